@@ -1,0 +1,48 @@
+"""What a login does, whichever kind it is."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import httpx
+
+from exporter.cloud.answer import Answer
+
+Send = Callable[[httpx.Request], Awaitable[Answer]]
+"""Sends one request and reads the answer whole.
+
+Raises `NoAnswerError` or `BadAnswerError`; an answer of any status is returned.
+"""
+
+
+class LoginObserver(Protocol):
+    """Who wants to know what becomes of log-in attempts."""
+
+    def login_refreshed(self) -> None:
+        """Note that new credentials were had."""
+
+    def login_failed(self) -> None:
+        """Note that new credentials could not be had, or that fresh ones were refused."""
+
+
+class Login(Protocol):
+    """Puts credentials on requests and renews them."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """Return the Unix time at which the credentials end; None where that is not known."""
+
+    async def authorize(self, request: httpx.Request) -> None:
+        """Put the credentials on a request; get some first if need be.
+
+        Raises `LoginFailedError`.
+        """
+
+    async def renew(self, rejected: httpx.Request) -> bool:
+        """Get fresh credentials after ``rejected`` was answered 401.
+
+        Return whether the request is worth sending again: false when nothing fresher can be had
+        now. Many requests rejected for one stale credential cause one renewal.
+        """
+
+    def accepted(self, request: httpx.Request) -> None:
+        """Note that the credentials on a request were not refused."""

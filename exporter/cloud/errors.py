@@ -1,0 +1,49 @@
+"""Why the cloud gave no usable answer.
+
+    CloudError
+    ├── NoAnswerError       the connection failed, or the time ran out
+    ├── BadAnswerError      an answer came that cannot be used: too large, undecodable
+    └── LoginFailedError    no credentials could be had to ask with
+
+No message holds a secret, a query string or a header.
+"""
+
+from enum import StrEnum, unique
+
+
+@unique
+class NoAnswer(StrEnum):
+    """Where the way to an answer ended."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    PROTOCOL = "protocol"
+    TIMEOUT = "timeout"
+
+
+class CloudError(Exception):
+    """Base of all errors of this room."""
+
+
+class NoAnswerError(CloudError):
+    """No complete answer came; ``status`` is that of a partial one, else 0."""
+
+    def __init__(self, reason: NoAnswer, message: str, status: int = 0) -> None:
+        """Keep the machine-readable reason beside the message for people."""
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+
+
+class BadAnswerError(CloudError):
+    """An answer came that cannot be used; ``status`` is its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        """Keep the status beside the message for people."""
+        super().__init__(message)
+        self.status = status
+
+
+class LoginFailedError(CloudError):
+    """No credentials could be had; the message says why and what to do."""

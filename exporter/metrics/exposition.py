@@ -1,0 +1,99 @@
+"""The text that `/metrics` answers, made in pieces so that no piece holds the event loop."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Iterator, Set
+from concurrent.futures import ThreadPoolExecutor
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from exporter.metrics.negotiation import Format
+from exporter.metrics.server_series import ServerSeries
+
+_END = b"# EOF\n"
+_PIECE_BYTES = 64 * 1024
+_GZIP_LEVEL = 1
+_GZIP_HEADER = 16 + zlib.MAX_WBITS
+
+
+class Exposition:
+    """Joins the per-server series with those of the registry."""
+
+    def __init__(self, series: ServerSeries, registry: CollectorRegistry) -> None:
+        """Expose ``series`` and ``registry``; `close` ends the thread that compresses."""
+        self._series = series
+        self._registry = registry
+        # One of our own: the event loop's threads may all be waiting for a dead name server.
+        self._compressing = ThreadPoolExecutor(1, thread_name_prefix="gzip")
+
+    def close(self) -> None:
+        """End the thread that compresses, once its piece is done."""
+        self._compressing.shutdown(wait=False)
+
+    def chunks(self, form: Format, names: Set[str] = frozenset()) -> Iterator[bytes]:
+        """Yield the whole text in pieces, each made in a few milliseconds at most.
+
+        ``names`` are the only families or samples wanted, as exact names; empty wants all.
+        """
+        for metric in self._registry.collect():
+            if wanted := _restricted(metric, names):
+                yield _rendered(wanted, form)
+        yield from self._series.chunks(form, names)
+        if form is Format.OPENMETRICS:
+            yield _END
+
+    async def plain(self, form: Format, names: Set[str] = frozenset()) -> AsyncIterator[bytes]:
+        """Yield the text, letting all else that is ready run between two pieces."""
+        gathered = bytearray()
+        for chunk in self.chunks(form, names):
+            await asyncio.sleep(0)
+            if len(gathered) + len(chunk) < _PIECE_BYTES:
+                gathered += chunk
+                continue
+            if gathered:
+                yield bytes(gathered)
+                gathered.clear()
+            yield chunk
+        if gathered:
+            yield bytes(gathered)
+
+    async def gzipped(self, form: Format, names: Set[str] = frozenset()) -> AsyncIterator[bytes]:
+        """Yield the text as gzip, compressed in a thread."""
+        loop = asyncio.get_running_loop()
+        compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_HEADER)
+        async for piece in self.plain(form, names):
+            packed = await loop.run_in_executor(self._compressing, compressor.compress, piece)
+            if packed:
+                yield packed
+        yield compressor.flush()
+
+
+class _OneFamily(Collector):
+    """A collector of one family, to have prometheus-client render family by family."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> list[Metric]:
+        return [self._metric]
+
+
+def _rendered(metric: Metric, form: Format) -> bytes:
+    if form is Format.TEXT:
+        return generate_latest(_OneFamily(metric))
+    text: bytes = generate_openmetrics(_OneFamily(metric))
+    return text.removesuffix(_END)
+
+
+def _restricted(metric: Metric, names: Set[str]) -> Metric | None:
+    """Return a family with the samples wanted; None when there are none of them."""
+    if not names or metric.name in names:
+        return metric
+    samples = [sample for sample in metric.samples if sample.name in names]
+    if not samples:
+        return None
+    part = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+    part.samples = samples
+    return part

@@ -1,0 +1,99 @@
+"""What a scraper asks for: the format of the text, and whether to compress it.
+
+prometheus-client has both too, but takes the first name it knows whatever its ``q``: it would
+send gzip to a client that says ``gzip;q=0``.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, unique
+
+_QUALITY = re.compile(r"(?:0(?:\.\d{0,9})?|1(?:\.0{0,9})?)\Z")
+
+
+@unique
+class Format(Enum):
+    """A format of the exposition; the value is its content type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+    @property
+    def content_type(self) -> str:
+        """Return the value of the Content-Type header."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One element of an Accept or Accept-Encoding header."""
+
+    name: str
+    parameters: dict[str, str]
+    quality: float
+
+
+_MEDIA_TYPE = {Format.TEXT: "text/plain", Format.OPENMETRICS: "application/openmetrics-text"}
+_VERSION = {Format.TEXT: "0.0.4", Format.OPENMETRICS: "1.0.0"}
+
+
+def negotiate(accept: str | None) -> Format:
+    """Choose the format that an Accept header prefers.
+
+    The higher ``q`` wins, then the more specific range, then the one named first. A version that
+    we do not speak does not count. Text is the answer to all that leaves no other, be it
+    malformed: a scraper can do more with it than with a 406.
+    """
+    choices = _choices(accept)
+    best, best_rank = Format.TEXT, (0.0, 0, 0)
+    for offer in Format:
+        rank = max(
+            (
+                (specificity, choice.quality, -position)
+                for position, choice in enumerate(choices)
+                if (specificity := _specificity(choice, offer))
+            ),
+            default=(0, 0.0, 0),
+        )
+        # Within one offer its most specific range decides; between offers quality comes first.
+        specificity, quality, position = rank
+        if quality > 0 and (best_rank[0] == 0 or (quality, specificity, position) > best_rank):
+            best, best_rank = offer, (quality, specificity, position)
+    return best
+
+
+def gzip_accepted(accept_encoding: str | None) -> bool:
+    """Return whether an Accept-Encoding header takes gzip at least as gladly as plain text."""
+    quality = {choice.name: choice.quality for choice in _choices(accept_encoding)}
+    gzip = quality.get("gzip", quality.get("x-gzip", quality.get("*", 0.0)))
+    return gzip > 0 and gzip >= quality.get("identity", 0.0)
+
+
+def _specificity(choice: _Choice, offer: Format) -> int:
+    """Return how closely a media range names an offer, 0 when it does not."""
+    media_type = _MEDIA_TYPE[offer]
+    if choice.name == "*/*":
+        return 1
+    if choice.name == media_type.partition("/")[0] + "/*":
+        return 2
+    if choice.name != media_type:
+        return 0
+    version = choice.parameters.get("version")
+    if version is None:
+        return 3
+    return 4 if version == _VERSION[offer] else 0
+
+
+def _choices(header: str | None) -> list[_Choice]:
+    """Return the elements of a header that can be understood, in order."""
+    choices = []
+    for element in (header or "").split(","):
+        name, *pairs = (part.strip() for part in element.split(";"))
+        parameters = {}
+        for pair in pairs:
+            key, _, text = pair.partition("=")
+            parameters[key.strip().lower()] = text.strip().strip('"')
+        quality = parameters.get("q", "1")
+        if name and _QUALITY.match(quality):
+            choices.append(_Choice(name.lower(), parameters, float(quality)))
+    return choices

@@ -1,0 +1,223 @@
+"""The metrics of one project: what the cloud's door and the prober tell as it happens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from exporter.metrics import catalog
+from exporter.metrics.catalog import CONNECTION_PHASES, DISCOVERY_SOURCES, OPERATIONS
+from exporter.metrics.registered import PulledGauges, Reading, counter, gauge, histogram
+from exporter.model import ProbeResult
+from exporter.outcome import Outcome
+
+# What the API's documents list, so that a first error shows as an increase from zero.
+_DOCUMENTED_STATUSES = (400, 401, 403, 404, 429, 500)
+_SUCCESS_STATUS = {"remote_console": 200, "list_servers": 200, "create_token": 201}
+_NO_STATUS = "none"
+
+_ERROR_CODES_MAX = 50
+_OTHER = "other"
+_HOSTS_MAX = 50
+_EXEMPLAR_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectReadings:
+    """What is asked of a project's throttle and login at each scrape; None: not known.
+
+    ``limit`` and ``ceiling`` are requests a second; ``resume_at`` (0 if there was no cool-down
+    yet) and ``token_expires_at`` are Unix time in seconds.
+    """
+
+    limit: Reading
+    ceiling: Reading
+    queue_length: Reading
+    resume_at: Reading
+    token_expires_at: Reading
+
+
+class ProjectFamilies:
+    """The per-project metrics, each shared by all projects."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register them, with no project yet."""
+        self.probes = counter(catalog.PROBES, registry)
+        self.requests = counter(catalog.API_REQUESTS, registry)
+        self.request_duration = histogram(catalog.API_REQUEST_DURATION, registry)
+        self.errors = counter(catalog.API_ERRORS, registry)
+        self.in_flight = gauge(catalog.API_IN_FLIGHT, registry)
+        self.connection_duration = histogram(catalog.CONNECTION_DURATION, registry)
+        self.connections_opened = counter(catalog.CONNECTIONS_OPENED, registry)
+        self.certificate_expiry = gauge(catalog.CERTIFICATE_EXPIRY, registry)
+        self.throttle_wait = counter(catalog.THROTTLE_WAIT, registry)
+        self.throttle_responses = counter(catalog.THROTTLE_RESPONSES, registry)
+        self.auth_refreshes = counter(catalog.AUTH_REFRESHES, registry)
+        self.auth_failures = counter(catalog.AUTH_FAILURES, registry)
+        self.discovery_servers = gauge(catalog.DISCOVERY_SERVERS, registry)
+        self._set = (
+            self.probes,
+            self.requests,
+            self.request_duration,
+            self.errors,
+            self.in_flight,
+            self.connection_duration,
+            self.connections_opened,
+            self.certificate_expiry,
+            self.throttle_wait,
+            self.throttle_responses,
+            self.auth_refreshes,
+            self.auth_failures,
+            self.discovery_servers,
+        )
+        self._pulled = PulledGauges(
+            (
+                catalog.THROTTLE_LIMIT,
+                catalog.THROTTLE_CEILING,
+                catalog.THROTTLE_QUEUE_LENGTH,
+                catalog.THROTTLE_RESUME,
+                catalog.AUTH_TOKEN_EXPIRY,
+            ),
+            registry,
+        )
+
+    def pull(self, project: str, readings: ProjectReadings) -> None:
+        """Read a project's gauges by ``readings`` from now on."""
+        self._pulled.pull(catalog.THROTTLE_LIMIT, readings.limit, project)
+        self._pulled.pull(catalog.THROTTLE_CEILING, readings.ceiling, project)
+        self._pulled.pull(catalog.THROTTLE_QUEUE_LENGTH, readings.queue_length, project)
+        self._pulled.pull(catalog.THROTTLE_RESUME, readings.resume_at, project)
+        self._pulled.pull(catalog.AUTH_TOKEN_EXPIRY, readings.token_expires_at, project)
+
+    def remove(self, project: str) -> None:
+        """Drop every series of a project."""
+        for family in self._set:
+            family.remove_by_labels({"project": project})
+        self._pulled.remove(project)
+
+
+class ProjectInstruments:
+    """What happens in one project, counted. Durations are seconds, points in time Unix time."""
+
+    def __init__(self, project: str, families: ProjectFamilies) -> None:
+        """Show every series that is known beforehand, at zero."""
+        self._project = project
+        self._families = families
+        self._removed = False
+        self._error_codes: set[str] = set()
+        self._hosts: set[str] = set()
+        self._probes = {outcome: families.probes.labels(project, outcome) for outcome in Outcome}
+        self._in_flight = families.in_flight.labels(project)
+        self._durations = {
+            operation: families.request_duration.labels(project, operation)
+            for operation in OPERATIONS
+        }
+        self._phases = {
+            phase: families.connection_duration.labels(project, phase)
+            for phase in CONNECTION_PHASES
+        }
+        self._connections_opened = families.connections_opened.labels(project)
+        self._wait = families.throttle_wait.labels(project)
+        self._throttled = families.throttle_responses.labels(project)
+        self._refreshes = families.auth_refreshes.labels(project)
+        self._failures = families.auth_failures.labels(project)
+        self._discovered = {
+            source: families.discovery_servers.labels(project, source)
+            for source in DISCOVERY_SOURCES
+        }
+        for operation, success in _SUCCESS_STATUS.items():
+            for code in (success, *_DOCUMENTED_STATUSES, _NO_STATUS):
+                families.requests.labels(project, operation, code)
+
+    def remove(self) -> None:
+        """Drop every series of the project; what is still told of it goes nowhere."""
+        self._removed = True
+        self._families.remove(self._project)
+
+    def request_started(self, operation: str) -> None:  # noqa: ARG002 - the observer's form
+        """Note that a request was sent."""
+        self._in_flight.inc()
+
+    def request_finished(  # noqa: PLR0913 - the observer's form
+        self,
+        operation: str,
+        status: int | None,
+        seconds: float,
+        error_code: str,
+        server_id: str,
+        request_id: str,
+    ) -> None:
+        """Note the end of a request: ``status`` is None when no answer came.
+
+        ``error_code``, ``server_id`` and ``request_id`` are empty where there is none.
+        """
+        self._in_flight.dec()
+        self._durations[operation].observe(seconds, _exemplar(server_id, request_id))
+        if self._removed:
+            return
+        code = _NO_STATUS if status is None else status
+        self._families.requests.labels(self._project, operation, code).inc()
+        if error_code:
+            shown = self._shown(error_code)
+            self._families.errors.labels(self._project, operation, shown).inc()
+
+    def throttled(self) -> None:
+        """Note an answer with status 429."""
+        self._throttled.inc()
+
+    def waited(self, seconds: float) -> None:
+        """Note how long a probe waited for its turn."""
+        self._wait.inc(seconds)
+
+    def connection_opened(self, phases: Mapping[str, float]) -> None:
+        """Note a new connection and how long each phase of opening it took."""
+        self._connections_opened.inc()
+        for phase, seconds in phases.items():
+            self._phases[phase].observe(seconds)
+
+    def certificate_seen(self, host: str, expires_at: float) -> None:
+        """Note when a host's certificate ends; hosts after the first 50 are not shown."""
+        if self._removed or (host not in self._hosts and len(self._hosts) >= _HOSTS_MAX):
+            return
+        self._hosts.add(host)
+        self._families.certificate_expiry.labels(self._project, host).set(expires_at)
+
+    def login_refreshed(self) -> None:
+        """Note that new credentials were had."""
+        self._refreshes.inc()
+
+    def login_failed(self) -> None:
+        """Note that new credentials could not be had, or that fresh ones were refused."""
+        self._failures.inc()
+
+    def probed(self, result: ProbeResult) -> None:
+        """Note a probe's end; its wait is told by `waited`."""
+        self._probes[result.outcome].inc()
+
+    def discovered(self, source: str, servers: int) -> None:
+        """Note how many servers a source yields."""
+        self._discovered[source].set(servers)
+
+    def _shown(self, error_code: str) -> str:
+        """Return the code, or `other` once there are too many to tell apart."""
+        if error_code in self._error_codes:
+            return error_code
+        if len(self._error_codes) >= _ERROR_CODES_MAX:
+            return _OTHER
+        self._error_codes.add(error_code)
+        return error_code
+
+
+def _exemplar(server_id: str, request_id: str) -> dict[str, str]:
+    """Return those labels that are known and fit: OpenMetrics allows 128 characters in all.
+
+    A cut id would be of no use, so one that does not fit is left out.
+    """
+    labels: dict[str, str] = {}
+    room = _EXEMPLAR_MAX
+    for name, text in (("server_id", server_id), ("request_id", request_id)):
+        size = len(name) + len(text)
+        if text and size <= room:
+            labels[name] = text
+            room -= size
+    return labels

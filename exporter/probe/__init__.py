@@ -1,0 +1,1 @@
+"""From one target to one result, a module a stage."""

@@ -1,0 +1,66 @@
+"""Fixtures that every part's tests share."""
+
+import asyncio
+import heapq
+import itertools
+
+import pytest
+
+
+class MovedClock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        """Start at ``now``, Unix seconds; the monotonic time starts at 1000."""
+        self._start = now
+        self._elapsed = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def time(self) -> float:
+        """Return Unix time in seconds."""
+        return self._start + self._elapsed
+
+    def monotonic(self) -> float:
+        """Return seconds since a fixed point."""
+        return 1000.0 + self._elapsed
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when a test has moved time by ``seconds``."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), woken))
+        await woken
+
+    async def advance(self, seconds: float) -> None:
+        """Move time, waking sleepers in order and letting each run before the next."""
+        await _settle()
+        end = self._elapsed + seconds
+        while self._sleepers and self._sleepers[0][0] <= end:
+            at, _, woken = heapq.heappop(self._sleepers)
+            self._elapsed = max(self._elapsed, at)
+            if not woken.done():
+                woken.set_result(None)
+            await _settle()
+        self._elapsed = end
+        await _settle()
+
+
+async def _settle() -> None:
+    """Let everything that can run without time passing run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run asynchronous tests on asyncio alone: the program runs on nothing else."""
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    """Return a clock that stands still until it is moved."""
+    return MovedClock()
