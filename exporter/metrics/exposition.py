@@ -2,20 +2,31 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator, Set
+from collections.abc import AsyncIterator, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
+from exporter.metrics import catalog
 from exporter.metrics.negotiation import Format
 from exporter.metrics.server_series import ServerSeries
+from exporter.model import ProbeResult
+from exporter.state import StateStore
 
 _END = b"# EOF\n"
 _PIECE_BYTES = 64 * 1024
 _GZIP_LEVEL = 1
 _GZIP_HEADER = 16 + zlib.MAX_WBITS
+
+_OF_ONE_PROBE = (
+    catalog.PROBE_SUCCESS,
+    catalog.PROBE_OUTCOME,
+    catalog.PROBE_DURATION,
+    catalog.PROBE_STAGE_DURATION,
+    catalog.PROBE_STATUS_CODE,
+)
 
 
 class Exposition:
@@ -32,7 +43,7 @@ class Exposition:
         """End the thread that compresses, once its piece is done."""
         self._compressing.shutdown(wait=False)
 
-    def chunks(self, form: Format, names: Set[str] = frozenset()) -> Iterator[bytes]:
+    def chunks(self, form: Format, names: Collection[str] = ()) -> Iterator[bytes]:
         """Yield the whole text in pieces, each made in a few milliseconds at most.
 
         ``names`` are the only families or samples wanted, as exact names; empty wants all.
@@ -44,7 +55,7 @@ class Exposition:
         if form is Format.OPENMETRICS:
             yield _END
 
-    async def plain(self, form: Format, names: Set[str] = frozenset()) -> AsyncIterator[bytes]:
+    async def plain(self, form: Format, names: Collection[str] = ()) -> AsyncIterator[bytes]:
         """Yield the text, letting all else that is ready run between two pieces."""
         gathered = bytearray()
         for chunk in self.chunks(form, names):
@@ -59,7 +70,7 @@ class Exposition:
         if gathered:
             yield bytes(gathered)
 
-    async def gzipped(self, form: Format, names: Set[str] = frozenset()) -> AsyncIterator[bytes]:
+    async def gzipped(self, form: Format, names: Collection[str] = ()) -> AsyncIterator[bytes]:
         """Yield the text as gzip, compressed in a thread."""
         loop = asyncio.get_running_loop()
         compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_HEADER)
@@ -68,6 +79,17 @@ class Exposition:
             if packed:
                 yield packed
         yield compressor.flush()
+
+
+def probe_text(result: ProbeResult, form: Format) -> bytes:
+    """Return the metrics of one probe alone, for `/probe`."""
+    store, series = StateStore(history_length=1), ServerSeries()
+    store.listen(series)
+    store.reconcile([result.target])
+    store.record(result)
+    names = [metric.name for metric in _OF_ONE_PROBE]
+    end = _END if form is Format.OPENMETRICS else b""
+    return b"".join(series.chunks(form, names)) + end
 
 
 class _OneFamily(Collector):
@@ -83,11 +105,11 @@ class _OneFamily(Collector):
 def _rendered(metric: Metric, form: Format) -> bytes:
     if form is Format.TEXT:
         return generate_latest(_OneFamily(metric))
-    text: bytes = generate_openmetrics(_OneFamily(metric))
+    text: bytes = generate_openmetrics(_OneFamily(metric))  # type: ignore[no-untyped-call]
     return text.removesuffix(_END)
 
 
-def _restricted(metric: Metric, names: Set[str]) -> Metric | None:
+def _restricted(metric: Metric, names: Collection[str]) -> Metric | None:
     """Return a family with the samples wanted; None when there are none of them."""
     if not names or metric.name in names:
         return metric

@@ -37,7 +37,7 @@ class Instruments:
     def __init__(self, version: str, readings: ExporterReadings) -> None:
         """Register everything on a new registry; ``version`` is the exporter's."""
         # Of no use to Prometheus without an experimental feature, and a third of the series.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._projects: dict[str, ProjectInstruments] = {}
         self._families = ProjectFamilies(registry)
@@ -98,9 +98,9 @@ class Instruments:
         """Note that a probe was started ``lateness`` seconds after it was due."""
         self._lateness.observe(lateness)
 
-    def probe_missed(self) -> None:
-        """Note a slot in which no probe was made."""
-        self._missed.inc()
+    def probes_missed(self, slots: int) -> None:
+        """Note slots in which no probe was made."""
+        self._missed.inc(slots)
 
     def scraped(self, seconds: float) -> None:
         """Note how long a scrape took to answer."""

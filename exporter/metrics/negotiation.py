@@ -45,21 +45,7 @@ def negotiate(accept: str | None) -> Format:
     malformed: a scraper can do more with it than with a 406.
     """
     choices = _choices(accept)
-    best, best_rank = Format.TEXT, (0.0, 0, 0)
-    for offer in Format:
-        rank = max(
-            (
-                (specificity, choice.quality, -position)
-                for position, choice in enumerate(choices)
-                if (specificity := _specificity(choice, offer))
-            ),
-            default=(0, 0.0, 0),
-        )
-        # Within one offer its most specific range decides; between offers quality comes first.
-        specificity, quality, position = rank
-        if quality > 0 and (best_rank[0] == 0 or (quality, specificity, position) > best_rank):
-            best, best_rank = offer, (quality, specificity, position)
-    return best
+    return max(Format, key=lambda offer: _preference(choices, offer))
 
 
 def gzip_accepted(accept_encoding: str | None) -> bool:
@@ -67,6 +53,18 @@ def gzip_accepted(accept_encoding: str | None) -> bool:
     quality = {choice.name: choice.quality for choice in _choices(accept_encoding)}
     gzip = quality.get("gzip", quality.get("x-gzip", quality.get("*", 0.0)))
     return gzip > 0 and gzip >= quality.get("identity", 0.0)
+
+
+def _preference(choices: list[_Choice], offer: Format) -> tuple[float, int, int]:
+    """Return what to compare offers by: quality, specificity, place in the header."""
+    matches = [
+        (specificity, choice.quality, -place)
+        for place, choice in enumerate(choices)
+        if (specificity := _specificity(choice, offer))
+    ]
+    # Of the ranges that match one offer, the most specific decides, be its quality lower.
+    specificity, quality, place = max(matches, default=(0, 0.0, 0))
+    return (quality, specificity, place) if quality > 0 else (0.0, 0, 0)
 
 
 def _specificity(choice: _Choice, offer: Format) -> int:

@@ -143,14 +143,12 @@ class ProjectInstruments:
         operation: str,
         status: int | None,
         seconds: float,
-        error_code: str,
-        server_id: str,
-        request_id: str,
+        *,
+        error_code: str = "",
+        server_id: str = "",
+        request_id: str = "",
     ) -> None:
-        """Note the end of a request: ``status`` is None when no answer came.
-
-        ``error_code``, ``server_id`` and ``request_id`` are empty where there is none.
-        """
+        """Note the end of a request; ``status`` is None when no answer came."""
         self._in_flight.dec()
         self._durations[operation].observe(seconds, _exemplar(server_id, request_id))
         if self._removed:

@@ -6,7 +6,7 @@ every running probe would look slow. So the lines of a server are made when its 
 They are the same in both formats; only the lines that describe a family differ.
 """
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from exporter.metrics.catalog import Kind, Metric
 from exporter.metrics.negotiation import Format
 from exporter.model import Target, TargetKey
 from exporter.state import TargetState
+
+_number: Callable[[float], str] = floatToGoString
 
 # Joining this many takes well under a millisecond.
 _SERVERS_AT_ONCE = 5000
@@ -52,7 +54,7 @@ class ServerSeries:
         del self._labels[key]
         del self._lines[key]
 
-    def chunks(self, form: Format, names: Set[str]) -> Iterator[bytes]:
+    def chunks(self, form: Format, names: Collection[str]) -> Iterator[bytes]:
         """Yield the text in pieces, each quickly made; all show the moment of the first.
 
         ``names`` are the families or samples asked for; empty asks for all.
@@ -60,7 +62,7 @@ class ServerSeries:
         servers = tuple(self._lines.values())
         for column, metric in enumerate(catalog.PER_SERVER):
             family = _family(metric, form)
-            if names and names.isdisjoint((metric.name, family)):
+            if names and metric.name not in names and family not in names:
                 continue
             lines = map(itemgetter(column), servers[:_SERVERS_AT_ONCE])
             head = f"# HELP {family} {metric.help}\n# TYPE {family} {metric.kind}\n"
@@ -109,7 +111,7 @@ def _value(metric: Metric, read: Callable[[TargetState], float | None]) -> _Rend
         value = read(state)
         if value is None:
             return b""
-        return f"{name}{labels.own}}} {floatToGoString(value)}\n".encode()
+        return f"{name}{labels.own}}} {_number(value)}\n".encode()
 
     return render
 
@@ -131,7 +133,7 @@ def _stage_durations(state: TargetState, labels: _Labels) -> bytes:
         return b""
     name = catalog.PROBE_STAGE_DURATION.name
     return "".join(
-        f'{name}{labels.own},stage="{timing.stage}"}} {floatToGoString(timing.seconds)}\n'
+        f'{name}{labels.own},stage="{timing.stage}"}} {_number(timing.seconds)}\n'
         for timing in state.last_attempt.stages
     ).encode()
 

@@ -1,0 +1,83 @@
+# `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+KEYSTONE := .venv-keystone
+DEBIAN := prometheus
+
+.PHONY: help run test check format bench generate requirements clean apt
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.run ## install what is needed and run the demonstration
+	@exec $(BIN)/console-exporter demo
+
+test: $(VENV)/.dev $(KEYSTONE)/.ready apt ## install what is needed and run all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## lint, types, imports, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev apt ## run the benchmarks (minutes; see benchmarks/README.md)
+	$(BIN)/python -m benchmarks
+
+requirements: $(VENV)/.dev ## pin and hash the dependencies anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+	  pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+	  pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt
+
+generate: $(VENV)/.run ## write the generated documents anew
+	$(BIN)/console-exporter config-schema > docs/config.schema.json
+
+clean: ## remove everything that make installed or built
+	rm -rf $(VENV) $(KEYSTONE) build dist .mypy_cache .ruff_cache .hypothesis
+
+# Debian ships venv apart from python3.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call apt_install,python3-venv)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# The real login server that the password login is tested against.
+$(KEYSTONE)/.ready: tests/requirements-keystone.txt | $(BIN)/python
+	$(PYTHON) -m venv $(KEYSTONE)
+	$(KEYSTONE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Real components for the tests. Without root or sudo the tests that need them say so.
+apt:
+	@for package in $(DEBIAN); do \
+	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] || $(call apt_install,$$missing) || \
+	  echo "cannot install$$missing: the tests that need them are skipped"
+
+define apt_install
+{ command -v apt-get >/dev/null && \
+  SUDO=$$([ "$$(id -u)" = 0 ] || echo "sudo -n") && \
+  $$SUDO apt-get update -qq && \
+  DEBIAN_FRONTEND=noninteractive $$SUDO apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
+endef

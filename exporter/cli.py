@@ -1,0 +1,248 @@
+"""The commands. Each imports what it needs when it runs, so that ``--help`` is quick."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from exporter.config.config import Config
+
+_PROG = "console-exporter"
+_OK, _FAILED, _DOES_NOT_FIT = 0, 1, 2
+_SIMULATOR_ADDRESS = "127.0.0.1:18080"
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `| head` does. Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_PROG,
+        description=(
+            "Probe the remote consoles of bare-metal servers in Huawei Cloud CloudDC and expose"
+            " what was seen to Prometheus."
+        ),
+        epilog=f"'{_PROG} demo' shows it all against a pretend cloud, with no account.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"{_PROG} {installed_version(_PROG)}"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    _serve_arguments(command("serve", _serve, "run the exporter"))
+    _config_argument(
+        command(
+            "check-config",
+            _check_config,
+            "validate the configuration and show what it asks of the rate limits; exit 1 on a"
+            " mistake, 2 when the probes do not fit the limits",
+        )
+    )
+    _probe_arguments(
+        command("probe", _probe, "probe one server now; exit 0 only when its console is reachable")
+    )
+    _simulate_arguments(command("simulate", _simulate, "run the pretend cloud alone"))
+    _log_arguments(
+        command("demo", _demo, "run the pretend cloud and an exporter that probes it, on loopback")
+    )
+    command("config-schema", _config_schema, "print the JSON Schema of the configuration")
+    return parser
+
+
+def _config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path("config.yaml"),
+        metavar="FILE",
+        help="the configuration",
+    )
+
+
+def _log_arguments(parser: argparse.ArgumentParser) -> None:
+    # Spelled out here, so that --help need not import the logging room.
+    parser.add_argument(
+        "--log.level",
+        dest="log_level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="the least level that is logged",
+    )
+    parser.add_argument(
+        "--log.format",
+        dest="log_format",
+        choices=("logfmt", "json"),
+        default="logfmt",
+        help="the form of log lines",
+    )
+
+
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    _config_argument(parser)
+    parser.add_argument(
+        "--web.listen-address",
+        dest="listen_address",
+        default=":10429",
+        metavar="[HOST]:PORT",
+        help="where to listen",
+    )
+    _log_arguments(parser)
+
+
+def _probe_arguments(parser: argparse.ArgumentParser) -> None:
+    _config_argument(parser)
+    parser.add_argument("server", metavar="SERVER", help="the id or name of a configured server")
+    parser.add_argument("--project", help="the server's project, where its name is not unique")
+    parser.add_argument("--depth", choices=("api",), help="the last stage to go to")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="how to answer")
+
+
+def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen", default=_SIMULATOR_ADDRESS, metavar="HOST:PORT", help="where to listen"
+    )
+    parser.add_argument("--servers", type=int, metavar="N", help="servers of the first project")
+    parser.add_argument("--scenario", type=Path, metavar="FILE", help="what happens, as YAML")
+    parser.add_argument("--seed", type=int, metavar="N", help="the seed of all that is random")
+
+
+def _load(path: Path) -> "Config | None":
+    """Return the configuration, or None after saying on standard error what is wrong with it."""
+    from exporter.config.load import ConfigError, load  # noqa: PLC0415
+
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        _say(str(error))
+        return None
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    print(text, file=stream or sys.stderr, flush=True)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from exporter.serve import serve  # noqa: PLC0415
+
+    config = _load(options.config_file)
+    if config is None:
+        return _FAILED
+    return serve(
+        config,
+        path=options.config_file,
+        address=options.listen_address,
+        log_level=options.log_level,
+        log_format=options.log_format,
+        version=installed_version(_PROG),
+    )
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from exporter.plan import plans  # noqa: PLC0415
+
+    config = _load(options.config_file)
+    if config is None:
+        return _FAILED
+    _say(f"{options.config_file}: the configuration is valid", sys.stdout)
+    made = plans(config)
+    for plan in made:
+        _say(str(plan), sys.stdout)
+        for server in plan.project.servers:
+            _say(
+                f"  {server.name} ({server.id}) every {server.interval:g} s,"
+                f" within {server.timeout:g} s, depth {server.depth}",
+                sys.stdout,
+            )
+    return _OK if all(plan.fits for plan in made) else _DOES_NOT_FIT
+
+
+def _probe(options: argparse.Namespace) -> int:
+    import asyncio  # noqa: PLC0415
+    import json  # noqa: PLC0415
+
+    from exporter import log  # noqa: PLC0415
+    from exporter.app import probe_once  # noqa: PLC0415
+    from exporter.clock import SystemClock  # noqa: PLC0415
+    from exporter.cloud.errors import CloudError  # noqa: PLC0415
+    from exporter.config.secret import SecretUnreadableError  # noqa: PLC0415
+    from exporter.outcome import Verdict  # noqa: PLC0415
+    from exporter.probe.report import as_json, waterfall  # noqa: PLC0415
+    from exporter.targets import TargetNotFoundError, find_target, targets_of  # noqa: PLC0415
+
+    config = _load(options.config_file)
+    if config is None:
+        return _FAILED
+    log.configure(level="error", form="logfmt")
+    try:
+        target = find_target(targets_of(config), options.server, options.project)
+        project = next(one for one in config.projects if one.name == target.key.project)
+        result = asyncio.run(probe_once(project, target, SystemClock()))
+    except (TargetNotFoundError, CloudError, SecretUnreadableError, OSError) as error:
+        _say(f"{_PROG}: {error}")
+        return _FAILED
+    if options.format == "json":
+        _say(json.dumps(as_json(result), indent=2), sys.stdout)
+    else:
+        _say(waterfall(result), sys.stdout)
+    return _OK if result.verdict is Verdict.SUCCESS else _FAILED
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from exporter.simulator import run  # noqa: PLC0415
+
+    host, separator, port = options.listen.rpartition(":")
+    if not separator or not host or not port.isdigit():
+        _say(f"{_PROG}: --listen must be HOST:PORT, such as {_SIMULATOR_ADDRESS}")
+        return _FAILED
+    return run(host.strip("[]"), int(port), options.scenario, options.servers, options.seed)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from exporter.demo import demo  # noqa: PLC0415
+
+    return demo(
+        simulator_address=_SIMULATOR_ADDRESS,
+        log_level=options.log_level,
+        log_format=options.log_format,
+        version=installed_version(_PROG),
+    )
+
+
+def _config_schema(_options: argparse.Namespace) -> int:
+    import json  # noqa: PLC0415
+
+    from exporter.config.load import json_schema  # noqa: PLC0415
+
+    _say(json.dumps(json_schema(), indent=2), sys.stdout)
+    return _OK

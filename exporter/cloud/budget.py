@@ -1,0 +1,21 @@
+"""What a probe may spend: only time on the wire counts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Budget:
+    """The deadline of one probe, all stages together.
+
+    ``limit`` seconds may be spent on the wire; ``waited`` are those that went by in the throttle,
+    which say nothing about the console.
+    """
+
+    limit: float
+    spent: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that remain, never below 0."""
+        return max(0.0, self.limit - self.spent)

@@ -1,0 +1,262 @@
+"""The client of one CloudDC project: each request waits its turn, is signed, sent and counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+from urllib.parse import parse_qs, quote, urlsplit
+
+import httpx
+
+from exporter.cloud.answer import Answer, ApiError, request_id_of
+from exporter.cloud.auth.login import Login
+from exporter.cloud.budget import Budget
+from exporter.cloud.errors import BadAnswerError, CloudError, NoAnswerError
+from exporter.cloud.observer import RequestObserver
+from exporter.cloud.throttle import Throttle, Turn
+
+URGENT = float("-inf")
+"""The due time of what others wait for: log-ins, and repeats with a fresh token."""
+
+CONSOLE_MAX_BYTES = 1 << 20
+_TOKEN_MAX_BYTES = 1 << 20
+# A thousand servers a page, a few kB each.
+_LIST_MAX_BYTES = 16 << 20
+_LIST_MAX_PAGES = 1000
+_PAGE_LIMIT = 1000
+_UNAUTHORIZED = 401
+_THROTTLED = 429
+_OK = 200
+
+
+class Sender(Protocol):
+    """The transport, as the client sees it."""
+
+    async def send(self, request: httpx.Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
+        """Send a request; raises `NoAnswerError` or `BadAnswerError`."""
+
+
+class Door:
+    """Sends the requests of one project, each in its turn, and tells what became of them."""
+
+    def __init__(self, transport: Sender, throttle: Throttle, observer: RequestObserver) -> None:
+        """Stand between a project's client and the wire."""
+        self._transport = transport
+        self._throttle = throttle
+        self._observer = observer
+
+    async def turn(self, due: float) -> Turn:
+        """Wait for a turn; who is due first goes first."""
+        turn = await self._throttle.turn(due)
+        self._observer.waited(turn.waited)
+        return turn
+
+    def unused(self, turn: Turn) -> None:
+        """Give a turn back that led to no request."""
+        self._throttle.answered(turn, None, None)
+
+    async def send(  # noqa: PLR0913 - a request, told whole
+        self,
+        operation: str,
+        request: httpx.Request,
+        turn: Turn,
+        budget: Budget,
+        *,
+        max_bytes: int,
+        server_id: str = "",
+    ) -> Answer:
+        """Send a request in its turn; raises `NoAnswerError` or `BadAnswerError`."""
+        self._observer.request_started(operation)
+        answer: Answer | None = None
+        status: int | None = None
+        started = perf_counter()
+        try:
+            answer = await self._transport.send(request, timeout=budget.left, max_bytes=max_bytes)
+            status = answer.status
+        except (NoAnswerError, BadAnswerError) as error:
+            status = error.status or None
+            raise
+        finally:
+            # The transport's own figure leaves out what our loop did after the last byte.
+            seconds = answer.seconds if answer else perf_counter() - started
+            budget.spent += seconds
+            self._throttle.answered(turn, status, answer)
+            if status == _THROTTLED:
+                self._observer.throttled()
+            refused = answer is not None and answer.status >= 400  # noqa: PLR2004 - HTTP errors
+            self._observer.request_finished(
+                operation,
+                status,
+                seconds,
+                error_code=ApiError.of(answer).code if answer and refused else "",
+                server_id=server_id,
+                request_id=request_id_of(answer) if answer else "",
+            )
+        return answer
+
+
+class TokenDoor:
+    """The way of log-in requests: before all others, counted as ``create_token``."""
+
+    def __init__(self, door: Door, timeout: float) -> None:
+        """Give each log-in request ``timeout`` seconds."""
+        self._door = door
+        self._timeout = timeout
+
+    async def __call__(self, request: httpx.Request) -> Answer:
+        """Send one log-in request; raises `NoAnswerError` or `BadAnswerError`."""
+        turn = await self._door.turn(URGENT)
+        return await self._door.send(
+            "create_token", request, turn, Budget(self._timeout), max_bytes=_TOKEN_MAX_BYTES
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListedServer:
+    """One record of the project's list of physical servers, as far as we use it."""
+
+    id: str
+    name: str
+    manage_state: str
+    power_state: str
+    health_state: str
+    location: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+class CloudClient:
+    """Asks one CloudDC project's API."""
+
+    def __init__(self, *, endpoint: str, project_id: str, door: Door, login: Login) -> None:
+        """Ask ``endpoint`` about ``project_id``."""
+        self._servers_url = f"{endpoint}/v1/{quote(project_id, safe='')}/physicalservers"
+        self._door = door
+        self._login = login
+
+    async def turn(self, due: float) -> Turn:
+        """Wait for this project's next turn."""
+        return await self._door.turn(due)
+
+    async def remote_console(self, server_id: str, turn: Turn, budget: Budget) -> Answer:
+        """Ask for a server's console address; return the answer, whatever its status.
+
+        A 401 is asked once more when fresh credentials can be had. Raises `CloudError`.
+        """
+        url = f"{self._servers_url}/{quote(server_id, safe='')}/remote-console-address"
+        return await self._ask(
+            "remote_console", url, turn, budget, max_bytes=CONSOLE_MAX_BYTES, server_id=server_id
+        )
+
+    async def list_servers(self, *, manage_state: str | None, timeout: float) -> list[ListedServer]:  # noqa: ASYNC109
+        """List all servers of the project, page by page, ``timeout`` seconds a page.
+
+        The next marker may come as an id or as a URL; without one the last id serves. A marker
+        that comes again ends the list. Raises `CloudError`, also when a page is no list.
+        """
+        found: dict[str, ListedServer] = {}
+        markers: set[str] = set()
+        marker = ""
+        for _ in range(_LIST_MAX_PAGES):
+            query = {"limit": str(_PAGE_LIMIT)}
+            if manage_state:
+                query["manage_state"] = manage_state
+            if marker:
+                query["marker"] = marker
+            url = str(httpx.URL(self._servers_url, params=query))
+            turn = await self._door.turn(URGENT)
+            answer = await self._ask(
+                "list_servers", url, turn, Budget(timeout), max_bytes=_LIST_MAX_BYTES
+            )
+            page = answer.json() if answer.status == _OK else None
+            records = page.get("servers") if isinstance(page, dict) else None
+            if not isinstance(page, dict) or not isinstance(records, list):
+                error = ApiError.of(answer)
+                raise BadAnswerError(
+                    f"the list of servers was answered {answer.status} {error.code}".rstrip(),
+                    answer.status,
+                )
+            servers = [server for record in records if (server := _listed(record))]
+            found.update((server.id, server) for server in servers)
+            marker = _next_marker(page) or (servers[-1].id if len(records) >= _PAGE_LIMIT else "")
+            if not records or not marker or marker in markers:
+                return list(found.values())
+            markers.add(marker)
+        raise BadAnswerError(f"the list of servers has over {_LIST_MAX_PAGES} pages", _OK)
+
+    async def _ask(  # noqa: PLR0913 - passes on what a request is made of
+        self,
+        operation: str,
+        url: str,
+        turn: Turn,
+        budget: Budget,
+        *,
+        max_bytes: int,
+        server_id: str = "",
+    ) -> Answer:
+        request = await self._authorized(url, turn)
+        answer = await self._door.send(
+            operation, request, turn, budget, max_bytes=max_bytes, server_id=server_id
+        )
+        if answer.status == _UNAUTHORIZED and await self._login.renew(request):
+            turn = await self._door.turn(URGENT)
+            budget.waited += turn.waited
+            request = await self._authorized(url, turn)
+            answer = await self._door.send(
+                operation, request, turn, budget, max_bytes=max_bytes, server_id=server_id
+            )
+            if answer.status == _UNAUTHORIZED:
+                await self._login.renew(request)
+        if answer.status != _UNAUTHORIZED:
+            self._login.accepted(request)
+        return answer
+
+    async def _authorized(self, url: str, turn: Turn) -> httpx.Request:
+        request = httpx.Request(
+            "GET",
+            url,
+            headers={"content-type": "application/json", "user-agent": "console-exporter"},
+        )
+        try:
+            await self._login.authorize(request)
+        except CloudError:
+            self._door.unused(turn)
+            raise
+        return request
+
+
+def _next_marker(page: dict[str, Any]) -> str:
+    info = page.get("page_info")
+    marker = info.get("next_marker") if isinstance(info, dict) else None
+    if not isinstance(marker, str):
+        return ""
+    if "://" in marker or "?" in marker:
+        return parse_qs(urlsplit(marker).query).get("marker", [""])[0]
+    return marker
+
+
+def _listed(record: object) -> ListedServer | None:
+    """Read one record; None for what has no usable id. Everything else may be missing."""
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
+        return None
+    location = record.get("location")
+    tags = record.get("tags")
+    return ListedServer(
+        id=record["id"],
+        name=_text(record.get("name")) or record["id"],
+        manage_state=_text(record.get("manage_state")),
+        power_state=_text(record.get("power_state")),
+        health_state=_text(record.get("health_state")),
+        location={
+            str(key): _text(value)
+            for key, value in (location.items() if isinstance(location, dict) else ())
+        },
+        tags={
+            _text(tag.get("key")): _text(tag.get("value"))
+            for tag in (tags if isinstance(tags, list) else ())
+            if isinstance(tag, dict) and _text(tag.get("key"))
+        },
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

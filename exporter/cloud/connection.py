@@ -1,0 +1,116 @@
+"""Watch connections being opened: how long each phase took, and whose certificate was shown.
+
+aiohttp's tracing tells when a connection is opened and a name resolved, but not when TLS starts.
+`ssl.SSLContext.sslobject_class` is the documented place to see that.
+"""
+
+import contextvars
+import ssl
+from dataclasses import dataclass
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+
+from exporter.cloud.observer import ConnectionObserver
+
+
+@dataclass(slots=True)
+class Opening:
+    """One connection on its way up: moments in `time.perf_counter` seconds, 0 if not reached."""
+
+    started: float = 0.0
+    dns_started: float = 0.0
+    dns_ended: float = 0.0
+    tls_started: float = 0.0
+    tls_ended: float = 0.0
+    certificate_expires_at: float | None = None
+    certificate_host: str = ""
+
+    @property
+    def in_handshake(self) -> bool:
+        """Return whether the TLS handshake began and never ended."""
+        return self.tls_started > self.tls_ended
+
+    def phases(self, ended: float) -> dict[str, float]:
+        """Return the seconds of each phase that happened; connect is what remains."""
+        phases = {}
+        if self.dns_ended:
+            phases["dns"] = self.dns_ended - self.dns_started
+        if self.tls_ended:
+            phases["tls"] = self.tls_ended - self.tls_started
+        phases["connect"] = max(0.0, ended - self.started - sum(phases.values()))
+        return phases
+
+
+opening: contextvars.ContextVar[Opening] = contextvars.ContextVar("opening")
+"""The connection that the current request may have to open; asyncio hands it on to callbacks."""
+
+
+class ObservedHandshake(ssl.SSLObject):
+    """A TLS object that notes when its handshake began and ended."""
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake; raises as `ssl.SSLObject.do_handshake` does."""
+        seen = opening.get(None)
+        if seen is not None and not seen.in_handshake:
+            seen.tls_started = perf_counter()
+        super().do_handshake()
+        if seen is None:
+            return
+        seen.tls_ended = perf_counter()
+        # Empty where verification is off: an unverified date is no fact.
+        certificate = self.getpeercert() or {}
+        not_after = certificate.get("notAfter")
+        if isinstance(not_after, str):
+            seen.certificate_expires_at = float(ssl.cert_time_to_seconds(not_after))
+            seen.certificate_host = self.server_hostname or ""
+
+
+def connection_trace(observer: ConnectionObserver) -> aiohttp.TraceConfig:
+    """Return the tracing that reports each connection of a session to ``observer``."""
+    trace = aiohttp.TraceConfig()
+
+    async def on_start(_session: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:  # noqa: ANN401
+        if (seen := opening.get(None)) is not None:
+            seen.started = perf_counter()
+
+    async def on_dns_start(_s: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:  # noqa: ANN401
+        if (seen := opening.get(None)) is not None:
+            seen.dns_started = perf_counter()
+
+    async def on_dns_end(_s: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:  # noqa: ANN401
+        if (seen := opening.get(None)) is not None:
+            seen.dns_ended = perf_counter()
+
+    async def on_end(_session: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:  # noqa: ANN401
+        if (seen := opening.get(None)) is None:
+            return
+        observer.connection_opened(seen.phases(perf_counter()))
+        if seen.certificate_expires_at is not None:
+            observer.certificate_seen(seen.certificate_host, seen.certificate_expires_at)
+
+    trace.on_connection_create_start.append(on_start)
+    trace.on_dns_resolvehost_start.append(on_dns_start)
+    trace.on_dns_resolvehost_end.append(on_dns_end)
+    trace.on_connection_create_end.append(on_end)
+    return trace
+
+
+def tls_context(
+    *,
+    ca_file: str | None,
+    cert_file: str | None,
+    key_file: str | None,
+) -> ssl.SSLContext:
+    """Return a verifying client context that trusts ``ca_file``, else the system's authorities.
+
+    Raises `OSError` (of which `ssl.SSLError` is one) when a file cannot be used.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    context.sslobject_class = ObservedHandshake
+    context.set_alpn_protocols(["http/1.1"])
+    if cert_file:
+        context.load_cert_chain(cert_file, key_file)
+    return context

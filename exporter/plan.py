@@ -1,0 +1,50 @@
+"""What the configured probing asks of each project's rate limit."""
+
+from dataclasses import dataclass
+
+from exporter.config.config import Config, Project
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One project's demand against its ceiling, in requests a second."""
+
+    project: Project
+    demanded: float
+
+    @classmethod
+    def of(cls, project: Project) -> "Plan":
+        """Add up the probes a second that a project's servers ask for."""
+        return cls(project, sum(1 / server.interval for server in project.servers))
+
+    @property
+    def allowed(self) -> float:
+        """Return the project's ceiling."""
+        return self.project.rate_limit.requests_per_second
+
+    @property
+    def fits(self) -> bool:
+        """Return whether every server can be probed in each of its intervals."""
+        return self.demanded <= self.allowed
+
+    def __str__(self) -> str:
+        name, count = self.project.name, len(self.project.servers)
+        noun = "server" if count == 1 else "servers"
+        asked = (
+            f"project {name} ({self.project.region}): {count} {noun}"
+            f" ask for {self.demanded:.3g} probes a second,"
+            f" {self.demanded / self.allowed:.0%} of the {self.allowed:.3g} allowed"
+        )
+        if self.fits:
+            return asked
+        return (
+            f"{asked}: they do not fit. Make the intervals"
+            f" {self.demanded / self.allowed:.3g} times as long,"
+            f" or raise rate_limit.requests_per_second above {self.demanded:.3g}"
+            " if the cloud's quota allows it"
+        )
+
+
+def plans(config: Config) -> list[Plan]:
+    """Return the plan of each project."""
+    return [Plan.of(project) for project in config.projects]

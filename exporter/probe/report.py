@@ -1,0 +1,65 @@
+"""One result told to people and programs: the waterfall and the JSON form."""
+
+from exporter.model import ProbeResult
+from exporter.outcome import Verdict
+
+_BAR_WIDTH = 40
+_MARK = {Verdict.SUCCESS: "ok", Verdict.FAILURE: "FAILED", Verdict.INCONCLUSIVE: "inconclusive"}
+
+
+def as_json(result: ProbeResult) -> dict[str, object]:
+    """Return a result as JSON values; ``stage`` is where it failed, empty on success."""
+    return {
+        "project": result.target.key.project,
+        "server_id": result.target.key.server_id,
+        "server": result.target.name,
+        "outcome": result.outcome.value,
+        "verdict": result.verdict.value,
+        "stage": result.failed_stage.value if result.failed_stage else "",
+        "status_code": result.status_code,
+        "error_code": result.error_code,
+        "request_id": result.request_id,
+        "duration_seconds": round(result.duration_seconds, 6),
+        "waited_seconds": round(result.waited_seconds, 6),
+        "stages": [
+            {
+                "stage": timing.stage.value,
+                "duration_seconds": round(timing.seconds, 6),
+                "passed": timing.passed,
+            }
+            for timing in result.stages
+        ],
+        "detail": result.detail,
+    }
+
+
+def waterfall(result: ProbeResult) -> str:
+    """Draw the stages of a probe one below the other, each as long as it took."""
+    key = result.target.key
+    lines = [f"{result.target.name} ({key.server_id}) of project {key.project}", ""]
+    total = result.duration_seconds
+    before = 0.0
+    for timing in result.stages:
+        offset = round(before / total * _BAR_WIDTH) if total else 0
+        length = max(1, round(timing.seconds / total * _BAR_WIDTH)) if total else 1
+        bar = (" " * offset + "=" * length)[:_BAR_WIDTH]
+        mark = "ok" if timing.passed else "failed"
+        lines.append(
+            f"  {timing.stage:<10}|{bar:<{_BAR_WIDTH}}| {timing.seconds * 1000:8.1f} ms  {mark}"
+        )
+        before += timing.seconds
+    if not result.stages:
+        lines.append("  no request was sent")
+    lines += ["", f"{_MARK[result.verdict]}: {result.outcome}"]
+    if result.detail:
+        lines.append(f"  {result.detail}")
+    facts = {
+        "HTTP status": str(result.status_code) if result.status_code else "",
+        "error code": result.error_code,
+        "request id": result.request_id,
+        "waited for the throttle": f"{result.waited_seconds:.3f} s"
+        if result.waited_seconds
+        else "",
+    }
+    lines += [f"  {name}: {value}" for name, value in facts.items() if value]
+    return "\n".join(lines) + "\n"

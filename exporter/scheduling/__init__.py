@@ -1,0 +1,1 @@
+"""When each target is probed."""

@@ -1,0 +1,100 @@
+"""Which targets of one interval are due when: fixed phases, no drift, no memory of the process.
+
+A target is due at every ``k * interval + phase`` of Unix time, where the phase is a stable hash of
+its key. So the average interval is exact, the load is even, and neither a restart nor a reload
+moves anybody. Phases lie on a grid, so that one wake-up serves all targets of a grid point.
+"""
+
+import bisect
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import floor
+
+from exporter.model import TargetKey
+
+GRID_SECONDS = 0.02
+
+
+def phase_of(key: TargetKey, interval: float) -> float:
+    """Return the phase of a target: a point of the grid in ``[0, interval)``, in seconds."""
+    digest = hashlib.blake2b("\0".join(key).encode(), digest_size=8).digest()
+    fraction = int.from_bytes(digest, "big") / 2**64
+    return floor(fraction * interval / GRID_SECONDS) * GRID_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A target whose slot has come: ``at`` is its latest one, ``missed`` those before it."""
+
+    key: TargetKey
+    at: float
+    missed: int
+
+
+class Rota:
+    """The phases of all targets that share one interval (seconds)."""
+
+    def __init__(self, interval: float, now: float) -> None:
+        """Serve slots after ``now``, Unix seconds."""
+        self.interval = interval
+        self._served_until = now
+        self._phases: list[float] = []
+        self._keys: dict[float, dict[TargetKey, None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._phases)
+
+    def add(self, key: TargetKey) -> None:
+        """Give ``key`` its phase."""
+        phase = phase_of(key, self.interval)
+        if phase not in self._keys:
+            bisect.insort(self._phases, phase)
+            self._keys[phase] = {}
+        self._keys[phase][key] = None
+
+    def remove(self, key: TargetKey) -> None:
+        """Take ``key`` off the rota; raises `KeyError` when it is not on it."""
+        phase = phase_of(key, self.interval)
+        del self._keys[phase][key]
+        if not self._keys[phase]:
+            del self._keys[phase]
+            del self._phases[bisect.bisect_left(self._phases, phase)]
+
+    def next_after(self, moment: float) -> float | None:
+        """Return the first slot after ``moment`` (Unix seconds); None on an empty rota."""
+        if not self._phases:
+            return None
+        cycle = floor(moment / self.interval)
+        while True:
+            start = cycle * self.interval
+            index = bisect.bisect_right(self._phases, moment - start)
+            while index < len(self._phases):
+                # The sum is what is compared everywhere, so that rounding cannot lose a slot.
+                if (slot := start + self._phases[index]) > moment:
+                    return slot
+                index += 1
+            cycle += 1
+
+    def take(self, now: float) -> Iterator[Due]:
+        """Yield each target with slots since the last call, up to ``now``, once, in slot order."""
+        after = self._served_until
+        if now <= after:
+            # The clock went back: serve from here on, and no slot twice in a row.
+            self._served_until = now
+            return
+        self._served_until = now
+        since = max(after, now - self.interval)
+        overslept = (now - after) / self.interval
+        slot = self.next_after(since)
+        while slot is not None and slot <= now:
+            phase = self._phase_at(slot)
+            missed = max(0, floor((slot - after) / self.interval)) if overslept > 1 else 0
+            for key in self._keys[phase]:
+                yield Due(key, slot, missed)
+            slot = self.next_after(slot)
+
+    def _phase_at(self, slot: float) -> float:
+        start = floor((slot + GRID_SECONDS / 2) / self.interval) * self.interval
+        index = bisect.bisect_left(self._phases, slot - start - GRID_SECONDS / 2)
+        return self._phases[index]

@@ -1,0 +1,266 @@
+"""Start each target's probe in its slot; never two of one target at once.
+
+APScheduler wakes us at the slots; the `Rota` says who is due; a `_Run` a target remembers whether
+it waits for the throttle or is being probed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Protocol
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from exporter.clock import Clock
+from exporter.model import ProbeResult, Stage, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.probe.prober import ProberOf, skipped
+from exporter.scheduling.rota import Due, Rota
+
+_OVERDUE_INTERVALS = 2
+
+log = structlog.get_logger(__name__)
+
+
+class SchedulingObserver(Protocol):
+    """Who wants to know how well the schedule is kept."""
+
+    def probe_due(self, lateness: float) -> None:
+        """Note that a target was started ``lateness`` seconds after its slot."""
+
+    def probes_missed(self, slots: int) -> None:
+        """Note slots in which no probe could start."""
+
+
+class _State(Enum):
+    IDLE = auto()
+    WAITING = auto()
+    PROBING = auto()
+
+
+@dataclass(slots=True)
+class _Run:
+    """What goes on with one target.
+
+    ``since`` is the first slot that has not led to an answer yet: its place in the throttle's
+    queue, which it keeps while it is skipped or throttled, so that all get their turn.
+    """
+
+    target: Target
+    known_since: float
+    state: _State = _State.IDLE
+    since: float | None = None
+    attempted_at: float | None = None
+    task: asyncio.Task[None] | None = None
+    # Held while a probe is on the wire, scheduled or on demand.
+    probing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class _SlotTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler 3 has no types
+    """Fires at each slot of a rota."""
+
+    def __init__(self, rota: Rota) -> None:
+        self._rota = rota
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        slot = self._rota.next_after((previous or now).timestamp())
+        return None if slot is None else datetime.fromtimestamp(slot, UTC)
+
+
+class Scheduler:
+    """Probes all targets, each in its slots, and hands each result on."""
+
+    def __init__(
+        self,
+        *,
+        prober_of: ProberOf,
+        record: Callable[[ProbeResult], None],
+        observer: SchedulingObserver,
+        clock: Clock,
+    ) -> None:
+        """Prepare an empty schedule; `reconcile` fills it, `start` sets it going."""
+        self._prober_of = prober_of
+        self._record = record
+        self._observer = observer
+        self._clock = clock
+        self._runs: dict[TargetKey, _Run] = {}
+        self._rotas: dict[float, Rota] = {}
+        self._overdue: set[TargetKey] = set()
+        self._apscheduler = AsyncIOScheduler(
+            timezone=UTC,
+            # A wake-up that comes late is served: the rota knows which slots it stands for.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+
+    @property
+    def overdue(self) -> int:
+        """Return how many targets have not been attempted for two intervals."""
+        return len(self._overdue)
+
+    def start(self) -> None:
+        """Set the schedule going. Must be called in a running event loop."""
+        self._apscheduler.start()
+
+    def reconcile(self, targets: Iterable[Target], rebuilt: Iterable[str] = ()) -> None:
+        """Make ``targets`` the whole schedule.
+
+        Removed targets stop at once, added ones start in their next slot, all others keep phase
+        and place. Targets of the ``rebuilt`` projects that wait for a throttle go over to the new
+        one.
+        """
+        wanted = {target.key: target for target in targets}
+        for key in self._runs.keys() - wanted.keys():
+            self._remove(key)
+        for key, target in wanted.items():
+            self._put(key, target)
+        moved = set(rebuilt)
+        for run in self._runs.values():
+            if run.target.key.project in moved and run.state is _State.WAITING and run.task:
+                run.task.cancel()
+                self._start(run)
+        self._sync_jobs()
+
+    async def probe_now(self, target: Target, patience: float) -> ProbeResult:
+        """Probe a target on demand, within ``patience`` seconds, waiting and all.
+
+        Goes through the same throttle and prober, waits for a probe of the same target that is
+        on the wire, and is not recorded. `skipped` when its turn does not come in time.
+        """
+        prober = self._prober_of(target.key.project)
+        run = self._runs.get(target.key)
+        probing = run.probing if run else asyncio.Lock()
+        asked_at = self._clock.time()
+        give_up_at = self._clock.monotonic() + patience
+        try:
+            async with asyncio.timeout(patience):
+                turn = await prober.turn(asked_at)
+                await probing.acquire()
+        except TimeoutError:
+            return skipped(target, asked_at, patience)
+        try:
+            left = max(0.001, give_up_at - self._clock.monotonic())
+            return await prober.probe(replace(target, timeout=min(target.timeout, left)), turn)
+        finally:
+            probing.release()
+
+    async def stop(self, grace: float) -> None:
+        """Start no more probes, let those on the wire end for ``grace`` seconds, then cancel."""
+        if self._apscheduler.running:
+            self._apscheduler.shutdown(wait=False)
+        for run in self._runs.values():
+            if run.state is _State.WAITING and run.task:
+                run.task.cancel()
+        tasks = {run.task for run in self._runs.values() if run.task}
+        if not tasks:
+            return
+        _, unfinished = await asyncio.wait(tasks, timeout=grace)
+        for task in unfinished:
+            task.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished, timeout=1)
+
+    def serve_slots(self, interval: float) -> None:
+        """Start what is due by now among the targets of ``interval``."""
+        now = self._clock.time()
+        rota = self._rotas.get(interval)
+        for due in rota.take(now) if rota else ():
+            self._slot(due, now)
+
+    def _put(self, key: TargetKey, target: Target) -> None:
+        now = self._clock.time()
+        run = self._runs.get(key)
+        if run is None:
+            self._runs[key] = _Run(target, known_since=now)
+        elif run.target.interval == target.interval:
+            run.target = target
+            return
+        else:
+            self._rotas[run.target.interval].remove(key)
+            run.target = target
+        if target.interval not in self._rotas:
+            self._rotas[target.interval] = Rota(target.interval, now)
+        self._rotas[target.interval].add(key)
+
+    def _remove(self, key: TargetKey) -> None:
+        run = self._runs.pop(key)
+        self._rotas[run.target.interval].remove(key)
+        self._overdue.discard(key)
+        if run.task:
+            run.task.cancel()
+
+    def _sync_jobs(self) -> None:
+        """Give each rota one job whose next wake-up is right again."""
+        for interval, rota in list(self._rotas.items()):
+            if not rota:
+                del self._rotas[interval]
+        for job in self._apscheduler.get_jobs():
+            if job.id not in {str(interval) for interval in self._rotas}:
+                job.remove()
+        for interval, rota in self._rotas.items():
+            self._apscheduler.add_job(
+                self._wake,
+                _SlotTrigger(rota),
+                args=(interval,),
+                id=str(interval),
+                replace_existing=True,
+            )
+
+    async def _wake(self, interval: float) -> None:
+        # A coroutine, because APScheduler runs plain functions in threads.
+        self.serve_slots(interval)
+
+    def _slot(self, due: Due, now: float) -> None:
+        run = self._runs[due.key]
+        self._observer.probe_due(now - due.at)
+        if due.missed:
+            self._observer.probes_missed(due.missed)
+        attempted = run.attempted_at or run.known_since
+        if now - attempted > _OVERDUE_INTERVALS * run.target.interval:
+            self._overdue.add(due.key)
+        if run.state is _State.IDLE:
+            run.since = run.since or due.at
+            self._start(run)
+            return
+        self._observer.probes_missed(1)
+        if run.state is _State.WAITING:
+            # It keeps its place in the queue; only this slot is lost.
+            self._record(skipped(run.target, due.at, run.target.interval))
+
+    def _start(self, run: _Run) -> None:
+        run.state = _State.WAITING
+        run.task = asyncio.get_running_loop().create_task(self._run(run))
+
+    async def _run(self, run: _Run) -> None:
+        task = asyncio.current_task()
+        try:
+            prober = self._prober_of(run.target.key.project)
+            turn = await prober.turn(run.since or self._clock.time())
+            async with run.probing:
+                run.state = _State.PROBING
+                run.attempted_at = self._clock.time()
+                self._overdue.discard(run.target.key)
+                result = await prober.probe(run.target, turn)
+            if result.outcome is not Outcome.THROTTLED:
+                run.since = None
+            self._record(result)
+        except Exception as fault:  # the next slot must come, whatever happened in this one
+            run.since = None
+            log.exception("a probe could not be run", server=run.target.name)
+            self._record(
+                ProbeResult(
+                    target=run.target,
+                    started_at=self._clock.time(),
+                    outcome=Outcome.INTERNAL_ERROR,
+                    failed_stage=Stage.API,
+                    detail=type(fault).__name__,
+                )
+            )
+        finally:
+            # After a reload another task may have taken over.
+            if run.task is task:
+                run.state = _State.IDLE
+                run.task = None

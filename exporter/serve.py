@@ -1,0 +1,123 @@
+"""Run the exporter until a signal ends it: listen, probe, answer, reload, drain."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from exporter import log as logging_setup
+from exporter.app import Exporter
+from exporter.clock import SystemClock
+from exporter.config.config import Config
+from exporter.config.load import ConfigError, load
+from exporter.config.secret import SecretUnreadableError
+from exporter.web.application import ReloadRefusedError, Running, web_application
+from exporter.web.listening import ListenError, WebServer, listen
+
+log = structlog.get_logger(__name__)
+
+
+def serve(  # noqa: PLR0913 - the flags of the command
+    config: Config,
+    *,
+    path: Path,
+    address: str,
+    log_level: str,
+    log_format: str,
+    version: str,
+) -> int:
+    """Serve ``config`` on ``address`` until SIGTERM or SIGINT; return the exit status.
+
+    ``path`` is read again on SIGHUP and ``POST /-/reload``.
+    """
+    try:
+        listening = listen(address)
+    except ListenError as error:
+        print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    with listening:
+        return asyncio.run(
+            _run(config, path, listening, level=log_level, form=log_format, version=version)
+        )
+
+
+async def _run(  # noqa: PLR0913 - what `serve` was given
+    config: Config,
+    path: Path,
+    listening: socket.socket,
+    *,
+    level: str,
+    form: str,
+    version: str,
+) -> int:
+    clock = SystemClock()
+    try:
+        exporter = Exporter(config, version=version, clock=clock)
+    except (OSError, SecretUnreadableError) as error:
+        print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    logging_setup.configure(level=level, form=form, count=exporter.instruments.logged)
+
+    async def reload() -> None:
+        try:
+            await exporter.reload(lambda: load(path, os.environ))
+        except (ConfigError, OSError, SecretUnreadableError) as error:
+            for line in str(error).splitlines():
+                log.error("configuration not reloaded", mistake=line)  # noqa: TRY400 - a mistake of theirs
+            raise ReloadRefusedError(str(error)) from None
+
+    server = WebServer(
+        web_application(
+            Running(
+                state=exporter.state,
+                exposition=exporter.exposition,
+                scraped=exporter.instruments.scraped,
+                config_yaml=lambda: exporter.config.as_yaml,
+                not_ready=lambda: "shutting down" if exporter.draining else None,
+                reload=reload,
+                probe_now=exporter.scheduler.probe_now,
+                clock_time=clock.time,
+                version=version,
+            )
+        )
+    )
+    ended = asyncio.Event()
+    _on_signals(ended, reload)
+    exporter.start()
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    host, port = listening.getsockname()[:2]
+    log.info("listening", address=f"{host}:{port}", targets=len(exporter.state), version=version)
+    await asyncio.wait(
+        {serving, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED
+    )
+    log.info("stopping")
+    # Probes end first, so that a last scrape sees them.
+    await exporter.stop()
+    server.should_exit = True
+    await serving
+    return 0
+
+
+def _on_signals(ended: asyncio.Event, reload: Callable[[], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    reloading: set[asyncio.Task[None]] = set()
+
+    async def reload_quietly() -> None:
+        # What was wrong has been logged.
+        with contextlib.suppress(ReloadRefusedError):
+            await reload()
+
+    def hang_up() -> None:
+        task = loop.create_task(reload_quietly())
+        reloading.add(task)
+        task.add_done_callback(reloading.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
