@@ -1,6 +1,7 @@
 """The rota: fixed phases, no drift, nobody twice and nobody forgotten."""
 
 from collections import Counter
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def test_every_target_is_due_once_an_interval_exactly_an_interval_apart() -> Non
             slots.setdefault(due.key, []).append(due.at)
     assert len(slots) == 50
     for times in slots.values():
-        gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(times)]
         assert all(abs(gap - 10.0) < 1e-6 for gap in gaps)
 
 

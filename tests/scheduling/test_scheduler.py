@@ -1,0 +1,299 @@
+"""The scheduler: who is started when, what happens to slots that come too soon, and reloads."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from exporter.clock import SystemClock
+from exporter.model import ProbeResult, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.scheduling.rota import phase_of
+from exporter.scheduling.scheduler import Scheduler
+
+INTERVAL = 10.0
+
+
+def target(name: str, interval: float = INTERVAL, project: str = "southwest") -> Target:
+    return Target(TargetKey(project, name), name, "cn-southwest-2", interval, 5.0)
+
+
+@dataclass
+class PretendProber:
+    """Grants turns and ends probes when a test says so; at once unless told otherwise."""
+
+    clock: Any
+    turns: asyncio.Event = field(default_factory=asyncio.Event)
+    ends: asyncio.Event = field(default_factory=asyncio.Event)
+    outcome: Outcome = Outcome.SUCCESS
+    started: list[tuple[str, float]] = field(default_factory=list)
+    dues: list[float] = field(default_factory=list)
+    running: int = 0
+    most_running: int = 0
+
+    def __post_init__(self) -> None:
+        self.turns.set()
+        self.ends.set()
+
+    async def turn(self, due: float) -> None:
+        self.dues.append(due)
+        await self.turns.wait()
+
+    async def probe(self, target: Target, _turn: None) -> ProbeResult:
+        started_at = self.clock.time()
+        self.started.append((target.name, started_at))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await self.ends.wait()
+        finally:
+            self.running -= 1
+        return ProbeResult(target, started_at, self.outcome)
+
+
+@dataclass
+class Bench:
+    """A scheduler over a pretend prober, with all that it told."""
+
+    clock: Any
+    prober: PretendProber
+    results: list[ProbeResult] = field(default_factory=list)
+    lateness: list[float] = field(default_factory=list)
+    missed: int = 0
+    scheduler: Scheduler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scheduler = Scheduler(
+            prober_of=lambda _name: self.prober,  # type: ignore[arg-type,return-value]
+            record=self.results.append,
+            observer=self,
+            clock=self.clock,
+        )
+
+    def probe_due(self, lateness: float) -> None:
+        self.lateness.append(lateness)
+
+    def probes_missed(self, slots: int) -> None:
+        self.missed += slots
+
+    async def pass_time(self, seconds: float, step: float = 0.5) -> None:
+        """Let time pass and wake the scheduler as APScheduler would."""
+        for _ in range(round(seconds / step)):
+            await self.clock.advance(step)
+            self.scheduler.serve_slots(INTERVAL)
+            await self.clock.advance(0)
+
+    def outcomes(self) -> list[Outcome]:
+        return [result.outcome for result in self.results]
+
+
+@pytest.fixture
+async def bench(clock: Any) -> AsyncIterator[Bench]:
+    bench = Bench(clock, PretendProber(clock))
+    yield bench
+    await bench.scheduler.stop(0)
+
+
+async def test_each_target_is_probed_once_an_interval_in_its_phase(bench: Bench) -> None:
+    targets = [target(f"s{number}") for number in range(20)]
+    bench.scheduler.reconcile(targets)
+    await bench.pass_time(3 * INTERVAL)
+    assert len(bench.results) == 3 * len(targets)
+    for one in targets:
+        starts = [at for name, at in bench.prober.started if name == one.name]
+        assert [after - before for before, after in pairwise(starts)] == [
+            pytest.approx(INTERVAL)
+        ] * 2
+        late = (starts[0] - phase_of(one.key, INTERVAL)) % INTERVAL
+        assert late <= 0.5 + 1e-6
+
+
+async def test_a_slot_that_comes_while_the_probe_runs_is_missed_and_nothing_is_recorded(
+    bench: Bench,
+) -> None:
+    bench.prober.ends.clear()
+    bench.scheduler.reconcile([target("slow")])
+    await bench.pass_time(3 * INTERVAL)
+    assert bench.missed == 2
+    assert bench.results == []
+    assert bench.prober.most_running == 1
+    bench.prober.ends.set()
+    await bench.pass_time(INTERVAL)
+    assert bench.outcomes() == [Outcome.SUCCESS, Outcome.SUCCESS]
+
+
+async def test_a_target_whose_turn_does_not_come_is_skipped_and_keeps_its_place(
+    bench: Bench,
+) -> None:
+    bench.prober.turns.clear()
+    bench.scheduler.reconcile([target("waiting")])
+    await bench.pass_time(3 * INTERVAL)
+    assert bench.outcomes() == [Outcome.SKIPPED, Outcome.SKIPPED]
+    assert bench.missed == 2
+    # It asked for a turn once, with its first slot as due time.
+    assert len(bench.prober.dues) == 1
+    bench.prober.turns.set()
+    await bench.pass_time(0.5)
+    assert bench.outcomes()[-1] is Outcome.SUCCESS
+
+
+async def test_a_throttled_target_keeps_its_seniority_until_it_is_answered(bench: Bench) -> None:
+    bench.prober.outcome = Outcome.THROTTLED
+    bench.scheduler.reconcile([target("unlucky")])
+    await bench.pass_time(2 * INTERVAL)
+    bench.prober.outcome = Outcome.SUCCESS
+    await bench.pass_time(2 * INTERVAL)
+    first, second, third, fourth = bench.prober.dues
+    assert first == second == third
+    assert fourth == pytest.approx(first + 3 * INTERVAL)
+
+
+async def test_a_removed_target_stops_at_once_and_its_result_is_dropped(bench: Bench) -> None:
+    bench.prober.ends.clear()
+    bench.scheduler.reconcile([target("going"), target("staying")])
+    await bench.pass_time(INTERVAL)
+    bench.scheduler.reconcile([target("staying")])
+    bench.prober.ends.set()
+    await bench.pass_time(2 * INTERVAL)
+    assert {result.target.name for result in bench.results} == {"staying"}
+
+
+async def test_a_reload_moves_nobody(bench: Bench) -> None:
+    targets = [target(f"s{number}") for number in range(10)]
+    bench.scheduler.reconcile(targets)
+    await bench.pass_time(INTERVAL)
+    bench.scheduler.reconcile([*targets, target("new")])
+    await bench.pass_time(INTERVAL)
+    for one in targets:
+        starts = [at for name, at in bench.prober.started if name == one.name]
+        assert starts[1] - starts[0] == pytest.approx(INTERVAL)
+
+
+async def test_a_changed_interval_takes_effect(bench: Bench) -> None:
+    bench.scheduler.reconcile([target("s", interval=20.0)])
+    bench.scheduler.reconcile([target("s")])
+    await bench.pass_time(3 * INTERVAL)
+    assert len(bench.results) == 3
+
+
+async def test_waiting_targets_of_a_rebuilt_project_go_over_to_its_new_throttle(
+    bench: Bench,
+) -> None:
+    bench.prober.turns.clear()
+    bench.scheduler.reconcile([target("s")])
+    await bench.pass_time(INTERVAL)
+    old, bench.prober = bench.prober, PretendProber(bench.clock)
+    bench.scheduler.reconcile([target("s")], rebuilt=["southwest"])
+    await bench.pass_time(0.5)
+    assert bench.outcomes() == [Outcome.SUCCESS]
+    assert bench.prober.dues == old.dues
+
+
+async def test_a_fault_of_ours_is_recorded_as_such_and_the_next_slot_comes(bench: Bench) -> None:
+    good = bench.prober.probe
+
+    async def faulty(_target: Target, _turn: None) -> ProbeResult:
+        raise ZeroDivisionError
+
+    bench.prober.probe = faulty  # type: ignore[method-assign]
+    bench.scheduler.reconcile([target("s")])
+    await bench.pass_time(INTERVAL)
+    bench.prober.probe = good  # type: ignore[method-assign]
+    await bench.pass_time(INTERVAL)
+    assert bench.outcomes() == [Outcome.INTERNAL_ERROR, Outcome.SUCCESS]
+
+
+async def test_targets_not_attempted_for_two_intervals_are_overdue(bench: Bench) -> None:
+    bench.prober.turns.clear()
+    bench.scheduler.reconcile([target("a"), target("b")])
+    await bench.pass_time(2 * INTERVAL)
+    assert bench.scheduler.overdue == 0
+    await bench.pass_time(2 * INTERVAL)
+    assert bench.scheduler.overdue == 2
+    bench.prober.turns.set()
+    await bench.pass_time(0.5)
+    assert bench.scheduler.overdue == 0
+
+
+async def test_lateness_is_the_start_minus_the_slot(bench: Bench) -> None:
+    bench.scheduler.reconcile([target("s")])
+    phase = phase_of(target("s").key, INTERVAL)
+    to_slot = (phase - bench.clock.time()) % INTERVAL
+    await bench.clock.advance(to_slot + 0.25)
+    bench.scheduler.serve_slots(INTERVAL)
+    assert bench.lateness == [pytest.approx(0.25, abs=1e-3)]
+
+
+async def test_stop_lets_a_running_probe_end_and_starts_no_other(bench: Bench) -> None:
+    bench.prober.ends.clear()
+    bench.scheduler.reconcile([target("s")])
+    await bench.pass_time(INTERVAL)
+    stopping = asyncio.create_task(bench.scheduler.stop(grace=5))
+    await bench.clock.advance(0)
+    assert not stopping.done()
+    bench.prober.ends.set()
+    await stopping
+    assert bench.outcomes() == [Outcome.SUCCESS]
+
+
+async def test_stop_cancels_what_does_not_end_in_time(bench: Bench) -> None:
+    bench.prober.ends.clear()
+    bench.scheduler.reconcile([target("s")])
+    await bench.pass_time(INTERVAL)
+    await bench.scheduler.stop(grace=0.05)
+    assert bench.prober.running == 0
+    assert bench.results == []
+
+
+async def test_a_probe_on_demand_waits_for_the_scheduled_one_on_the_wire(bench: Bench) -> None:
+    bench.prober.ends.clear()
+    one = target("s")
+    bench.scheduler.reconcile([one])
+    await bench.pass_time(INTERVAL)
+    asked = asyncio.create_task(bench.scheduler.probe_now(one, patience=5))
+    await bench.clock.advance(0)
+    assert bench.prober.running == 1
+    bench.prober.ends.set()
+    assert (await asked).outcome is Outcome.SUCCESS
+    assert bench.prober.most_running == 1
+    # It is not recorded: it may have gone another depth, and answers who asked.
+    assert len(bench.results) == 1
+
+
+async def test_a_probe_on_demand_gives_up_when_its_turn_does_not_come(bench: Bench) -> None:
+    bench.prober.turns.clear()
+    result = await bench.scheduler.probe_now(target("s"), patience=0.05)
+    assert result.outcome is Outcome.SKIPPED
+
+
+async def test_a_probe_on_demand_has_no_more_time_than_it_is_given(bench: Bench) -> None:
+    result = await bench.scheduler.probe_now(replace(target("s"), timeout=60.0), patience=2.0)
+    assert result.target.timeout == pytest.approx(2.0)
+
+
+async def test_apscheduler_keeps_the_phases_in_real_time() -> None:
+    clock = SystemClock()
+    bench = Bench(clock, PretendProber(clock))
+    targets = [target(f"s{number}", interval=1.0) for number in range(50)]
+    bench.scheduler.reconcile(targets)
+    bench.scheduler.start()
+    await _until(lambda: len(bench.results) >= 200, timeout=8.0)
+    await bench.scheduler.stop(1.0)
+    assert bench.missed == 0
+    for one in targets:
+        starts = [at for name, at in bench.prober.started if name == one.name]
+        offsets = [(at - phase_of(one.key, 1.0)) % 1.0 for at in starts]
+        # Generous: machines under test are busy. Drift would grow far beyond it.
+        assert max(offsets) < 0.5
+        assert len(starts) >= 3
+
+
+async def _until(condition: Callable[[], bool], timeout: float) -> None:  # noqa: ASYNC109
+    give_up = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < give_up, "it did not happen in time"
+        await asyncio.sleep(0.02)
