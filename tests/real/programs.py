@@ -1,0 +1,183 @@
+"""Start the program itself, and Prometheus, as a user would: as processes of their own."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+START_SECONDS = 30.0
+
+
+@dataclass
+class Program:
+    """A running process and everything it has said so far."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def output(self) -> str:
+        """Return all output up to now."""
+        return "".join(self.lines)
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 10.0) -> int:
+        """Send a signal and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+@contextlib.contextmanager
+def program(
+    command: list[str], ready: str, environ: Mapping[str, str] | None = None
+) -> Iterator[Program]:
+    """Run a command until the block ends; enter it when a line matches ``ready``.
+
+    The first group of ``ready``, where it has one, becomes the program's ``url``.
+    """
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
+    )
+    running = Program(process)
+    pattern = re.compile(ready)
+    found: list[re.Match[str]] = []
+
+    def read() -> None:
+        for line in process.stdout or ():
+            running.lines.append(line)
+            if not found and (match := pattern.search(line)):
+                found.append(match)
+
+    reader = Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        until(lambda: bool(found) or process.poll() is not None, START_SECONDS)
+        reader.join(0.1)
+        if not found:
+            raise AssertionError(f"{command[0]} did not start:\n{running.output}")
+        running.url = found[0][1] if pattern.groups else ""
+        yield running
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        reader.join(5)
+        if process.stdout:
+            process.stdout.close()
+
+
+def exporter(
+    config: Path, environ: Mapping[str, str] | None = None, *flags: str
+) -> contextlib.AbstractContextManager[Program]:
+    """Run ``serve`` on a free port of loopback."""
+    return program(
+        [
+            sys.executable, "-W", "error", "-m", "exporter", "serve",
+            f"--config.file={config}", "--web.listen-address=127.0.0.1:0", *flags,
+        ],
+        r"listening.*?(127\.0\.0\.1:\d+)",
+        environ,
+    )  # fmt: skip
+
+
+def simulator(*flags: str) -> contextlib.AbstractContextManager[Program]:
+    """Run ``simulate`` on a free port of loopback."""
+    return program(
+        [sys.executable, "-m", "exporter", "simulate", "--listen=127.0.0.1:0", *flags],
+        r"listening on (http://127\.0\.0\.1:\d+)",
+    )
+
+
+def command(*arguments: str, environ: Mapping[str, str] | None = None) -> Any:
+    """Run one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "exporter", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **(environ or {})},
+    )
+
+
+def required(name: str) -> str:
+    """Return the path of a real component; without it the test is skipped, and fails in CI."""
+    path = shutil.which(name)
+    if path:
+        return path
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{name} is not installed; `make test` installs it")
+    pytest.skip(f"{name} is not installed")
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, target: str, interval: str = "1s") -> Iterator[Program]:
+    """Run a real Prometheus that scrapes ``target`` (host:port)."""
+    binary = required("prometheus")
+    port = free_port()
+    (folder / "prometheus.yml").write_text(
+        f"""
+global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}
+scrape_configs:
+  - job_name: console-exporter
+    static_configs: [{{targets: ["{target}"]}}]
+"""
+    )
+    with program(
+        [
+            binary,
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--enable-feature=exemplar-storage",
+            "--log.level=debug",
+        ],
+        r"Server is ready to receive web requests",
+    ) as running:
+        running.url = f"http://127.0.0.1:{port}"
+        yield running
+
+
+def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
+    """Return the samples of an instant query."""
+    answer = httpx.get(f"{prometheus_url}/api/v1/query", params={"query": expression})
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()["data"]["result"]
+    return found
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def until(condition: Callable[[], object], seconds: float, every: float = 0.05) -> None:
+    """Wait for a condition; a failed assertion when it does not come."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, f"it did not happen within {seconds} s"
+        time.sleep(every)
