@@ -1,0 +1,236 @@
+"""The client: renewals after a 401, paging, and the accounts it keeps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.cloud.answer import Answer
+from exporter.cloud.budget import Budget
+from exporter.cloud.client import URGENT, CloudClient, Door
+from exporter.cloud.errors import BadAnswerError, LoginFailedError, NoAnswer, NoAnswerError
+from exporter.cloud.observer import Unobserved
+from exporter.cloud.throttle import Throttle
+
+Reply = Callable[[httpx.Request], Answer]
+
+
+def answer(status: int, body: bytes = b"{}", seconds: float = 0.1) -> Answer:
+    return Answer(status, httpx.Headers(), body, seconds)
+
+
+@dataclass
+class PretendCloud:
+    """A transport that answers from a list."""
+
+    replies: list[Answer | Exception]
+    requests: list[httpx.Request] = field(default_factory=list)
+    timeouts: list[float] = field(default_factory=list)
+
+    async def send(self, request: httpx.Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ARG002, ASYNC109
+        self.requests.append(request)
+        self.timeouts.append(timeout)
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+@dataclass
+class PretendLogin:
+    renewable: int = 1
+    tokens: int = 1
+    fails: bool = False
+    rejected: int = 0
+    taken: int = 0
+    expires_at: float | None = None
+
+    async def authorize(self, request: httpx.Request) -> None:
+        if self.fails:
+            raise LoginFailedError("the login is broken")
+        request.headers["x-auth-token"] = f"token-{self.tokens}"
+
+    async def renew(self, rejected: httpx.Request) -> bool:  # noqa: ARG002
+        self.rejected += 1
+        if self.renewable <= 0:
+            return False
+        self.renewable -= 1
+        self.tokens += 1
+        return True
+
+    def accepted(self, request: httpx.Request) -> None:  # noqa: ARG002
+        self.taken += 1
+
+
+@dataclass
+class Seen(Unobserved):
+    finished: list[tuple[str, int | None, str]] = field(default_factory=list)
+    throttles: int = 0
+
+    def request_finished(  # noqa: PLR0913
+        self,
+        operation: str,
+        status: int | None,
+        seconds: float,  # noqa: ARG002
+        *,
+        error_code: str,
+        server_id: str,  # noqa: ARG002
+        request_id: str,  # noqa: ARG002
+    ) -> None:
+        self.finished.append((operation, status, error_code))
+
+    def throttled(self) -> None:
+        self.throttles += 1
+
+
+@dataclass
+class Bench:
+    cloud: PretendCloud
+    login: PretendLogin
+    seen: Seen
+    client: CloudClient
+    throttle: Throttle
+
+    async def ask(self, timeout: float = 10.0) -> tuple[Answer, Budget]:  # noqa: ASYNC109
+        budget = Budget(timeout)
+        turn = await self.client.turn(0.0)
+        return await self.client.remote_console("id-1", turn, budget), budget
+
+
+@pytest.fixture
+def bench(clock: Any) -> Callable[..., Bench]:
+    def build(*replies: Answer | Exception, login: PretendLogin | None = None) -> Bench:
+        cloud, seen, signed = PretendCloud(list(replies)), Seen(), login or PretendLogin()
+        throttle = Throttle(requests_per_second=100.0, burst=100, clock=clock)
+        client = CloudClient(
+            endpoint="https://clouddc.example",
+            project_id="p1",
+            door=Door(cloud, throttle, seen),
+            login=signed,
+        )
+        return Bench(cloud, signed, seen, client, throttle)
+
+    return build
+
+
+async def test_it_asks_the_documented_path_with_the_login_s_credentials(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(answer(200))
+    await b.ask()
+    (request,) = b.cloud.requests
+    assert str(request.url) == (
+        "https://clouddc.example/v1/p1/physicalservers/id-1/remote-console-address"
+    )
+    assert request.headers["x-auth-token"] == "token-1"
+    assert b.seen.finished == [("remote_console", 200, "")]
+    assert b.login.taken == 1
+
+
+async def test_a_401_is_asked_once_more_with_a_fresh_token(bench: Callable[..., Bench]) -> None:
+    b = bench(answer(401), answer(200))
+    got, budget = await b.ask()
+    assert got.status == 200
+    assert [r.headers["x-auth-token"] for r in b.cloud.requests] == ["token-1", "token-2"]
+    # Both requests count against the one deadline.
+    assert budget.spent == pytest.approx(0.2)
+    assert b.cloud.timeouts == [10.0, pytest.approx(9.9)]
+
+
+async def test_a_401_that_a_fresh_token_does_not_cure_is_the_answer(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(answer(401), answer(401))
+    got, _ = await b.ask()
+    assert got.status == 401
+    assert len(b.cloud.requests) == 2
+    # The login hears that its fresh token was refused too, and can back off.
+    assert b.login.rejected == 2
+    assert b.login.taken == 0
+
+
+async def test_a_401_with_nothing_fresher_is_not_asked_again(bench: Callable[..., Bench]) -> None:
+    b = bench(answer(401), login=PretendLogin(renewable=0))
+    got, _ = await b.ask()
+    assert got.status == 401
+    assert len(b.cloud.requests) == 1
+
+
+async def test_without_a_login_nothing_is_sent(bench: Callable[..., Bench]) -> None:
+    b = bench(login=PretendLogin(fails=True))
+    with pytest.raises(LoginFailedError):
+        await b.ask()
+    assert b.cloud.requests == []
+    assert b.seen.finished == []
+
+
+async def test_a_request_without_an_answer_is_counted_as_such(
+    bench: Callable[..., Bench],
+) -> None:
+    b = bench(NoAnswerError(NoAnswer.TIMEOUT, "too late"))
+    with pytest.raises(NoAnswerError):
+        await b.ask()
+    assert b.seen.finished == [("remote_console", None, "")]
+
+
+async def test_a_429_slows_the_throttle_and_is_counted(bench: Callable[..., Bench]) -> None:
+    b = bench(answer(429, b'{"error_code": "APIGW.0308", "error_msg": "m"}'))
+    await b.ask()
+    assert b.seen.finished == [("remote_console", 429, "APIGW.0308")]
+    assert b.seen.throttles == 1
+    assert b.throttle.limit < b.throttle.ceiling
+
+
+def page(ids: list[str], next_marker: str | None = None) -> Answer:
+    servers = ",".join(f'{{"id": "{one}", "name": "name-{one}"}}' for one in ids)
+    marker = f'"{next_marker}"' if next_marker is not None else "null"
+    body = f'{{"servers": [{servers}], "page_info": {{"next_marker": {marker}}}}}'
+    return answer(200, body.encode())
+
+
+@pytest.mark.parametrize(
+    "marker", ["b", "https://clouddc.example/v1/p1/physicalservers?limit=2&marker=b"]
+)
+async def test_a_marker_may_come_as_an_id_or_as_an_address(
+    bench: Callable[..., Bench], marker: str
+) -> None:
+    b = bench(page(["a", "b"], marker), page(["c"]))
+    listed = await b.client.list_servers(manage_state="in-use", timeout=5)
+    assert [one.id for one in listed] == ["a", "b", "c"]
+    assert [r.url.params.get("marker") for r in b.cloud.requests] == [None, "b"]
+    assert {r.url.params["manage_state"] for r in b.cloud.requests} == {"in-use"}
+
+
+async def test_a_full_page_without_a_marker_goes_on_from_its_last_id(
+    bench: Callable[..., Bench],
+) -> None:
+    ids = [str(number) for number in range(1000)]
+    b = bench(page(ids), page(["last"]))
+    assert len(await b.client.list_servers(manage_state=None, timeout=5)) == 1001
+    assert b.cloud.requests[1].url.params["marker"] == "999"
+
+
+async def test_a_marker_that_comes_again_ends_the_list(bench: Callable[..., Bench]) -> None:
+    b = bench(page(["a"], "a"), page(["b"], "a"))
+    assert [s.id for s in await b.client.list_servers(manage_state=None, timeout=5)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("odd", [b"[]", b'{"servers": 1}', b"<html>"])
+async def test_what_is_no_list_is_an_error_and_not_an_empty_list(
+    bench: Callable[..., Bench], odd: bytes
+) -> None:
+    b = bench(answer(200, odd))
+    with pytest.raises(BadAnswerError):
+        await b.client.list_servers(manage_state=None, timeout=5)
+
+
+async def test_a_refused_list_names_the_status(bench: Callable[..., Bench]) -> None:
+    b = bench(answer(403, b'{"error_code": "iMetal.0004"}'))
+    with pytest.raises(BadAnswerError, match=r"403 iMetal\.0004"):
+        await b.client.list_servers(manage_state=None, timeout=5)
+
+
+def test_urgent_requests_go_before_every_slot() -> None:
+    assert URGENT < 0.0
