@@ -1,0 +1,1 @@
+"""Measurements. Each prints a table; `benchmarks/README.md` keeps the figures."""

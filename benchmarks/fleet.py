@@ -1,0 +1,135 @@
+"""A fleet at one-minute intervals: missed slots, exactness of the interval, and whether a scrape
+every 15 s shows in the recorded latencies.
+
+Every probe is seen: a server's last attempt and duration stand in the metrics for a minute, and
+they are read every 15 s. The pretend cloud holds each answer for exactly 50 ms, in a process of
+its own; what is recorded beyond that is the wire, the two event loops and this machine.
+"""
+
+import argparse
+import tempfile
+import time
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean, quantiles
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.real.programs import exporter, simulator
+from tests.real.simulated_project import PROJECT_ID, listed_servers, write_config
+
+INTERVAL = 60.0
+SCRAPE_EVERY = 15.0
+HELD = 0.05
+SCENARIO = f"""
+projects:
+  - name: southwest
+    region: cn-southwest-2
+    project_id: {PROJECT_ID}
+    users: [{{name: monitor, password: simulated-password, domain: my-account}}]
+    latency: {{median: {HELD}, sigma: 0}}
+"""
+
+Probes = dict[str, dict[float, float]]
+
+
+def main() -> None:
+    """Run it and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", type=int, default=5000)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="fleet-"))
+    (folder / "scenario.yaml").write_text(SCENARIO)
+    flags = (f"--scenario={folder / 'scenario.yaml'}", f"--servers={options.servers}")
+    with simulator(*flags) as cloud:
+        config = write_config(
+            folder / "config.yaml",
+            cloud.url,
+            listed_servers(cloud.url),
+            interval="60s",
+            timeout="10s",
+        )
+        with exporter(config) as ours:
+            probes, scrapes, metrics = watch(ours.url, options.minutes * 60)
+    report(probes, scrapes, metrics)
+
+
+def watch(url: str, seconds: float) -> tuple[Probes, list[tuple[float, float]], dict[str, float]]:
+    """Scrape until the time is over; return every probe seen and when each scrape was."""
+    probes: Probes = defaultdict(dict)
+    scrapes: list[tuple[float, float]] = []
+    totals: dict[str, float] = {}
+    end = time.monotonic() + seconds
+    with httpx.Client(timeout=30) as client:
+        while time.monotonic() < end:
+            time.sleep(min(SCRAPE_EVERY, max(0.0, end - time.monotonic())))
+            started = time.time()
+            text = client.get(f"http://{url}/metrics").text
+            scrapes.append((started, time.time()))
+            totals = take(text, probes)
+            print(  # noqa: T201
+                f"{end - time.monotonic():5.0f} s left, {sum(map(len, probes.values()))} probes",
+                flush=True,
+            )
+    return probes, scrapes, totals
+
+
+def take(text: str, probes: Probes) -> dict[str, float]:
+    """Add the probes that a scrape shows; return the exporter-wide samples."""
+    attempts: dict[str, float] = {}
+    durations: dict[str, float] = {}
+    totals: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            server_id = sample.labels.get("server_id", "")
+            if sample.name == "console_probe_last_attempt_timestamp_seconds":
+                attempts[server_id] = sample.value
+            elif sample.name == "console_probe_duration_seconds":
+                durations[server_id] = sample.value
+            elif not server_id:
+                label = sample.labels.get("outcome") or sample.labels.get("le") or ""
+                totals[sample.name + label] = sample.value
+    for server_id, at in attempts.items():
+        if server_id in durations:
+            probes[server_id][at] = durations[server_id]
+    return totals
+
+
+def report(probes: Probes, scrapes: list[tuple[float, float]], totals: dict[str, float]) -> None:
+    """Print the figures."""
+    gaps = [after - before for seen in probes.values() for before, after in pairwise(sorted(seen))]
+    beyond = {True: list[float](), False: list[float]()}
+    for seen in probes.values():
+        for at, duration in seen.items():
+            scraped = any(at < end and at + duration > start for start, end in scrapes)
+            beyond[scraped].append((duration - HELD) * 1000)
+    rows: list[tuple[str, object]] = [
+        ("servers", len(probes)),
+        ("probes seen", sum(map(len, probes.values()))),
+        ("successes", int(totals["console_probes_totalsuccess"])),
+        ("missed slots", int(totals["console_scheduler_missed_probes_total"])),
+        ("mean interval", f"{mean(gaps):.4f} s ({abs(mean(gaps) / INTERVAL - 1):.5%} off)"),
+        ("worst single gap", f"{max(abs(gap - INTERVAL) for gap in gaps) * 1000:.1f} ms off"),
+        ("a scrape took", f"{mean(end - start for start, end in scrapes) * 1000:.0f} ms"),
+        ("CPU a probe", f"{totals['process_cpu_seconds_total'] / len(gaps) * 1000:.3f} ms"),
+        ("memory", f"{totals['process_resident_memory_bytes'] / 1e6:.0f} MB"),
+        ("recorded beyond what was held, during a scrape", spread(beyond[True])),
+        ("recorded beyond what was held, otherwise", spread(beyond[False])),
+    ]
+    for name, value in rows:
+        print(f"{name:50} {value}")  # noqa: T201
+
+
+def spread(milliseconds: list[float]) -> str:
+    """Return count, median and tail."""
+    if len(milliseconds) < 2:
+        return f"{len(milliseconds)} probes"
+    cut = quantiles(milliseconds, n=100)
+    return f"p50 {cut[49]:.2f} ms, p99 {cut[98]:.2f} ms of {len(milliseconds)} probes"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""A quota of half the demand, in real time: who waits how long, how many 429s, how it recovers."""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.fleet import SCENARIO
+from tests.real.programs import exporter, simulator
+from tests.real.simulated_project import listed_servers, write_config
+
+INTERVAL = 10.0
+SETTLE_SECONDS = 60.0
+RECOVERY_SECONDS = 300.0
+
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def main() -> None:
+    """Run it and print what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", type=int, default=60)
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long the quota lasts")
+    options = parser.parse_args()
+    demand = options.servers / INTERVAL
+    folder = Path(tempfile.mkdtemp(prefix="quota-"))
+    (folder / "scenario.yaml").write_text(SCENARIO)
+    flags = (f"--scenario={folder / 'scenario.yaml'}", f"--servers={options.servers}")
+    with simulator(*flags) as cloud:
+        config = write_config(
+            folder / "config.yaml",
+            cloud.url,
+            listed_servers(cloud.url),
+            interval=f"{INTERVAL:.0f}s",
+            timeout="2s",
+            rate=demand * 1.5,
+        )
+        with exporter(config) as ours:
+            time.sleep(2 * INTERVAL)
+            quota = f"{cloud.url}/simulator/quota/southwest"
+            limit = {"limit": round(demand / 2), "window": 1}
+            httpx.put(quota, json=limit).raise_for_status()
+            oldest, worst, settled = 0.0, 1.0, (0.0, 0.0)
+            end = time.monotonic() + options.minutes * 60
+            settled_at = time.monotonic() + SETTLE_SECONDS
+            while time.monotonic() < end:
+                time.sleep(1)
+                seen = samples(ours.url)
+                oldest = max(oldest, oldest_verdict(seen))
+                worst = min(worst, *of(seen, "console_probe_success"))
+                if time.monotonic() < settled_at:
+                    settled = requests(seen)
+            answered, refused = requests(seen)
+            httpx.put(quota, json=None).raise_for_status()
+            returned = time.monotonic()
+            while time.monotonic() - returned < RECOVERY_SECONDS:
+                seen = samples(ours.url)
+                (pace,) = of(seen, "console_throttle_limit_requests_per_second")
+                (ceiling,) = of(seen, "console_throttle_ceiling_requests_per_second")
+                if pace >= ceiling:
+                    break
+                time.sleep(1)
+            recovered = time.monotonic() - returned
+    share = (refused - settled[1]) / (answered - settled[0])
+    for name, value in (
+        ("servers, demand, quota", f"{options.servers}, {demand:g}/s, {limit['limit']}/s"),
+        ("oldest verdict", f"{oldest / INTERVAL:.2f} intervals"),
+        ("answered 429, once settled", f"{share:.2%} of {answered - settled[0]:.0f} requests"),
+        ("servers that turned red", 0 if worst == 1.0 else "some"),
+        ("back at the ceiling after", f"{recovered:.0f} s, at {pace:g} of {ceiling:g}/s"),
+    ):
+        print(f"{name:30} {value}")  # noqa: T201
+
+
+def samples(url: str) -> dict[Sample, float]:
+    """Return all samples of a scrape."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(httpx.get(f"http://{url}/metrics").text)
+        for sample in family.samples
+    }
+
+
+def of(seen: dict[Sample, float], name: str) -> list[float]:
+    """Return the values of one metric."""
+    return [value for (known, _), value in seen.items() if known == name]
+
+
+def oldest_verdict(seen: dict[Sample, float]) -> float:
+    """Return the age of the oldest verdict in seconds."""
+    return time.time() - min(of(seen, "console_probe_last_verdict_timestamp_seconds"))
+
+
+def requests(seen: dict[Sample, float]) -> tuple[float, float]:
+    """Return how many requests were answered, and how many of those with 429."""
+    by_code: dict[str, float] = {}
+    for (name, labels), value in seen.items():
+        if name == "console_api_requests_total":
+            code = dict(labels)["code"]
+            by_code[code] = by_code.get(code, 0.0) + value
+    return sum(by_code.values()), by_code["429"]
+
+
+if __name__ == "__main__":
+    main()

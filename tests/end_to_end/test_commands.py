@@ -1,0 +1,187 @@
+"""The commands as a user runs them: what they print, and how they exit."""
+
+import json
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.real.programs import command, exporter, until
+from tests.real.simulated_project import write_config
+
+BAD = """
+global: {interval: 10s, timeout: 20s, colour: red}
+projects:
+  - name: southwest
+    region: cn-southwest-2
+    project_id: 0123456789abcdef0123456789abcdef
+    endpoint: http://clouddc.example
+    auth: {type: password, username: monitor, password: "${NOT_SET_ANYWHERE}", domain: d}
+    servers: [{id: a}, {id: a}]
+"""
+
+
+@pytest.fixture
+def bad_config(tmp_path: Path) -> Path:
+    path = tmp_path / "bad.yaml"
+    path.write_text(BAD)
+    return path
+
+
+def assert_lists_every_mistake(text: str) -> None:
+    for part in ("colour", "timeout", "endpoint", "NOT_SET_ANYWHERE", "servers[1]"):
+        assert part in text, part
+    for line in text.strip().splitlines():
+        assert re.search(r"bad\.yaml:\d+:\d+: ", line), line
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("name", ["serve", "check-config"])
+def test_a_bad_configuration_ends_the_start_with_every_mistake(bad_config: Path, name: str) -> None:
+    ended = command(name, f"--config.file={bad_config}")
+    assert ended.returncode == 1
+    assert_lists_every_mistake(ended.stderr)
+
+
+def test_a_bad_configuration_at_reload_leaves_the_old_one_running(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(tmp_path / "bad.yaml", cloud, servers[:2])
+    with exporter(config) as ours:
+        base = f"http://{ours.url}"
+        until(lambda: "console_probe_success{" in httpx.get(f"{base}/metrics").text, 10)
+        config.write_text(BAD)
+        answer = httpx.post(f"{base}/-/reload")
+        assert answer.status_code == 400
+        assert_lists_every_mistake(answer.text)
+        ours.process.send_signal(signal.SIGHUP)
+        until(lambda: ours.output.count("configuration not reloaded") > len(BAD) // 100, 5)
+        metrics = httpx.get(f"{base}/metrics").text
+        assert "console_exporter_config_last_reload_successful 0.0" in metrics
+        assert "console_exporter_targets 2.0" in metrics
+        before = attempts(metrics)
+        until(lambda: attempts(httpx.get(f"{base}/metrics").text) > before, 10)
+        write_config(config, cloud, servers[:3])
+        ours.process.send_signal(signal.SIGHUP)
+        until(lambda: "console_exporter_targets 3.0" in httpx.get(f"{base}/metrics").text, 5)
+
+
+def attempts(metrics: str) -> float:
+    pattern = r"console_probes_total{.*} (\S+)"
+    return sum(float(value) for value in re.findall(pattern, metrics))
+
+
+def test_a_taken_port_is_one_clear_line(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = command("serve", f"--config.file={config}", f"--web.listen-address={address}")
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"console-exporter: cannot listen on {address}: Address already in use;"
+        " choose another with --web.listen-address\n"
+    )
+
+
+@pytest.mark.parametrize("address", ["nonsense", ":99999", "127.0.0.1:http"])
+def test_a_bad_listen_address_is_one_clear_line(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]], address: str
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers)
+    ended = command("serve", f"--config.file={config}", f"--web.listen-address={address}")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"console-exporter: listen address '{address}'")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["serve", "check-config", "probe"])
+def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    arguments = ["db-01"] if name == "probe" else []
+    ended = command(name, f"--config.file={tmp_path / 'none.yaml'}", *arguments)
+    assert ended.returncode == 1
+    assert "none.yaml" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_check_config_prints_the_probe_budget(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers[:10], interval="10s", rate=2.0)
+    ended = command("check-config", f"--config.file={config}")
+    assert ended.returncode == 0
+    assert "10 servers ask for 1 probes a second, 50% of the 2 allowed" in ended.stdout
+
+
+def test_check_config_exits_2_when_the_plan_cannot_fit(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers[:10], interval="10s", rate=0.5)
+    ended = command("check-config", f"--config.file={config}")
+    assert ended.returncode == 2
+    assert "do not fit" in ended.stdout
+
+
+def test_probe_exits_0_only_on_success_and_tells_programs_the_same(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers)
+    ended = command("probe", f"--config.file={config}", "db-01", "--format=json")
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["outcome"], told["stage"]) == (0, "success", "")
+    assert command("probe", f"--config.file={config}", "db-01").returncode == 0
+    nobody = command("probe", f"--config.file={config}", "nobody")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert nobody.stderr == "console-exporter: no configured server has this id or name\n"
+
+
+def test_the_schema_is_printed_as_json() -> None:
+    ended = command("config-schema")
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["type"] == "object"
+
+
+def test_sigterm_ends_the_program_within_5_seconds_though_a_probe_hangs(
+    tmp_path: Path, servers: list[tuple[str, str]]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as never_answers:
+        cloud = f"http://127.0.0.1:{never_answers.getsockname()[1]}"
+        config = write_config(
+            tmp_path / "config.yaml", cloud, servers, interval="60s", timeout="50s"
+        )
+        with exporter(config) as ours:
+            until(lambda: attempted(ours.url), 5)
+            started = time.monotonic()
+            assert ours.stop(signal.SIGTERM) == 0
+            assert time.monotonic() - started < 5
+            assert "Traceback" not in ours.output
+
+
+def attempted(url: str) -> bool:
+    try:
+        return httpx.get(f"http://{url}/-/ready").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_program_cleanly(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]], number: int
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers)
+    with exporter(config) as ours:
+        until(lambda: attempted(ours.url), 5)
+        assert ours.stop(number) == 0
+        assert "Traceback" not in ours.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    ended = command("--help")
+    assert ended.returncode == 0
+    for name in ("serve", "check-config", "probe", "simulate", "demo", "config-schema"):
+        assert name in ended.stdout

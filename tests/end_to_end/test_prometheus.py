@@ -1,0 +1,61 @@
+"""A real Prometheus scrapes the running exporter."""
+
+import subprocess
+from pathlib import Path
+
+import httpx
+
+from tests.real.programs import exporter, prometheus, query, required, until
+from tests.real.simulated_project import write_config
+
+
+def test_a_real_prometheus_reads_every_server_and_forgets_a_removed_one(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers)
+    with exporter(config) as ours, prometheus(tmp_path, ours.url) as server:
+
+        def known() -> set[str]:
+            return {
+                one["metric"]["server_id"] for one in query(server.url, "console_probe_success")
+            }
+
+        until(lambda: known() == {server_id for server_id, _ in servers}, 20)
+        assert [one["value"][1] for one in query(server.url, "up")] == ["1"]
+
+        outcomes = query(server.url, "count by (outcome) (console_probe_outcome)")
+        assert {one["metric"]["outcome"] for one in outcomes} >= {"success", "not_ready"}
+        assert query(server.url, "sum(rate(console_probes_total[30s]))")
+
+        write_config(config, cloud, servers[1:])
+        reload = httpx.post(f"http://{ours.url}/-/reload")
+        assert (reload.status_code, reload.text) == (200, "configuration reloaded\n")
+        # Gone at the next scrape, not after five minutes of staleness.
+        until(lambda: known() == {server_id for server_id, _ in servers[1:]}, 3)
+
+        (target,) = httpx.get(f"{server.url}/api/v1/targets").json()["data"]["activeTargets"]
+        assert (target["health"], target["lastError"]) == ("up", "")
+        complaints = [
+            line
+            for line in server.lines
+            if "scrape" in line and ("level=warn" in line or "level=error" in line)
+        ]
+        assert complaints == []
+
+
+def test_promtool_has_nothing_to_say_about_the_running_exporter(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    promtool = required("promtool")
+    config = write_config(tmp_path / "config.yaml", cloud, servers)
+    with exporter(config) as ours:
+        metrics = f"http://{ours.url}/metrics"
+        until(lambda: "console_probe_last_success" in httpx.get(metrics).text, 10)
+        checked = subprocess.run(
+            [promtool, "check", "metrics"],
+            input=httpx.get(metrics).text,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

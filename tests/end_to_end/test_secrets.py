@@ -1,0 +1,84 @@
+"""The canary: secrets planted everywhere, and all that the program says searched for them."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.real.canary_cloud import CANARY, canary_cloud
+from tests.real.programs import command, exporter, until
+from tests.real.simulated_project import write_config
+
+SERVERS = [(f"id-{number}", f"name-{number}") for number in range(8)]
+
+
+def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> None:
+    with canary_cloud() as cloud:
+        password = tmp_path / "password"
+        password.write_text(f"{CANARY}-password")
+        config = write_config(
+            tmp_path / "config.yaml",
+            cloud.url,
+            SERVERS,
+            interval="1s",
+            timeout="500ms",
+            password=f"password_file: {password}",
+        )
+        with exporter(config, None, "--log.level=debug") as ours:
+            base = f"http://{ours.url}"
+            until(lambda: cloud.requests > 5 * len(SERVERS), 20)
+            said = [
+                httpx.get(f"{base}{path}", headers=headers).text
+                for path in ("/", "/metrics", "/config", "/-/ready")
+                for headers in ({}, {"accept": "application/openmetrics-text;version=1.0.0"})
+            ]
+            for server_id, _ in SERVERS:
+                query = {"target": server_id, "debug": "true"}
+                said.append(httpx.get(f"{base}/probe", params=query).text)
+            config.write_text(config.read_text().replace("password_file", f"{CANARY}_x"))
+            # The mistake's place and name may be told; it is the operator's own text.
+            httpx.post(f"{base}/-/reload")
+            ours.stop()
+            said.append(ours.output.replace(f"{CANARY}_x", ""))
+        probed = command("probe", f"--config.file={config}", SERVERS[0][0])
+        said.append((probed.stdout + probed.stderr).replace(f"{CANARY}_x", ""))
+        assert cloud.saw_password
+    everything = "\n".join(said)
+    assert "console_probe_success" in everything
+    assert "internal_error" not in "\n".join(
+        line for line in everything.splitlines() if "outcome=" in line and line.endswith(" 1.0")
+    )
+    assert CANARY not in everything
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        f"{{type: token, token: {CANARY}}}",
+        f"{{type: aksk, access_key: AK{CANARY}, secret_key: {CANARY}, security_token: {CANARY}}}",
+    ],
+)
+def test_secrets_of_the_configuration_are_hidden_in_every_form(tmp_path: Path, auth: str) -> None:
+    with canary_cloud() as cloud:
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            f"""
+global: {{interval: 1s, timeout: 500ms}}
+projects:
+  - name: p
+    region: cn-east-3
+    project_id: {"0" * 32}
+    endpoint: {cloud.url}
+    auth: {auth}
+    servers: [{{id: id-0}}, {{id: id-1}}, {{id: id-2}}]
+"""
+        )
+        with exporter(config, None, "--log.level=debug", "--log.format=json") as ours:
+            base = f"http://{ours.url}"
+            until(lambda: cloud.requests > 3, 10)
+            said = [httpx.get(f"{base}{path}").text for path in ("/", "/metrics", "/config")]
+            said.append(httpx.get(f"{base}/probe?target=id-0&debug=true").text)
+            ours.stop()
+            said.append(ours.output)
+    assert "<secret>" in "".join(said)
+    assert CANARY not in "".join(said)
