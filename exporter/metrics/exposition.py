@@ -48,10 +48,11 @@ class Exposition:
 
         ``names`` are the only families or samples wanted, as exact names; empty wants all.
         """
+        wanted = frozenset(names)
         for metric in self._registry.collect():
-            if wanted := _restricted(metric, names):
-                yield _rendered(wanted, form)
-        yield from self._series.chunks(form, names)
+            if part := _restricted(metric, wanted):
+                yield _rendered(part, form)
+        yield from self._series.chunks(form, wanted)
         if form is Format.OPENMETRICS:
             yield _END
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics import catalog
-from exporter.metrics.catalog import Kind, Metric
+from exporter.metrics.catalog import Metric
 from exporter.metrics.negotiation import Format
 from exporter.model import Target, TargetKey
 from exporter.state import TargetState
@@ -61,21 +61,16 @@ class ServerSeries:
         """
         servers = tuple(self._lines.values())
         for column, metric in enumerate(catalog.PER_SERVER):
-            family = _family(metric, form)
-            if names and metric.name not in names and family not in names:
+            bare = metric.name.removesuffix("_total")
+            if names and metric.name not in names and bare not in names:
                 continue
+            family = bare if form is Format.OPENMETRICS else metric.name
             lines = map(itemgetter(column), servers[:_SERVERS_AT_ONCE])
             head = f"# HELP {family} {metric.help}\n# TYPE {family} {metric.kind}\n"
             yield b"".join(chain((head.encode(),), lines))
             for start in range(_SERVERS_AT_ONCE, len(servers), _SERVERS_AT_ONCE):
                 part = servers[start : start + _SERVERS_AT_ONCE]
                 yield b"".join(map(itemgetter(column), part))
-
-
-def _family(metric: Metric, form: Format) -> str:
-    if form is Format.OPENMETRICS and metric.kind is Kind.COUNTER:
-        return metric.name.removesuffix("_total")
-    return metric.name
 
 
 def _labels_of(target: Target) -> _Labels:

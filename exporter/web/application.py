@@ -14,9 +14,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.negotiation import gzip_accepted, negotiate
-from exporter.metrics.server_series import ServerSeries
+from exporter.metrics.exposition import Exposition, probe_text
+from exporter.metrics.negotiation import Format, gzip_accepted, negotiate
 from exporter.model import ProbeResult, Target
 from exporter.probe.report import as_json, waterfall
 from exporter.state import StateStore
@@ -131,14 +130,12 @@ class _Routes:
             result = await self._running.probe_now(target, patience)
         finally:
             self._probing -= 1
+        form = negotiate(request.headers.get("accept"))
         if request.query_params.get("debug") == "true":
             told = json.dumps(as_json(result), indent=2)
-            text = f"{waterfall(result)}\n{told}\n\n{_alone(result).decode()}"
-            return PlainTextResponse(text)
-        form = negotiate(request.headers.get("accept"))
-        end = b"# EOF\n" if "openmetrics" in form.content_type else b""
-        body = b"".join(_series_of(result).chunks(form, ())) + end
-        return Response(body, headers={"content-type": form.content_type})
+            metrics = probe_text(result, Format.TEXT).decode()
+            return PlainTextResponse(f"{waterfall(result)}\n{told}\n\n{metrics}")
+        return Response(probe_text(result, form), headers={"content-type": form.content_type})
 
     async def config(self, _request: Request) -> Response:
         return PlainTextResponse(self._running.config_yaml())
@@ -158,20 +155,6 @@ class _Routes:
         except ReloadRefusedError as error:
             return PlainTextResponse(f"{error}\n", 400)
         return PlainTextResponse("configuration reloaded\n")
-
-
-def _series_of(result: ProbeResult) -> ServerSeries:
-    """Return the metrics of one result, as if nothing else had ever been probed."""
-    series = ServerSeries()
-    alone = StateStore(history_length=1)
-    alone.listen(series)
-    alone.reconcile([result.target])
-    alone.record(result)
-    return series
-
-
-def _alone(result: ProbeResult) -> bytes:
-    return b"".join(_series_of(result).chunks(negotiate(None), ()))
 
 
 def _patience(header: str | None) -> float:

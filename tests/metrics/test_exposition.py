@@ -1,0 +1,247 @@
+"""The whole text: complete, well-formed in both formats, and made without holding the loop."""
+
+import asyncio
+import gzip
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.metrics.catalog import CATALOG, SERVER_INFO
+from exporter.metrics.exposition import Exposition, probe_text
+from exporter.metrics.instruments import Instruments
+from exporter.metrics.negotiation import Format
+from exporter.metrics.project_instruments import ProjectReadings
+from exporter.metrics.server_series import ServerSeries
+from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.state import StateStore
+
+TARGETS = [
+    Target(
+        TargetKey("southwest", f"id-{number}"),
+        name,
+        "cn-southwest-2",
+        interval=60.0,
+        timeout=10.0,
+        labels=(("rack", "r12"),),
+    )
+    for number, name in enumerate(["db-01", '"机房"\\\n', "web"])
+]
+FAMILIES: dict[Format, Callable[[str], Iterable[Metric]]] = {
+    Format.TEXT: parse_text,
+    Format.OPENMETRICS: parse_openmetrics,
+}
+
+
+class Readings(Protocol):
+    now: dict[str, float | None]
+
+    def of_project(self) -> ProjectReadings: ...
+
+
+@pytest.fixture
+def exposition(instruments: Instruments, readings: Readings) -> Iterator[Exposition]:
+    """Expose a small exporter in which everything has happened once."""
+    readings.now = dict.fromkeys(
+        ("limit", "ceiling", "queue", "resume", "expiry", "lag", "overdue", "targets"), 1.0
+    )
+    store, series = StateStore(history_length=5), ServerSeries()
+    store.listen(series)
+    store.reconcile(TARGETS)
+    project = instruments.add_project("southwest", readings.of_project())
+    for at, (target, outcome) in enumerate(
+        zip(TARGETS, (Outcome.SUCCESS, Outcome.TIMEOUT, Outcome.THROTTLED), strict=True)
+    ):
+        failed_stage = None if outcome is Outcome.SUCCESS else Stage.API
+        timing = StageTiming(Stage.API, 0.1, passed=failed_stage is None)
+        result = ProbeResult(target, 1.8e9 + at, outcome, failed_stage, 200, stages=(timing,))
+        store.record(result)
+        project.probed(result)
+    project.request_started("remote_console")
+    project.request_finished(
+        "remote_console",
+        404,
+        0.2,
+        error_code="iMetal.0100",
+        server_id="id-1",
+        request_id="r" * 40,
+    )
+    project.connection_opened({"dns": 0.001, "connect": 0.01, "tls": 0.02})
+    project.certificate_seen("clouddc.example.com", 1.9e9)
+    project.discovered("static", 3)
+    instruments.config_loaded(b"0" * 32, at=1.8e9)
+    instruments.probe_due(0.01)
+    instruments.scraped(0.01)
+    exposition = Exposition(series, instruments.registry)
+    yield exposition
+    exposition.close()
+
+
+def text_of(exposition: Exposition, form: Format, *names: str) -> str:
+    return b"".join(exposition.chunks(form, names)).decode()
+
+
+def lines_of(exposition: Exposition, *names: str) -> list[str]:
+    text = text_of(exposition, Format.TEXT, *names)
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_what_is_exposed_is_what_the_catalog_lists(exposition: Exposition, form: Format) -> None:
+    families = {
+        family.name + ("_total" if family.type == "counter" else ""): family
+        for family in FAMILIES[form](text_of(exposition, form))
+        if not family.name.startswith(("process_", "python_"))
+    }
+    assert families.keys() == {metric.name for metric in CATALOG}
+    for metric in CATALOG:
+        family = families[metric.name]
+        assert family.type == metric.kind
+        assert family.documentation == metric.help
+        assert family.samples
+        free = {"rack"} if metric is SERVER_INFO else set()
+        for sample in family.samples:
+            assert sample.labels.keys() - {"le"} == {*metric.labels} | free
+
+
+@pytest.mark.parametrize("form", Format)
+def test_process_and_python_metrics_are_there(exposition: Exposition, form: Format) -> None:
+    names = {family.name for family in FAMILIES[form](text_of(exposition, form))}
+    assert {"process_resident_memory_bytes", "python_info", "python_gc_collections"} <= names
+
+
+def test_no_created_series_are_exposed(exposition: Exposition) -> None:
+    assert "_created" not in text_of(exposition, Format.TEXT)
+    assert "_created" not in text_of(exposition, Format.OPENMETRICS)
+
+
+def test_openmetrics_ends_once_and_text_never(exposition: Exposition) -> None:
+    text = text_of(exposition, Format.OPENMETRICS)
+    assert text.endswith("\n# EOF\n")
+    assert text.count("# EOF") == 1
+    assert "# EOF" not in text_of(exposition, Format.TEXT)
+
+
+def test_exemplars_are_told_in_openmetrics_alone(exposition: Exposition) -> None:
+    families = parse_openmetrics(text_of(exposition, Format.OPENMETRICS))  # type: ignore[no-untyped-call]
+    exemplars = [
+        sample.exemplar.labels
+        for family in families
+        for sample in family.samples
+        if sample.exemplar
+    ]
+    assert exemplars == [{"server_id": "id-1", "request_id": "r" * 40}]
+    assert "request_id" not in text_of(exposition, Format.TEXT)
+
+
+def test_promtool_has_nothing_to_say(exposition: Exposition) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("promtool is not installed")
+        pytest.skip("promtool is not installed")
+    checked = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=text_of(exposition, Format.TEXT).encode(),
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("console_probe_success", 2),
+        ("console_probe_failures_total", 3),
+        ("console_probe_failures", 3),
+        ("console_probes_total", 19),
+        ("console_probes", 19),
+        ("console_api_request_duration_seconds_sum", 3),
+        ("console_api_request_duration_seconds", 39),
+        ("console_exporter_targets", 1),
+        ("python_info", 1),
+        ("console_", 0),
+        ("no_such_metric", 0),
+    ],
+)
+@pytest.mark.parametrize("form", Format)
+def test_names_select_samples_and_families_exactly(
+    exposition: Exposition, form: Format, name: str, count: int
+) -> None:
+    text = text_of(exposition, form, name)
+    assert sum(not line.startswith("#") for line in text.splitlines()) == count
+
+
+def test_several_names_select_each(exposition: Exposition) -> None:
+    lines = lines_of(exposition, "console_probe_success", "console_exporter_targets")
+    assert len(lines) == 3
+
+
+def test_a_selection_of_nothing_is_still_whole_openmetrics(exposition: Exposition) -> None:
+    assert text_of(exposition, Format.OPENMETRICS, "no_such_metric") == "# EOF\n"
+    assert text_of(exposition, Format.TEXT, "no_such_metric") == ""
+
+
+async def test_pieces_join_to_the_whole_text_plain_and_compressed(exposition: Exposition) -> None:
+    names = [metric.name for metric in CATALOG]
+    for form in Format:
+        whole = b"".join(exposition.chunks(form, names))
+        plain = b"".join([piece async for piece in exposition.plain(form, names)])
+        packed = b"".join([piece async for piece in exposition.gzipped(form, names)])
+        assert plain == whole
+        assert gzip.decompress(packed) == whole
+        assert len(packed) < len(whole) / 5
+
+
+@pytest.mark.parametrize("way", ["plain", "gzipped"])
+async def test_all_else_runs_between_the_pieces(exposition: Exposition, way: str) -> None:
+    runs = 0
+    scraping = True
+
+    async def all_else() -> None:
+        nonlocal runs
+        while scraping:
+            runs += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(all_else())
+    async for _ in getattr(exposition, way)(Format.TEXT):
+        pass
+    scraping = False
+    await task
+    assert runs >= len(CATALOG)
+
+
+async def test_a_scraper_that_leaves_midway_does_no_harm(exposition: Exposition) -> None:
+    pieces = exposition.gzipped(Format.TEXT)
+    await anext(pieces)
+    await pieces.aclose()  # type: ignore[attr-defined]
+    packed = b"".join([piece async for piece in exposition.gzipped(Format.TEXT)])
+    assert gzip.decompress(packed)
+
+
+def test_one_probe_alone_is_told_without_the_counts_of_its_server() -> None:
+    timing = StageTiming(Stage.API, 0.25, passed=False)
+    result = ProbeResult(TARGETS[0], 1.8e9, Outcome.NOT_FOUND, Stage.API, 404, stages=(timing,))
+    own = 'project="southwest",server_id="id-0",server="db-01"'
+    text = probe_text(result, Format.TEXT).decode()
+    assert [line for line in text.splitlines() if not line.startswith("#")] == [
+        f"console_probe_success{{{own}}} 0.0",
+        f'console_probe_outcome{{{own},outcome="not_found",stage="api"}} 1.0',
+        f"console_probe_duration_seconds{{{own}}} 0.25",
+        f'console_probe_stage_duration_seconds{{{own},stage="api"}} 0.25',
+        f"console_probe_http_status_code{{{own}}} 404.0",
+    ]
+    openmetrics = probe_text(result, Format.OPENMETRICS).decode()
+    assert len(list(parse_openmetrics(openmetrics))) == 5  # type: ignore[no-untyped-call]
