@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from exporter.cloud.answer import Answer
-from exporter.cloud.throttle import Throttle
+from exporter.cloud.throttle import Throttle, Turn
 
 SETTLING = 300.0
 """Seconds after which the pace counts as settled."""
@@ -182,7 +182,7 @@ class Fleet:
     def __init__(self, scenario: Scenario) -> None:
         """Set up the fleet; must be called in the event loop."""
         self._scenario = scenario
-        self._random = random.Random(scenario.seed)
+        self._random = random.Random(scenario.seed)  # noqa: S311 - a simulation, no secret
         self._quota: Quota | None = scenario.quota(scenario.demand / 2)
         self._throttle = Throttle(
             requests_per_second=scenario.ceiling_over_demand * scenario.demand,
@@ -226,12 +226,12 @@ class Fleet:
                 self._verdict(index)
             slot += interval * (1 + (loop.time() - slot) // interval)
 
-    async def _ask(self, turn: Any) -> bool:
+    async def _ask(self, turn: Turn) -> bool:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._random.uniform(*self._scenario.round_trip) / 2)
         now = loop.time()
         admitted = self._quota is None or self._quota.admits(now)
-        answer = None if admitted else self._refusal(now)
+        answer = None if self._quota is None or admitted else self._refusal(self._quota, now)
         await asyncio.sleep(self._random.uniform(*self._scenario.round_trip) / 2)
         self._throttle.answered(turn, 200 if admitted else 429, answer)
         settled = SETTLING <= now < self._scenario.returns_at
@@ -243,13 +243,13 @@ class Fleet:
             self.figures.refused_at.append(now)
         return admitted
 
-    def _refusal(self, now: float) -> Answer:
-        assert self._quota is not None
-        headers, body = {}, b""
+    def _refusal(self, quota: Quota, now: float) -> Answer:
+        headers: dict[str, str] = {}
+        body = b""
         if self._scenario.hint == "retry-after":
-            headers["retry-after"] = str(int(self._quota.opens_in(now)) + 1)
+            headers["retry-after"] = str(int(quota.opens_in(now)) + 1)
         if self._scenario.hint == "policy":
-            text = f"policy user over ratelimit,{self._quota.policy()}"
+            text = f"policy user over ratelimit,{quota.policy()}"
             body = f'{{"error_code":"APIGW.0308","error_msg":"{text}"}}'.encode()
         return Answer(429, httpx.Headers(headers), body, 0.1)
 

@@ -47,6 +47,10 @@ class Door:
 
     async def turn(self, due: float) -> Turn:
         """Wait for a turn; who is due first goes first."""
+        return await self._throttle.turn(due)
+
+    async def probe_turn(self, due: float) -> Turn:
+        """Wait for a turn to probe; this wait is counted, for it delays a verdict."""
         turn = await self._throttle.turn(due)
         self._observer.waited(turn.waited)
         return turn
@@ -134,8 +138,8 @@ class CloudClient:
         self._login = login
 
     async def turn(self, due: float) -> Turn:
-        """Wait for this project's next turn."""
-        return await self._door.turn(due)
+        """Wait for this project's next turn to probe."""
+        return await self._door.probe_turn(due)
 
     async def remote_console(self, server_id: str, turn: Turn, budget: Budget) -> Answer:
         """Ask for a server's console address; return the answer, whatever its status.

@@ -8,7 +8,6 @@ import contextvars
 import ssl
 from dataclasses import dataclass
 from time import perf_counter
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -27,6 +26,7 @@ class Opening:
     tls_ended: float = 0.0
     certificate_expires_at: float | None = None
     certificate_host: str = ""
+    tls_alert: str = ""
 
     @property
     def in_handshake(self) -> bool:
@@ -42,6 +42,10 @@ class Opening:
             phases["tls"] = self.tls_ended - self.tls_started
         phases["connect"] = max(0.0, ended - self.started - sum(phases.values()))
         return phases
+
+
+class SecondConnectionError(Exception):
+    """A request broke its new connection and would have opened another."""
 
 
 opening: contextvars.ContextVar[Opening] = contextvars.ContextVar("opening")
@@ -67,26 +71,41 @@ class ObservedHandshake(ssl.SSLObject):
             seen.certificate_expires_at = float(ssl.cert_time_to_seconds(not_after))
             seen.certificate_host = self.server_hostname or ""
 
+    def read(self, len: int = 1024, buffer: Any = None) -> bytes:  # noqa: A002, ANN401 - ssl's
+        """Read decrypted bytes; raises as `ssl.SSLObject.read` does.
+
+        In TLS 1.3 a server refuses our certificate only after the handshake, by an alert that
+        would look like any closed connection.
+        """
+        try:
+            return super().read(len, buffer) if buffer is not None else super().read(len)
+        except ssl.SSLError as error:
+            seen = opening.get(None)
+            if seen is not None and "ALERT" in (error.reason or ""):
+                seen.tls_alert = str(error.reason)
+            raise
+
 
 def connection_trace(observer: ConnectionObserver) -> aiohttp.TraceConfig:
     """Return the tracing that reports each connection of a session to ``observer``."""
     trace = aiohttp.TraceConfig()
 
-    async def on_start(_session: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:  # noqa: ANN401
-        if (seen := opening.get(None)) is not None:
-            seen.started = perf_counter()
+    async def on_start(*_: object) -> None:
+        seen = opening.get()
+        if seen.started:
+            # aiohttp asks again when a connection breaks. That is right for one that was kept
+            # open too long; after a new one it would be a request that nobody paced or counted.
+            raise SecondConnectionError
+        seen.started = perf_counter()
 
-    async def on_dns_start(_s: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:  # noqa: ANN401
-        if (seen := opening.get(None)) is not None:
-            seen.dns_started = perf_counter()
+    async def on_dns_start(*_: object) -> None:
+        opening.get().dns_started = perf_counter()
 
-    async def on_dns_end(_s: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:  # noqa: ANN401
-        if (seen := opening.get(None)) is not None:
-            seen.dns_ended = perf_counter()
+    async def on_dns_end(*_: object) -> None:
+        opening.get().dns_ended = perf_counter()
 
-    async def on_end(_session: aiohttp.ClientSession, _context: SimpleNamespace, _: Any) -> None:  # noqa: ANN401
-        if (seen := opening.get(None)) is None:
-            return
+    async def on_end(*_: object) -> None:
+        seen = opening.get()
         observer.connection_opened(seen.phases(perf_counter()))
         if seen.certificate_expires_at is not None:
             observer.certificate_seen(seen.certificate_host, seen.certificate_expires_at)

@@ -2,22 +2,26 @@
 
 A token bucket whose rate adapts to a quota that nobody tells us:
 
-    ceiling ──╮                                               ╭─────────
-              │ 429                                           │
-              │                                              ╱
-    plateau ─ │ ─ ─ ─ ─ ─╭──────────────────────────────────╯
-    half      ╰────────╱     just below the quota             exploring
+    ceiling ---+                                              +-----------
+               | 429                                          |
+               |                                             /
+    plateau    |        +-----------------------__________---
+    half       +--------+   just below the quota   exploring
                cool-down
-              0                                             250      290 s
+               0                                 170 s       290 s
 
 - A 429 halves the pace and opens a cool-down; then one request goes ahead alone, to see whether
   the quota is open again. Requests that were under way when the pace was halved do not halve it
   again: they could not know.
-- The plateau lies 5 % below the lowest of: the pace that was refused; the policy that the 429
-  states; what was let through between two refusals, over the time between them, which is the quota
-  itself, whatever its kind. As long as that is not known it is half the refused pace.
-- Exploring starts late and gently, in the manner of CUBIC (RFC 9438), so that a steady quota
-  refuses one request in some 250 s; yet 290 s after the last refusal the pace is at the ceiling.
+- The plateau is reached within ten seconds of the reopening. It is what the quota should bear:
+    - refused while on the plateau: 5 % below what was let through between the two refusals, over
+      the time between them. This is the quota itself, whether bucket or window;
+    - refused while exploring: half the refused pace, or a fifth above the last plateau. There is
+      more to be had, but what was let through measures the plateau, not the quota;
+    - refused at the ceiling: half of it. Nothing is known yet;
+  and always 5 % below the refused pace and below the policy that the 429 states, if any.
+- Exploring starts late and steepens, in the manner of CUBIC (RFC 9438), so that a steady quota
+  refuses one or two requests a cycle; yet 290 s after the last refusal the pace is at the ceiling.
 - Bursts come back as the pace nears the ceiling: a burst against an exhausted quota is a burst of
   429s.
 
@@ -30,8 +34,9 @@ RECOVERY = 290.0
 """Seconds from the last refusal until the pace is back at its ceiling."""
 
 _EXPLORING = 120.0
+_STEEPNESS = 5
 _APPROACH = 10.0
-_BELOW_QUOTA = 0.95
+_BELOW = 0.95
 _GROWTH = 1.2
 # One request a minute: slower, and the end of a quota would be noticed too late.
 _FLOOR = 1 / 60
@@ -66,11 +71,10 @@ class Pace:
         self._held_until = _NEVER
         self._reopened_at: float | None = None
 
-        self._refused = self._low = self._plateau = ceiling
+        self._low = self._plateau = self._before = self._refused = ceiling
+        self._refused_at = 1.0
         self._counted_since: float | None = None
         self._let_through = 0
-        self._borne = ceiling
-        self._was_exploring = False
 
     def limit(self, now: float) -> float:
         """Return the pace now."""
@@ -136,13 +140,10 @@ class Pace:
                 self._close_until(now + refusal.retry_after)
             return
         limit = self.limit(now)
-        again = self._reopened_at is None and self.lowered_at > _NEVER
+        explored = self._explored(now)
+        again = self._reopened_at is None and explored < 1
         if not again:
-            self._refused = limit
-            self._borne = self._plateau
-            self._was_exploring = self._explored(now) > 0
-            if self._explored(now) >= 1:
-                self._counted_since = None
+            self._refused, self._refused_at, self._before = limit, explored, self._plateau
         self._plateau = self._bearable(now, refusal)
         self._low = max(self._floor, min(limit / 2, self._plateau))
         self._cool_down = self._next_cool_down(refusal, again=again)
@@ -153,17 +154,17 @@ class Pace:
 
     def _bearable(self, now: float, refusal: Refusal) -> float:
         """Return a pace that the quota should bear, as far as is known."""
-        if self._counted_since is None:
+        if self._refused_at >= 1 or self._counted_since is None:
             bearable = self._refused / 2
-        elif self._was_exploring:
-            bearable = max(self._refused / 2, _GROWTH * self._borne)
+        elif self._refused_at > 0:
+            bearable = max(self._refused / 2, _GROWTH * self._before)
         else:
             measured = self._let_through / (now - self._counted_since)
-            # A project that asks for less than its pace measures its own demand, not the quota.
-            bearable = max(_BELOW_QUOTA * measured, self._refused / 4)
-        bearable = min(bearable, _BELOW_QUOTA * self._refused)
+            # Who asks for less than the pace measures the demand, not the quota.
+            bearable = max(_BELOW * measured, self._refused / 4)
+        bearable = min(bearable, _BELOW * self._refused)
         if refusal.policy is not None:
-            bearable = min(bearable, _BELOW_QUOTA * refusal.policy.rate)
+            bearable = min(bearable, _BELOW * refusal.policy.rate)
         return max(self._floor, bearable)
 
     def _next_cool_down(self, refusal: Refusal, *, again: bool) -> float:
@@ -200,4 +201,4 @@ class Pace:
     def _explored(self, now: float) -> float:
         """Return how far the pace has risen from the plateau (0) to the ceiling (1)."""
         part = (now - self.lowered_at - (RECOVERY - _EXPLORING)) / _EXPLORING
-        return min(1.0, max(0.0, part)) ** 5
+        return min(1.0, max(0.0, part)) ** _STEEPNESS

@@ -16,7 +16,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from exporter.cloud.answer import Answer
-from exporter.cloud.connection import Opening, connection_trace, opening, tls_context
+from exporter.cloud.connection import (
+    Opening,
+    SecondConnectionError,
+    connection_trace,
+    opening,
+    tls_context,
+)
 from exporter.cloud.errors import BadAnswerError, NoAnswer, NoAnswerError
 from exporter.cloud.observer import ConnectionObserver
 from exporter.config.config import Tls
@@ -27,6 +33,20 @@ _MAX_HEADER_BYTES = 64 * 1024
 # Longer than the usual interval, so that a probe each minute finds its connection open.
 _KEEPALIVE_SECONDS = 75.0
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_BROKEN = (
+    httpx.HTTPError,
+    aiohttp.ClientError,
+    HttpProcessingError,
+    SecondConnectionError,
+    OSError,
+)
+_WORDS: dict[type, str] = {
+    SecondConnectionError: "it closed the connection",
+    aiohttp.ServerDisconnectedError: "it closed the connection",
+    aiohttp.ClientPayloadError: "the body ends too early or is malformed",
+    aiohttp.ClientResponseError: "it does not speak HTTP",
+    aiohttp.ClientHttpProxyError: "it opens no tunnel",
+}
 _NO_BODY = frozenset({204, 304})
 
 
@@ -61,14 +81,15 @@ class Transport:
         self._transport = AiohttpTransport(
             verify=context,
             client=self._session,
-            proxy=httpx.Proxy(proxy_url.reveal()) if proxy_url else None,
+            proxy=_proxy(proxy_url.reveal()) if proxy_url else None,
         )
 
     async def send(self, request: httpx.Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
         """Send ``request`` and read its answer whole, within ``timeout`` seconds.
 
         Redirects are returned, not followed. Raises `NoAnswerError`, or `BadAnswerError` when the
-        decoded body is over ``max_bytes`` or in an encoding that was not asked for.
+        decoded body is over ``max_bytes`` or in an encoding that was not asked for. An answer of
+        status 400 and up is returned without its body rather than not at all.
         """
         if self._server_name:
             request.extensions["sni_hostname"] = self._server_name
@@ -76,26 +97,46 @@ class Transport:
         seen = Opening()
         opening.set(seen)
         started = perf_counter()
-        status = 0
+        response: httpx.Response | None = None
         try:
             async with asyncio.timeout(timeout):
                 response = await self._transport.handle_async_request(request)
-                status = response.status_code
                 try:
                     body = await _read(response, max_bytes)
                 finally:
                     await response.aclose()
+        except BadAnswerError as error:
+            failure: NoAnswerError | BadAnswerError = error
         except TimeoutError:
-            raise NoAnswerError(
-                NoAnswer.TIMEOUT, f"no complete answer within {timeout:.3g} s", status
-            ) from None
-        except (httpx.HTTPError, aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise _no_answer(error, request, seen, status) from None
-        return Answer(status, response.headers, body, perf_counter() - started)
+            failure = NoAnswerError(
+                NoAnswer.TIMEOUT, f"no complete answer within {timeout:.3g} s", _status(response)
+            )
+        except _BROKEN as error:
+            failure = _no_answer(error, request, seen, _status(response))
+        else:
+            return Answer(response.status_code, response.headers, body, perf_counter() - started)
+        if response is not None and response.is_error:
+            # The status has said it: a 429 stays one, whatever becomes of its body.
+            return Answer(response.status_code, response.headers, b"", perf_counter() - started)
+        raise failure
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
+
+
+def _proxy(url: str) -> httpx.Proxy:
+    """Return a proxy whose credentials are a header: aiohttp's own form of them is deprecated."""
+    parts = httpx.URL(url)
+    bare = parts.copy_with(username=None, password=None)
+    if not parts.userinfo:
+        return httpx.Proxy(bare)
+    credentials = aiohttp.encode_basic_auth(parts.username, parts.password)
+    return httpx.Proxy(bare, headers={"proxy-authorization": credentials})
+
+
+def _status(response: httpx.Response | None) -> int:
+    return response.status_code if response is not None else 0
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> bytes:
@@ -135,32 +176,41 @@ def _no_answer(
         f"{request.url.host}:{request.url.port or (443 if request.url.scheme == 'https' else 80)}"
     )
     os_error = getattr(origin, "os_error", origin)
-    why = getattr(os_error, "strerror", None) or type(os_error).__name__
+    why = getattr(os_error, "strerror", None) or _WORDS.get(type(os_error)) or "no HTTP"
     if isinstance(origin, aiohttp.ClientConnectorDNSError):
         return NoAnswerError(NoAnswer.DNS, f"cannot resolve {request.url.host}: {why}", status)
     if isinstance(origin, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return NoAnswerError(
             NoAnswer.CONNECT, f"the proxy refuses or cannot be reached: {why}", status
         )
-    if isinstance(origin, aiohttp.ClientSSLError | ssl.SSLError) or (
-        seen.in_handshake and isinstance(origin, OSError)
+    # An alert may come after our side of the handshake, as for a client certificate in TLS 1.3.
+    if (
+        seen.tls_alert
+        or isinstance(origin, aiohttp.ClientSSLError | ssl.SSLError)
+        or isinstance(origin.__cause__, ssl.SSLError)
+        or (seen.in_handshake and isinstance(origin, OSError))
     ):
         return NoAnswerError(
-            NoAnswer.TLS, f"TLS with {place} failed: {_tls_reason(origin, why)}", status
+            NoAnswer.TLS,
+            f"TLS with {place} failed: {_tls_reason(origin, seen.tls_alert or why)}",
+            status,
         )
     if isinstance(origin, aiohttp.ClientConnectorError):
         return NoAnswerError(NoAnswer.CONNECT, f"cannot connect to {place}: {why}", status)
     if isinstance(origin, TimeoutError):
         return NoAnswerError(NoAnswer.TIMEOUT, f"{place} took too long", status)
-    return NoAnswerError(
-        NoAnswer.PROTOCOL, f"{place} broke the connection off or spoke no HTTP: {why}", status
-    )
+    return NoAnswerError(NoAnswer.PROTOCOL, f"{place} gave no complete HTTP answer: {why}", status)
 
 
 def _tls_reason(origin: BaseException, fallback: str) -> str:
-    for error in (getattr(origin, "certificate_error", None), origin, origin.__cause__):
+    for error in (
+        getattr(origin, "certificate_error", None),
+        getattr(origin, "os_error", None),
+        origin,
+    ):
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message
-        if isinstance(error, ssl.SSLError) and error.reason:
-            return error.reason.replace("_", " ").lower()
-    return fallback
+        # aiohttp's own is an SSLError without a reason.
+        if isinstance(error, ssl.SSLError) and getattr(error, "reason", None):
+            return str(error.reason).replace("_", " ").lower()
+    return fallback.replace("_", " ").lower()

@@ -62,4 +62,5 @@ def _is_web_url(url: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    # A user name in an address is a trick to show one host and mean another.
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc

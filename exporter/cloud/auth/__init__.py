@@ -1,1 +1,50 @@
 """The four ways to log in."""
+
+from exporter.clock import Clock
+from exporter.cloud.auth.agency import AgencyLogin
+from exporter.cloud.auth.aksk import AkskLogin
+from exporter.cloud.auth.lockout import Lockouts
+from exporter.cloud.auth.login import Login, LoginObserver, Send
+from exporter.cloud.auth.password import PasswordLogin
+from exporter.cloud.auth.static_token import StaticTokenLogin
+from exporter.config.config import AgencyAuth, AkskAuth, PasswordAuth, Project, TokenAuth
+
+__all__ = ["Lockouts", "Login", "LoginObserver", "Send", "login_for"]
+
+
+def login_for(  # noqa: PLR0913 - what a login is made of
+    project: Project,
+    *,
+    send: Send,
+    fetch: Send,
+    observer: LoginObserver,
+    clock: Clock,
+    lockouts: Lockouts | None = None,
+) -> Login:
+    """Return the login that a project is configured with.
+
+    ``send`` is the paced and counted way to IAM, ``fetch`` the way to the metadata service, which
+    is on this machine and needs no pace. ``lockouts`` is shared by all projects, so that those
+    which use one account do not lock it together.
+    """
+    match project.auth:
+        case TokenAuth() as auth:
+            return StaticTokenLogin(auth, observer=observer)
+        case PasswordAuth() as auth:
+            lockout = (lockouts or Lockouts(clock)).of(
+                auth.iam_endpoint, auth.domain, auth.username
+            )
+            return PasswordLogin(
+                auth,
+                project.project_id,
+                send=send,
+                lockout=lockout,
+                observer=observer,
+                clock=clock,
+            )
+        case AkskAuth() as auth:
+            return AkskLogin(auth, project.project_id, observer=observer, clock=clock)
+        case AgencyAuth() as auth:
+            return AgencyLogin(
+                auth, project.project_id, fetch=fetch, observer=observer, clock=clock
+            )

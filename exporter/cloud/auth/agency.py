@@ -1,0 +1,119 @@
+"""The login of a cloud machine's agency: temporary keys from the machine's metadata service."""
+
+import httpx
+
+from exporter.clock import Clock
+from exporter.cloud.answer import Answer
+from exporter.cloud.auth.header_value import header_value
+from exporter.cloud.auth.lifetime import Lease, lease
+from exporter.cloud.auth.lockout import Lockout
+from exporter.cloud.auth.login import LoginObserver, Send
+from exporter.cloud.auth.renewal import Renewal
+from exporter.cloud.auth.signature import Keys
+from exporter.cloud.auth.signing import Signer, signed_with
+from exporter.cloud.errors import CloudError, LoginFailedError
+from exporter.config.config import AgencyAuth
+
+_OK = 200
+_NOT_FOUND = 404
+# Metadata services that know no tokens.
+_NO_TOKENS = frozenset({404, 405, 503})
+
+
+class AgencyLogin:
+    """Signs requests with temporary keys."""
+
+    def __init__(
+        self,
+        auth: AgencyAuth,
+        project_id: str,
+        *,
+        fetch: Send,
+        observer: LoginObserver,
+        clock: Clock,
+    ) -> None:
+        """Sign for ``project_id`` with keys from the metadata service, asked through ``fetch``."""
+        source = MetadataSource(auth, fetch=fetch, clock=clock)
+        self._keys = Renewal(source, lockout=Lockout(clock), observer=observer, clock=clock)
+        self._signer = Signer(project_id, clock=clock)
+
+    @property
+    def expires_at(self) -> float | None:
+        """Return the Unix time at which the keys end; None before the first."""
+        return self._keys.expires_at
+
+    async def authorize(self, request: httpx.Request) -> None:
+        """Sign a request; get keys first if need be. Raises `LoginFailedError`."""
+        self._signer.sign(request, await self._keys.current())
+
+    async def renew(self, rejected: httpx.Request) -> bool:
+        """Get other keys, once for all requests that were rejected with the same ones."""
+
+        def was_sent(keys: Keys) -> bool:
+            return signed_with(rejected, keys)
+
+        if self._keys.holds(was_sent):
+            self._signer.refused(rejected)
+        return await self._keys.renew(was_sent)
+
+    def accepted(self, request: httpx.Request) -> None:
+        """Note that a request's signature was not refused."""
+        self._signer.accepted()
+        self._keys.accepted(lambda keys: signed_with(request, keys))
+
+
+class MetadataSource:
+    """Asks the metadata service for the keys of the machine's agency."""
+
+    def __init__(self, auth: AgencyAuth, *, fetch: Send, clock: Clock) -> None:
+        """Ask the service at the endpoint of ``auth``."""
+        self._endpoint = auth.metadata_endpoint
+        self._fetch = fetch
+        self._clock = clock
+
+    def fingerprint(self) -> bytes:
+        """Return nothing: there is no secret of ours that could change."""
+        return b""
+
+    async def obtain(self) -> Lease[Keys]:
+        """Get keys; raises `LoginFailedError`."""
+        headers = await self._token_header()
+        answer = await self._ask("GET", "/openstack/latest/securitykey", headers)
+        if answer.status == _NOT_FOUND:
+            raise LoginFailedError(
+                "the metadata service has no keys: check that an agency is bound to this machine"
+            )
+        if answer.status != _OK:
+            raise LoginFailedError(f"the metadata service answered {answer.status} for keys")
+        body = answer.json()
+        credential = body.get("credential") if isinstance(body, dict) else None
+        if not isinstance(credential, dict):
+            raise LoginFailedError("the metadata service's answer holds no credential")
+        keys = Keys(
+            access_key=header_value(credential.get("access"), "the metadata's access key"),
+            secret_key=header_value(credential.get("secret"), "the metadata's secret key"),
+            security_token=header_value(
+                credential.get("securitytoken"), "the metadata's security token"
+            ),
+        )
+        return lease(keys, credential.get("expires_at"), answer, self._clock.time())
+
+    async def _token_header(self) -> dict[str, str]:
+        answer = await self._ask(
+            "PUT",
+            "/meta-data/latest/api/token",
+            {"x-metadata-token-ttl-seconds": "21600"},
+        )
+        if answer.status in _NO_TOKENS:
+            return {}
+        if answer.status != _OK:
+            raise LoginFailedError(f"the metadata service answered {answer.status} for a token")
+        token = answer.body.decode("latin-1").strip()
+        return {"x-metadata-token": header_value(token, "the metadata service's token")}
+
+    async def _ask(self, method: str, path: str, headers: dict[str, str]) -> Answer:
+        request = httpx.Request(method, f"{self._endpoint}{path}", headers=headers)
+        try:
+            return await self._fetch(request)
+        except CloudError as error:
+            raise LoginFailedError(f"no answer of the metadata service: {error}") from None

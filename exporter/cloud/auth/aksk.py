@@ -1,0 +1,66 @@
+"""The login with a permanent access key pair: each request is signed with it."""
+
+import httpx
+
+from exporter.clock import Clock
+from exporter.cloud.auth.header_value import header_value
+from exporter.cloud.auth.login import LoginObserver
+from exporter.cloud.auth.signature import Keys
+from exporter.cloud.auth.signing import Signer, signed_with
+from exporter.cloud.errors import LoginFailedError
+from exporter.config.config import AkskAuth
+from exporter.config.secret import SecretUnreadableError
+
+
+class AkskLogin:
+    """Signs requests with keys that are read again for each."""
+
+    def __init__(
+        self, auth: AkskAuth, project_id: str, *, observer: LoginObserver, clock: Clock
+    ) -> None:
+        """Sign with the keys of ``auth`` for ``project_id``."""
+        self._auth = auth
+        self._observer = observer
+        self._signer = Signer(project_id, clock=clock)
+
+    @property
+    def expires_at(self) -> float | None:
+        """Return None: permanent keys have no end."""
+        return None
+
+    async def authorize(self, request: httpx.Request) -> None:
+        """Sign a request; raises `LoginFailedError`, also while the API refuses the keys."""
+        try:
+            keys = self._keys()
+        except LoginFailedError:
+            self._observer.login_failed()
+            raise
+        self._signer.sign(request, keys)
+
+    async def renew(self, rejected: httpx.Request) -> bool:
+        """Return whether the keys are others by now than those the request was signed with."""
+        try:
+            if not signed_with(rejected, self._keys()):
+                return True
+        except LoginFailedError:
+            return False
+        self._signer.refused(rejected)
+        self._observer.login_failed()
+        return False
+
+    def accepted(self, request: httpx.Request) -> None:  # noqa: ARG002 - the protocol's form
+        """Note that a request's signature was not refused."""
+        self._signer.accepted()
+
+    def _keys(self) -> Keys:
+        auth = self._auth
+        try:
+            return Keys(
+                access_key=header_value(auth.access_key.reveal(), "the access key"),
+                secret_key=header_value(auth.secret_key.reveal(), "the secret key"),
+                security_token=header_value(auth.security_token.reveal(), "the security token")
+                if auth.security_token
+                else None,
+            )
+        except SecretUnreadableError as error:
+            raise LoginFailedError(str(error)) from None

@@ -1,0 +1,134 @@
+"""The login with user name and password, exchanged for a token at IAM or OpenStack Keystone."""
+
+import hashlib
+import json
+
+import httpx
+
+from exporter.clock import Clock
+from exporter.cloud.answer import Answer, ApiError
+from exporter.cloud.auth.header_value import header_value
+from exporter.cloud.auth.lifetime import Lease, lease
+from exporter.cloud.auth.lockout import Lockout
+from exporter.cloud.auth.login import LoginObserver, Send
+from exporter.cloud.auth.renewal import CredentialsRefusedError, Renewal
+from exporter.cloud.errors import CloudError, LoginFailedError
+from exporter.config.config import PasswordAuth
+from exporter.config.secret import SecretUnreadableError
+
+_HEADER = "x-auth-token"
+_CREATED = (200, 201)
+# Refusals that are not about the credentials: the proxy's, slowness, too early, too often.
+_NOT_OURS = frozenset({407, 408, 425, 429})
+_CURES = {
+    400: "check project_id, username and domain",
+    401: "check username, password and domain, and that the account is not locked",
+    403: "check that the user may use the API with a password, and may use the project",
+    404: "check iam_endpoint",
+}
+
+
+class PasswordLogin:
+    """Puts a project's token on requests, had with a password."""
+
+    def __init__(  # noqa: PLR0913 - what a login is made of
+        self,
+        auth: PasswordAuth,
+        project_id: str,
+        *,
+        send: Send,
+        lockout: Lockout,
+        observer: LoginObserver,
+        clock: Clock,
+    ) -> None:
+        """Log in as ``auth`` to ``project_id``, through ``send``."""
+        source = PasswordSource(auth, project_id, send=send, clock=clock)
+        self._token = Renewal(source, lockout=lockout, observer=observer, clock=clock)
+
+    @property
+    def expires_at(self) -> float | None:
+        """Return the Unix time at which the token ends; None before the first."""
+        return self._token.expires_at
+
+    async def authorize(self, request: httpx.Request) -> None:
+        """Put the token on a request; log in first if need be. Raises `LoginFailedError`."""
+        request.headers[_HEADER] = await self._token.current()
+
+    async def renew(self, rejected: httpx.Request) -> bool:
+        """Log in again, once for all requests that were rejected with the same token."""
+        return await self._token.renew(lambda token: _carries(rejected, token))
+
+    def accepted(self, request: httpx.Request) -> None:
+        """Note that the token on a request was not refused."""
+        self._token.accepted(lambda token: _carries(request, token))
+
+
+class PasswordSource:
+    """Asks IAM for a token."""
+
+    def __init__(self, auth: PasswordAuth, project_id: str, *, send: Send, clock: Clock) -> None:
+        """Ask for a token of ``project_id``."""
+        self._auth = auth
+        self._project_id = project_id
+        self._send = send
+        self._clock = clock
+
+    def fingerprint(self) -> bytes:
+        """Return a digest of the password; empty when it cannot be read."""
+        try:
+            return hashlib.sha256(
+                self._auth.password.reveal().encode("utf-8", "surrogatepass")
+            ).digest()
+        except SecretUnreadableError:
+            return b""
+
+    async def obtain(self) -> Lease[str]:
+        """Log in; raises `CredentialsRefusedError` or another `CloudError`."""
+        request = self._request()
+        try:
+            answer = await self._send(request)
+        except CloudError as error:
+            raise LoginFailedError(f"no answer of IAM to the log-in: {error}") from None
+        if answer.status in _CREATED:
+            token = header_value(answer.headers.get("x-subject-token"), "the token of IAM's answer")
+            return lease(token, _expires_at(answer), answer, self._clock.time())
+        what = f"IAM answered the log-in of user {self._auth.username!r} with {answer.status}"
+        # Its message is left out: it is not ours, and could quote what was sent.
+        if (code := ApiError.of(answer).code) not in {"", str(answer.status)}:
+            what = f"{what} {code}"
+        if 400 <= answer.status < 500 and answer.status not in _NOT_OURS:  # noqa: PLR2004
+            cure = _CURES.get(answer.status, "check the login's settings")
+            raise CredentialsRefusedError(f"{what}: {cure}")
+        raise LoginFailedError(what)
+
+    def _request(self) -> httpx.Request:
+        try:
+            password = self._auth.password.reveal()
+        except SecretUnreadableError as error:
+            raise LoginFailedError(str(error)) from None
+        user = {
+            "name": self._auth.username,
+            "password": password,
+            "domain": {"name": self._auth.domain},
+        }
+        auth = {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": {"id": self._project_id}},
+        }
+        return httpx.Request(
+            "POST",
+            f"{self._auth.iam_endpoint}/v3/auth/tokens?nocatalog=true",
+            headers={"content-type": "application/json"},
+            # In ASCII: a password from the environment may hold what UTF-8 cannot say.
+            content=json.dumps({"auth": auth}),
+        )
+
+
+def _carries(request: httpx.Request, token: str) -> bool:
+    return bool(request.headers.get(_HEADER) == token)
+
+
+def _expires_at(answer: Answer) -> object:
+    body = answer.json()
+    token = body.get("token") if isinstance(body, dict) else None
+    return token.get("expires_at") if isinstance(token, dict) else None

@@ -1,0 +1,100 @@
+"""From what the file says to the values that run: defaults filled in, settings resolved."""
+
+from exporter.config.config import (
+    AgencyAuth,
+    AkskAuth,
+    Auth,
+    PasswordAuth,
+    Project,
+    RateLimit,
+    ServerEntry,
+    Tls,
+    TokenAuth,
+)
+from exporter.config.schema import (
+    Aksk,
+    Global,
+    ProjectSection,
+    Root,
+    Server,
+    TlsFiles,
+    Token,
+    UserPassword,
+    secret_of,
+)
+from exporter.config.secret import Secret
+
+
+def build_projects(root: Root) -> tuple[Project, ...]:
+    """Return the projects of a file that holds no mistake."""
+    return tuple(_project(section, root.global_) for section in root.projects)
+
+
+def _project(section: ProjectSection, above: Global) -> Project:
+    interval = section.interval or above.interval
+    timeout = section.timeout or above.timeout
+    depth = section.depth or above.depth
+
+    def entry(server: Server) -> ServerEntry:
+        return ServerEntry(
+            id=server.id,
+            name=server.name or server.id,
+            interval=server.interval or interval,
+            timeout=server.timeout or timeout,
+            depth=server.depth or depth,
+            labels=tuple(sorted(server.labels.items())),
+        )
+
+    return Project(
+        name=section.name,
+        region=section.region,
+        project_id=section.project_id,
+        endpoint=section.endpoint or _endpoint("clouddc", section.region),
+        auth=_auth(section),
+        timeout=timeout,
+        rate_limit=RateLimit(section.rate_limit.requests_per_second, section.rate_limit.burst),
+        tls=_tls(section.tls),
+        proxy_url=secret_of(section.proxy_url, section.proxy_url_file),
+        servers=tuple(entry(server) for server in section.servers),
+    )
+
+
+def _endpoint(service: str, region: str) -> str:
+    return f"https://{service}.{region}.myhuaweicloud.com"
+
+
+def _auth(section: ProjectSection) -> Auth:
+    auth = section.auth
+    if isinstance(auth, Token):
+        return TokenAuth(_given(auth.token, auth.token_file))
+    if isinstance(auth, UserPassword):
+        return PasswordAuth(
+            iam_endpoint=auth.iam_endpoint or _endpoint("iam", section.region),
+            username=auth.username,
+            password=_given(auth.password, auth.password_file),
+            domain=auth.domain,
+        )
+    if isinstance(auth, Aksk):
+        return AkskAuth(
+            access_key=_given(auth.access_key, auth.access_key_file),
+            secret_key=_given(auth.secret_key, auth.secret_key_file),
+            security_token=secret_of(auth.security_token, auth.security_token_file),
+        )
+    return AgencyAuth(auth.metadata_endpoint)
+
+
+def _given(text: Secret | None, file: Secret | None) -> Secret:
+    secret = secret_of(text, file)
+    if secret is None:
+        raise AssertionError("the schema lets no login pass without its secret")
+    return secret
+
+
+def _tls(files: TlsFiles) -> Tls:
+    return Tls(
+        ca_file=files.ca_file,
+        cert_file=files.cert_file,
+        key_file=files.key_file,
+        server_name=files.server_name,
+        insecure_skip_verify=files.insecure_skip_verify,
+    )

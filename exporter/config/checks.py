@@ -1,0 +1,189 @@
+"""Checks of single values: each turns a value of the file into one of ours.
+
+Every check raises `ValueError` that says what was expected and how to write it. What was given is
+repeated only where it can hold no secret: never from the environment, never in a secret's field.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from exporter.config.duration import format_duration, parse_duration
+from exporter.config.environment import Expanded, Plain
+from exporter.config.origin import is_host
+from exporter.model import Stage
+
+Check = Callable[[object], Any]
+
+# The depths that this version can go to; later ones join here.
+DEPTHS = (Stage.API,)
+RESERVED_LABELS = ("project", "server_id", "server", "region", "depth")
+
+LABEL_VALUE_MAX = 256
+
+_SHOWN_MAX = 64
+
+
+def described(value: object) -> str:
+    """Return what kind of thing a value is."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return "nothing" if value is None else "text"
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: short, on one line, and nothing of the environment."""
+    if not isinstance(value, str):
+        return described(value)
+    if isinstance(value, Expanded):
+        return "something else from the environment"
+    short = value if len(value) <= _SHOWN_MAX else value[:_SHOWN_MAX] + "…"
+    return repr(str(short))
+
+
+def text_of(value: object, expected: str) -> str:
+    """Return a value's text. A number or ``on`` without quotes is the text that was written."""
+    if isinstance(value, str):
+        return str(value)
+    raise ValueError(f"expected {expected}, got {described(value)}")
+
+
+def matching(pattern: str, expected: str) -> Check:
+    """Return a check for texts of a pattern."""
+    whole = re.compile(pattern)
+
+    def check(value: object) -> str:
+        text = text_of(value, expected)
+        if not whole.fullmatch(text):
+            raise ValueError(f"expected {expected}, got {shown(value)}")
+        return text
+
+    return check
+
+
+def printable(limit: int, *, without: str = "") -> Check:
+    """Return a check for printable texts of 1 to ``limit`` characters, trimmed."""
+    expected = f"1 to {limit} printable characters without spaces around them"
+    if without:
+        expected += f", and none of {without}"
+
+    def check(value: object) -> str:
+        text = text_of(value, "text")
+        if (
+            not 0 < len(text) <= limit
+            or not text.isprintable()
+            or text != text.strip()
+            or any(character in without for character in text)
+        ):
+            raise ValueError(f"expected {expected}, got {shown(value)}")
+        return text
+
+    return check
+
+
+def label_value(value: object) -> str:
+    """Check a label's value, which may be empty."""
+    return "" if value == "" else str(printable(LABEL_VALUE_MAX)(value))
+
+
+def label_name(value: object) -> str:
+    """Check a label's name."""
+    text = str(matching(r"^[a-zA-Z_][a-zA-Z0-9_]{0,127}$", "a label name such as rack_id")(value))
+    if text.startswith("__"):
+        raise ValueError("expected a label name that does not begin with __; Prometheus keeps those")
+    if text in RESERVED_LABELS:
+        raise ValueError(
+            f"expected another label name: {', '.join(RESERVED_LABELS)} are the exporter's own"
+        )
+    return text
+
+
+def project_name(value: object) -> str:
+    """Check a project's name, which becomes a label and a part of the status pages' paths."""
+    text = str(printable(64, without="/")(value))
+    if text in {".", ".."}:
+        raise ValueError(f"expected a name, got {shown(value)}")
+    return text
+
+
+def duration(low: float, high: float) -> Check:
+    """Return a check for durations within bounds, both in seconds."""
+    bounds = f"from {format_duration(low)} to {format_duration(high)}"
+
+    def check(value: object) -> float:
+        expected = "a duration such as 30s or 1h30m"
+        text = text_of(value, expected)
+        try:
+            seconds = parse_duration(text)
+        except ValueError:
+            cure = "; add a unit, such as s" if text.isdigit() else ""
+            raise ValueError(f"expected {expected}, got {shown(value)}{cure}") from None
+        if not low <= seconds <= high:
+            raise ValueError(f"expected a duration {bounds}, got {shown(value)}")
+        return seconds
+
+    return check
+
+
+def number(low: float, high: float) -> Check:
+    """Return a check for decimal numbers within bounds."""
+    pattern = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15}")
+    return _number(pattern, float, low, high, f"a number from {low:g} to {high:g}")
+
+
+def whole_number(low: int, high: int) -> Check:
+    """Return a check for whole numbers within bounds; a leading zero, maybe octal, is refused."""
+    pattern = re.compile(r"0|[1-9][0-9]{0,14}")
+    return _number(pattern, int, low, high, f"a whole number from {low} to {high}")
+
+
+def _number(
+    pattern: re.Pattern[str],
+    convert: Callable[[str], float],
+    low: float,
+    high: float,
+    expected: str,
+) -> Check:
+    def check(value: object) -> float:
+        text = text_of(value, expected)
+        if not isinstance(value, Plain):
+            message = f"expected {expected}, got text in quotes; remove the quotes"
+            raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError alone
+        if not pattern.fullmatch(text) or not low <= convert(text) <= high:
+            raise ValueError(f"expected {expected}, got {shown(value)}")
+        return convert(text)
+
+    return check
+
+
+def switch(value: object) -> bool:
+    """Check for ``true`` or ``false``."""
+    if not isinstance(value, Plain) or value not in {"true", "false"}:
+        raise ValueError(f"expected true or false, got {shown(value)}")
+    return value == "true"
+
+
+def depth(value: object) -> Stage:
+    """Check a probe's depth."""
+    expected = " or ".join(DEPTHS)
+    text = text_of(value, expected)
+    if text not in set(Stage):
+        raise ValueError(f"expected {expected}, got {shown(value)}")
+    if text not in DEPTHS:
+        raise ValueError(f"depth {text} is not supported by this version; expected {expected}")
+    return Stage(text)
+
+
+def host(value: object) -> str:
+    """Check a host name or IP address."""
+    text = text_of(value, "a host name")
+    if not is_host(text):
+        raise ValueError(f"expected a host name or IP address, got {shown(value)}")
+    return text
+
+
+def origin(read: Callable[[str], str]) -> Check:
+    """Return a check for addresses that ``read`` understands."""
+    return lambda value: read(text_of(value, "an address such as https://host"))

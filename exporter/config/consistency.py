@@ -1,0 +1,111 @@
+"""What must hold between values: unique names, and timeouts shorter than intervals.
+
+These checks read the plain data and tolerate any shape, so that they run, and report, even when
+the schema has found mistakes elsewhere. What the schema refuses they leave to it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from exporter.config.duration import format_duration, parse_duration
+from exporter.config.environment import Data
+from exporter.config.mistake import Finding, Location, path_text
+from exporter.config.schema import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
+
+
+class _Setting(NamedTuple):
+    """A duration and where it was set; the location is empty for a default."""
+
+    seconds: float
+    location: Location
+
+
+class _Times(NamedTuple):
+    """The settings that hold at one level; None stands for one that the schema refuses."""
+
+    interval: _Setting | None
+    timeout: _Setting | None
+
+    def overridden(self, data: Data, location: Location) -> "_Times":
+        """Return what holds one level below, where ``data`` may set its own."""
+        section = data if isinstance(data, dict) else {}
+        return _Times(
+            _setting(section, "interval", location, self.interval),
+            _setting(section, "timeout", location, self.timeout),
+        )
+
+
+def inconsistencies(data: Data) -> Iterator[Finding]:
+    """Yield what contradicts itself in a whole configuration."""
+    root = data if isinstance(data, dict) else {}
+    defaults = _Times(
+        _Setting(parse_duration(DEFAULT_INTERVAL), ()),
+        _Setting(parse_duration(DEFAULT_TIMEOUT), ()),
+    )
+    times = defaults.overridden(root.get("global"), ("global",))
+    projects = _items(root.get("projects"))
+    yield from _repeated(projects, "name", ("projects",))
+    reported: set[Location] = set()
+    for index, project in enumerate(projects):
+        location: Location = ("projects", index)
+        section = project if isinstance(project, dict) else {}
+        servers = _items(section.get("servers"))
+        yield from _repeated(servers, "id", (*location, "servers"))
+        project_times = times.overridden(section, location)
+        # A project without servers still shows what any server of it would have.
+        for number, server in enumerate(servers or [None]):
+            below = (*location, "servers", number)
+            finding = _too_long(project_times.overridden(server, below))
+            if finding and finding.location not in reported:
+                reported.add(finding.location)
+                yield finding
+
+
+def _setting(
+    section: dict[str, Data], key: str, location: Location, above: _Setting | None
+) -> _Setting | None:
+    text = section.get(key)
+    if text is None:
+        return above
+    try:
+        return _Setting(parse_duration(str(text)), (*location, key))
+    except ValueError:
+        return None
+
+
+def _too_long(times: _Times) -> Finding | None:
+    interval, timeout = times
+    if interval is None or timeout is None or timeout.seconds < interval.seconds:
+        return None
+    # The nearer of the two is what brought them together.
+    if len(interval.location) > len(timeout.location):
+        return Finding(
+            interval.location,
+            f"expected more than the timeout of {format_duration(timeout.seconds)}"
+            f" ({_origin(timeout)}), got {format_duration(interval.seconds)}",
+        )
+    return Finding(
+        timeout.location,
+        f"expected less than the interval of {format_duration(interval.seconds)}"
+        f" ({_origin(interval)}), got {format_duration(timeout.seconds)}",
+    )
+
+
+def _origin(setting: _Setting) -> str:
+    return path_text(setting.location) if setting.location else "the default"
+
+
+def _repeated(items: list[Data], key: str, location: Location) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for index, item in enumerate(items):
+        value = item.get(key) if isinstance(item, dict) else None
+        if not isinstance(value, str):
+            continue
+        first = seen.setdefault(value, index)
+        if first != index:
+            where = path_text((*location, first, key))
+            yield Finding((*location, index, key), f"expected a unique {key}, got that of {where}")
+
+
+def _items(data: Data) -> list[Data]:
+    return data if isinstance(data, list) else []

@@ -1,0 +1,93 @@
+"""The document's tree to plain Python values, with ``${VAR}`` replaced.
+
+Only the braced form is replaced, anywhere in a value and never in a key: a bare ``$`` stays what
+it is, because passwords hold it. ``$${`` stands for a literal ``${``. What a variable holds is text
+to the end: it is replaced after YAML was read, so it cannot add keys, and it is not searched again.
+"""
+
+import re
+from collections.abc import Mapping as Environ
+
+from exporter.config.document import Node, Scalar, Sequence
+from exporter.config.mistake import Finding, Location
+
+_REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]{0,255})\}|\$\{")
+_TEXT_MAX = 64 * 1024
+
+
+class Plain(str):
+    """A text that stood without quotes; numbers and booleans are read from such alone."""
+
+    __slots__ = ()
+
+
+class Expanded(Plain):
+    """A text that holds something from the environment, and so maybe a secret."""
+
+    __slots__ = ()
+
+
+Data = str | list["Data"] | dict[str, "Data"] | None
+
+
+def expand(root: Node, environ: Environ[str, str]) -> tuple[Data, list[Finding]]:
+    """Return the tree's values, and what could not be replaced.
+
+    A text with a reference that fails is kept as it was written.
+    """
+    expansion = _Expansion(environ)
+    return expansion.data(root), expansion.findings
+
+
+class _Expansion:
+    def __init__(self, environ: Environ[str, str]) -> None:
+        self._environ = environ
+        self._location: list[str | int] = []
+        self.findings: list[Finding] = []
+
+    def data(self, node: Node) -> Data:
+        if isinstance(node, Scalar):
+            return self._text(node)
+        if isinstance(node, Sequence):
+            return [self._below(index, item) for index, item in enumerate(node.items)]
+        return {name: self._below(name, value) for name, value in node.entries.items()}
+
+    def _below(self, step: str | int, node: Node) -> Data:
+        self._location.append(step)
+        data = self.data(node)
+        self._location.pop()
+        return data
+
+    def _text(self, node: Scalar) -> Data:
+        if node.is_null:
+            return None
+        if "${" not in node.text:
+            return node.text if node.quoted else Plain(node.text)
+        found = len(self.findings)
+        text = _REFERENCE.sub(self._replacement, node.text)
+        if len(text) > _TEXT_MAX:
+            self._find(f"longer than {_TEXT_MAX} characters with the environment filled in")
+        return Plain(node.text) if len(self.findings) > found else Expanded(text)
+
+    def _replacement(self, match: re.Match[str]) -> str:
+        name = match[1]
+        if match[0] == "$${":
+            return "${"
+        if name is None:
+            self._find(
+                "expected a variable such as ${NAME}, letters, digits and _ only;"
+                " write $${ for a literal ${"
+            )
+            return ""
+        value = self._environ.get(name)
+        if value is None:
+            self._find(
+                f"the environment variable {name} is not set;"
+                f" set it, or write $${{{name}}} for the literal text"
+            )
+            return ""
+        return value
+
+    def _find(self, message: str) -> None:
+        location: Location = tuple(self._location)
+        self.findings.append(Finding(location, message))

@@ -1,0 +1,76 @@
+"""Pydantic's errors in plain words: what was expected, what was found, and the cure."""
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from exporter.config.checks import described, shown
+from exporter.config.files import SectionError
+from exporter.config.mistake import Finding, Location
+from exporter.config.schema import AUTH_TYPES, LABELS_MAX, LATER_KEYS, SECTIONS, known_keys
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+_EXPECTED_SHAPE = {
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+}
+_MESSAGES = {
+    "missing": "is missing; this key is required",
+    "too_short": "expected at least one project, got none",
+    "too_long": f"expected at most {LABELS_MAX} labels",
+}
+_AUTH_TYPES_TEXT = f"{', '.join(AUTH_TYPES[:-1])} or {AUTH_TYPES[-1]}"
+
+
+def explain(error: "ValidationError") -> list[Finding]:
+    """Return one finding an error."""
+    return [_finding(details) for details in error.errors(include_url=False)]
+
+
+def _finding(details: "ErrorDetails") -> Finding:
+    kind, given = details["type"], details["input"]
+    location = _without_tag(details["loc"])
+    if kind == "value_error":
+        return _value_finding(location, details["ctx"]["error"])
+    if kind == "extra_forbidden":
+        return _unknown_key(details["loc"])
+    if kind == "union_tag_not_found" and isinstance(given, dict):
+        return Finding((*location, "type"), f"is missing; expected {_AUTH_TYPES_TEXT}")
+    if kind == "union_tag_invalid" and isinstance(given, dict):
+        got = shown(given.get("type"))
+        return Finding((*location, "type"), f"expected {_AUTH_TYPES_TEXT}, got {got}")
+    if kind in _MESSAGES:
+        return Finding(location, _MESSAGES[kind])
+    shape = _EXPECTED_SHAPE.get(kind, "a mapping")
+    return Finding(location, f"expected {shape}, got {described(given)}")
+
+
+def _value_finding(location: Location, error: ValueError) -> Finding:
+    if isinstance(error, SectionError):
+        return Finding(location[:-1], str(error))
+    if location[-1] == "[key]" and "labels" in location[-3:-2]:
+        return Finding(location[:-1], str(error), on_key=True)
+    return Finding(location, str(error))
+
+
+def _unknown_key(location: Location) -> Finding:
+    *above, key = location
+    finding_at = _without_tag(location)
+    if key in LATER_KEYS and above[:1] == ["projects"] and len(above) == len(("projects", 0)):
+        return Finding(finding_at, "is not supported by this version; remove it", on_key=True)
+    section = next((step for step in reversed(above) if isinstance(step, str)), "")
+    keys = known_keys(SECTIONS[section])
+    near = get_close_matches(str(key)[:64], keys, n=1)
+    cure = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(keys)}"
+    return Finding(finding_at, f"unknown key; {cure}", on_key=True)
+
+
+def _without_tag(location: Location) -> Location:
+    """Drop the login's type, which pydantic puts behind ``auth`` as if it were a key."""
+    if location[2:3] == ("auth",) and location[0] == "projects":
+        return (*location[:3], *location[4:])
+    return location

@@ -1,0 +1,157 @@
+"""The types of the configuration's values: how each is checked, and its JSON Schema.
+
+A JSON Schema here accepts what the check accepts, ``${VAR}`` included, and refuses what can be
+refused by looks; editors read numbers and booleans where we read text.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from exporter.config.checks import (
+    DEPTHS,
+    LABEL_VALUE_MAX,
+    RESERVED_LABELS,
+    depth,
+    duration,
+    host,
+    label_name,
+    label_value,
+    matching,
+    number,
+    origin,
+    printable,
+    project_name,
+    switch,
+    whole_number,
+)
+from exporter.config.duration import PATTERN as DURATION
+from exporter.config.files import (
+    ca_file,
+    either,
+    header_safe,
+    key_file,
+    optional,
+    password_safe,
+    readable_file,
+    secret_text,
+)
+from exporter.config.origin import https_origin, metadata_origin, proxy_url
+from exporter.config.secret import Secret
+from exporter.model import Stage
+
+JsonSchema = dict[str, Any]
+
+_REFERENCE: JsonSchema = {"type": "string", "pattern": r"\$\{"}
+
+
+def _text(pattern: str | None = None, **more: object) -> WithJsonSchema:
+    schema: JsonSchema = {"type": ["string", "number", "boolean"], **more}
+    return WithJsonSchema(schema if pattern is None else schema | {"pattern": rf"{pattern}|\$\{{"})
+
+
+def _string(pattern: str, **more: object) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": rf"{pattern}|\$\{{", **more})
+
+
+def _or_reference(**schema: object) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [schema, _REFERENCE]})
+
+
+_ID = r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$"
+_REGION = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
+_PROJECT_ID = r"^[A-Za-z0-9_-]{1,64}$"
+_ORIGIN = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s]+/?$"
+
+ServerId = Annotated[
+    str,
+    PlainValidator(matching(_ID, "1 to 64 letters, digits, dots, - or _ as id")),
+    _text(_ID),
+]
+Region = Annotated[
+    str,
+    PlainValidator(matching(_REGION, "a region such as cn-southwest-2")),
+    _text(_REGION),
+]
+ProjectId = Annotated[
+    str,
+    PlainValidator(matching(_PROJECT_ID, "1 to 64 letters, digits, - or _ as project id")),
+    _text(_PROJECT_ID),
+]
+ProjectName = Annotated[str, PlainValidator(project_name), _text(r"^[^/]{1,64}$")]
+Name = Annotated[str, PlainValidator(printable(128)), _text(minLength=1, maxLength=128)]
+Account = Annotated[str, PlainValidator(printable(255)), _text(minLength=1, maxLength=255)]
+LabelName = Annotated[
+    str,
+    PlainValidator(label_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^(?!__|({'|'.join(RESERVED_LABELS)})$)[a-zA-Z_][a-zA-Z0-9_]{{0,127}}$",
+        }
+    ),
+]
+LabelValue = Annotated[
+    str,
+    PlainValidator(label_value),
+    _text(maxLength=LABEL_VALUE_MAX),
+]
+Interval = Annotated[
+    float,
+    PlainValidator(duration(1, 86_400)),
+    _string(DURATION, minLength=2),
+]
+Timeout = Annotated[
+    float,
+    PlainValidator(duration(0.1, 86_400)),
+    _string(DURATION, minLength=2),
+]
+Depth = Annotated[
+    Stage, PlainValidator(depth), _or_reference(type="string", enum=[str(d) for d in DEPTHS])
+]
+History = Annotated[
+    int,
+    PlainValidator(whole_number(1, 1000)),
+    _or_reference(type="integer", minimum=1, maximum=1000),
+]
+Burst = Annotated[
+    int,
+    PlainValidator(whole_number(1, 1000)),
+    _or_reference(type="integer", minimum=1, maximum=1000),
+]
+RequestRate = Annotated[
+    float,
+    PlainValidator(number(0.001, 1000)),
+    _or_reference(type="number", minimum=0.001, maximum=1000),
+]
+Switch = Annotated[bool, PlainValidator(switch), _or_reference(type="boolean")]
+Host = Annotated[str, PlainValidator(host), _text(minLength=1, maxLength=253)]
+Origin = Annotated[
+    str,
+    PlainValidator(origin(https_origin)),
+    _string(_ORIGIN),
+]
+MetadataOrigin = Annotated[
+    str,
+    PlainValidator(origin(metadata_origin)),
+    _string(_ORIGIN),
+]
+HeaderSecret = Annotated[Secret, PlainValidator(secret_text(header_safe)), _text(minLength=1)]
+Password = Annotated[Secret, PlainValidator(secret_text(password_safe)), _text(minLength=1)]
+ProxyUrl = Annotated[
+    Secret, PlainValidator(secret_text(proxy_url)), _string(r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s]+$")
+]
+
+_FILE = WithJsonSchema({"type": "string", "minLength": 1})
+TokenFile = Annotated[Secret | None, PlainValidator(either("token", header_safe)), _FILE]
+PasswordFile = Annotated[Secret | None, PlainValidator(either("password", password_safe)), _FILE]
+AccessKeyFile = Annotated[Secret | None, PlainValidator(either("access_key", header_safe)), _FILE]
+SecretKeyFile = Annotated[Secret | None, PlainValidator(either("secret_key", header_safe)), _FILE]
+SecurityTokenFile = Annotated[
+    Secret | None, PlainValidator(optional("security_token", header_safe)), _FILE
+]
+ProxyUrlFile = Annotated[Secret | None, PlainValidator(optional("proxy_url", proxy_url)), _FILE]
+CaFile = Annotated[Path, PlainValidator(ca_file), _FILE]
+CertFile = Annotated[Path, PlainValidator(readable_file), _FILE]
+KeyFile = Annotated[Path | None, PlainValidator(key_file), _FILE]

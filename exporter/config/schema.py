@@ -1,0 +1,273 @@
+"""The format of the configuration file, as pydantic models: what is there, not what it means.
+
+Cross-checks between sections are in `exporter.config.consistency`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from exporter.config.config import AgencyAuth
+from exporter.config.fields import (
+    AccessKeyFile,
+    Account,
+    Burst,
+    CaFile,
+    CertFile,
+    Depth,
+    HeaderSecret,
+    History,
+    Host,
+    Interval,
+    JsonSchema,
+    KeyFile,
+    LabelName,
+    LabelValue,
+    MetadataOrigin,
+    Name,
+    Origin,
+    Password,
+    PasswordFile,
+    ProjectId,
+    ProjectName,
+    ProxyUrl,
+    ProxyUrlFile,
+    Region,
+    RequestRate,
+    SecretKeyFile,
+    SecurityTokenFile,
+    ServerId,
+    Switch,
+    Timeout,
+    TokenFile,
+)
+from exporter.config.secret import Secret
+from exporter.model import Stage
+
+DEFAULT_INTERVAL = "60s"
+DEFAULT_TIMEOUT = "10s"
+# Keys of the format that later versions understand; each leaves when its part arrives.
+LATER_KEYS = frozenset({"console", "server_files", "discovery"})
+
+_FILE_NOTE = "a file; relative paths begin at this file's folder"
+_SECRET_FILE_NOTE = f"The same in {_FILE_NOTE}. Read again at each use, so that rotation works."
+LABELS_MAX = 32
+
+
+def _one_of(*names: str) -> JsonSchema:
+    return {
+        "allOf": [
+            {"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in names
+        ]
+    }
+
+
+def _not_both(name: str) -> JsonSchema:
+    return {"not": {"required": [name, f"{name}_file"]}}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_not_given(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic's own terms
+        """Drop known keys without a value: ``proxy_url:`` alone leaves the default."""
+        if not isinstance(data, dict) or None not in data.values():
+            return data
+        return {k: v for k, v in data.items() if v is not None or k not in known_keys(cls)}
+
+
+class Global(_Section):
+    """What holds for every server unless its project or the server says otherwise."""
+
+    interval: Interval = Field(
+        default=DEFAULT_INTERVAL,
+        validate_default=True,
+        description="Time between two probes of a server.",
+    )
+    timeout: Timeout = Field(
+        default=DEFAULT_TIMEOUT,
+        validate_default=True,
+        description="Deadline of one probe, all stages together; shorter than the interval.",
+    )
+    depth: Depth = Field(default=Stage.API, description="The last stage that a probe goes to.")
+    history: History = Field(default=50, description="Results kept per server for the status page.")
+
+
+class Token(_Section):
+    """A ready IAM token, sent as X-Auth-Token."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("token"))
+
+    type: Literal["token"]
+    token: HeaderSecret | None = Field(default=None, description="The token.")
+    token_file: TokenFile = Field(
+        default=None, validate_default=True, description=_SECRET_FILE_NOTE
+    )
+
+
+class UserPassword(_Section):
+    """User name and password, exchanged for a project-scoped token."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of("password"))
+
+    type: Literal["password"]
+    iam_endpoint: Origin | None = Field(
+        default=None, description="Default: https://iam.{region}.myhuaweicloud.com"
+    )
+    username: Account = Field(description="The IAM user.")
+    password: Password | None = Field(default=None, description="The IAM user's password.")
+    password_file: PasswordFile = Field(
+        default=None, validate_default=True, description=_SECRET_FILE_NOTE
+    )
+    domain: Account = Field(description="The account (domain) that the user belongs to.")
+
+
+class Aksk(_Section):
+    """An access key pair; each request is signed with it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_one_of("access_key", "secret_key") | _not_both("security_token")
+    )
+
+    type: Literal["aksk"]
+    access_key: HeaderSecret | None = Field(default=None, description="The access key id (AK).")
+    access_key_file: AccessKeyFile = Field(
+        default=None, validate_default=True, description=_SECRET_FILE_NOTE
+    )
+    secret_key: HeaderSecret | None = Field(default=None, description="The secret access key (SK).")
+    secret_key_file: SecretKeyFile = Field(
+        default=None, validate_default=True, description=_SECRET_FILE_NOTE
+    )
+    security_token: HeaderSecret | None = Field(
+        default=None, description="The security token of a temporary key pair."
+    )
+    security_token_file: SecurityTokenFile = Field(default=None, description=_SECRET_FILE_NOTE)
+
+
+class Agency(_Section):
+    """Temporary access keys from the metadata service of the machine that the exporter runs on."""
+
+    type: Literal["agency"]
+    metadata_endpoint: MetadataOrigin = Field(
+        default=AgencyAuth().metadata_endpoint, description="The metadata service."
+    )
+
+
+class Rate(_Section):
+    """How fast the project's API may be asked at most."""
+
+    requests_per_second: RequestRate = Field(
+        default=5.0, description="The ceiling; the pace adapts below it."
+    )
+    burst: Burst = Field(default=5, description="Requests that may go at once.")
+
+
+class TlsFiles(_Section):
+    """How to open TLS connections to the cloud."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "dependentRequired": {"cert_file": ["key_file"], "key_file": ["cert_file"]}
+        }
+    )
+
+    ca_file: CaFile | None = Field(
+        default=None, description=f"Certificates to trust, PEM, {_FILE_NOTE}."
+    )
+    cert_file: CertFile | None = Field(
+        default=None, description=f"Our own certificate, PEM, {_FILE_NOTE}."
+    )
+    key_file: KeyFile = Field(
+        default=None,
+        validate_default=True,
+        description=f"Its key, PEM without passphrase, {_FILE_NOTE}.",
+    )
+    server_name: Host | None = Field(
+        default=None, description="The name that the certificate must hold."
+    )
+    insecure_skip_verify: Switch = Field(
+        default=False, description="Do not verify certificates. Whoever is in between can read."
+    )
+
+
+class Server(_Section):
+    """One physical server."""
+
+    id: ServerId = Field(description="The server's id in CloudDC.")
+    name: Name | None = Field(default=None, description="The name shown; default: the id.")
+    labels: Annotated[dict[LabelName, LabelValue], Field(max_length=LABELS_MAX)] = Field(
+        default_factory=dict, description="Labels of your own, put on console_server_info."
+    )
+    interval: Interval | None = Field(default=None, description="Overrides the project's.")
+    timeout: Timeout | None = Field(default=None, description="Overrides the project's.")
+    depth: Depth | None = Field(default=None, description="Overrides the project's.")
+
+
+class ProjectSection(_Section):
+    """One CloudDC project in one region: its login, its quota, its servers."""
+
+    model_config = ConfigDict(json_schema_extra=_not_both("proxy_url"))
+
+    name: ProjectName = Field(description="Unique; becomes the label project.")
+    region: Region = Field(description="Such as cn-southwest-2.")
+    project_id: ProjectId = Field(description="The project's id in IAM.")
+    endpoint: Origin | None = Field(
+        default=None, description="Default: https://clouddc.{region}.myhuaweicloud.com"
+    )
+    auth: Annotated[Token | UserPassword | Aksk | Agency, Field(discriminator="type")] = Field(
+        description="How to log in."
+    )
+    rate_limit: Rate = Field(default_factory=Rate)
+    tls: TlsFiles = Field(default_factory=TlsFiles)
+    proxy_url: ProxyUrl | None = Field(
+        default=None, description="An http or https proxy, maybe with user name and password."
+    )
+    proxy_url_file: ProxyUrlFile = Field(default=None, description=_SECRET_FILE_NOTE)
+    interval: Interval | None = Field(default=None, description="Overrides the global one.")
+    timeout: Timeout | None = Field(default=None, description="Overrides the global one.")
+    depth: Depth | None = Field(default=None, description="Overrides the global one.")
+    servers: list[Server] = Field(default_factory=list, description="The servers to probe.")
+
+
+class Root(_Section):
+    """Configuration of Console Exporter."""
+
+    global_: Global = Field(default_factory=Global, alias="global")
+    projects: list[ProjectSection] = Field(min_length=1, description="At least one project.")
+
+
+# A section is told by the key that leads to it, and a login by its type.
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": Root,
+    "global": Global,
+    "projects": ProjectSection,
+    "token": Token,
+    "password": UserPassword,
+    "aksk": Aksk,
+    "agency": Agency,
+    "rate_limit": Rate,
+    "tls": TlsFiles,
+    "servers": Server,
+}
+AUTH_TYPES = ("token", "password", "aksk", "agency")
+
+
+def known_keys(section: type[BaseModel]) -> list[str]:
+    """Return the keys that a section may hold."""
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def secret_of(text: Secret | None, file: Secret | None) -> Secret | None:
+    """Return the one of a secret's two forms that was given."""
+    return file if text is None else text
+
+
+def json_schema() -> JsonSchema:
+    """Return the JSON Schema (2020-12) of the configuration file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Root.model_json_schema(),
+        "title": "Console Exporter configuration",
+    }

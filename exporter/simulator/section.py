@@ -1,0 +1,143 @@
+"""Reads plain data strictly: each value by its kind, each mistake with its path."""
+
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+_D = TypeVar("_D")
+_E = TypeVar("_E", bound=StrEnum)
+Reader = Callable[[object, str], _T]
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_UNITS = (86_400.0, 3_600.0, 60.0, 1.0, 0.001)
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class ScenarioError(Exception):
+    """A scenario that cannot be used; the message says where and what was expected."""
+
+
+class Section:
+    """A mapping whose keys are taken one by one; what is left at the end is a mistake."""
+
+    def __init__(self, value: object, path: str) -> None:
+        """Read ``value``, found at ``path``; raises `ScenarioError` when it is no mapping."""
+        if not isinstance(value, dict):
+            raise expected("a mapping", value, path)
+        self._left: dict[Any, object] = dict(value)
+        self._path = path
+
+    def need(self, key: str, read: Reader[_T]) -> _T:
+        """Take a key that must be there."""
+        if key not in self._left:
+            raise ScenarioError(f"{_at(self._path, key)}: missing")
+        return read(self._left.pop(key), _at(self._path, key))
+
+    def take(self, key: str, read: Reader[_T], default: _D) -> _T | _D:
+        """Take a key that may be missing."""
+        if key not in self._left:
+            return default
+        return read(self._left.pop(key), _at(self._path, key))
+
+    def end(self) -> None:
+        """Raise `ScenarioError` when a key was not taken."""
+        for key in self._left:
+            raise ScenarioError(f"{_at(self._path, str(key))}: unknown key")
+
+
+def expected(what: str, value: object, path: str) -> ScenarioError:
+    """Return the error of a value that is not what it should be."""
+    return ScenarioError(f"{path or 'document'}: expected {what}, got {str(value)[:80]!r}")
+
+
+def text(value: object, path: str) -> str:
+    """Read a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise expected("a text", value, path)
+    return value
+
+
+def identifier(value: object, path: str) -> str:
+    """Read letters, digits, ``-``, ``_`` and ``.``."""
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise expected("letters, digits, '-', '_' or '.'", value, path)
+    return value
+
+
+def flag(value: object, path: str) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise expected("true or false", value, path)
+    return value
+
+
+def whole(low: int, high: int) -> Reader[int]:
+    """Read a whole number within bounds."""
+
+    def read(value: object, path: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise expected(f"a whole number from {low} to {high}", value, path)
+        return value
+
+    return read
+
+
+def number(low: float, high: float) -> Reader[float]:
+    """Read a number within bounds."""
+
+    def read(value: object, path: str) -> float:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high
+        ):
+            raise expected(f"a number from {low:g} to {high:g}", value, path)
+        return float(value)
+
+    return read
+
+
+def duration(value: object, path: str) -> float:
+    """Read seconds, as a number or in Prometheus' style: ``1h30m``, ``80ms``."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:  # noqa: PLR2004
+        return float(value)
+    found = _DURATION.fullmatch(value) if isinstance(value, str) and len(value) <= 32 else None  # noqa: PLR2004
+    if not found or not any(found.groups()):
+        raise expected("a duration such as 30s, 1h30m or 0.5", value, path)
+    return sum(int(count) * unit for count, unit in zip(found.groups(0), _UNITS, strict=True))
+
+
+def choice(kind: type[_E]) -> Reader[_E]:
+    """Read one of a closed list of words."""
+
+    def read(value: object, path: str) -> _E:
+        try:
+            return kind(str(value))
+        except ValueError:
+            raise expected(f"one of {', '.join(kind)}", value, path) from None
+
+    return read
+
+
+def each(read: Reader[_T]) -> Reader[tuple[_T, ...]]:
+    """Read a list."""
+
+    def read_list(value: object, path: str) -> tuple[_T, ...]:
+        if not isinstance(value, list):
+            raise expected("a list", value, path)
+        return tuple(read(item, f"{path}[{index}]") for index, item in enumerate(value))
+
+    return read_list
+
+
+def texts_by_name(value: object, path: str) -> tuple[tuple[str, str], ...]:
+    """Read a mapping of texts."""
+    if not isinstance(value, Mapping):
+        raise expected("a mapping of texts", value, path)
+    return tuple((text(key, path), text(item, _at(path, str(key)))) for key, item in value.items())
+
+
+def _at(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

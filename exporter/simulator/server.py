@@ -1,0 +1,110 @@
+"""Runs a pretend cloud: inside a program or a test, or as a process of its own."""
+
+import asyncio
+import os
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from aiohttp import web
+
+from exporter.simulator.clock import Clock
+from exporter.simulator.control import Control
+from exporter.simulator.scenario import Scenario
+from exporter.simulator.scenario_file import load_scenario
+from exporter.simulator.section import ScenarioError
+from exporter.simulator.simulator import Simulator
+
+_BODY_MAX_BYTES = 1 << 20
+# Tokens and security tokens come as headers, and are long.
+_HEADER_MAX_BYTES = 128 * 1024
+_BACKLOG = 1024
+# Whoever hangs on purpose must not hold up the end.
+_SHUTDOWN_SECONDS = 0.1
+
+
+@asynccontextmanager
+async def running_simulator(
+    scenario: Scenario,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ssl_context: ssl.SSLContext | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Simulator]:
+    """Run a simulator while the block runs; port 0 takes any free one.
+
+    Raises `OSError` when it cannot listen.
+    """
+    simulator = Simulator(scenario, clock)
+    application = web.Application(client_max_size=_BODY_MAX_BYTES)
+    application.add_routes(Control(simulator).routes())
+    application.add_routes(simulator.routes())
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        max_line_size=_HEADER_MAX_BYTES,
+        max_field_size=_HEADER_MAX_BYTES,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=ssl_context, backlog=_BACKLOG).start()
+        scheme = "https" if ssl_context else "http"
+        shown_host = f"[{host}]" if ":" in host else host
+        simulator.url = f"{scheme}://{shown_host}:{runner.addresses[0][1]}"
+        yield simulator
+    finally:
+        await runner.cleanup()
+
+
+def run(
+    listen_host: str,
+    port: int,
+    scenario_path: Path | None = None,
+    servers: int | None = None,
+    seed: int | None = None,
+) -> int:
+    """Run a simulator until SIGINT or SIGTERM; return the exit status.
+
+    ``scenario_path`` None is the scenario that is shipped. ``servers`` replaces the number of
+    servers made up in its first project, ``seed`` its seed.
+    """
+    try:
+        scenario = _changed(load_scenario(scenario_path), servers, seed)
+        asyncio.run(_run(scenario, listen_host, port))
+    except ScenarioError as error:
+        return _failed(str(error))
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        return _failed(f"cannot listen on {listen_host}:{port}: {reason}")
+    return 0
+
+
+async def _run(scenario: Scenario, host: str, port: int) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with running_simulator(scenario, host=host, port=port) as simulator:
+        sys.stdout.write(f"simulated cloud listening on {simulator.url}\n")
+        sys.stdout.flush()
+        await stopped.wait()
+
+
+def _changed(scenario: Scenario, servers: int | None, seed: int | None) -> Scenario:
+    if seed is not None:
+        scenario = replace(scenario, seed=seed)
+    if servers is not None:
+        first, *others = scenario.projects
+        scenario = replace(scenario, projects=(replace(first, generate=servers), *others))
+    return scenario
+
+
+def _failed(message: str) -> int:
+    sys.stderr.write(f"console-exporter: {message}\n")
+    return 1

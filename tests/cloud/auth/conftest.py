@@ -1,0 +1,23 @@
+"""What the tests of the logins share."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cloud.auth.pretend_iam import Observed, PretendIam
+from tests.real.keystone import keystone as keystone  # noqa: PLC0414 - a fixture
+
+if TYPE_CHECKING:
+    from tests.conftest import MovedClock
+
+
+@pytest.fixture
+def observed() -> Observed:
+    """Return who counts the log-ins of a test."""
+    return Observed()
+
+
+@pytest.fixture
+def iam(clock: "MovedClock") -> PretendIam:
+    """Return an IAM that takes the password ``right``."""
+    return PretendIam(clock)

@@ -1,0 +1,478 @@
+"""The password login: what it sends, keeps, renews, and when it holds back."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.cloud.answer import Answer
+from exporter.cloud.auth import Lockouts, login_for
+from exporter.cloud.auth.login import Login
+from exporter.cloud.auth.password import PasswordLogin
+from exporter.cloud.errors import LoginFailedError, NoAnswer, NoAnswerError
+from exporter.config.config import PasswordAuth, Project
+from exporter.config.secret import Secret
+from tests.cloud.auth.pretend_iam import Observed, PretendIam, answer, api_request, created, iso
+
+if TYPE_CHECKING:
+    from tests.conftest import MovedClock
+
+NewLogin = Callable[..., Login]
+
+
+@pytest.fixture
+def new_login(iam: PretendIam, observed: Observed, clock: "MovedClock") -> NewLogin:
+    """Return what makes a login with a given password."""
+
+    def make(password: Secret = Secret("right"), lockouts: Lockouts | None = None) -> Login:
+        project = Project(
+            name="p",
+            region="r",
+            project_id="0123",
+            endpoint="https://clouddc.example",
+            auth=PasswordAuth("https://iam.example", "monitor", password, "my-account"),
+            timeout=10,
+        )
+        return login_for(
+            project, send=iam, fetch=iam, observer=observed, clock=clock, lockouts=lockouts
+        )
+
+    return make
+
+
+async def token_of(login: Login) -> str:
+    request = api_request()
+    await login.authorize(request)
+    return str(request.headers["x-auth-token"])
+
+
+async def rejected_by_api(login: Login) -> bool:
+    request = api_request()
+    await login.authorize(request)
+    return await login.renew(request)
+
+
+class TestLoggingIn:
+    async def test_asks_for_a_token_of_the_project(
+        self, new_login: NewLogin, iam: PretendIam
+    ) -> None:
+        await token_of(new_login())
+        request = iam.requests[0]
+        assert (request.method, str(request.url)) == (
+            "POST",
+            "https://iam.example/v3/auth/tokens?nocatalog=true",
+        )
+        assert json.loads(request.content) == {
+            "auth": {
+                "identity": {
+                    "methods": ["password"],
+                    "password": {
+                        "user": {
+                            "name": "monitor",
+                            "password": "right",
+                            "domain": {"name": "my-account"},
+                        }
+                    },
+                },
+                "scope": {"project": {"id": "0123"}},
+            }
+        }
+
+    async def test_keeps_the_token(
+        self, new_login: NewLogin, iam: PretendIam, observed: Observed, clock: "MovedClock"
+    ) -> None:
+        login = new_login()
+        assert login.expires_at is None
+        assert [await token_of(login) for _ in range(3)] == ["token-1"] * 3
+        assert len(iam.requests) == observed.refreshed == 1
+        assert login.expires_at == clock.time() + 86400
+
+    async def test_serves_all_who_wait_with_one_log_in(
+        self, new_login: NewLogin, iam: PretendIam
+    ) -> None:
+        iam.hold = asyncio.Event()
+        login = new_login()
+        waiting = [asyncio.create_task(token_of(login)) for _ in range(50)]
+        await asyncio.sleep(0.01)
+        iam.hold.set()
+        assert set(await asyncio.gather(*waiting)) == {"token-1"}
+        assert len(iam.requests) == 1
+
+    async def test_goes_on_when_who_asked_first_gives_up(
+        self, new_login: NewLogin, iam: PretendIam
+    ) -> None:
+        iam.hold = asyncio.Event()
+        login = new_login()
+        first, second = (asyncio.create_task(token_of(login)) for _ in range(2))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        iam.hold.set()
+        assert await second == "token-1"
+        assert len(iam.requests) == 1
+
+    async def test_tells_a_failure_to_all_who_wait(
+        self, new_login: NewLogin, iam: PretendIam, observed: Observed
+    ) -> None:
+        iam.down = NoAnswerError(NoAnswer.CONNECT, "cannot connect to iam.example:443")
+        login = new_login()
+        results = await asyncio.gather(
+            *(token_of(login) for _ in range(20)), return_exceptions=True
+        )
+        assert all(isinstance(result, LoginFailedError) for result in results)
+        assert len({id(result) for result in results}) == 20
+        assert len(iam.requests) == observed.failed == 1
+
+    async def test_tells_a_fault_of_ours_to_all_who_wait(self, new_login: NewLogin) -> None:
+        login = new_login(lockouts=Lockouts(None))  # type: ignore[arg-type]
+        login._token._source._send = None  # type: ignore[attr-defined]  # noqa: SLF001
+        results = await asyncio.gather(token_of(login), token_of(login), return_exceptions=True)
+        assert [type(result) for result in results] == [TypeError, TypeError]
+
+
+class TestRefreshing:
+    @pytest.mark.parametrize(
+        ("lifetime", "ahead"), [(86400, 1800), (3600, 360), (600, 60)], ids=["day", "hour", "10m"]
+    )
+    async def test_renews_in_the_background_while_the_token_serves(
+        self,
+        new_login: NewLogin,
+        iam: PretendIam,
+        clock: "MovedClock",
+        lifetime: float,
+        ahead: float,
+    ) -> None:
+        iam.lifetime = lifetime
+        login = new_login()
+        await token_of(login)
+        await clock.advance(lifetime - ahead - 5)
+        assert await token_of(login) == "token-1"
+        assert len(iam.requests) == 1
+        await clock.advance(5)
+        assert await token_of(login) == "token-1"
+        await clock.advance(0)
+        assert await token_of(login) == "token-2"
+        assert len(iam.requests) == 2
+
+    async def test_fails_quietly_in_the_background_and_tries_again_later(
+        self, new_login: NewLogin, iam: PretendIam, observed: Observed, clock: "MovedClock"
+    ) -> None:
+        login = new_login()
+        await token_of(login)
+        await clock.advance(86400 - 1800)
+        iam.down = NoAnswerError(NoAnswer.TIMEOUT, "too slow")
+        for _ in range(600):
+            assert await token_of(login) == "token-1"
+            await clock.advance(1)
+        # At 0, 2, 6, 14, 30, 62 s, and then each minute.
+        assert len(iam.requests) == 1 + observed.failed == 1 + 6 + 8
+        iam.down = None
+        await clock.advance(60)
+        await token_of(login)
+        await clock.advance(0)
+        assert await token_of(login) == f"token-{len(iam.requests)}"
+
+    async def test_does_not_send_a_token_that_has_expired(
+        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock"
+    ) -> None:
+        login = new_login()
+        await token_of(login)
+        await clock.advance(86400)
+        assert await token_of(login) == "token-2"
+        await clock.advance(86400)
+        iam.down = NoAnswerError(NoAnswer.TIMEOUT, "too slow")
+        with pytest.raises(LoginFailedError, match="too slow"):
+            await token_of(login)
+
+    @pytest.mark.parametrize("skew", [-7200.0, 7200.0])
+    async def test_counts_the_lifetime_by_the_clouds_clock(
+        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock", skew: float
+    ) -> None:
+        iam.lifetime, iam.skew = 3600, skew
+        login = new_login()
+        await token_of(login)
+        await clock.advance(3600 - 370)
+        assert await token_of(login) == "token-1"
+        assert len(iam.requests) == 1
+        await clock.advance(370)
+        assert await token_of(login) == "token-2"
+
+
+class TestRenewing:
+    async def test_logs_in_again_when_the_token_is_rejected(
+        self, new_login: NewLogin, iam: PretendIam
+    ) -> None:
+        login = new_login()
+        assert await rejected_by_api(login)
+        assert await token_of(login) == "token-2"
+        assert len(iam.requests) == 2
+
+    async def test_takes_the_present_token_when_an_older_one_was_rejected(
+        self, new_login: NewLogin, iam: PretendIam
+    ) -> None:
+        login = new_login()
+        old = api_request()
+        await login.authorize(old)
+        await login.renew(old)
+        assert await login.renew(old)
+        assert len(iam.requests) == 2
+
+    async def test_logs_in_once_for_many_rejected_requests(
+        self, new_login: NewLogin, iam: PretendIam
+    ) -> None:
+        login = new_login()
+        await token_of(login)
+        iam.hold = asyncio.Event()
+        waiting = [asyncio.create_task(rejected_by_api(login)) for _ in range(20)]
+        await asyncio.sleep(0.01)
+        iam.hold.set()
+        assert all(await asyncio.gather(*waiting))
+        assert len(iam.requests) == 2
+
+    async def test_renews_a_token_that_served_as_often_as_it_is_revoked(
+        self, new_login: NewLogin, iam: PretendIam
+    ) -> None:
+        login = new_login()
+        for _ in range(5):
+            request = api_request()
+            await login.authorize(request)
+            login.accepted(request)
+            assert await login.renew(request)
+        assert len(iam.requests) == 6
+
+    async def test_backs_off_to_five_minutes_when_fresh_tokens_are_rejected(
+        self, new_login: NewLogin, iam: PretendIam, observed: Observed, clock: "MovedClock"
+    ) -> None:
+        login = new_login()
+        started = clock.monotonic()
+        logged_in_at = []
+        for _ in range(3000):
+            before = len(iam.requests)
+            if await rejected_by_api(login):
+                assert not await rejected_by_api(login)
+            if len(iam.requests) > before:
+                logged_in_at.append(clock.monotonic() - started)
+            await clock.advance(1)
+        assert logged_in_at[:5] == [0, 120, 360, 660, 960]
+        assert observed.failed == len(logged_in_at)
+
+    async def test_is_not_worth_it_while_iam_does_not_answer(
+        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock"
+    ) -> None:
+        login = new_login()
+        await token_of(login)
+        iam.down = NoAnswerError(NoAnswer.TIMEOUT, "too slow")
+        assert not await rejected_by_api(login)
+        assert not await rejected_by_api(login)
+        assert len(iam.requests) == 2
+        iam.down = None
+        await clock.advance(2)
+        assert await rejected_by_api(login)
+
+
+class TestRefusedPassword:
+    async def test_is_tried_four_times_in_fifteen_minutes_at_most(
+        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock"
+    ) -> None:
+        login = new_login(Secret("wrong"))
+        started = clock.monotonic()
+        for _ in range(4000):
+            with pytest.raises(LoginFailedError):
+                await token_of(login)
+            await clock.advance(1)
+        assert [at - started for at in iam.refused_at[:5]] == [0, 120, 360, 660, 960]
+        assert iam.refused_within(900) <= 4
+
+    async def test_is_told_with_what_since_when_and_when_next(
+        self, new_login: NewLogin, clock: "MovedClock"
+    ) -> None:
+        login = new_login(Secret("wrong"))
+        for at in ("08:02:00", "08:02:00", "08:06:00"):
+            with pytest.raises(LoginFailedError) as caught:
+                await token_of(login)
+            assert str(caught.value) == (
+                "IAM answered the log-in of user 'monitor' with 401: check username, password and "
+                "domain, and that the account is not locked; "
+                f"since 2027-01-15T08:00:00Z, next attempt at 2027-01-15T{at}Z"
+            )
+            await clock.advance(60)
+
+    async def test_is_tried_at_once_when_it_changes(
+        self, new_login: NewLogin, iam: PretendIam, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "password"
+        file.write_text("wrong")
+        login = new_login(Secret(file=file))
+        with pytest.raises(LoginFailedError):
+            await token_of(login)
+        file.write_text("right\n")
+        assert await token_of(login) == "token-2"
+        assert len(iam.requests) == 2
+
+    async def test_does_not_lock_the_account_however_often_it_changes(
+        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock", tmp_path: Path
+    ) -> None:
+        file = tmp_path / "password"
+        login = new_login(Secret(file=file))
+        for second in range(2000):
+            file.write_text(f"wrong {second}")
+            with pytest.raises(LoginFailedError):
+                await token_of(login)
+            await clock.advance(1)
+        assert len(iam.refused_at) == 12
+        assert iam.refused_within(900) == 4
+
+    async def test_of_one_account_in_many_projects_does_not_lock_it(
+        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock"
+    ) -> None:
+        lockouts = Lockouts(clock)
+        logins = [new_login(Secret("wrong"), lockouts) for _ in range(8)]
+        for _ in range(1200):
+            results = await asyncio.gather(
+                *(token_of(login) for login in logins), return_exceptions=True
+            )
+            assert all(isinstance(result, LoginFailedError) for result in results)
+            await clock.advance(1)
+        assert iam.refused_within(900) == 4
+
+    @pytest.mark.parametrize(
+        ("status", "next_attempt"),
+        [(400, 120), (401, 120), (403, 120), (404, 120), (302, 2), (429, 2), (500, 2), (503, 2)],
+    )
+    async def test_is_told_from_other_failures(
+        self,
+        new_login: NewLogin,
+        iam: PretendIam,
+        clock: "MovedClock",
+        status: int,
+        next_attempt: float,
+    ) -> None:
+        iam.answers = [answer(status, {"error_code": "IAM.0011", "error_msg": "right"})]
+        login = new_login()
+        with pytest.raises(LoginFailedError, match=f"{status} IAM.0011") as caught:
+            await token_of(login)
+        assert "right" not in str(caught.value)
+        await clock.advance(next_attempt - 0.1)
+        with pytest.raises(LoginFailedError):
+            await token_of(login)
+        await clock.advance(0.1)
+        assert await token_of(login) == "token-2"
+
+    async def test_that_cannot_be_read_is_told_and_read_again(
+        self, new_login: NewLogin, iam: PretendIam, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "password"
+        login = new_login(Secret(file=file))
+        with pytest.raises(LoginFailedError, match="cannot read secret file .*No such file"):
+            await token_of(login)
+        assert not iam.requests
+        file.write_text("right")
+        assert await token_of(login) == "token-1"
+
+    async def test_may_hold_what_no_encoding_can_say(self, new_login: NewLogin) -> None:
+        with pytest.raises(LoginFailedError):
+            await token_of(new_login(Secret("\udcff")))
+
+
+TIME = 1_800_000_000.0
+
+
+class TestUnusableAnswers:
+    @pytest.mark.parametrize(
+        ("unusable", "message"),
+        [
+            (answer(201, {"token": {"expires_at": iso(TIME + 9)}}), "the token .* is missing"),
+            (created("t" * 65537, iso(TIME + 9)), "longer than 65536 bytes"),
+            (created("a b", iso(TIME + 9)), "no header can carry"),
+            (created("t\u00e9", iso(TIME + 9)), "no header can carry"),
+            (created("t", None), "does not say when"),
+            (created("t", "soon"), "does not say when"),
+            (created("t", TIME), "does not say when"),
+            (answer(201, [], {"x-subject-token": "t"}), "does not say when"),
+            (answer(201, {"token": []}, {"x-subject-token": "t"}), "does not say when"),
+            (created("t", iso(TIME - 1)), "expired by this machine's clock, which may be wrong"),
+            (created("t", iso(TIME - 1), date=TIME), "expired by the answer's date"),
+        ],
+    )
+    async def test_are_told_for_what_they_are(
+        self, new_login: NewLogin, iam: PretendIam, unusable: Answer, message: str
+    ) -> None:
+        iam.answers = [unusable]
+        with pytest.raises(LoginFailedError, match=message):
+            await token_of(new_login())
+
+    @pytest.mark.parametrize(
+        "expires_at",
+        [
+            "2027-01-15T09:00:00.000000Z",
+            "2027-01-15T09:00:00.000Z",
+            "2027-01-15T09:00:00Z",
+            "2027-01-15T09:00:00",
+            "2027-01-15T09:00:00+00:00",
+            "2027-01-15T17:00:00+0800",
+            "2027-01-15T09:00:00.000000000Z",
+            "20270115T090000Z",
+        ],
+    )
+    async def test_do_not_include_any_spelling_of_a_time(
+        self, new_login: NewLogin, iam: PretendIam, expires_at: str
+    ) -> None:
+        iam.answers = [created("t", expires_at)]
+        login = new_login()
+        await token_of(login)
+        assert login.expires_at == TIME + 3600
+
+    @given(
+        body=st.binary(max_size=50)
+        | st.recursive(
+            st.none() | st.text(max_size=9) | st.floats(),
+            lambda inner: st.dictionaries(st.sampled_from(["token", "expires_at"]), inner),
+        ).map(lambda value: json.dumps(value).encode()),
+        token=st.binary(max_size=9),
+        date=st.binary(max_size=9),
+        status=st.sampled_from([200, 201]),
+    )
+    async def test_never_make_another_error(
+        self, body: bytes, token: bytes, date: bytes, status: int
+    ) -> None:
+        headers = httpx.Headers([(b"x-subject-token", token), (b"date", date)])
+        iam = PretendIam(clock=FixedClock(), answers=[Answer(status, headers, body, 0.0)])
+        login = PasswordLogin(
+            PasswordAuth("https://iam.example", "monitor", Secret("right"), "my-account"),
+            "0123",
+            send=iam,
+            lockout=Lockouts(iam.clock).of("", "", ""),
+            observer=Observed(),
+            clock=iam.clock,
+        )
+        with pytest.raises(LoginFailedError):
+            await login.authorize(api_request())
+
+
+class FixedClock:
+    def time(self) -> float:
+        return TIME
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+async def test_no_secret_shows_in_what_can_be_printed(
+    new_login: NewLogin, iam: PretendIam
+) -> None:
+    login = new_login()
+    await token_of(login)
+    shown = f"{login!r} {vars(login)!r} {vars(login._token)!r}"  # type: ignore[attr-defined]  # noqa: SLF001
+    assert "right" not in shown
+    assert "token-1" not in shown
+    assert iam.requests

@@ -1,0 +1,253 @@
+"""Each way in which the connection to the cloud's API can break gives its own outcome."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from exporter.config.config import Tls
+from exporter.outcome import Outcome
+from tests.real import broken_answers, broken_servers, silent_ports
+from tests.real import cloud_answers as cloud
+from tests.real.broken_answers import answers, answers_and_closes, answers_and_resets
+from tests.real.broken_servers import Behaviour, BrokenServer
+from tests.real.certificates import Certificates
+from tests.real.probing import SHORT, probe_once, probing
+
+GOOD = cloud.console_address()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(broken_answers.closes_after_answer, id="closes after the answer"),
+        pytest.param(broken_answers.closes_at_second_request, id="closes at the second request"),
+        pytest.param(broken_answers.resets_at_second_request, id="resets at the second request"),
+    ],
+)
+async def test_a_kept_connection_that_the_server_ends_fails_no_probe(behaviour: Behaviour) -> None:
+    async with BrokenServer(behaviour) as server, probing(server.url) as probe:
+        results = []
+        for _ in range(3):
+            results.append(await probe())
+            # Let the end of the connection arrive, where it comes on its own.
+            await asyncio.sleep(0.02)
+
+    assert [(result.outcome, result.detail) for result in results] == [(Outcome.SUCCESS, "")] * 3
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(broken_answers.closes_at_second_request, id="closes"),
+        pytest.param(broken_answers.resets_at_second_request, id="resets"),
+    ],
+)
+async def test_kept_connections_that_all_end_unnoticed_fail_no_probe(behaviour: Behaviour) -> None:
+    # As when a load balancer forgets its idle connections and says so to none.
+    async with BrokenServer(behaviour) as server, probing(server.url) as probe:
+        await asyncio.gather(probe(), probe(), probe(), probe())
+        assert server.connections == 4
+        result = await probe()
+
+    assert (result.outcome, result.detail) == (Outcome.SUCCESS, "")
+
+
+async def test_a_good_server_keeps_one_connection_for_all_probes() -> None:
+    async with BrokenServer(answers(GOOD)) as server, probing(server.url) as probe:
+        for _ in range(3):
+            assert (await probe()).outcome is Outcome.SUCCESS
+
+    assert server.connections == 1
+
+
+async def test_a_broken_answer_does_not_spoil_the_next_probe() -> None:
+    async with (
+        BrokenServer(
+            answers(cloud.console_address_of_size(cloud.MIB + 1), cloud.answer(500), GOOD)
+        ) as server,
+        probing(server.url) as probe,
+    ):
+        outcomes = [(await probe()).outcome for _ in range(3)]
+
+    assert outcomes == [Outcome.BAD_RESPONSE, Outcome.SERVER_ERROR, Outcome.SUCCESS]
+
+
+# ---- The way to the server
+
+
+async def test_a_name_that_does_not_resolve_is_a_dns_error() -> None:
+    result = await probe_once(f"https://{silent_ports.UNKNOWN_HOST}")
+
+    assert (result.outcome, result.status_code) == (Outcome.DNS_ERROR, 0)
+    assert silent_ports.UNKNOWN_HOST in result.detail
+
+
+async def test_a_closed_port_is_a_connect_error() -> None:
+    with silent_ports.closed_port() as url:
+        result = await probe_once(url)
+
+    assert (result.outcome, result.status_code) == (Outcome.CONNECT_ERROR, 0)
+
+
+async def test_a_closed_port_is_a_connect_error_over_tls_too() -> None:
+    with silent_ports.closed_port() as url:
+        result = await probe_once(url.replace("http:", "https:"))
+
+    assert (result.outcome, result.status_code) == (Outcome.CONNECT_ERROR, 0)
+
+
+async def test_a_connection_that_is_never_accepted_is_a_timeout() -> None:
+    with silent_ports.never_accepting_port() as url:
+        result = await probe_once(url, timeout=SHORT)
+
+    assert (result.outcome, result.status_code) == (Outcome.TIMEOUT, 0)
+
+
+# ---- TLS
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Certificates:
+    return Certificates()
+
+
+@pytest.fixture
+def trusting(certificates: Certificates, tmp_path: Path) -> Tls:
+    return Tls(ca_file=certificates.write_authority(tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "behaviour"),
+    [
+        pytest.param(Outcome.SUCCESS, answers(GOOD), id="good"),
+        pytest.param(Outcome.PROTOCOL_ERROR, broken_servers.closes, id="closes"),
+        pytest.param(Outcome.PROTOCOL_ERROR, broken_servers.resets, id="resets"),
+        pytest.param(Outcome.PROTOCOL_ERROR, answers_and_closes(GOOD[:-9]), id="cut mid-body"),
+        pytest.param(Outcome.PROTOCOL_ERROR, answers_and_resets(GOOD[:-9]), id="reset mid-body"),
+    ],
+)
+async def test_what_breaks_after_the_handshake_is_no_tls_error(
+    certificates: Certificates, trusting: Tls, outcome: Outcome, behaviour: Behaviour
+) -> None:
+    async with BrokenServer(behaviour, tls=certificates.good()) as server:
+        result = await probe_once(server.url, tls=trusting)
+
+    assert result.outcome is outcome, result.detail
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "wrong_name",
+        "expired",
+        "not_yet_valid",
+        "unknown_authority",
+        "self_signed",
+    ],
+)
+async def test_a_certificate_that_deserves_no_trust_is_a_tls_error(
+    certificates: Certificates, trusting: Tls, kind: str
+) -> None:
+    async with BrokenServer(answers(GOOD), tls=getattr(certificates, kind)()) as server:
+        result = await probe_once(server.url, tls=trusting)
+
+    assert (result.outcome, result.status_code) == (Outcome.TLS_ERROR, 0), result.detail
+    # No token was sent where trust was missing.
+    assert server.requests == []
+
+
+async def test_a_missing_client_certificate_is_a_tls_error(
+    certificates: Certificates, trusting: Tls
+) -> None:
+    demanding = broken_servers.refuses_client(certificates.demanding_client_certificate())
+    async with BrokenServer(demanding) as server:
+        result = await probe_once(server.url.replace("http:", "https:"), tls=trusting)
+
+    assert (result.outcome, result.status_code) == (Outcome.TLS_ERROR, 0), result.detail
+    assert "certificate required" in result.detail
+
+
+@pytest.mark.parametrize("kind", ["wrong_name", "expired", "self_signed"])
+async def test_no_certificate_is_refused_where_verification_is_off(
+    certificates: Certificates, kind: str
+) -> None:
+    async with BrokenServer(answers(GOOD), tls=getattr(certificates, kind)()) as server:
+        result = await probe_once(server.url, tls=Tls(insecure_skip_verify=True))
+
+    assert result.outcome is Outcome.SUCCESS, result.detail
+
+
+async def test_the_configured_server_name_is_the_one_that_is_verified(
+    certificates: Certificates, trusting: Tls
+) -> None:
+    named = Tls(ca_file=trusting.ca_file, server_name="other.example")
+    async with BrokenServer(answers(GOOD), tls=certificates.wrong_name()) as server:
+        result = await probe_once(server.url, tls=named)
+
+    assert result.outcome is Outcome.SUCCESS, result.detail
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(broken_servers.speaks_plain_http, id="plain HTTP"),
+        pytest.param(broken_servers.closes_at_first_bytes, id="closed mid-handshake"),
+        pytest.param(broken_servers.resets_at_first_bytes, id="reset mid-handshake"),
+    ],
+)
+async def test_a_handshake_that_fails_is_a_tls_error(behaviour: Behaviour) -> None:
+    async with BrokenServer(behaviour) as server:
+        result = await probe_once(server.url.replace("http:", "https:"))
+
+    assert (result.outcome, result.status_code) == (Outcome.TLS_ERROR, 0), result.detail
+
+
+async def test_a_handshake_that_never_ends_is_a_timeout() -> None:
+    async with BrokenServer(broken_servers.stalls) as server:
+        result = await probe_once(server.url.replace("http:", "https:"), timeout=SHORT)
+
+    assert (result.outcome, result.status_code) == (Outcome.TIMEOUT, 0)
+
+
+async def test_plain_http_to_a_tls_port_is_a_protocol_error(certificates: Certificates) -> None:
+    async with BrokenServer(answers(GOOD), tls=certificates.good()) as server:
+        result = await probe_once(server.url.replace("https:", "http:"))
+
+    assert (result.outcome, result.status_code) == (Outcome.PROTOCOL_ERROR, 0)
+
+
+# ---- Proxies
+
+
+def through(url: str) -> str:
+    return url.replace("http://", "http://user:planted-proxy-password@")
+
+
+async def test_a_proxy_that_cannot_be_reached_is_a_connect_error() -> None:
+    with silent_ports.closed_port() as proxy:
+        result = await probe_once(f"https://{silent_ports.UNKNOWN_HOST}", proxy_url=through(proxy))
+
+    assert (result.outcome, result.status_code) == (Outcome.CONNECT_ERROR, 0), result.detail
+
+
+@pytest.mark.parametrize("status", [403, 407, 429, 502])
+async def test_a_proxy_that_opens_no_tunnel_is_a_connect_error(status: int) -> None:
+    async with BrokenServer(answers(cloud.answer(status))) as proxy:
+        result = await probe_once(
+            f"https://{silent_ports.UNKNOWN_HOST}", proxy_url=through(proxy.url)
+        )
+
+    assert (result.outcome, result.status_code) == (Outcome.CONNECT_ERROR, 0), result.detail
+    (request,) = proxy.requests
+    assert request.method == "CONNECT"
+    assert "x-auth-token" not in request.headers
+
+
+async def test_a_proxy_that_never_answers_is_a_timeout() -> None:
+    async with BrokenServer(broken_servers.stalls) as proxy:
+        result = await probe_once(
+            f"https://{silent_ports.UNKNOWN_HOST}", proxy_url=through(proxy.url), timeout=SHORT
+        )
+
+    assert (result.outcome, result.status_code) == (Outcome.TIMEOUT, 0), result.detail

@@ -1,0 +1,218 @@
+"""Servers that really break, over real sockets.
+
+A `BrokenServer` listens on loopback and hands each connection to a behaviour, a coroutine that
+says what this server does with it:
+
+    async with BrokenServer(resets) as server: ...
+    async with BrokenServer(resets, tls=certificates.good()) as server: ...    # the same over TLS
+    async with BrokenServer(answers(cloud_answers.console_address())) as server: ...    # a good one
+
+It keeps the requests that came. The behaviours here break below HTTP; those of `broken_answers`
+answer, in whole or in part.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+LOOPBACK = "127.0.0.1"
+_REQUEST_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as it arrived; header names are lower-case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+class Connection:
+    """One connection as a behaviour sees it."""
+
+    def __init__(
+        self, server: "BrokenServer", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.server = server
+        self._reader = reader
+        self._writer = writer
+
+    async def request(self) -> Request:
+        """Read and record the next request; raises `EOFError` when the client is gone."""
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        line, *fields = head.rstrip("\r\n").split("\r\n")
+        method, path, _ = line.split(" ", 2)
+        headers = {
+            name.lower(): value.strip() for name, _, value in (f.partition(":") for f in fields)
+        }
+        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        request = Request(method, path, headers, body)
+        self.server.requests.append(request)
+        return request
+
+    async def first_bytes(self) -> bytes:
+        """Read whatever comes first: a request, or the beginning of a TLS handshake."""
+        return await self._reader.read(_REQUEST_MAX_BYTES)
+
+    async def send(self, data: bytes) -> None:
+        """Send, waiting while the client does not read."""
+        self._writer.write(data)
+        await self._writer.drain()
+        self.server.bytes_sent += len(data)
+
+    async def close(self) -> None:
+        """End the connection with a FIN, after all that was sent."""
+        self._writer.close()
+        # asyncio's own words for a client that went first.
+        with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
+            await self._writer.wait_closed()
+
+    def reset(self) -> None:
+        """End the connection with an RST."""
+        linger_none = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger_none
+        )
+        self._writer.transport.abort()
+
+    def abort(self) -> None:
+        """Drop the connection without waiting for what was not sent yet."""
+        self._writer.transport.abort()
+
+
+Behaviour = Callable[[Connection], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class BrokenServer:
+    """A server on a free loopback port; ``tls`` makes it speak TLS.
+
+    ``connections`` counts those accepted (with ``tls``: those whose handshake ended well).
+    """
+
+    behaviour: Behaviour
+    tls: ssl.SSLContext | None = None
+    requests: list[Request] = field(default_factory=list)
+    connections: int = 0
+    bytes_sent: int = 0
+    host: str = LOOPBACK
+    port: int = 0
+    _server: asyncio.Server | None = None
+    _running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        """Return ``scheme://host:port`` as this server speaks it."""
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(
+            self._serve, LOOPBACK, 0, ssl=self.tls, limit=_REQUEST_MAX_BYTES
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        # Transports that were aborted close at the loop's next turns.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        connection = Connection(self, reader, writer)
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        try:
+            await self.behaviour(connection)
+            await connection.close()
+        except (EOFError, ConnectionError, ssl.SSLError):
+            pass
+        except asyncio.CancelledError:
+            # The server ends. asyncio would log a cancelled connection as an error.
+            pass
+        finally:
+            connection.abort()
+
+
+# ---- Behaviours below HTTP
+
+
+async def closes(connection: Connection) -> None:
+    """Read the request and close without a byte."""
+    await connection.request()
+
+
+async def resets(connection: Connection) -> None:
+    """Read the request and reset the connection."""
+    await connection.request()
+    connection.reset()
+
+
+async def stalls(connection: Connection) -> None:
+    """Accept and never say anything, whatever comes."""
+    await connection.first_bytes()
+    await asyncio.Event().wait()
+
+
+async def closes_at_first_bytes(connection: Connection) -> None:
+    """Close as soon as the client speaks, in the middle of a TLS handshake for instance."""
+    await connection.first_bytes()
+
+
+async def resets_at_first_bytes(connection: Connection) -> None:
+    """Reset as soon as the client speaks."""
+    await connection.first_bytes()
+    connection.reset()
+
+
+async def speaks_plain_http(connection: Connection) -> None:
+    """Answer 400 in plain HTTP to whatever comes, as web servers do to TLS on a plain port."""
+    await connection.first_bytes()
+    await connection.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def refuses_client(tls: ssl.SSLContext) -> Behaviour:
+    """Shake hands by ``tls`` and, should that fail, say so in an alert.
+
+    asyncio's own servers hang up without one, real ones do not.
+    """
+
+    async def behave(connection: Connection) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        handshake = tls.wrap_bio(incoming, outgoing, server_side=True)
+        while True:
+            try:
+                handshake.do_handshake()
+            except ssl.SSLWantReadError:
+                await connection.send(outgoing.read())
+                incoming.write(await connection.first_bytes())
+            except ssl.SSLError:
+                await connection.send(outgoing.read())
+                break
+            else:
+                raise AssertionError("the client was to be refused")
+        # Closing on unread bytes would be an RST, which overtakes the alert.
+        while await connection.first_bytes():
+            pass
+
+    return behave

@@ -1,0 +1,73 @@
+"""Certificates of servers: good ones, and each of the ways in which they are not."""
+
+import ssl
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import trustme
+
+_NAMES = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Server contexts whose certificates are signed by one authority, unless said otherwise."""
+
+    _authority: trustme.CA = field(default_factory=trustme.CA)
+
+    def write_authority(self, path: Path) -> Path:
+        """Write the authority's certificate where a client's ``ca_file`` can point."""
+        self._authority.cert_pem.write_to_path(str(path))
+        return path
+
+    def good(self, not_after: datetime | None = None) -> ssl.SSLContext:
+        """Return a context that deserves trust, until ``not_after``."""
+        return _serving(self._authority.issue_cert(*_NAMES, not_after=not_after))
+
+    def wrong_name(self) -> ssl.SSLContext:
+        """Return a context with a certificate for another host."""
+        return _serving(self._authority.issue_cert("other.example"))
+
+    def expired(self) -> ssl.SSLContext:
+        """Return a context with a certificate that ended yesterday."""
+        now = datetime.now(UTC)
+        return _serving(
+            self._authority.issue_cert(
+                *_NAMES, not_before=now - timedelta(days=9), not_after=now - timedelta(days=1)
+            )
+        )
+
+    def not_yet_valid(self) -> ssl.SSLContext:
+        """Return a context with a certificate that begins tomorrow."""
+        now = datetime.now(UTC)
+        return _serving(
+            self._authority.issue_cert(
+                *_NAMES, not_before=now + timedelta(days=1), not_after=now + timedelta(days=9)
+            )
+        )
+
+    def unknown_authority(self) -> ssl.SSLContext:
+        """Return a context whose certificate another authority signed."""
+        return _serving(trustme.CA().issue_cert(*_NAMES))
+
+    def self_signed(self) -> ssl.SSLContext:
+        """Return a context whose certificate is its own authority."""
+        own = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with own.private_key_pem.tempfile() as key, own.cert_pem.tempfile() as certificate:
+            context.load_cert_chain(certificate, key)
+        return context
+
+    def demanding_client_certificate(self) -> ssl.SSLContext:
+        """Return a good context that lets in only clients with a certificate of the authority."""
+        context = self.good()
+        context.verify_mode = ssl.CERT_REQUIRED
+        self._authority.configure_trust(context)
+        return context
+
+
+def _serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context

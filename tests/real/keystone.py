@@ -1,0 +1,205 @@
+"""A real OpenStack Keystone, started in its own virtual environment on a loopback port.
+
+Its database is set up once and kept beside the packages: that takes three times as long as a start.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ENVIRONMENT = Path(
+    os.environ.get("KEYSTONE_VENV", Path(__file__).parents[2] / ".venv-keystone")
+).absolute()
+
+_TEMPLATE = ENVIRONMENT / "template"
+_ADMIN_PASSWORD = "keystone-admin"
+_SERVER = Path(__file__).with_name("keystone_server.py")
+_TOKEN_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user with a project of its own, in the domain ``my-account``."""
+
+    username: str
+    user_id: str
+    password: str
+    project_id: str
+    domain: str = "my-account"
+
+
+class Keystone:
+    """A running Keystone, and what an administrator does with it."""
+
+    def __init__(self, url: str, process: subprocess.Popen[str]) -> None:
+        """Administer the server at ``url``, which ends with its scheme, host and port."""
+        self.url = url
+        self._process = process
+        self._client = httpx.Client(base_url=f"{url}/v3", timeout=30, trust_env=False)
+        self._client.headers["x-auth-token"] = self._admin_token()
+        self._domain_id = self._create("domains", "domain", name="my-account")
+        self._role_id = str(self._client.get("/roles?name=member").json()["roles"][0]["id"])
+
+    def close(self) -> None:
+        """Close the administrator's connection."""
+        self._client.close()
+
+    def create_account(self) -> Account:
+        """Create a user and a project for one test."""
+        name = f"monitor-{uuid.uuid4().hex[:8]}"
+        password = secrets.token_urlsafe(12)
+        project_id = self._create("projects", "project", name=name, domain_id=self._domain_id)
+        user_id = self._create(
+            "users", "user", name=name, domain_id=self._domain_id, password=password
+        )
+        path = f"/projects/{project_id}/users/{user_id}/roles/{self._role_id}"
+        self._client.put(path).raise_for_status()
+        return Account(name, user_id, password, project_id)
+
+    def change_password(self, account: Account, password: str) -> None:
+        """Give an account another password, which ends its tokens."""
+        path = f"/users/{account.user_id}"
+        self._client.patch(path, json={"user": {"password": password}}).raise_for_status()
+
+    def validate(self, token: str) -> int:
+        """Return the status that Keystone gives a token: 200, or 404 for one that is no good."""
+        return self._client.get("/auth/tokens", headers={"x-subject-token": token}).status_code
+
+    def revoke(self, token: str) -> None:
+        """End a token."""
+        headers = {"x-subject-token": token}
+        self._client.delete("/auth/tokens", headers=headers).raise_for_status()
+
+    @contextmanager
+    def token_lifetime(self, seconds: int) -> Iterator[None]:
+        """Let new tokens live for ``seconds`` only."""
+        self._tell(seconds)
+        try:
+            yield
+        finally:
+            self._tell(_TOKEN_SECONDS)
+
+    def _tell(self, seconds: int) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{seconds}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "done\n"
+
+    def _admin_token(self) -> str:
+        user = {"name": "admin", "password": _ADMIN_PASSWORD, "domain": {"id": "default"}}
+        answer = self._client.post(
+            "/auth/tokens",
+            json={
+                "auth": {
+                    "identity": {"methods": ["password"], "password": {"user": user}},
+                    "scope": {"system": {"all": True}},
+                }
+            },
+        )
+        return str(answer.raise_for_status().headers["x-subject-token"])
+
+    def _create(self, collection: str, kind: str, **fields: str) -> str:
+        answer = self._client.post(f"/{collection}", json={kind: fields}).raise_for_status()
+        return str(answer.json()[kind]["id"])
+
+
+@pytest.fixture(scope="session")
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
+    """Return a Keystone that all tests share; without one, skip the test, and fail it in CI."""
+    if not (ENVIRONMENT / "bin" / "keystone-manage").exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail("OpenStack Keystone is not installed; `make test` installs it")
+        pytest.skip("OpenStack Keystone is not installed")
+    with running_keystone(tmp_path_factory.mktemp("keystone")) as keystone:
+        yield keystone
+
+
+@contextmanager
+def running_keystone(directory: Path) -> Iterator[Keystone]:
+    """Run a Keystone with its files in ``directory``."""
+    if not _TEMPLATE.exists():
+        _make_template(directory / "template")
+    shutil.copytree(_TEMPLATE, directory, dirs_exist_ok=True)
+    with (
+        (directory / "keystone.log").open("w") as log,
+        subprocess.Popen(
+            [ENVIRONMENT / "bin" / "python", "-P", "-W", "ignore", _SERVER, _write_configuration(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            port = process.stdout.readline().strip()
+            if not port:
+                raise RuntimeError((directory / "keystone.log").read_text())
+            keystone = Keystone(f"http://127.0.0.1:{port}", process)
+            try:
+                yield keystone
+            finally:
+                keystone.close()
+        finally:
+            process.kill()
+
+
+def _make_template(directory: Path) -> None:
+    """Set up a database and keys, and keep them for all later runs."""
+    directory.mkdir()
+    configuration = _write_configuration(directory)
+    (directory / "keys").mkdir(mode=0o700)
+    owner = (f"--keystone-user={os.getuid()}", f"--keystone-group={os.getgid()}")
+    for command in (
+        ("db_sync",),
+        ("fernet_setup", *owner),
+        ("bootstrap", f"--bootstrap-password={_ADMIN_PASSWORD}"),
+    ):
+        subprocess.run(
+            [ENVIRONMENT / "bin" / "keystone-manage", f"--config-file={configuration}", *command],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    configuration.unlink()
+    partial = _TEMPLATE.with_name(f"template.{os.getpid()}")
+    shutil.copytree(directory, partial)
+    try:
+        partial.rename(_TEMPLATE)
+    except OSError:  # another run was quicker
+        shutil.rmtree(partial)
+
+
+def _write_configuration(directory: Path) -> Path:
+    # All key repositories are named: what is not would be made outside of the directory.
+    configuration = directory / "keystone.conf"
+    configuration.write_text(
+        f"""\
+[DEFAULT]
+use_stderr = true
+[database]
+connection = sqlite:///{directory}/keystone.db
+[token]
+expiration = {_TOKEN_SECONDS}
+[fernet_tokens]
+key_repository = {directory}/keys
+[fernet_receipts]
+key_repository = {directory}/keys
+[credential]
+key_repository = {directory}/keys
+[identity]
+password_hash_rounds = 4
+"""
+    )
+    return configuration

@@ -1,0 +1,102 @@
+"""Probe a server through everything that a probe goes through, over real sockets."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+
+from exporter.clock import SystemClock
+from exporter.cloud.client import CloudClient, Door
+from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.observer import Unobserved
+from exporter.cloud.throttle import Throttle
+from exporter.cloud.transport import Transport
+from exporter.config.config import Tls
+from exporter.config.secret import Secret
+from exporter.model import ProbeResult, Stage, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.probe.prober import Prober
+
+TOKEN = "planted-iam-token"
+SECRETS = (TOKEN, "planted-proxy-password", "2e3e42cb-b5e7-49f0-91b6-d16401a823ac", "token=")
+IN_TIME = 10.0
+SHORT = 0.3
+"""Deadlines in seconds: one that nothing here needs, and one for what never ends."""
+
+Probe = Callable[[], Awaitable[ProbeResult]]
+
+
+class TokenLogin:
+    """A login that has ``tokens`` one after the other; none at all fails."""
+
+    expires_at = None
+
+    def __init__(self, *tokens: str) -> None:
+        self._tokens = list(tokens)
+
+    async def authorize(self, request: httpx.Request) -> None:
+        if not self._tokens:
+            raise LoginFailedError("the log-in was refused: check the password")
+        request.headers["x-auth-token"] = self._tokens[0]
+
+    async def renew(self, rejected: httpx.Request) -> bool:
+        if len(self._tokens) < 2 or rejected.headers["x-auth-token"] != self._tokens[0]:
+            return False
+        self._tokens.pop(0)
+        return True
+
+    def accepted(self, request: httpx.Request) -> None:
+        """Let it pass."""
+
+
+@asynccontextmanager
+async def probing(
+    url: str,
+    *,
+    timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
+    login: TokenLogin | None = None,
+    tls: Tls | None = None,
+    proxy_url: str | None = None,
+) -> AsyncIterator[Probe]:
+    """Yield what probes one server through the API at ``url``."""
+    clock = SystemClock()
+    transport = Transport(
+        tls=tls or Tls(),
+        proxy_url=Secret(proxy_url) if proxy_url else None,
+        observer=Unobserved(),
+    )
+    throttle = Throttle(requests_per_second=1000.0, burst=1000, clock=clock)
+    client = CloudClient(
+        endpoint=url,
+        project_id="0123456789abcdef0123456789abcdef",
+        door=Door(transport, throttle, Unobserved()),
+        login=login or TokenLogin(TOKEN),
+    )
+    prober = Prober(client, clock)
+    target = Target(TargetKey("southwest", "7c9ad6b8"), "db-01", "cn", timeout + 1, timeout)
+
+    async def probe() -> ProbeResult:
+        return await prober.probe(target, await prober.turn(0.0))
+
+    try:
+        yield probe
+    finally:
+        await transport.aclose()
+
+
+async def probe_once(
+    url: str,
+    *,
+    timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
+    login: TokenLogin | None = None,
+    tls: Tls | None = None,
+    proxy_url: str | None = None,
+) -> ProbeResult:
+    """Probe once and check what holds for every result."""
+    async with probing(url, timeout=timeout, login=login, tls=tls, proxy_url=proxy_url) as probe:
+        result = await probe()
+    assert result.failed_stage == (None if result.outcome is Outcome.SUCCESS else Stage.API)
+    # Whatever the server does, the deadline holds.
+    assert result.duration_seconds < timeout + 1
+    assert not [secret for secret in SECRETS if secret in repr(result)]
+    return result

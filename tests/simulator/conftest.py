@@ -1,0 +1,116 @@
+"""A small simulated cloud, started over a real socket, and a plain client that asks it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.simulator import Simulator, parse_scenario, running_simulator
+from exporter.simulator.clock import Clock
+
+Document = dict[str, Any]
+
+_ALPHA = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def document() -> Document:
+    """Return a scenario as plain data, to be changed by tests: ``alpha`` and ``beta``."""
+    return {
+        "seed": 7,
+        "projects": [
+            {
+                "name": "alpha",
+                "region": "cn-north-1",
+                "project_id": _ALPHA,
+                "users": [{"name": "monitor", "password": "right", "domain": "account"}],
+                "access_keys": [{"access_key": "AKALPHA", "secret_key": "sk-alpha"}],
+                "token_lifetime": "1h",
+                "servers": [
+                    {"id": "id-1", "name": "db-01", "tags": {"team": "storage"}},
+                    {"id": "id-2", "name": "db-02", "manage_state": "ready"},
+                    {"id": "id-3", "name": "web 03"},
+                ],
+            },
+            {
+                "name": "beta",
+                "region": "cn-north-2",
+                "project_id": "beta-id",
+                "users": [{"name": "monitor", "password": "right", "domain": "account"}],
+                "access_keys": [{"access_key": "AKBETA", "secret_key": "sk-beta"}],
+                "servers": [{"id": "id-1", "name": "db-01"}],
+            },
+        ],
+    }
+
+
+@pytest.fixture
+async def start(clock: Clock) -> AsyncIterator[Callable[[Document], Awaitable[Simulator]]]:
+    """Return what starts a scenario on the clock that tests move, and ends it after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start_one(document: Document) -> Simulator:
+            scenario = parse_scenario(document)
+            return await stack.enter_async_context(running_simulator(scenario, clock=clock))
+
+        yield start_one
+
+
+@pytest.fixture
+async def simulator(
+    start: Callable[[Document], Awaitable[Simulator]], document: Document
+) -> Simulator:
+    """Return the running small cloud."""
+    return await start(document)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """Return a plain HTTP client."""
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def log_in(client: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]]:
+    """Return what asks for a token: ``log_in(simulator, password=…, scope=…, …)``."""
+
+    async def ask(
+        simulator: Simulator,
+        *,
+        name: str = "monitor",
+        password: str = "right",
+        domain: str = "account",
+        scope: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        user = {"name": name, "password": password, "domain": {"name": domain}}
+        auth = {
+            "identity": {"methods": ["password"], "password": {"user": user}},
+            "scope": {"project": scope or {"id": _ALPHA}},
+        }
+        url = f"{simulator.url}/v3/auth/tokens?nocatalog=true"
+        return await client.post(url, json={"auth": auth})
+
+    return ask
+
+
+@pytest.fixture
+def ask(
+    client: httpx.AsyncClient, log_in: Callable[..., Awaitable[httpx.Response]]
+) -> Callable[..., Awaitable[httpx.Response]]:
+    """Return what asks for a console address, or another path, with a fresh token if none."""
+
+    async def ask_with_token(
+        simulator: Simulator,
+        path: str = "/id-1/remote-console-address",
+        token: str | None = None,
+        project: str = _ALPHA,
+    ) -> httpx.Response:
+        if token is None:
+            token = (await log_in(simulator)).headers["X-Subject-Token"]
+        url = f"{simulator.url}/v1/{project}/physicalservers{path}"
+        return await client.get(url, headers={"X-Auth-Token": token})
+
+    return ask_with_token

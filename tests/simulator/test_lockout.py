@@ -1,0 +1,33 @@
+"""Who fails too often is locked, for a while."""
+
+from exporter.simulator.lockout import Failures
+
+
+def test_the_last_failure_allowed_locks_until_the_time_is_over() -> None:
+    failures = Failures(limit=3, seconds=60)
+    for now in range(3):
+        assert not failures.locked("name", now)
+        failures.failed("name", now)
+    assert failures.locked("name", 61.9)
+    assert not failures.locked("name", 62)
+    assert not failures.locked("other", 3)
+
+
+def test_after_a_lock_and_after_a_success_counting_starts_anew() -> None:
+    failures = Failures(limit=2, seconds=10)
+    failures.failed("name", 0)
+    failures.succeeded("name")
+    failures.failed("name", 0)
+    assert not failures.locked("name", 0)
+    failures.failed("name", 0)
+    assert failures.locked("name", 0)
+    assert not failures.locked("name", 10)
+    failures.failed("name", 10)
+    assert not failures.locked("name", 10)
+
+
+def test_a_limit_of_zero_never_locks() -> None:
+    failures = Failures(limit=0, seconds=10)
+    for _ in range(100):
+        failures.failed("name", 0)
+    assert not failures.locked("name", 0)
