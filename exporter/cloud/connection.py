@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import aiohttp
+import httpx
 
 from exporter.cloud.observer import ConnectionObserver
 
@@ -42,10 +43,6 @@ class Opening:
             phases["tls"] = self.tls_ended - self.tls_started
         phases["connect"] = max(0.0, ended - self.started - sum(phases.values()))
         return phases
-
-
-class SecondConnectionError(Exception):
-    """A request broke its new connection and would have opened another."""
 
 
 opening: contextvars.ContextVar[Opening] = contextvars.ContextVar("opening")
@@ -91,12 +88,7 @@ def connection_trace(observer: ConnectionObserver) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def on_start(*_: object) -> None:
-        seen = opening.get()
-        if seen.started:
-            # aiohttp asks again when a connection breaks. That is right for one that was kept
-            # open too long; after a new one it would be a request that nobody paced or counted.
-            raise SecondConnectionError
-        seen.started = perf_counter()
+        opening.get().started = perf_counter()
 
     async def on_dns_start(*_: object) -> None:
         opening.get().dns_started = perf_counter()
@@ -115,6 +107,25 @@ def connection_trace(observer: ConnectionObserver) -> aiohttp.TraceConfig:
     trace.on_dns_resolvehost_end.append(on_dns_end)
     trace.on_connection_create_end.append(on_end)
     return trace
+
+
+async def past_ended_connections(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send a GET again as long as the connections kept for it prove to have ended.
+
+    aiohttp by itself asks again once, whichever connection breaks. After a new one that would be
+    a request that nobody paced or counted, so its error leaves as one of httpx's, which aiohttp
+    lets pass; and where a balancer forgot all idle connections, once is not enough.
+    """
+    while True:
+        try:
+            return await handler(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            if opening.get().started or request.method != "GET":
+                raise httpx.ReadError("the connection broke") from error
 
 
 def tls_context(

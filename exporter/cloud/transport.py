@@ -18,9 +18,9 @@ from httpx_aiohttp import AiohttpTransport
 from exporter.cloud.answer import Answer
 from exporter.cloud.connection import (
     Opening,
-    SecondConnectionError,
     connection_trace,
     opening,
+    past_ended_connections,
     tls_context,
 )
 from exporter.cloud.errors import BadAnswerError, NoAnswer, NoAnswerError
@@ -37,11 +37,9 @@ _BROKEN = (
     httpx.HTTPError,
     aiohttp.ClientError,
     HttpProcessingError,
-    SecondConnectionError,
     OSError,
 )
 _WORDS: dict[type, str] = {
-    SecondConnectionError: "it closed the connection",
     aiohttp.ServerDisconnectedError: "it closed the connection",
     aiohttp.ClientPayloadError: "the body ends too early or is malformed",
     aiohttp.ClientResponseError: "it does not speak HTTP",
@@ -77,6 +75,7 @@ class Transport:
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
             trace_configs=[connection_trace(observer)],
+            middlewares=(past_ended_connections,),
         )
         self._transport = AiohttpTransport(
             verify=context,

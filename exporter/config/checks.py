@@ -92,7 +92,9 @@ def label_name(value: object) -> str:
     """Check a label's name."""
     text = str(matching(r"^[a-zA-Z_][a-zA-Z0-9_]{0,127}$", "a label name such as rack_id")(value))
     if text.startswith("__"):
-        raise ValueError("expected a label name that does not begin with __; Prometheus keeps those")
+        raise ValueError(
+            "expected a label name that does not begin with __; Prometheus keeps those"
+        )
     if text in RESERVED_LABELS:
         raise ValueError(
             f"expected another label name: {', '.join(RESERVED_LABELS)} are the exporter's own"

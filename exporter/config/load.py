@@ -10,11 +10,12 @@ from exporter.config.build import build_projects
 from exporter.config.config import Config
 from exporter.config.consistency import inconsistencies
 from exporter.config.document import Document, DocumentError, read_document
+from exporter.config.editor_schema import json_schema
 from exporter.config.environment import Data, expand
 from exporter.config.explain import explain
 from exporter.config.mistake import ConfigError, Finding, Location, Mistake, path_text
 from exporter.config.rendering import as_yaml
-from exporter.config.schema import Root, json_schema
+from exporter.config.schema import Root
 
 __all__ = ["ConfigError", "Mistake", "json_schema", "load"]
 

@@ -54,16 +54,21 @@ _SECRET_FILE_NOTE = f"The same in {_FILE_NOTE}. Read again at each use, so that 
 LABELS_MAX = 32
 
 
+def _given(name: str) -> JsonSchema:
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+
+
 def _one_of(*names: str) -> JsonSchema:
-    return {
-        "allOf": [
-            {"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in names
-        ]
-    }
+    return {"allOf": [{"oneOf": [_given(name), _given(f"{name}_file")]} for name in names]}
 
 
 def _not_both(name: str) -> JsonSchema:
-    return {"not": {"required": [name, f"{name}_file"]}}
+    return {"not": {"allOf": [_given(name), _given(f"{name}_file")]}}
+
+
+def _together(one: str, other: str) -> JsonSchema:
+    both = [_given(one), _given(other)]
+    return {"oneOf": [{"allOf": both}, {"not": {"anyOf": both}}]}
 
 
 class _Section(BaseModel):
@@ -167,11 +172,7 @@ class Rate(_Section):
 class TlsFiles(_Section):
     """How to open TLS connections to the cloud."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "dependentRequired": {"cert_file": ["key_file"], "key_file": ["cert_file"]}
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=_together("cert_file", "key_file"))
 
     ca_file: CaFile | None = Field(
         default=None, description=f"Certificates to trust, PEM, {_FILE_NOTE}."
@@ -262,12 +263,3 @@ def known_keys(section: type[BaseModel]) -> list[str]:
 def secret_of(text: Secret | None, file: Secret | None) -> Secret | None:
     """Return the one of a secret's two forms that was given."""
     return file if text is None else text
-
-
-def json_schema() -> JsonSchema:
-    """Return the JSON Schema (2020-12) of the configuration file, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Root.model_json_schema(),
-        "title": "Console Exporter configuration",
-    }

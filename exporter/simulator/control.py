@@ -36,9 +36,9 @@ class Control:
         )
 
     async def set_quota(self, request: web.Request) -> web.Response:
-        """Put the quota of the body in force, or none for ``null``."""
+        """Put the quota of the body in force, or none for ``null`` or an empty body."""
         try:
-            document = _document(await request.read())
+            document = _document(await request.read() or b"null")
             quota = None if document is None else parse_quota(document, "quota")
             self._simulator.set_quota(request.match_info["project"], quota)
         except ScenarioError as error:

@@ -1,6 +1,7 @@
 """The listening socket, and uvicorn without its signal handlers."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 
@@ -38,9 +39,11 @@ def listen(address: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        # Python adds "(while attempting to bind …)" to some texts; errno's own is plainer.
+        # Python adds the address once more to some texts; a name look-up has texts of its own.
+        own = isinstance(error, socket.gaierror) or not error.errno
+        why = error.strerror if own else os.strerror(error.errno)
         raise ListenError(
-            f"cannot listen on {address}: {error.strerror or error};"
+            f"cannot listen on {address}: {why};"
             " choose another with --web.listen-address"
         ) from None
 

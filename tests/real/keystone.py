@@ -133,7 +133,14 @@ def running_keystone(directory: Path) -> Iterator[Keystone]:
     with (
         (directory / "keystone.log").open("w") as log,
         subprocess.Popen(
-            [ENVIRONMENT / "bin" / "python", "-P", "-W", "ignore", _SERVER, _write_configuration(directory)],
+            [
+                ENVIRONMENT / "bin" / "python",
+                "-P",
+                "-W",
+                "ignore",
+                _SERVER,
+                _write_configuration(directory),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

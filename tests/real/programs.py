@@ -97,7 +97,7 @@ def exporter(
             sys.executable, "-W", "error", "-m", "exporter", "serve",
             f"--config.file={config}", "--web.listen-address=127.0.0.1:0", *flags,
         ],
-        r"listening.*?(127\.0\.0\.1:\d+)",
+        r"address[\": =]+(127\.0\.0\.1:\d+)",
         environ,
     )  # fmt: skip
 

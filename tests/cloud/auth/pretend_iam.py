@@ -11,7 +11,6 @@ import httpx
 
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer
-from exporter.cloud.errors import CloudError
 
 
 @dataclass
@@ -42,7 +41,7 @@ class PretendIam:
     password: str = "right"
     lifetime: float = 86400.0
     skew: float = 0.0
-    down: CloudError | None = None
+    down: Exception | None = None
     hold: asyncio.Event | None = None
     answers: list[Answer] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)

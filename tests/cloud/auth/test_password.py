@@ -130,11 +130,13 @@ class TestLoggingIn:
         assert len({id(result) for result in results}) == 20
         assert len(iam.requests) == observed.failed == 1
 
-    async def test_tells_a_fault_of_ours_to_all_who_wait(self, new_login: NewLogin) -> None:
-        login = new_login(lockouts=Lockouts(None))  # type: ignore[arg-type]
-        login._token._source._send = None  # type: ignore[attr-defined]  # noqa: SLF001
+    async def test_tells_a_fault_of_ours_to_all_who_wait(
+        self, new_login: NewLogin, iam: PretendIam
+    ) -> None:
+        iam.down = ZeroDivisionError()
+        login = new_login()
         results = await asyncio.gather(token_of(login), token_of(login), return_exceptions=True)
-        assert [type(result) for result in results] == [TypeError, TypeError]
+        assert [type(result) for result in results] == [ZeroDivisionError] * 2
 
 
 class TestRefreshing:
@@ -467,9 +469,7 @@ class FixedClock:
         raise NotImplementedError
 
 
-async def test_no_secret_shows_in_what_can_be_printed(
-    new_login: NewLogin, iam: PretendIam
-) -> None:
+async def test_no_secret_shows_in_what_can_be_printed(new_login: NewLogin, iam: PretendIam) -> None:
     login = new_login()
     await token_of(login)
     shown = f"{login!r} {vars(login)!r} {vars(login._token)!r}"  # type: ignore[attr-defined]  # noqa: SLF001

@@ -1,0 +1,188 @@
+"""The login of an agency: temporary keys from the metadata service."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from exporter.cloud.answer import Answer
+from exporter.cloud.auth.agency import AgencyLogin
+from exporter.cloud.errors import LoginFailedError, NoAnswer, NoAnswerError
+from exporter.config.config import AgencyAuth
+from tests.cloud.auth.pretend_iam import Observed, answer, api_request, iso
+
+if TYPE_CHECKING:
+    from tests.conftest import MovedClock
+
+
+@dataclass
+class PretendMetadata:
+    """A metadata service of one function; what it should do wrong is set on it."""
+
+    clock: "MovedClock"
+    token_status: int = 200
+    token: bytes = b"METATOKEN\n"
+    keys: Answer | None = None
+    down: bool = False
+    requests: list[httpx.Request] = field(default_factory=list)
+    keys_given: int = 0
+
+    async def __call__(self, request: httpx.Request) -> Answer:
+        """Answer one request."""
+        self.requests.append(request)
+        if self.down:
+            raise NoAnswerError(NoAnswer.CONNECT, "cannot connect to 169.254.169.254:80")
+        if request.method == "PUT":
+            return Answer(self.token_status, httpx.Headers(), self.token, 0.0)
+        if self.keys is not None:
+            return self.keys
+        self.keys_given += 1
+        return answer(200, {"credential": credential(self.keys_given, self.clock.time() + 3600)})
+
+
+def credential(number: int, expires_at: float) -> dict[str, Any]:
+    """Return temporary keys, each time others."""
+    return {
+        "access": f"AK{number}",
+        "secret": f"SK{number}",
+        "securitytoken": f"ST{number}",
+        "expires_at": iso(expires_at),
+    }
+
+
+@pytest.fixture
+def metadata(clock: "MovedClock") -> PretendMetadata:
+    """Return a metadata service that works."""
+    return PretendMetadata(clock)
+
+
+@pytest.fixture
+def login(metadata: PretendMetadata, observed: Observed, clock: "MovedClock") -> AgencyLogin:
+    """Return a login that has no keys yet."""
+    auth = AgencyAuth("http://169.254.169.254")
+    return AgencyLogin(auth, "0123", fetch=metadata, observer=observed, clock=clock)
+
+
+async def signed(login: AgencyLogin) -> httpx.Request:
+    request = api_request()
+    await login.authorize(request)
+    return request
+
+
+async def keys_of(login: AgencyLogin) -> str:
+    return str((await signed(login)).headers["x-security-token"])
+
+
+async def test_signs_with_the_keys_of_the_metadata_service(
+    login: AgencyLogin, metadata: PretendMetadata, clock: "MovedClock"
+) -> None:
+    request = await signed(login)
+    assert "Access=AK1, " in request.headers["authorization"]
+    assert request.headers["x-security-token"] == "ST1"
+    assert login.expires_at == clock.time() + 3600
+    put, get = metadata.requests
+    assert (put.method, put.url.path) == ("PUT", "/meta-data/latest/api/token")
+    assert put.headers["x-metadata-token-ttl-seconds"] == "21600"
+    assert (get.method, get.url.path) == ("GET", "/openstack/latest/securitykey")
+    assert get.headers["x-metadata-token"] == "METATOKEN"
+
+
+@pytest.mark.parametrize("status", [404, 405, 503])
+async def test_goes_without_a_token_where_there_is_none(
+    login: AgencyLogin, metadata: PretendMetadata, status: int
+) -> None:
+    metadata.token_status = status
+    assert await keys_of(login) == "ST1"
+    assert "x-metadata-token" not in metadata.requests[1].headers
+
+
+async def test_renews_the_keys_in_the_background_while_they_serve(
+    login: AgencyLogin, observed: Observed, clock: "MovedClock"
+) -> None:
+    assert await keys_of(login) == "ST1"
+    await clock.advance(3600 - 361)
+    assert await keys_of(login) == "ST1"
+    await clock.advance(1)
+    assert await keys_of(login) == "ST1"
+    await clock.advance(0)
+    assert await keys_of(login) == "ST2"
+    assert observed.refreshed == 2
+
+
+async def test_gets_other_keys_once_for_all_rejected_requests(
+    login: AgencyLogin, metadata: PretendMetadata
+) -> None:
+    rejected = [await signed(login) for _ in range(5)]
+    assert [await login.renew(request) for request in rejected] == [True] * 5
+    assert await keys_of(login) == "ST2"
+    assert metadata.keys_given == 2
+
+
+async def test_backs_off_when_fresh_keys_are_rejected_too(
+    login: AgencyLogin, metadata: PretendMetadata, clock: "MovedClock"
+) -> None:
+    attempts, rejected = 0, 0
+    for _ in range(600):
+        for _ in range(2):
+            try:
+                request = await signed(login)
+            except LoginFailedError:
+                continue
+            rejected += 1
+            attempts += await login.renew(request)
+        await clock.advance(1)
+    assert attempts == 3
+    assert metadata.keys_given == 4
+    assert rejected <= 4 * 5
+
+
+async def test_takes_keys_that_were_accepted_as_good(
+    login: AgencyLogin, metadata: PretendMetadata
+) -> None:
+    for _ in range(5):
+        request = await signed(login)
+        login.accepted(request)
+        assert await login.renew(request)
+    assert metadata.keys_given == 6
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (answer(404), "check that an agency is bound"),
+        (answer(500), "answered 500 for keys"),
+        (answer(200, []), "holds no credential"),
+        (answer(200, {"credential": []}), "holds no credential"),
+        (answer(200, {"credential": {}}), "access key is missing"),
+        (answer(200, {"credential": credential(1, 0) | {"access": "a b"}}), "no header can carry"),
+        (answer(200, {"credential": credential(1, 0) | {"secret": 5}}), "secret key is missing"),
+        (answer(200, {"credential": credential(1, 0) | {"securitytoken": ""}}), "is missing"),
+        (answer(200, {"credential": credential(1, 0)}), "have expired"),
+        (answer(200, {"credential": credential(1, 0) | {"expires_at": 5}}), "does not say when"),
+    ],
+)
+async def test_tells_what_is_wrong_with_an_answer(
+    login: AgencyLogin, metadata: PretendMetadata, observed: Observed, keys: Answer, message: str
+) -> None:
+    metadata.keys = keys
+    with pytest.raises(LoginFailedError, match=message) as caught:
+        await signed(login)
+    assert "next attempt at 2027-01-15T08:00:02Z" in str(caught.value)
+    assert observed.failed == 1
+
+
+async def test_tells_what_is_wrong_with_the_metadata_service(
+    login: AgencyLogin, metadata: PretendMetadata, clock: "MovedClock"
+) -> None:
+    metadata.token_status = 401
+    with pytest.raises(LoginFailedError, match="answered 401 for a token"):
+        await signed(login)
+    metadata.token_status, metadata.token = 200, b"\xff\r\nX: y"
+    await clock.advance(2)
+    with pytest.raises(LoginFailedError, match="no header can carry"):
+        await signed(login)
+    metadata.down = True
+    await clock.advance(4)
+    with pytest.raises(LoginFailedError, match="no answer of the metadata service: cannot connect"):
+        await signed(login)

@@ -1,0 +1,171 @@
+"""The login with a key pair: signs, follows rotated keys, and stops before the key is locked."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from exporter.cloud.auth.aksk import AkskLogin
+from exporter.cloud.errors import LoginFailedError
+from exporter.config.config import AkskAuth
+from exporter.config.secret import Secret
+from tests.cloud.auth.pretend_iam import Observed, api_request
+
+if TYPE_CHECKING:
+    from tests.conftest import MovedClock
+
+
+@pytest.fixture
+def secret_key(tmp_path: Path) -> Path:
+    """Return the file of the secret key."""
+    file = tmp_path / "secret_key"
+    file.write_text("SKEXAMPLE\n")
+    return file
+
+
+@pytest.fixture
+def new_login(
+    secret_key: Path, observed: Observed, clock: "MovedClock"
+) -> Callable[..., AkskLogin]:
+    """Return what makes a login with a given access key and security token."""
+
+    def make(access_key: str = "AKEXAMPLE", security_token: Secret | None = None) -> AkskLogin:
+        auth = AkskAuth(Secret(access_key), Secret(file=secret_key), security_token)
+        return AkskLogin(auth, "0123", observer=observed, clock=clock)
+
+    return make
+
+
+@pytest.fixture
+def login(new_login: Callable[..., AkskLogin]) -> AkskLogin:
+    """Return a login with a good key pair."""
+    return new_login()
+
+
+async def signed(login: AkskLogin) -> httpx.Request:
+    request = api_request()
+    await login.authorize(request)
+    return request
+
+
+async def test_signs_each_request_with_the_date(login: AkskLogin, clock: "MovedClock") -> None:
+    first = await signed(login)
+    await clock.advance(1)
+    second = await signed(login)
+    assert first.headers["x-sdk-date"] == "20270115T080000Z"
+    assert second.headers["x-sdk-date"] == "20270115T080001Z"
+    assert first.headers["authorization"] != second.headers["authorization"]
+    assert first.headers["x-project-id"] == "0123"
+    assert "x-security-token" not in first.headers
+    assert login.expires_at is None
+
+
+async def test_signs_a_request_anew_as_if_it_had_not_been_signed(
+    login: AkskLogin, clock: "MovedClock"
+) -> None:
+    request = await signed(login)
+    request.headers["x-security-token"] = "OLD"
+    await clock.advance(1)
+    await login.authorize(request)
+    assert request.headers == (await signed(login)).headers
+
+
+async def test_sends_the_security_token_of_temporary_keys(
+    new_login: Callable[..., AkskLogin],
+) -> None:
+    request = await signed(new_login(security_token=Secret("SECTOK")))
+    assert request.headers["x-security-token"] == "SECTOK"
+    assert "x-sdk-date;x-security-token" in request.headers["authorization"]
+
+
+@pytest.mark.parametrize("access_key", ["AK EXAMPLE", "AK\r\nX: y", "A" * 65537, "\u00e9"])
+async def test_refuses_keys_that_no_header_can_carry(
+    new_login: Callable[..., AkskLogin], access_key: str
+) -> None:
+    with pytest.raises(LoginFailedError, match="the access key") as caught:
+        await signed(new_login(access_key))
+    assert access_key not in str(caught.value)
+
+
+async def test_tells_of_a_key_file_that_cannot_be_read(
+    login: AkskLogin, secret_key: Path, observed: Observed
+) -> None:
+    request = await signed(login)
+    secret_key.unlink()
+    with pytest.raises(LoginFailedError, match="cannot read secret file"):
+        await signed(login)
+    assert observed.failed == 1
+    assert not await login.renew(request)
+
+
+class TestRefusedSignatures:
+    async def test_are_worth_another_try_only_when_the_keys_have_changed(
+        self, login: AkskLogin, secret_key: Path, observed: Observed
+    ) -> None:
+        request = await signed(login)
+        assert not await login.renew(request)
+        secret_key.write_text("OTHER")
+        assert await login.renew(request)
+        assert not await login.renew(await signed(login))
+        assert observed.failed == 2
+
+    async def test_stop_requests_after_three_in_a_row(
+        self, login: AkskLogin, clock: "MovedClock"
+    ) -> None:
+        for _ in range(3):
+            await login.renew(await signed(login))
+            await clock.advance(1)
+        with pytest.raises(LoginFailedError) as caught:
+            await signed(login)
+        assert str(caught.value) == (
+            "the API refused 3 signatures in a row: check the keys, and that this machine's clock "
+            "is right; since 2027-01-15T08:00:02Z, next attempt at 2027-01-15T08:01:02Z"
+        )
+
+    async def test_let_one_request_through_at_times(
+        self, login: AkskLogin, clock: "MovedClock"
+    ) -> None:
+        started = clock.monotonic()
+        let_through = []
+        for _ in range(1500):
+            for _ in range(3):
+                try:
+                    request = await signed(login)
+                except LoginFailedError:
+                    continue
+                let_through.append(clock.monotonic() - started)
+                await login.renew(request)
+            await clock.advance(1)
+        assert let_through == [0, 0, 0, 60, 180, 420, 720, 1020, 1320]
+
+    async def test_of_requests_that_were_under_way_say_nothing_new(
+        self, login: AkskLogin, clock: "MovedClock"
+    ) -> None:
+        requests = [await signed(login) for _ in range(10)]
+        for request in requests:
+            await login.renew(request)
+        await clock.advance(60)
+        await signed(login)
+        with pytest.raises(LoginFailedError, match="next attempt at 2027-01-15T08:02:00Z"):
+            await signed(login)
+
+    async def test_are_forgotten_when_one_is_accepted(self, login: AkskLogin) -> None:
+        for _ in range(5):
+            await login.renew(await signed(login))
+            await login.renew(await signed(login))
+            login.accepted(await signed(login))
+
+    async def test_do_not_stop_other_keys(self, login: AkskLogin, secret_key: Path) -> None:
+        for _ in range(3):
+            await login.renew(await signed(login))
+        secret_key.write_text("OTHER")
+        await signed(login)
+
+
+async def test_no_secret_shows_in_what_can_be_printed(login: AkskLogin) -> None:
+    await signed(login)
+    shown = f"{login!r} {vars(login)!r} {vars(login._signer)!r}"  # noqa: SLF001
+    assert "SKEXAMPLE" not in shown
+    assert "AKEXAMPLE" not in shown

@@ -1,0 +1,73 @@
+"""The login with a ready token."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.cloud.auth.static_token import StaticTokenLogin
+from exporter.cloud.errors import LoginFailedError
+from exporter.config.config import TokenAuth
+from exporter.config.secret import Secret
+from tests.cloud.auth.pretend_iam import Observed, api_request
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    """Return the file of the token."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    return file
+
+
+@pytest.fixture
+def login(token: Path, observed: Observed) -> StaticTokenLogin:
+    """Return a login with the token of the file."""
+    return StaticTokenLogin(TokenAuth(Secret(file=token)), observer=observed)
+
+
+async def authorized(login: StaticTokenLogin) -> httpx.Request:
+    request = api_request()
+    await login.authorize(request)
+    return request
+
+
+async def test_sends_the_token_as_it_is_now(login: StaticTokenLogin, token: Path) -> None:
+    assert (await authorized(login)).headers["x-auth-token"] == "first"
+    token.write_text("second")
+    assert (await authorized(login)).headers["x-auth-token"] == "second"
+    assert login.expires_at is None
+
+
+async def test_a_rejected_request_is_worth_another_try_only_with_another_token(
+    login: StaticTokenLogin, token: Path, observed: Observed
+) -> None:
+    rejected = await authorized(login)
+    assert not await login.renew(rejected)
+    assert not await login.renew(rejected)
+    assert observed.failed == 1
+    token.write_text("second")
+    assert await login.renew(rejected)
+
+
+async def test_counts_a_token_that_is_rejected_again(
+    login: StaticTokenLogin, observed: Observed
+) -> None:
+    request = await authorized(login)
+    await login.renew(request)
+    login.accepted(request)
+    await login.renew(request)
+    assert observed.failed == 2
+
+
+@pytest.mark.parametrize("content", ["two words", "t" * 65537, "line\nline", "\u00e9", ""])
+async def test_tells_of_a_token_that_cannot_be_sent(
+    login: StaticTokenLogin, token: Path, observed: Observed, content: str
+) -> None:
+    rejected = await authorized(login)
+    token.write_text(content)
+    with pytest.raises(LoginFailedError) as caught:
+        await authorized(login)
+    assert not content or content not in str(caught.value)
+    assert observed.failed == 1
+    assert not await login.renew(rejected)
