@@ -47,6 +47,6 @@ def _is_noise(key: str, value: object) -> bool:
 def _nullable(schema: JsonSchema) -> JsonSchema:
     if _NULL in schema.get("anyOf", []):
         return schema
-    notes = {key: schema[key] for key in ("description", "default") if key in schema}
+    notes: JsonSchema = {key: schema[key] for key in ("description", "default") if key in schema}
     rest = {key: value for key, value in schema.items() if key not in notes}
     return {**notes, "anyOf": [rest, _NULL]}

@@ -199,7 +199,9 @@ class Server(_Section):
     id: ServerId = Field(description="The server's id in CloudDC.")
     name: Name | None = Field(default=None, description="The name shown; default: the id.")
     labels: Annotated[dict[LabelName, LabelValue], Field(max_length=LABELS_MAX)] = Field(
-        default_factory=dict, description="Labels of your own, put on console_server_info."
+        default_factory=dict,
+        description="Labels of your own, put on console_server_info.",
+        json_schema_extra={"additionalProperties": False},
     )
     interval: Interval | None = Field(default=None, description="Overrides the project's.")
     timeout: Timeout | None = Field(default=None, description="Overrides the project's.")

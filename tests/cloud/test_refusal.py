@@ -107,7 +107,10 @@ def test_whatever_is_sent_the_reading_is_bounded(header: bytes, date: bytes, bod
 
 @given(
     st.tuples(
-        st.integers(-9, 99), st.integers(-9, 99999), st.integers(-99, 99), st.integers(-10**9, 10**9)
+        st.integers(-9, 99),
+        st.integers(-9, 99999),
+        st.integers(-99, 99),
+        st.integers(-(10**9), 10**9),
     )
 )
 def test_no_date_however_odd_breaks_the_reading(parts: tuple[int, int, int, int]) -> None:

@@ -9,6 +9,7 @@ from tests.real.canary_cloud import CANARY, canary_cloud
 from tests.real.programs import command, exporter, until
 from tests.real.simulated_project import write_config
 
+BRIEFLY = {"X-Prometheus-Scrape-Timeout-Seconds": "1"}
 SERVERS = [(f"id-{number}", f"name-{number}") for number in range(8)]
 
 
@@ -26,15 +27,17 @@ def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> Non
         )
         with exporter(config, None, "--log.level=debug") as ours:
             base = f"http://{ours.url}"
-            until(lambda: cloud.requests > 5 * len(SERVERS), 20)
+            until(lambda: cloud.requests > 2 * len(SERVERS), 20)
             said = [
                 httpx.get(f"{base}{path}", headers=headers).text
                 for path in ("/", "/metrics", "/config", "/-/ready")
                 for headers in ({}, {"accept": "application/openmetrics-text;version=1.0.0"})
             ]
-            for server_id, _ in SERVERS:
+            for server_id, _ in SERVERS[:3]:
                 query = {"target": server_id, "debug": "true"}
-                said.append(httpx.get(f"{base}/probe", params=query).text)
+                said.append(
+                    httpx.get(f"{base}/probe", params=query, headers=BRIEFLY, timeout=10).text
+                )
             config.write_text(config.read_text().replace("password_file", f"{CANARY}_x"))
             # The mistake's place and name may be told; it is the operator's own text.
             httpx.post(f"{base}/-/reload")
@@ -77,7 +80,9 @@ projects:
             base = f"http://{ours.url}"
             until(lambda: cloud.requests > 3, 10)
             said = [httpx.get(f"{base}{path}").text for path in ("/", "/metrics", "/config")]
-            said.append(httpx.get(f"{base}/probe?target=id-0&debug=true").text)
+            said.append(
+                httpx.get(f"{base}/probe?target=id-0&debug=true", headers=BRIEFLY, timeout=10).text
+            )
             ours.stop()
             said.append(ours.output)
     assert "<secret>" in "".join(said)

@@ -9,8 +9,10 @@ import sys
 import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-import keystone.conf
-from keystone.server.flask.core import initialize_application
+import keystone.conf  # type: ignore[import-not-found]
+from keystone.server.flask.core import (  # type: ignore[import-not-found]
+    initialize_application,
+)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -107,7 +107,7 @@ async def test_an_answer_is_held_as_long_as_the_scenario_wants_and_says_so(
 ) -> None:
     document["projects"][0]["latency"] = {"median": "50ms"}
     simulator = await start(document)
-    waiting = asyncio.create_task(ask(simulator))
+    waiting = asyncio.ensure_future(ask(simulator))
     while not waiting.done():
         await asyncio.sleep(0.01)
         await clock.advance(0.05)

@@ -46,7 +46,7 @@ def signed_headers(  # noqa: PLR0913 - a request, told whole
     added: dict[str, str] = {}
     if keys.security_token is not None:
         added["x-security-token"] = keys.security_token
-    content_type = signed.get("content-type")
+    content_type = {name.lower(): value for name, value in headers.items()}.get("content-type")
     if content_type and not content_type.startswith(_HASHED_TYPES):
         added[_CONTENT_SHA256] = "UNSIGNED-PAYLOAD"
     signed |= added

@@ -132,9 +132,10 @@ async def test_backs_off_when_fresh_keys_are_rejected_too(
             rejected += 1
             attempts += await login.renew(request)
         await clock.advance(1)
-    assert attempts == 3
-    assert metadata.keys_given == 4
-    assert rejected <= 4 * 5
+    # Other keys at once and at 181 s; these are refused three times, then at times.
+    assert attempts == 2
+    assert metadata.keys_given == 3
+    assert rejected == 1 + (3 + 2) + (3 + 2)
 
 
 async def test_takes_keys_that_were_accepted_as_good(

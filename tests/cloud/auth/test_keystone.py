@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from exporter.clock import SystemClock
+from exporter.clock import Clock, SystemClock
 from exporter.cloud.answer import Answer
 from exporter.cloud.auth import Login, Send, login_for
 from exporter.cloud.errors import LoginFailedError
@@ -16,7 +17,10 @@ from exporter.cloud.transport import Transport
 from exporter.config.config import PasswordAuth, Project, Tls
 from exporter.config.secret import Secret
 from tests.cloud.auth.pretend_iam import Observed, api_request
-from tests.real.keystone import Account, Keystone
+from tests.real.keystone import LOCKED_AFTER, Account, Keystone
+
+if TYPE_CHECKING:
+    from tests.conftest import MovedClock
 
 NewLogin = Callable[..., Login]
 
@@ -33,26 +37,30 @@ async def send() -> AsyncIterator[Send]:
     await transport.aclose()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def account(keystone: Keystone) -> Account:
     """Return a user of the domain ``my-account`` and its project."""
     return keystone.create_account()
 
 
 @pytest.fixture
-def new_login(keystone: Keystone, account: Account, send: Send, observed: Observed) -> NewLogin:
-    """Return what makes a login of the account with a given password."""
+def new_login(keystone: Keystone, send: Send, observed: Observed) -> NewLogin:
+    """Return what makes a login of an account."""
 
-    def make(password: str = account.password) -> Login:
+    def make(account: Account, password: str | None = None, clock: Clock | None = None) -> Login:
+        auth = PasswordAuth(
+            keystone.url, account.username, Secret(password or account.password), account.domain
+        )
         project = Project(
             name="p",
             region="r",
             project_id=account.project_id,
             endpoint="http://127.0.0.1:9",
-            auth=PasswordAuth(keystone.url, account.username, Secret(password), account.domain),
+            auth=auth,
             timeout=10,
         )
-        return login_for(project, send=send, fetch=send, observer=observed, clock=SystemClock())
+        clock = clock or SystemClock()
+        return login_for(project, send=send, fetch=send, observer=observed, clock=clock)
 
     return make
 
@@ -67,56 +75,58 @@ def token(request: httpx.Request) -> str:
     return str(request.headers["x-auth-token"])
 
 
-async def test_logs_in(keystone: Keystone, new_login: NewLogin) -> None:
-    login = new_login()
+async def test_logs_in(keystone: Keystone, account: Account, new_login: NewLogin) -> None:
+    login = new_login(account)
     request = await authorized(login)
     assert keystone.validate(token(request)) == 200
     assert login.expires_at == pytest.approx(time.time() + 3600, abs=10)
     assert token(await authorized(login)) == token(request)
 
 
-async def test_serves_many_at_once_with_one_token(new_login: NewLogin, observed: Observed) -> None:
-    login = new_login()
+async def test_serves_many_at_once_with_one_token(
+    account: Account, new_login: NewLogin, observed: Observed
+) -> None:
+    login = new_login(account)
     requests = await asyncio.gather(*(authorized(login) for _ in range(20)))
     assert len({token(request) for request in requests}) == observed.refreshed == 1
 
 
 async def test_never_sends_a_token_that_has_expired(
-    keystone: Keystone, new_login: NewLogin, observed: Observed
+    keystone: Keystone, account: Account, new_login: NewLogin, observed: Observed
 ) -> None:
-    with keystone.token_lifetime(3):
-        login = new_login()
-        first = await authorized(login)
-        end = time.monotonic() + 4
-        while time.monotonic() < end:
-            assert keystone.validate(token(await authorized(login))) == 200
-            await asyncio.sleep(0.05)
-    assert keystone.validate(token(first)) == 404
-    assert observed.refreshed >= 2
+    with keystone.token_lifetime(2):
+        login = new_login(account)
+        first = present = token(await authorized(login))
+        expires_at = login.expires_at or 0.0
+        while present == first:
+            present = token(await authorized(login))
+            assert (login.expires_at or 0.0) > time.time()
+            await asyncio.sleep(0.01)
+    assert keystone.validate(present) == 200
+    await asyncio.sleep(expires_at - time.time() + 0.1)
+    assert keystone.validate(first) == 404
     assert observed.failed == 0
 
 
 async def test_refreshes_ahead_while_the_token_still_serves(
-    keystone: Keystone, new_login: NewLogin, observed: Observed
+    keystone: Keystone, account: Account, new_login: NewLogin, clock: "MovedClock"
 ) -> None:
-    with keystone.token_lifetime(4):
-        login = new_login()
-        first = token(await authorized(login))
-        while observed.refreshed == 1:
-            present = token(await authorized(login))
-            assert present == first or observed.refreshed == 2
-            await asyncio.sleep(0.02)
-        # The new token came while the old one was good: nobody had to wait for it.
+    login = new_login(account, clock=clock)
+    first = token(await authorized(login))
+    await clock.advance(3200)
+    assert token(await authorized(login)) == first
+    await clock.advance(100)
+    while (present := token(await authorized(login))) == first:
         assert keystone.validate(first) == 200
-        second = token(await authorized(login))
-    assert second != first
-    assert keystone.validate(second) == 200
+        await asyncio.sleep(0.01)
+    assert keystone.validate(first) == 200
+    assert keystone.validate(present) == 200
 
 
 async def test_is_cured_by_renewing_when_the_token_is_revoked(
-    keystone: Keystone, new_login: NewLogin, observed: Observed
+    keystone: Keystone, account: Account, new_login: NewLogin, observed: Observed
 ) -> None:
-    login = new_login()
+    login = new_login(account)
     first = await authorized(login)
     keystone.revoke(token(first))
     assert keystone.validate(token(first)) == 404
@@ -126,19 +136,36 @@ async def test_is_cured_by_renewing_when_the_token_is_revoked(
     assert observed.refreshed == 2
 
 
-async def test_is_refused_with_a_wrong_password(new_login: NewLogin, observed: Observed) -> None:
-    login = new_login("wrong")
-    for _ in range(3):
-        with pytest.raises(LoginFailedError, match="401: check username, password and domain"):
-            await authorized(login)
-    assert observed.failed == 1
-
-
-async def test_is_not_cured_when_the_password_was_changed(
-    keystone: Keystone, account: Account, new_login: NewLogin
+async def test_is_not_cured_by_renewing_when_the_password_was_changed(
+    keystone: Keystone, new_login: NewLogin
 ) -> None:
-    login = new_login()
+    account = keystone.create_account()
+    login = new_login(account)
     request = await authorized(login)
     keystone.change_password(account, "other")
     assert keystone.validate(token(request)) == 404
     assert not await login.renew(request)
+
+
+async def test_does_not_lock_the_account_with_a_wrong_password(
+    keystone: Keystone, new_login: NewLogin, observed: Observed, clock: "MovedClock"
+) -> None:
+    account = keystone.create_account()
+    login = new_login(account, "wrong", clock)
+    for _ in range(15):
+        with pytest.raises(LoginFailedError, match="401: check username, password and domain"):
+            await authorized(login)
+        await clock.advance(59)
+    assert observed.failed == LOCKED_AFTER - 1
+    await authorized(new_login(account))
+
+
+async def test_is_locked_by_keystone_after_more_wrong_passwords_than_that(
+    keystone: Keystone, new_login: NewLogin
+) -> None:
+    account = keystone.create_account()
+    for _ in range(LOCKED_AFTER):
+        with pytest.raises(LoginFailedError):
+            await authorized(new_login(account, "wrong"))
+    with pytest.raises(LoginFailedError, match="401"):
+        await authorized(new_login(account))

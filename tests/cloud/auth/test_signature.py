@@ -125,7 +125,7 @@ TYPES = st.sampled_from(
     body=st.binary(max_size=30),
     seconds=st.integers(0, 4_000_000_000),
 )
-def test_it_equals_the_official_sdks_for_any_input(  # noqa: PLR0913 - a request, told whole
+def test_it_equals_the_official_sdks_for_any_input(  # noqa: PLR0913, PLR0917 - a request, told whole
     keys: Keys,
     method: str,
     host: str,

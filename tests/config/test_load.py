@@ -1,0 +1,236 @@
+"""A valid file becomes the values that run."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.config.config import (
+    AgencyAuth,
+    AkskAuth,
+    Config,
+    PasswordAuth,
+    RateLimit,
+    ServerEntry,
+    Tls,
+    TokenAuth,
+)
+from exporter.config.load import ConfigError, load
+from exporter.config.secret import Secret
+from exporter.model import Stage
+
+Load = Callable[..., Config]
+Refusals = Callable[..., list[str]]
+DOCUMENTED = Path(__file__).parent / "documented.yaml"
+
+
+def test_the_documented_example_loads_with_everything_resolved() -> None:
+    config = load(DOCUMENTED, {"IAM_PASSWORD": "hunter2"})
+    southwest, key_pair, machine, ready = config.projects
+    assert southwest.auth == PasswordAuth(
+        iam_endpoint="https://iam.cn-southwest-2.myhuaweicloud.com",
+        username="monitor",
+        password=Secret("hunter2"),
+        domain="my-account",
+    )
+    assert southwest.timeout == 15
+    assert southwest.tls == Tls()
+    assert southwest.proxy_url is None
+    first, second = southwest.servers
+    assert first == ServerEntry(
+        id="7c9ad6b8-b87e-43ae-8b3f-aaaaaaaaaaaa",
+        name="db-01",
+        interval=30,
+        timeout=15,
+        depth=Stage.API,
+        labels=(("rack", "r12"), ("team", "storage")),
+    )
+    assert (second.name, second.interval, second.labels) == (second.id, 60, ())
+    assert key_pair.auth == AkskAuth(Secret("AKEXAMPLE"), Secret("SKEXAMPLE"), Secret("SECTOK"))
+    assert key_pair.project_id == "0123"
+    assert machine.auth == AgencyAuth("http://169.254.169.254")
+    assert ready.auth == TokenAuth(Secret("hunter2"))
+    assert config.history == 50
+
+
+def test_defaults_come_from_the_region(load_text: Load, minimal: str) -> None:
+    [project] = load_text(minimal).projects
+    assert project.endpoint == "https://clouddc.cn-southwest-2.myhuaweicloud.com"
+    assert (project.rate_limit, project.timeout) == (RateLimit(5.0, 5), 10)
+    text = minimal.replace(
+        "{type: token, token: t0ken}", "{type: password, username: u, password: p, domain: d}"
+    )
+    auth = load_text(text).projects[0].auth
+    assert isinstance(auth, PasswordAuth)
+    assert auth.iam_endpoint == "https://iam.cn-southwest-2.myhuaweicloud.com"
+
+
+def test_a_server_overrides_its_project_and_the_project_the_global(
+    load_text: Load, minimal: str
+) -> None:
+    config = load_text(
+        "global: {interval: 5m, timeout: 4m}\n"
+        + minimal
+        + "    interval: 2m\n    timeout: 1m\n"
+        + "    servers: [{id: a}, {id: b, interval: 3m}, {id: c, timeout: 30s}]\n"
+    )
+    times = [(server.interval, server.timeout) for server in config.projects[0].servers]
+    assert times == [(120, 60), (180, 60), (120, 30)]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("0123456789012345", "0123456789012345"),
+        ("0777", "0777"),
+        ("12e4", "12e4"),
+        ("1_000", "1_000"),
+        ("on", "on"),
+        ("no", "no"),
+        ("true", "true"),
+        ("2024-01-01", "2024-01-01"),
+        ("0x1F", "0x1F"),
+        ('"null"', "null"),
+        ("!!str null", "null"),
+        ("'it''s'", "it's"),
+    ],
+)
+def test_text_is_what_was_written_whatever_yaml_would_make_of_it(
+    written: str, read: str, load_text: Load, minimal: str
+) -> None:
+    config = load_text(f"{minimal}    servers: [{{id: a, name: {written}}}]\n")
+    assert config.projects[0].servers[0].name == read
+
+
+def test_a_sexagesimal_label_stays_text(load_text: Load, minimal: str) -> None:
+    config = load_text(f"{minimal}    servers: [{{id: a, labels: {{on: 1:30, y: no}}}}]\n")
+    assert config.projects[0].servers[0].labels == (("on", "1:30"), ("y", "no"))
+
+
+def test_variables_are_replaced_in_texts_and_numbers(load_text: Load, minimal: str) -> None:
+    config = load_text(
+        minimal.replace("t0ken", '"${A}-${B}"')
+        + "    rate_limit:\n      requests_per_second: ${RATE}\n      burst: ${BURST}\n",
+        {"A": "${B}", "B": "x#y", "RATE": "2.5", "BURST": "7"},
+    )
+    [project] = config.projects
+    assert project.auth == TokenAuth(Secret("${B}-x#y"))
+    assert project.rate_limit == RateLimit(2.5, 7)
+
+
+def test_a_variable_cannot_bring_structure(load_text: Load, minimal: str) -> None:
+    config = load_text(
+        minimal + "    servers:\n      - id: a\n        name: ${NAME}\n", {"NAME": "{x: [y]}"}
+    )
+    assert config.projects[0].servers[0].name == "{x: [y]}"
+
+
+def test_a_variable_that_is_set_and_empty_is_an_empty_text(
+    refusals: Refusals, minimal: str
+) -> None:
+    said = refusals(minimal + "    servers:\n      - id: a\n        name: ${NAME}\n", {"NAME": ""})
+    [message] = said
+    assert message.startswith("projects[0].servers[0].name: expected 1 to 128 printable")
+    assert message.endswith("got something else from the environment")
+
+
+def test_dollars_without_braces_stay_and_two_before_a_brace_escape(
+    load_text: Load, minimal: str
+) -> None:
+    config = load_text(minimal.replace("t0ken", '"pa$$w$rd-$${HOME}"'), {"w": "no"})
+    assert config.projects[0].auth == TokenAuth(Secret("pa$$w$rd-${HOME}"))
+
+
+def test_anchors_and_merge_keys_save_typing(load_text: Load, minimal: str) -> None:
+    config = load_text(
+        minimal
+        + "    servers:\n"
+        + "      - &base {id: a, interval: 30s, labels: &rack {rack: r1}}\n"
+        + "      - {<<: *base, id: b}\n"
+        + "      - {id: c, labels: *rack}\n"
+    )
+    a, b, c = config.projects[0].servers
+    assert a.interval == b.interval == 30
+    assert a.labels == b.labels == c.labels
+    assert (b.id, b.name) == ("b", "b")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("http://127.0.0.1:18080", "http://127.0.0.1:18080"),
+        ("http://127.9.9.9", "http://127.9.9.9"),
+        ("http://localhost:80/", "http://localhost:80"),
+        ('"http://[::1]:8080"', "http://[::1]:8080"),
+        ("HTTPS://CloudDC.Example.COM:8443/", "https://clouddc.example.com:8443"),
+    ],
+)
+def test_endpoints_are_kept_as_scheme_host_and_port(
+    written: str, read: str, load_text: Load, minimal: str
+) -> None:
+    config = load_text(f"{minimal}    endpoint: {written}\n")
+    assert config.projects[0].endpoint == read
+
+
+def test_a_proxy_may_hold_a_login_and_shows_none_of_it(load_text: Load, minimal: str) -> None:
+    config = load_text(f"{minimal}    proxy_url: http://user:hunter2@proxy:3128\n")
+    [project] = config.projects
+    assert project.proxy_url == Secret("http://user:hunter2@proxy:3128")
+    assert "hunter2" not in repr(config) + config.as_yaml
+
+
+def test_the_digest_is_of_the_files_bytes(load_text: Load, minimal: str) -> None:
+    raw = b"\xef\xbb\xbf" + minimal.encode().replace(b"\n", b"\r\n")
+    assert load_text(raw).sha256 == hashlib.sha256(raw).digest()
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    for path, reason in (
+        (tmp_path / "none.yaml", "cannot be read: No such file or directory"),
+        (tmp_path, "cannot be read: Is a directory"),
+        (Path("a\0b"), "cannot be read: not a path"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load(path, {})
+        assert str(caught.value) == f"{path}: {reason}"
+        [mistake] = caught.value.mistakes
+        assert (mistake.file, mistake.line, mistake.column, mistake.path) == (path, 0, 0, "")
+
+
+def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    with path.open("wb") as stream:
+        stream.truncate(65 * 1024**2)
+    with pytest.raises(ConfigError, match="is larger than 64 MiB"):
+        load(path, {})
+
+
+def test_a_mistake_of_a_repeated_value_stands_where_it_was_written(
+    refusals: Refusals, minimal: str
+) -> None:
+    said = refusals(
+        minimal
+        + "    servers:\n"
+        + "      - &base {id: a, interval: soon}\n"
+        + "      - {<<: *base, id: b}\n"
+    )
+    message = "expected a duration such as 30s or 1h30m, got 'soon'"
+    assert said == [f"projects[0].servers[{n}].interval: {message}" for n in (0, 1)]
+
+
+def test_packages_that_only_need_the_values_do_not_wait_for_pydantic() -> None:
+    program = "import sys, exporter.config; print({'pydantic', 'yaml'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert out.stdout.decode().strip() == "set()"
+
+
+def test_ten_thousand_servers_load_completely(load_text: Load, minimal: str) -> None:
+    servers = "".join(
+        f"      - id: 7c9ad6b8-b87e-43ae-8b3f-{n:012x}\n        labels: {{rack: r{n % 40}}}\n"
+        for n in range(10_000)
+    )
+    config = load_text(f"{minimal}    servers:\n{servers}")
+    assert len({server.id for server in config.projects[0].servers}) == 10_000

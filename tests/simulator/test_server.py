@@ -1,0 +1,84 @@
+"""The simulator as a process: one line when ready, one line when it cannot, a clean end."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.simulator import generated_servers, load_scenario
+
+_RUN = "import sys; from exporter.simulator import run; sys.exit(run({arguments}))"
+
+
+@contextmanager
+def _process(arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _RUN.format(arguments=arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_and_ends_cleanly_at_a_signal(number: signal.Signals) -> None:
+    with _process("'127.0.0.1', 0, None, 40, 5") as process:
+        assert process.stdout
+        assert process.stderr
+        line = process.stdout.readline()
+        assert line.startswith("simulated cloud listening on http://127.0.0.1:")
+        url = line.split()[-1]
+        with httpx.Client(trust_env=False) as client:
+            assert client.get(f"{url}/simulator/counts").json() == []
+            southwest = load_scenario().projects[0]
+            user = southwest.users[0]
+            who = {"name": user.name, "password": user.password, "domain": {"name": user.domain}}
+            scope = {"project": {"id": southwest.project_id}}
+            identity = {"methods": ["password"], "password": {"user": who}}
+            token = client.post(
+                f"{url}/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}
+            ).headers["X-Subject-Token"]
+            page = client.get(
+                f"{url}/v1/{southwest.project_id}/physicalservers?limit=1000",
+                headers={"X-Auth-Token": token},
+            ).json()
+        ids = [server["id"] for server in page["servers"]]
+        made_up = generated_servers(5, southwest.project_id, 40)
+        assert ids == [server.id for server in (*southwest.servers, *made_up)]
+        process.send_signal(number)
+        assert process.wait(5) == 0
+        assert process.stdout.read() == ""
+        assert process.stderr.read() == ""
+
+
+def test_a_taken_port_is_told_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with _process(f"'127.0.0.1', {port}, None, None, None") as process:
+            out, error = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert out == ""
+    message = f"cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert error == f"console-exporter: {message}\n"
+
+
+def test_a_bad_scenario_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.yaml"
+    path.write_text("projects: []\n")
+    arguments = f"'127.0.0.1', 0, __import__('pathlib').Path({str(path)!r}), None, None"
+    with _process(arguments) as process:
+        out, error = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert out == ""
+    assert error == f"console-exporter: scenario {path}: projects: at least one is needed\n"
