@@ -1,5 +1,4 @@
-"""A fleet at one-minute intervals: missed slots, exactness of the interval, and whether a scrape
-every 15 s shows in the recorded latencies.
+"""A fleet at one-minute intervals, scraped every 15 s: kept slots, exactness, latency.
 
 Every probe is seen: a server's last attempt and duration stand in the metrics for a minute, and
 they are read every 15 s. The pretend cloud holds each answer for exactly 50 ms, in a process of
@@ -70,7 +69,7 @@ def watch(url: str, seconds: float) -> tuple[Probes, list[tuple[float, float]], 
             text = client.get(f"http://{url}/metrics").text
             scrapes.append((started, time.time()))
             totals = take(text, probes)
-            print(  # noqa: T201
+            print(
                 f"{end - time.monotonic():5.0f} s left, {sum(map(len, probes.values()))} probes",
                 flush=True,
             )
@@ -120,7 +119,7 @@ def report(probes: Probes, scrapes: list[tuple[float, float]], totals: dict[str,
         ("recorded beyond what was held, otherwise", spread(beyond[False])),
     ]
     for name, value in rows:
-        print(f"{name:50} {value}")  # noqa: T201
+        print(f"{name:50} {value}")
 
 
 def spread(milliseconds: list[float]) -> str:

@@ -72,7 +72,7 @@ def main() -> None:
         ("servers that turned red", 0 if worst == 1.0 else "some"),
         ("back at the ceiling after", f"{recovered:.0f} s, at {pace:g} of {ceiling:g}/s"),
     ):
-        print(f"{name:30} {value}")  # noqa: T201
+        print(f"{name:30} {value}")
 
 
 def samples(url: str) -> dict[Sample, float]:

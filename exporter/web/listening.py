@@ -40,11 +40,10 @@ def listen(address: str) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         # Python adds the address once more to some texts; a name look-up has texts of its own.
-        own = isinstance(error, socket.gaierror) or not error.errno
-        why = error.strerror if own else os.strerror(error.errno)
+        plain = error.errno and not isinstance(error, socket.gaierror)
+        why = os.strerror(error.errno) if plain and error.errno else error.strerror
         raise ListenError(
-            f"cannot listen on {address}: {why};"
-            " choose another with --web.listen-address"
+            f"cannot listen on {address}: {why}; choose another with --web.listen-address"
         ) from None
 
 
