@@ -15,7 +15,7 @@ from exporter.cloud.client import CloudClient, Door, TokenDoor
 from exporter.cloud.observer import DoorObserver, Unobserved
 from exporter.cloud.throttle import Throttle
 from exporter.cloud.transport import Transport
-from exporter.config.config import Config, Project, Tls
+from exporter.config.config import AgencyAuth, Config, Project, Tls
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.instruments import ExporterReadings, Instruments
 from exporter.metrics.loop_lag import LoopLag
@@ -41,7 +41,7 @@ class ProjectParts:
 
     project: Project
     transport: Transport
-    metadata: Transport
+    metadata: Transport | None
     throttle: Throttle
     login: Login
     prober: Prober
@@ -55,7 +55,11 @@ class ProjectParts:
         """
         transport = Transport(tls=project.tls, proxy_url=project.proxy_url, observer=observer)
         # The metadata service is a neighbour: no proxy leads there, and it shows no certificate.
-        metadata = Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
+        metadata = (
+            Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
+            if isinstance(project.auth, AgencyAuth)
+            else None
+        )
         throttle = Throttle(
             requests_per_second=project.rate_limit.requests_per_second,
             burst=project.rate_limit.burst,
@@ -64,7 +68,7 @@ class ProjectParts:
         door = Door(transport, throttle, observer)
 
         async def fetch(request: httpx.Request) -> Answer:
-            return await metadata.send(
+            return await (metadata or transport).send(
                 request, timeout=_METADATA_TIMEOUT, max_bytes=_METADATA_MAX_BYTES
             )
 
@@ -93,7 +97,8 @@ class ProjectParts:
     async def aclose(self) -> None:
         """Close the connections."""
         await self.transport.aclose()
-        await self.metadata.aclose()
+        if self.metadata is not None:
+            await self.metadata.aclose()
 
 
 class Exporter:
@@ -161,7 +166,8 @@ class Exporter:
 
     def _apply(self, config: Config) -> None:
         """Go over to ``config``. What can fail comes first, so that nothing is half done."""
-        kept, built = {}, {}
+        kept: dict[str, ProjectParts] = {}
+        built: dict[str, ProjectParts] = {}
         added = [p.name for p in config.projects if p.name not in self._projects]
         try:
             for project in config.projects:
@@ -173,6 +179,8 @@ class Exporter:
         except BaseException:
             for name in added:
                 self.instruments.remove_project(name)
+            for parts in built.values():
+                self._background(parts.aclose())
             raise
         retired = [p for name, p in self._projects.items() if name not in kept]
         gone = self._projects.keys() - kept.keys() - built.keys()

@@ -32,7 +32,7 @@ _SECRETS = (
     ),
 )
 # These print whole URLs at INFO or DEBUG.
-_TALKATIVE = ("httpx", "httpcore", "aiohttp", "uvicorn.access", "apscheduler", "asyncio")
+_TALKATIVE = ("httpx", "httpcore", "aiohttp", "uvicorn", "apscheduler", "asyncio")
 
 Event = MutableMapping[str, Any]
 

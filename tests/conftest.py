@@ -6,6 +6,8 @@ import itertools
 
 import pytest
 
+from tests.real.keystone import keystone as keystone  # noqa: PLC0414 - a fixture for all
+
 
 class MovedClock:
     """A clock that stands still until a test moves it."""

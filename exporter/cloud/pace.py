@@ -13,9 +13,10 @@ A token bucket whose rate adapts to a quota that nobody tells us:
 - A 429 halves the pace and opens a cool-down; then one request goes ahead alone, to see whether
   the quota is open again. Requests that were under way when the pace was halved do not halve it
   again: they could not know.
-- The plateau is reached within ten seconds of the reopening. It is what the quota should bear:
-    - refused while on the plateau: 5 % below what was let through between the two refusals, over
-      the time between them. This is the quota itself, whether bucket or window;
+- The plateau is reached four seconds after the quota reopens. It is what the quota should bear:
+    - refused while on the plateau: 5 % below what was let through since the quota reopened, over
+      that time. When even the request that goes ahead is refused, the quota is a window that is
+      used up: then over the whole time between the refusals, closed time included;
     - refused while exploring: half the refused pace, or a fifth above the last plateau. There is
       more to be had, but what was let through measures the plateau, not the quota;
     - refused at the ceiling: half of it. Nothing is known yet;
@@ -35,7 +36,7 @@ RECOVERY = 290.0
 
 _EXPLORING = 120.0
 _STEEPNESS = 5
-_APPROACH = 10.0
+_APPROACH = 4.0
 _BELOW = 0.95
 _GROWTH = 1.2
 # One request a minute: slower, and the end of a quota would be noticed too late.
@@ -73,7 +74,7 @@ class Pace:
 
         self._low = self._plateau = self._before = self._refused = ceiling
         self._refused_at = 1.0
-        self._counted_since: float | None = None
+        self._closed_at: float | None = None
         self._let_through = 0
 
     def limit(self, now: float) -> float:
@@ -125,7 +126,7 @@ class Pace:
         self._let_through += 1
         if self._reopened_at is None and self.lowered_at > _NEVER:
             self._reopened_at = now
-            self._counted_since = self.lowered_at
+            self._closed_at = self.lowered_at
             self._let_through = 1
 
     def unanswered(self, granted_at: float) -> None:
@@ -144,7 +145,7 @@ class Pace:
         again = self._reopened_at is None and explored < 1
         if not again:
             self._refused, self._refused_at, self._before = limit, explored, self._plateau
-        self._plateau = self._bearable(now, refusal)
+        self._plateau = self._bearable(now, refusal, again=again)
         self._low = max(self._floor, min(limit / 2, self._plateau))
         self._cool_down = self._next_cool_down(refusal, again=again)
         self.lowered_at = now
@@ -152,16 +153,17 @@ class Pace:
         self._reopened_at = None
         self._close_until(now + self._cool_down)
 
-    def _bearable(self, now: float, refusal: Refusal) -> float:
+    def _bearable(self, now: float, refusal: Refusal, *, again: bool) -> float:
         """Return a pace that the quota should bear, as far as is known."""
-        if self._refused_at >= 1 or self._counted_since is None:
+        since = self._closed_at if again else self._reopened_at
+        if self._refused_at >= 1 or since is None:
             bearable = self._refused / 2
         elif self._refused_at > 0:
             bearable = max(self._refused / 2, _GROWTH * self._before)
         else:
-            measured = self._let_through / (now - self._counted_since)
+            measured = self._let_through / max(now - since, _WAIT_MIN)
             # Who asks for less than the pace measures the demand, not the quota.
-            bearable = max(_BELOW * measured, self._refused / 4)
+            bearable = max(_BELOW * measured, self._refused / (4 if again else 2))
         bearable = min(bearable, _BELOW * self._refused)
         if refusal.policy is not None:
             bearable = min(bearable, _BELOW * refusal.policy.rate)

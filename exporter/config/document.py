@@ -164,8 +164,7 @@ class _Composer:
         next(self._events)
         after = next(self._events)
         if isinstance(after, yaml.DocumentStartEvent):
-            line, column = _place(after)
-            raise DocumentError(line, column, "expected one YAML document, got a second one")
+            raise DocumentError(*_place(after), "expected one YAML document, got a second one")
         return Document(root, tuple(self._faults))
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
@@ -195,10 +194,8 @@ class _Composer:
         # Its name is not repeated: it may be a password that begins with an asterisk.
         anchored = self._anchors.get(event.anchor or "")
         if anchored is None:
-            line, column = _place(event)
             raise DocumentError(
-                line,
-                column,
+                *_place(event),
                 "an alias (*) without an anchor (&) before it;"
                 " quote the text if it is meant to begin with an asterisk",
             )
@@ -208,12 +205,12 @@ class _Composer:
     def _grow(self, event: yaml.Event, weight: int, depth: int) -> None:
         self._weight += weight
         self._deepest = max(self._deepest, depth)
-        line, column = _place(event)
         if depth > MAX_DEPTH:
-            raise DocumentError(line, column, f"nested more than {MAX_DEPTH} levels deep")
+            raise DocumentError(*_place(event), f"nested more than {MAX_DEPTH} levels deep")
         if self._weight > MAX_NODES:
             raise DocumentError(
-                line, column, f"more than {MAX_NODES} values, aliases counted as what they repeat"
+                *_place(event),
+                f"more than {MAX_NODES} values, aliases counted as what they repeat",
             )
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
@@ -264,10 +261,8 @@ class _Composer:
     def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         # Like an alias, a tag may be a password that was not quoted.
         if event.tag is not None:
-            line, column = _place(event)
             raise DocumentError(
-                line,
-                column,
+                *_place(event),
                 "tags (!) are not supported;"
                 " quote the text if it is meant to begin with an exclamation mark",
             )

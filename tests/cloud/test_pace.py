@@ -187,15 +187,13 @@ def test_a_refusal_on_the_plateau_measures_the_quota_by_what_was_let_through() -
     at = reopened(pace)
     for _ in range(29):
         pace.let_through(at + 1, at + 1)
-    pace.refused(10, 10, NOTHING_SAID)
+    pace.refused(at + 10, at + 10, NOTHING_SAID)
     at = reopened(pace)
     # 30 requests in 10 s.
     assert pace.limit(at + 10) == pytest.approx(0.95 * 3)
 
 
-def test_refusals_while_the_quota_stays_closed_count_as_time_in_which_nothing_is_let_through() -> (
-    None
-):
+def test_while_the_quota_stays_closed_the_closed_time_counts() -> None:
     pace = Pace(8, 5, 0)
     pace.refused(0, 0, NOTHING_SAID)
     at = reopened(pace)
@@ -208,11 +206,21 @@ def test_refusals_while_the_quota_stays_closed_count_as_time_in_which_nothing_is
     assert pace.limit(at + 10) == pytest.approx(0.95 * 30 / 16)
 
 
-def test_a_measured_plateau_is_no_lower_than_a_quarter_of_the_refused_pace() -> None:
+def test_a_refusal_on_the_plateau_at_most_halves_it() -> None:
     pace = Pace(8, 5, 0)
     pace.refused(0, 0, NOTHING_SAID)
     reopened(pace)
     pace.refused(100, 100, NOTHING_SAID)
+    at = reopened(pace)
+    assert pace.limit(at + 10) == 2
+
+
+def test_a_quota_that_stays_closed_at_most_quarters_the_plateau() -> None:
+    pace = Pace(8, 5, 0)
+    pace.refused(0, 0, NOTHING_SAID)
+    reopened(pace)
+    pace.refused(100, 100, NOTHING_SAID)
+    pace.refused(103, 103, NOTHING_SAID)
     at = reopened(pace)
     assert pace.limit(at + 10) == 1
 

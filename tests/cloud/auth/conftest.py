@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cloud.auth.pretend_iam import Observed, PretendIam
-from tests.real.keystone import keystone as keystone  # noqa: PLC0414 - a fixture
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
