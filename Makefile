@@ -38,6 +38,9 @@ requirements: $(VENV)/.dev ## pin and hash the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links --python-version 3.11 \
 	  pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	echo 'keystone>=30,<31' | $(BIN)/uv pip compile - --quiet --universal --upgrade \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --output-file tests/requirements-keystone.txt
 
 generate: $(VENV)/.run ## write the generated documents anew
 	$(BIN)/console-exporter config-schema > docs/config.schema.json

@@ -9,7 +9,7 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer
-from exporter.cloud.auth import login_for
+from exporter.cloud.auth import Lockouts, login_for
 from exporter.cloud.auth.login import Login
 from exporter.cloud.client import CloudClient, Door, TokenDoor
 from exporter.cloud.observer import DoorObserver, Unobserved
@@ -47,8 +47,12 @@ class ProjectParts:
     prober: Prober
 
     @classmethod
-    def build(cls, project: Project, observer: DoorObserver, clock: Clock) -> "ProjectParts":
+    def build(
+        cls, project: Project, observer: DoorObserver, lockouts: Lockouts, clock: Clock
+    ) -> "ProjectParts":
         """Put a project's parts together; nothing is sent yet.
+
+        ``lockouts`` remember refused log-ins across projects and reloads.
 
         Raises `OSError` when a certificate file cannot be used, `SecretUnreadableError` when the
         proxy's file cannot be read.
@@ -78,6 +82,7 @@ class ProjectParts:
             fetch=fetch,
             observer=observer,
             clock=clock,
+            lockouts=lockouts,
         )
         client = CloudClient(
             endpoint=project.endpoint, project_id=project.project_id, door=door, login=login
@@ -107,6 +112,7 @@ class Exporter:
     def __init__(self, config: Config, *, version: str, clock: Clock) -> None:
         """Build everything and start nothing. Must be called in a running event loop."""
         self._clock = clock
+        self._lockouts = Lockouts(clock)
         self.config = config
         self.loop_lag = LoopLag(clock)
         self.state = StateStore(config.history)
@@ -207,7 +213,7 @@ class Exporter:
         unknown = ProjectReadings(*[lambda: None] * 5)
         old = self._projects.get(project.name)
         instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
-        return ProjectParts.build(project, instruments, self._clock)
+        return ProjectParts.build(project, instruments, self._lockouts, self._clock)
 
     async def _retire(self, parts: ProjectParts) -> None:
         """Close a project's old connections when its last probes on them must have ended."""
@@ -229,7 +235,7 @@ class Exporter:
 
 async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeResult:
     """Probe one target of a project, with parts built for it alone."""
-    parts = ProjectParts.build(project, Unobserved(), clock)
+    parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
     try:
         turn = await parts.prober.turn(clock.time())
         return await parts.prober.probe(target, turn)

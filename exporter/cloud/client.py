@@ -26,6 +26,8 @@ _LIST_MAX_PAGES = 1000
 _PAGE_LIMIT = 1000
 _UNAUTHORIZED = 401
 _THROTTLED = 429
+# Only who has been let in is answered so; a 429 or a 5xx may come from before the door.
+_PROVING = frozenset({200, 400, 403, 404})
 _OK = 200
 
 
@@ -210,7 +212,7 @@ class CloudClient:
             )
             if answer.status == _UNAUTHORIZED:
                 await self._login.renew(request)
-        if answer.status != _UNAUTHORIZED:
+        if answer.status in _PROVING:
             self._login.accepted(request)
         return answer
 

@@ -234,3 +234,12 @@ async def test_a_refused_list_names_the_status(bench: Callable[..., Bench]) -> N
 
 def test_urgent_requests_go_before_every_slot() -> None:
     assert URGENT < 0.0
+
+
+@pytest.mark.parametrize(("status", "taken"), [(200, 1), (404, 1), (403, 1), (429, 0), (502, 0)])
+async def test_only_an_answer_from_behind_the_door_proves_the_login(
+    bench: Callable[..., Bench], status: int, taken: int
+) -> None:
+    b = bench(answer(status))
+    await b.ask()
+    assert b.login.taken == taken
