@@ -3,9 +3,9 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from threading import Thread
+
+from tests.real.threaded_server import QuietHandler, serving
 
 CANARY = "CANARYSECRET"
 
@@ -36,12 +36,7 @@ def canary_cloud() -> Iterator[CanaryCloud]:
         (429, json.dumps({"error_code": "APIGW.0308", "error_msg": CANARY}).encode()),
     ]
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
+    class Handler(QuietHandler):
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -52,7 +47,7 @@ def canary_cloud() -> Iterator[CanaryCloud]:
             self.end_headers()
             self.wfile.write(body)
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
             cloud.requests += 1
             turn = next(turns)
             if turn % 11 == 10:
@@ -62,20 +57,11 @@ def canary_cloud() -> Iterator[CanaryCloud]:
                 return
             self._answer(*answers[turn % len(answers)])
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802 - the library's name
             body = self.rfile.read(int(self.headers["Content-Length"]))
             cloud.saw_password |= CANARY.encode() in body
             token = {"token": {"expires_at": "2100-01-01T00:00:00.000000Z"}}
             self._answer(201, json.dumps(token).encode())
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    cloud.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Handler) as cloud.url:
         yield cloud
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

@@ -3,10 +3,9 @@
 import contextlib
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 from tests.real.keystone import Keystone
+from tests.real.threaded_server import QuietHandler, serving
 
 _OK = 200
 
@@ -26,13 +25,8 @@ def keystone_cloud(keystone: Keystone) -> Iterator[KeystoneCloud]:
     address = json.dumps({"url": "https://console.example/vnc/vnc_auto.html?token=t"}).encode()
     refusal = json.dumps({"error_code": "APIGW.0307", "error_msg": "update the token"}).encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
             token = self.headers.get("X-Auth-Token", "")
             good = keystone.validate(token) == _OK
             cloud.tokens.append(token)
@@ -42,14 +36,5 @@ def keystone_cloud(keystone: Keystone) -> Iterator[KeystoneCloud]:
             self.end_headers()
             self.wfile.write(body)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    cloud.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Handler) as cloud.url:
         yield cloud
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

@@ -1,0 +1,54 @@
+"""What the documents say is so."""
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from exporter.cli import main
+from exporter.config.load import json_schema, load
+from exporter.outcome import Outcome, Verdict
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_readme_s_first_configuration_is_valid(tmp_path: Path) -> None:
+    (first, _scrape) = blocks("yaml")
+    (tmp_path / "config.yaml").write_text(first)
+    config = load(tmp_path / "config.yaml", {"IAM_PASSWORD": "p"})
+    assert [server.name for server in config.projects[0].servers] == ["db-01"]
+
+
+def test_the_readme_s_scrape_configuration_is_yaml_for_our_port() -> None:
+    (_first, scrape) = blocks("yaml")
+    (job,) = yaml.safe_load(scrape)["scrape_configs"]
+    assert job["static_configs"][0]["targets"] == ["localhost:10429"]
+
+
+def test_the_shipped_configuration_is_valid_and_fits_its_limits() -> None:
+    assert main(["check-config", f"--config.file={ROOT / 'config.yaml'}"]) == 0
+
+
+def test_the_committed_schema_is_what_the_command_prints() -> None:
+    committed = json.loads((ROOT / "docs" / "config.schema.json").read_text())
+    assert committed == json_schema(), "run `make generate`"
+
+
+def test_the_readme_names_every_outcome_that_can_be_had_with_its_verdict() -> None:
+    rows = dict(re.findall(r"^\| (success|failure|inconclusive) \| (.*?) \|", README, re.MULTILINE))
+    later = {Outcome.PAGE_ERROR, Outcome.WEBSOCKET_REJECTED, Outcome.RFB_ERROR}
+    for verdict in Verdict:
+        named = set(re.findall(r"`(\w+)`", rows[verdict]))
+        assert named == {one for one in Outcome if one.verdict is verdict and one not in later}
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name}: {link}"
