@@ -17,8 +17,8 @@ A token bucket whose rate adapts to a quota that nobody tells us:
     - refused while on the plateau: 5 % below what was let through since the quota reopened, over
       that time. When even the request that goes ahead is refused, the quota is a window that is
       used up: then over the whole time between the refusals, closed time included;
-    - refused while exploring: half the refused pace, at least a fifth above the last plateau. There is
-      more to be had, but what was let through measures the plateau, not the quota;
+    - refused while exploring: half the refused pace, and at least a fifth above the last plateau.
+      There is more to be had; what was let through measures the plateau, not the quota;
     - refused at the ceiling: half of it. Nothing is known yet;
   and always 5 % below the refused pace and below the policy that the 429 states, if any.
 - Exploring starts late and steepens, in the manner of CUBIC (RFC 9438), so that a steady quota
