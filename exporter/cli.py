@@ -221,6 +221,9 @@ def _probe(options: argparse.Namespace) -> int:
 def _simulate(options: argparse.Namespace) -> int:
     from exporter.simulator import run  # noqa: PLC0415
 
+    if options.servers is not None and options.servers < 1:
+        _say(f"{_PROG}: --servers must be 1 or more")
+        return _FAILED
     host, separator, port = options.listen.rpartition(":")
     if not separator or not host or not port.isdigit():
         _say(f"{_PROG}: --listen must be HOST:PORT, such as {_SIMULATOR_ADDRESS}")

@@ -29,10 +29,10 @@ class Plan:
 
     def __str__(self) -> str:
         name, count = self.project.name, len(self.project.servers)
-        noun = "server" if count == 1 else "servers"
+        who = "1 server asks" if count == 1 else f"{count} servers ask"
         asked = (
-            f"project {name} ({self.project.region}): {count} {noun}"
-            f" ask for {self.demanded:.3g} probes a second,"
+            f"project {name} ({self.project.region}): {who}"
+            f" for {self.demanded:.3g} probes a second,"
             f" {self.demanded / self.allowed:.0%} of the {self.allowed:.3g} allowed"
         )
         if self.fits:

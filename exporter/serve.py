@@ -17,6 +17,7 @@ from exporter.clock import SystemClock
 from exporter.config.config import Config
 from exporter.config.load import ConfigError, load
 from exporter.config.secret import SecretUnreadableError
+from exporter.plan import plans
 from exporter.web.application import ReloadRefusedError, Running, web_application
 from exporter.web.listening import ListenError, WebServer, listen
 
@@ -71,6 +72,7 @@ async def _run(  # noqa: PLR0913 - what `serve` was given
             for line in str(error).splitlines():
                 log.error("configuration not reloaded", mistake=line)  # noqa: TRY400 - a mistake of theirs
             raise ReloadRefusedError(str(error)) from None
+        _warn_of_plans(exporter.config)
 
     server = WebServer(
         web_application(
@@ -89,6 +91,7 @@ async def _run(  # noqa: PLR0913 - what `serve` was given
     )
     ended = asyncio.Event()
     _on_signals(ended, reload)
+    _warn_of_plans(config)
     exporter.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     host, port = listening.getsockname()[:2]
@@ -102,6 +105,12 @@ async def _run(  # noqa: PLR0913 - what `serve` was given
     server.should_exit = True
     await serving
     return 0
+
+
+def _warn_of_plans(config: Config) -> None:
+    for plan in plans(config):
+        if not plan.fits:
+            log.warning("the probes do not fit the rate limit", plan=str(plan))
 
 
 def _on_signals(ended: asyncio.Event, reload: Callable[[], Awaitable[None]]) -> None:

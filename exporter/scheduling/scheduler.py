@@ -143,9 +143,16 @@ class Scheduler:
             return skipped(target, asked_at, patience)
         try:
             left = max(0.001, give_up_at - self._clock.monotonic())
-            return await prober.probe(replace(target, timeout=min(target.timeout, left)), turn)
+            hurried = replace(target, timeout=min(target.timeout, left))
+            result = await prober.probe(hurried, turn)
         finally:
             probing.release()
+        if result.outcome is Outcome.TIMEOUT and left < target.timeout:
+            # Who asked was out of patience before the console was out of time.
+            return replace(
+                result, outcome=Outcome.SKIPPED, detail="the asker's deadline came first"
+            )
+        return result
 
     async def stop(self, grace: float) -> None:
         """Start no more probes, let those on the wire end for ``grace`` seconds, then cancel."""

@@ -22,7 +22,9 @@ from exporter.state import StateStore
 from exporter.web.page import StatusPage
 from exporter.web.target_choice import TargetChoiceError, choose_target
 
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_MAX_SECONDS = 120.0
+# What a probe may wait for its turn when nobody says how long they will.
+_WAIT_SECONDS = 10.0
 # What blackbox_exporter leaves of Prometheus' timeout for the answer to travel.
 _PATIENCE_OFFSET = 0.5
 _PROBES_AT_ONCE = 64
@@ -118,7 +120,7 @@ class _Routes:
     async def probe(self, request: Request) -> Response:
         try:
             target = choose_target(self._running.state, request.query_params)
-            patience = _patience(request.headers.get("x-prometheus-scrape-timeout-seconds"))
+            patience = _patience(request, target)
         except TargetChoiceError as error:
             return PlainTextResponse(f"{error}\n", error.status)
         if self._probing >= _PROBES_AT_ONCE:
@@ -157,10 +159,11 @@ class _Routes:
         return PlainTextResponse("configuration reloaded\n")
 
 
-def _patience(header: str | None) -> float:
+def _patience(request: Request, target: Target) -> float:
     """Return the seconds there are for a probe; Prometheus says when it will give up."""
+    header = request.headers.get("x-prometheus-scrape-timeout-seconds")
     if header is None:
-        return _PATIENCE_SECONDS
+        return target.timeout + _WAIT_SECONDS
     try:
         seconds = float(header)
     except ValueError:
@@ -170,7 +173,7 @@ def _patience(header: str | None) -> float:
             "header X-Prometheus-Scrape-Timeout-Seconds must be a number of seconds above 0", 400
         )
     offset = _PATIENCE_OFFSET if seconds > 2 * _PATIENCE_OFFSET else 0.0
-    return min(seconds - offset, _PATIENCE_SECONDS)
+    return min(seconds - offset, _PATIENCE_MAX_SECONDS)
 
 
 class _SafeHeaders:

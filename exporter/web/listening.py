@@ -40,8 +40,8 @@ def listen(address: str) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         # Python adds the address once more to some texts; a name look-up has texts of its own.
-        plain = error.errno and not isinstance(error, socket.gaierror)
-        why = os.strerror(error.errno) if plain and error.errno else error.strerror
+        known = error.errno is not None and error.errno > 0
+        why = os.strerror(error.errno or 0) if known else str(error.strerror).partition(" (")[0]
         raise ListenError(
             f"cannot listen on {address}: {why}; choose another with --web.listen-address"
         ) from None

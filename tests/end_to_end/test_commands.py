@@ -100,6 +100,24 @@ def test_a_bad_listen_address_is_one_clear_line(
     assert len(ended.stderr.splitlines()) == 1
 
 
+def test_a_listen_address_whose_name_does_not_resolve_says_so(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers)
+    address = "does-not-exist.invalid:10429"
+    ended = command("serve", f"--config.file={config}", f"--web.listen-address={address}")
+    assert ended.returncode == 1
+    assert f"cannot listen on {address}: Name or service not known;" in ended.stderr
+
+
+def test_serve_warns_of_probes_that_do_not_fit(
+    tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(tmp_path / "config.yaml", cloud, servers, interval="10s", rate=0.5)
+    with exporter(config) as ours:
+        until(lambda: "do not fit the rate limit" in ours.output, 5)
+
+
 @pytest.mark.parametrize("name", ["serve", "check-config", "probe"])
 def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
     arguments = ["db-01"] if name == "probe" else []

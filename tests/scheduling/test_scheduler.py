@@ -273,6 +273,15 @@ async def test_a_probe_on_demand_has_no_more_time_than_it_is_given(bench: Bench)
     assert result.target.timeout == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize(("patience", "outcome"), [(2.0, Outcome.SKIPPED), (60.0, Outcome.TIMEOUT)])
+async def test_a_short_patience_is_no_evidence_against_a_console(
+    bench: Bench, patience: float, outcome: Outcome
+) -> None:
+    bench.prober.outcome = Outcome.TIMEOUT
+    result = await bench.scheduler.probe_now(target("s"), patience)
+    assert result.outcome is outcome
+
+
 async def test_apscheduler_keeps_the_phases_in_real_time() -> None:
     clock = SystemClock()
     bench = Bench(clock, PretendProber(clock))
