@@ -468,7 +468,7 @@ class FixedClock:
         return 0.0
 
     async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"nothing should sleep {seconds} s here")
 
 
 async def test_no_secret_shows_in_what_can_be_printed(new_login: NewLogin, iam: PretendIam) -> None:
