@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 KEYSTONE := .venv-keystone
 DEBIAN := prometheus
+COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
+  --generate-hashes --no-annotate --no-header
 
 .PHONY: help run test check format bench generate requirements clean apt
 .DELETE_ON_ERROR:
@@ -32,15 +34,10 @@ bench: $(VENV)/.dev apt ## run the benchmarks (minutes; see benchmarks/README.md
 
 requirements: $(VENV)/.dev ## pin and hash the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links --python-version 3.11 \
-	  pyproject.toml --output-file requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links --python-version 3.11 \
-	  pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt
-	echo 'keystone>=30,<31' | $(BIN)/uv pip compile - --quiet --universal --upgrade \
-	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.11 --output-file tests/requirements-keystone.txt
+	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) pyproject.toml --group dev --constraint requirements.txt \
+	  --output-file requirements-dev.txt
+	echo 'keystone>=30,<31' | $(COMPILE) - --output-file tests/requirements-keystone.txt
 
 generate: $(VENV)/.run ## write the generated documents anew
 	$(BIN)/console-exporter config-schema > docs/config.schema.json

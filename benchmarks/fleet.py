@@ -6,10 +6,12 @@ its own; what is recorded beyond that is the wire, the two event loops and this 
 """
 
 import argparse
+import contextlib
 import gzip
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, quantiles
@@ -41,20 +43,29 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=10.0)
     options = parser.parse_args()
+    with fleet(options.servers, interval="60s", timeout="10s") as (_, url):
+        probes, scrapes, metrics = watch(url, options.minutes * 60)
+    report(probes, scrapes, metrics)
+
+
+@contextlib.contextmanager
+def fleet(
+    servers: int, *, interval: str, timeout: str, rate: float = 1000.0
+) -> Iterator[tuple[str, str]]:
+    """Run a pretend cloud and an exporter that probes all its servers; yield both addresses."""
     folder = Path(tempfile.mkdtemp(prefix="fleet-"))
     (folder / "scenario.yaml").write_text(SCENARIO)
-    flags = (f"--scenario={folder / 'scenario.yaml'}", f"--servers={options.servers}")
-    with simulator(*flags) as cloud:
+    with simulator(f"--scenario={folder / 'scenario.yaml'}", f"--servers={servers}") as cloud:
         config = write_config(
             folder / "config.yaml",
             cloud.url,
             listed_servers(cloud.url),
-            interval="60s",
-            timeout="10s",
+            interval=interval,
+            timeout=timeout,
+            rate=rate,
         )
         with exporter(config) as ours:
-            probes, scrapes, metrics = watch(ours.url, options.minutes * 60)
-    report(probes, scrapes, metrics)
+            yield cloud.url, ours.url
 
 
 def watch(url: str, seconds: float) -> tuple[Probes, list[tuple[float, float]], dict[str, float]]:

@@ -1,16 +1,12 @@
 """A quota of half the demand, in real time: who waits how long, how many 429s, how it recovers."""
 
 import argparse
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.fleet import SCENARIO
-from tests.real.programs import exporter, simulator
-from tests.real.simulated_project import listed_servers, write_config
+from benchmarks.fleet import fleet
 
 INTERVAL = 10.0
 SETTLE_SECONDS = 60.0
@@ -26,44 +22,33 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="how long the quota lasts")
     options = parser.parse_args()
     demand = options.servers / INTERVAL
-    folder = Path(tempfile.mkdtemp(prefix="quota-"))
-    (folder / "scenario.yaml").write_text(SCENARIO)
-    flags = (f"--scenario={folder / 'scenario.yaml'}", f"--servers={options.servers}")
-    with simulator(*flags) as cloud:
-        config = write_config(
-            folder / "config.yaml",
-            cloud.url,
-            listed_servers(cloud.url),
-            interval=f"{INTERVAL:.0f}s",
-            timeout="2s",
-            rate=demand * 1.5,
-        )
-        with exporter(config) as ours:
-            time.sleep(2 * INTERVAL)
-            quota = f"{cloud.url}/simulator/quota/southwest"
-            limit = {"limit": round(demand / 2), "window": 1}
-            httpx.put(quota, json=limit).raise_for_status()
-            oldest, worst, settled = 0.0, 1.0, (0.0, 0.0)
-            end = time.monotonic() + options.minutes * 60
-            settled_at = time.monotonic() + SETTLE_SECONDS
-            while time.monotonic() < end:
-                time.sleep(1)
-                seen = samples(ours.url)
-                oldest = max(oldest, oldest_verdict(seen))
-                worst = min(worst, *of(seen, "console_probe_success"))
-                if time.monotonic() < settled_at:
-                    settled = requests(seen)
-            answered, refused = requests(seen)
-            httpx.put(quota, json=None).raise_for_status()
-            returned = time.monotonic()
-            while time.monotonic() - returned < RECOVERY_SECONDS:
-                seen = samples(ours.url)
-                (pace,) = of(seen, "console_throttle_limit_requests_per_second")
-                (ceiling,) = of(seen, "console_throttle_ceiling_requests_per_second")
-                if pace >= ceiling:
-                    break
-                time.sleep(1)
-            recovered = time.monotonic() - returned
+    interval = f"{INTERVAL:.0f}s"
+    with fleet(options.servers, interval=interval, timeout="2s", rate=demand * 1.5) as (cloud, url):
+        time.sleep(2 * INTERVAL)
+        quota = f"{cloud}/simulator/quota/southwest"
+        limit = {"limit": round(demand / 2), "window": 1}
+        httpx.put(quota, json=limit).raise_for_status()
+        oldest, worst, settled = 0.0, 1.0, (0.0, 0.0)
+        end = time.monotonic() + options.minutes * 60
+        settled_at = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < end:
+            time.sleep(1)
+            seen = samples(url)
+            oldest = max(oldest, oldest_verdict(seen))
+            worst = min(worst, *of(seen, "console_probe_success"))
+            if time.monotonic() < settled_at:
+                settled = requests(seen)
+        answered, refused = requests(seen)
+        httpx.put(quota, json=None).raise_for_status()
+        returned = time.monotonic()
+        while time.monotonic() - returned < RECOVERY_SECONDS:
+            seen = samples(url)
+            (pace,) = of(seen, "console_throttle_limit_requests_per_second")
+            (ceiling,) = of(seen, "console_throttle_ceiling_requests_per_second")
+            if pace >= ceiling:
+                break
+            time.sleep(1)
+        recovered = time.monotonic() - returned
     share = (refused - settled[1]) / (answered - settled[0])
     for name, value in (
         ("servers, demand, quota", f"{options.servers}, {demand:g}/s, {limit['limit']}/s"),

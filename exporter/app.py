@@ -218,8 +218,11 @@ class Exporter:
     async def _retire(self, parts: ProjectParts) -> None:
         """Close a project's old connections when its last probes on them must have ended."""
         longest = max((server.timeout for server in parts.project.servers), default=0.0)
-        await self._clock.sleep(longest + parts.project.timeout)
-        await parts.aclose()
+        try:
+            await self._clock.sleep(longest + parts.project.timeout)
+        finally:
+            # Also when the program stops meanwhile.
+            await parts.aclose()
 
     def _record(self, result: ProbeResult) -> None:
         if self.state.get(result.target.key) is None:
