@@ -4,6 +4,7 @@ from exporter.config.config import (
     AgencyAuth,
     AkskAuth,
     Auth,
+    Console,
     PasswordAuth,
     Project,
     RateLimit,
@@ -55,6 +56,11 @@ def _project(section: ProjectSection, above: Global) -> Project:
         rate_limit=RateLimit(section.rate_limit.requests_per_second, section.rate_limit.burst),
         tls=_tls(section.tls),
         proxy_url=secret_of(section.proxy_url, section.proxy_url_file),
+        console=Console(
+            allowed_hosts=tuple(section.console.allowed_hosts),
+            websocket_path=section.console.websocket_path,
+            tls=_tls(section.console.tls),
+        ),
         servers=tuple(entry(server) for server in section.servers),
     )
 

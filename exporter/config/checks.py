@@ -8,20 +8,21 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from exporter.config.config import AUTO, PATH_NAMES
 from exporter.config.duration import format_duration, parse_duration
 from exporter.config.environment import Expanded, Plain
+from exporter.config.host_pattern import HostPattern
 from exporter.config.origin import is_host
 from exporter.model import Stage
 
 Check = Callable[[object], Any]
 
-# The depths that this version can go to; later ones join here.
-DEPTHS = (Stage.API,)
 RESERVED_LABELS = ("project", "server_id", "server", "region", "depth")
 
 LABEL_VALUE_MAX = 256
 
 _SHOWN_MAX = 64
+_PATH = re.compile(r"/[!-\[\]-~]{0,511}")
 
 
 def described(value: object) -> str:
@@ -169,12 +170,10 @@ def switch(value: object) -> bool:
 
 def depth(value: object) -> Stage:
     """Check a probe's depth."""
-    expected = " or ".join(DEPTHS)
+    expected = f"one of {', '.join(Stage)}"
     text = text_of(value, expected)
     if text not in set(Stage):
         raise ValueError(f"expected {expected}, got {shown(value)}")
-    if text not in DEPTHS:
-        raise ValueError(f"depth {text} is not supported by this version; expected {expected}")
     return Stage(text)
 
 
@@ -183,6 +182,31 @@ def host(value: object) -> str:
     text = text_of(value, "a host name")
     if not is_host(text):
         raise ValueError(f"expected a host name or IP address, got {shown(value)}")
+    return text
+
+
+def host_pattern(value: object) -> HostPattern:
+    """Check an entry of ``allowed_hosts``."""
+    expected = "a host such as console.example.com, *.example.com, 192.0.2.7 or 10.0.0.0/8"
+    text = text_of(value, expected)
+    try:
+        return HostPattern.parse(text)
+    except ValueError as error:
+        raise ValueError(f"expected {expected}, maybe with :port; {error}") from None
+
+
+def websocket_path(value: object) -> str:
+    """Check the path of the consoles' WebSocket: ``auto``, or a template."""
+    names = ", ".join(f"{{{name}}}" for name in PATH_NAMES)
+    expected = f"{AUTO}, or a path such as /vnc/{{server_name}}/websockify"
+    text = text_of(value, expected)
+    if text == AUTO:
+        return text
+    if not _PATH.fullmatch(text) or text.startswith("//") or "#" in text:
+        raise ValueError(f"expected {expected}, got {shown(value)}")
+    bare = re.sub(rf"\{{({'|'.join(PATH_NAMES)})\}}", "", text)
+    if "{" in bare or "}" in bare:
+        raise ValueError(f"expected {expected}, with {names} only; got {shown(value)}")
     return text
 
 

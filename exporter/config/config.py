@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.config.host_pattern import DEFAULT_ALLOWED_HOSTS, HostPattern
 from exporter.config.secret import Secret
 from exporter.model import Stage
+
+AUTO = "auto"
+"""The WebSocket path that is found out by trying."""
+PATH_NAMES = ("server_name", "server_id", "region")
+"""What a template of the WebSocket path may hold, in braces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,18 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Console:
+    """How to follow a console address: what may be connected to, and where the WebSocket is.
+
+    ``websocket_path`` is `AUTO`, or a template such as ``/vnc/{server_name}/websockify``.
+    """
+
+    allowed_hosts: tuple[HostPattern, ...] = DEFAULT_ALLOWED_HOSTS
+    websocket_path: str = AUTO
+    tls: Tls = Tls()
+
+
+@dataclass(frozen=True, slots=True)
 class ServerEntry:
     """One server of the list, with its settings resolved: server over project over global.
 
@@ -94,6 +112,7 @@ class Project:
     rate_limit: RateLimit = RateLimit()
     tls: Tls = Tls()
     proxy_url: Secret | None = None
+    console: Console = Console()
     servers: tuple[ServerEntry, ...] = ()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from exporter.config.checks import described, shown
 from exporter.config.files import SectionError
 from exporter.config.mistake import Finding, Location
-from exporter.config.schema import AUTH_TYPES, LABELS_MAX, LATER_KEYS, SECTIONS, known_keys
+from exporter.config.schema import AUTH_TYPES, LATER_KEYS, SECTIONS, known_keys
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -20,8 +20,7 @@ _EXPECTED_SHAPE = {
 }
 _MESSAGES = {
     "missing": "is missing; this key is required",
-    "too_short": "expected at least one project, got none",
-    "too_long": f"expected at most {LABELS_MAX} labels",
+    "too_short": "expected at least one entry, got none",
 }
 _AUTH_TYPES_TEXT = f"{', '.join(AUTH_TYPES[:-1])} or {AUTH_TYPES[-1]}"
 
@@ -43,6 +42,8 @@ def _finding(details: "ErrorDetails") -> Finding:
     if kind == "union_tag_invalid" and isinstance(given, dict):
         got = shown(given.get("type"))
         return Finding((*location, "type"), f"expected {_AUTH_TYPES_TEXT}, got {got}")
+    if kind == "too_long":
+        return Finding(location, f"expected at most {details['ctx']['max_length']} entries")
     if kind in _MESSAGES:
         return Finding(location, _MESSAGES[kind])
     shape = _EXPECTED_SHAPE.get(kind, "a mapping")

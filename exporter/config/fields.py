@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, WithJsonSchema
 
 from exporter.config.checks import (
-    DEPTHS,
     LABEL_VALUE_MAX,
     RESERVED_LABELS,
     depth,
     duration,
     host,
+    host_pattern,
     label_name,
     label_value,
     matching,
@@ -24,6 +24,7 @@ from exporter.config.checks import (
     printable,
     project_name,
     switch,
+    websocket_path,
     whole_number,
 )
 from exporter.config.duration import PATTERN as DURATION
@@ -37,6 +38,7 @@ from exporter.config.files import (
     readable_file,
     secret_text,
 )
+from exporter.config.host_pattern import HostPattern
 from exporter.config.origin import https_origin, metadata_origin, proxy_url
 from exporter.config.secret import Secret
 from exporter.model import Stage
@@ -108,7 +110,7 @@ Timeout = Annotated[
     _string(DURATION, minLength=2),
 ]
 Depth = Annotated[
-    Stage, PlainValidator(depth), _or_reference(type="string", enum=[str(d) for d in DEPTHS])
+    Stage, PlainValidator(depth), _or_reference(type="string", enum=[str(d) for d in Stage])
 ]
 History = Annotated[
     int,
@@ -127,6 +129,10 @@ RequestRate = Annotated[
 ]
 Switch = Annotated[bool, PlainValidator(switch), _or_reference(type="boolean")]
 Host = Annotated[str, PlainValidator(host), _text(minLength=1, maxLength=253)]
+AllowedHost = Annotated[
+    HostPattern, PlainValidator(host_pattern), _text(r"^[^\s/@]+(/[0-9]+)?$", maxLength=300)
+]
+WebsocketPath = Annotated[str, PlainValidator(websocket_path), _string(r"^(auto$|/(?!/))")]
 Origin = Annotated[
     str,
     PlainValidator(origin(https_origin)),

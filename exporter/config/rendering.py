@@ -15,6 +15,7 @@ from exporter.config.config import (
     PasswordAuth,
     Project,
     ServerEntry,
+    Tls,
     TokenAuth,
 )
 from exporter.config.duration import format_duration
@@ -43,7 +44,6 @@ def as_yaml(above: Global, projects: tuple[Project, ...]) -> str:
 
 
 def _project(project: Project) -> dict[str, Value]:
-    tls = project.tls
     return {
         "name": project.name,
         "region": project.region,
@@ -54,16 +54,25 @@ def _project(project: Project) -> dict[str, Value]:
             "requests_per_second": project.rate_limit.requests_per_second,
             "burst": project.rate_limit.burst,
         },
-        "tls": {
-            "ca_file": _path(tls.ca_file),
-            "cert_file": _path(tls.cert_file),
-            "key_file": _path(tls.key_file),
-            "server_name": tls.server_name,
-            "insecure_skip_verify": tls.insecure_skip_verify,
-        },
+        "tls": _tls(project.tls),
         **_secret("proxy_url", project.proxy_url),
+        "console": {
+            "allowed_hosts": [pattern.text for pattern in project.console.allowed_hosts],
+            "websocket_path": project.console.websocket_path,
+            "tls": _tls(project.console.tls),
+        },
         "timeout": format_duration(project.timeout),
         "servers": [_server(server) for server in project.servers],
+    }
+
+
+def _tls(tls: Tls) -> dict[str, Value]:
+    return {
+        "ca_file": _path(tls.ca_file),
+        "cert_file": _path(tls.cert_file),
+        "key_file": _path(tls.key_file),
+        "server_name": tls.server_name,
+        "insecure_skip_verify": tls.insecure_skip_verify,
     }
 
 
@@ -128,8 +137,11 @@ def _lines(mapping: Mapping[str, Value], indent: str = "") -> Iterator[str]:
 
 def _items(items: list[Value], indent: str) -> Iterator[str]:
     for item in items:
+        if isinstance(item, str):
+            yield f"{indent}- {_scalar(item)}"
+            continue
         if not isinstance(item, dict):
-            raise TypeError("the format has lists of mappings only")
+            raise TypeError("the format has lists of mappings and of texts only")
         lines = _lines(item, indent + "  ")
         yield f"{indent}- {next(lines).lstrip()}"
         yield from lines

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exporter.config.config import AgencyAuth
+from exporter.config.config import AUTO, AgencyAuth
 from exporter.config.fields import (
     AccessKeyFile,
     Account,
+    AllowedHost,
     Burst,
     CaFile,
     CertFile,
@@ -40,18 +41,21 @@ from exporter.config.fields import (
     Switch,
     Timeout,
     TokenFile,
+    WebsocketPath,
 )
+from exporter.config.host_pattern import DEFAULT_ALLOWED_HOSTS
 from exporter.config.secret import Secret
 from exporter.model import Stage
 
 DEFAULT_INTERVAL = "60s"
 DEFAULT_TIMEOUT = "10s"
 # Keys of the format that later versions understand; each leaves when its part arrives.
-LATER_KEYS = frozenset({"console", "server_files", "discovery"})
+LATER_KEYS = frozenset({"server_files", "discovery"})
 
 _FILE_NOTE = "a file; relative paths begin at this file's folder"
 _SECRET_FILE_NOTE = f"The same in {_FILE_NOTE}. Read again at each use, so that rotation works."
 LABELS_MAX = 32
+ALLOWED_HOSTS_MAX = 100
 
 
 def _given(name: str) -> JsonSchema:
@@ -193,6 +197,26 @@ class TlsFiles(_Section):
     )
 
 
+class ConsoleSection(_Section):
+    """How to follow a console address, where depth goes beyond api."""
+
+    allowed_hosts: Annotated[
+        list[AllowedHost], Field(min_length=1, max_length=ALLOWED_HOSTS_MAX)
+    ] = Field(
+        default_factory=lambda: list(DEFAULT_ALLOWED_HOSTS),
+        description=(
+            "Hosts that a console address may lead to: names, *.domain, addresses, networks."
+            " Default: *.huaweicloud.com, *.myhuaweicloud.com. Loopback and private addresses"
+            " and plain http need an entry without a wildcard."
+        ),
+    )
+    websocket_path: WebsocketPath = Field(
+        default=AUTO,
+        description="auto, or a template such as /vnc/{server_name}/websockify",
+    )
+    tls: TlsFiles = Field(default_factory=TlsFiles)
+
+
 class Server(_Section):
     """One physical server."""
 
@@ -228,6 +252,7 @@ class ProjectSection(_Section):
         default=None, description="An http or https proxy, maybe with user name and password."
     )
     proxy_url_file: ProxyUrlFile = Field(default=None, description=_SECRET_FILE_NOTE)
+    console: ConsoleSection = Field(default_factory=ConsoleSection)
     interval: Interval | None = Field(default=None, description="Overrides the global one.")
     timeout: Timeout | None = Field(default=None, description="Overrides the global one.")
     depth: Depth | None = Field(default=None, description="Overrides the global one.")
@@ -252,6 +277,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "agency": Agency,
     "rate_limit": Rate,
     "tls": TlsFiles,
+    "console": ConsoleSection,
     "servers": Server,
 }
 AUTH_TYPES = ("token", "password", "aksk", "agency")
