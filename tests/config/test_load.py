@@ -12,12 +12,14 @@ from exporter.config.config import (
     AgencyAuth,
     AkskAuth,
     Config,
+    Console,
     PasswordAuth,
     RateLimit,
     ServerEntry,
     Tls,
     TokenAuth,
 )
+from exporter.config.host_pattern import HostPattern
 from exporter.config.load import ConfigError, load
 from exporter.config.secret import Secret
 from exporter.model import Stage
@@ -39,13 +41,22 @@ def test_the_documented_example_loads_with_everything_resolved() -> None:
     assert southwest.timeout == 15
     assert southwest.tls == Tls()
     assert southwest.proxy_url is None
+    assert southwest.console == Console(
+        allowed_hosts=tuple(
+            HostPattern.parse(host)
+            for host in ("*.huaweicloud.com", "*.myhuaweicloud.com", "192.0.2.7:6080", "fd00::/8")
+        ),
+        websocket_path="/vnc/{server_name}/websockify",
+        tls=Tls(server_name="console.example.com"),
+    )
+    assert key_pair.console == Console()
     first, second = southwest.servers
     assert first == ServerEntry(
         id="7c9ad6b8-b87e-43ae-8b3f-aaaaaaaaaaaa",
         name="db-01",
         interval=30,
         timeout=15,
-        depth=Stage.API,
+        depth=Stage.WEBSOCKET,
         labels=(("rack", "r12"), ("team", "storage")),
     )
     assert (second.name, second.interval, second.labels) == (second.id, 60, ())

@@ -36,6 +36,13 @@ def test_shows_defaults_and_hides_secrets(load_text: Load, minimal: str) -> None
         "      burst: 5\n"
         "    tls:\n"
         "      insecure_skip_verify: false\n"
+        "    console:\n"
+        "      allowed_hosts:\n"
+        '        - "*.huaweicloud.com"\n'
+        '        - "*.myhuaweicloud.com"\n'
+        "      websocket_path: auto\n"
+        "      tls:\n"
+        "        insecure_skip_verify: false\n"
         "    timeout: 10s\n"
         "    servers:\n"
         "      - id: a\n"
