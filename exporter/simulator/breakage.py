@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from exporter.simulator.replies import Reply
+from exporter.simulator.replies import HTML, Reply
 from exporter.simulator.scenario import Fault, FaultKind
 
+NO_HTTP = b"SSH-2.0-OpenSSH_9.2\r\n"
 _CHUNK = b" " * 65_536
 _ENDLESS_CHUNKS = 4_096
 _BOMB_BYTES = 64 << 20
@@ -24,11 +25,11 @@ _LOGIN_PAGE = b"""<!DOCTYPE html>
 """
 
 
-def broken_reply(fault: Fault, good: Reply) -> Reply | None:
+def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - one a case
     """Return the answer of a fault that shows in an answer's content; None for other faults."""
     match fault.kind:
-        case FaultKind.HTML:
-            return Reply(200, _LOGIN_PAGE, "text/html;charset=UTF-8")
+        case FaultKind.HTML | FaultKind.NO_UPGRADE:
+            return Reply(200, _LOGIN_PAGE, HTML)
         case FaultKind.EMPTY:
             return Reply(200)
         case FaultKind.BAD_JSON:
@@ -38,6 +39,8 @@ def broken_reply(fault: Fault, good: Reply) -> Reply | None:
         case FaultKind.BAD_URL:
             body = (fault.url or _NO_WEB_PAGE).replace("\\", "\\\\").replace('"', '\\"')
             return Reply(200, f'{{"url":"{body}"}}'.encode())
+        case FaultKind.CONTENT_TYPE:
+            return Reply(200, good.body, "application/octet-stream", good.headers)
         case _:
             return None
 
@@ -51,7 +54,9 @@ async def break_wire(
             # Until the client hangs up or the simulator ends: both cancel this.
             await asyncio.get_running_loop().create_future()
         case FaultKind.RESET:
-            _reset(request)
+            reset(request)
+        case FaultKind.DROP:
+            drop(request)
         case FaultKind.GARBAGE:
             _send_garbage(request)
         case FaultKind.CUT:
@@ -66,7 +71,8 @@ async def break_wire(
     return None
 
 
-def _reset(request: web.Request) -> None:
+def reset(request: web.Request) -> None:
+    """End the connection with RST."""
     transport = request.transport
     if transport is None:
         return
@@ -75,10 +81,16 @@ def _reset(request: web.Request) -> None:
     transport.abort()
 
 
+def drop(request: web.Request) -> None:
+    """End the connection in good order, with no answer."""
+    if request.transport is not None:
+        request.transport.close()
+
+
 def _send_garbage(request: web.Request) -> None:
     if request.transport is not None:
-        request.transport.write(b"SSH-2.0-OpenSSH_9.2\r\n")
-        request.transport.close()
+        request.transport.write(NO_HTTP)
+        drop(request)
 
 
 async def _cut(request: web.Request, good: Reply, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -86,8 +98,7 @@ async def _cut(request: web.Request, good: Reply, headers: Mapping[str, str]) ->
     response.content_length = len(good.body)
     response.force_close()
     await _write(request, response, good.body[: len(good.body) // 2])
-    if request.transport is not None:
-        request.transport.close()
+    drop(request)
     return response
 
 

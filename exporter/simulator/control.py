@@ -4,7 +4,7 @@ import json
 
 from aiohttp import web
 
-from exporter.simulator.scenario_file import parse_fault, parse_quota
+from exporter.simulator.fault_file import parse_fault, parse_quota
 from exporter.simulator.section import ScenarioError, each
 from exporter.simulator.simulator import Simulator
 

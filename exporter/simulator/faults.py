@@ -5,10 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from exporter.simulator.scenario import LOGIN_FAULTS, Fault, FaultKind, Operation, Server
+from exporter.simulator.scenario import (
+    CONSOLE_OPERATIONS,
+    LOGIN_FAULTS,
+    Fault,
+    FaultKind,
+    Operation,
+    Server,
+)
 
 _Key = tuple[str, Operation, str]
 _NO_FAULTS: tuple[Fault, ...] = ()
+_API_OPERATIONS = frozenset(Operation) - CONSOLE_OPERATIONS
 
 
 class Faults:
@@ -83,4 +91,4 @@ class Faults:
 def _operations(fault: Fault) -> Iterable[Operation]:
     if fault.kind in LOGIN_FAULTS:
         return (Operation.CREATE_TOKEN,)
-    return Operation if fault.operation is None else (fault.operation,)
+    return _API_OPERATIONS if fault.operation is None else (fault.operation,)

@@ -29,6 +29,8 @@ class Fleet:
         made_up = generated_servers(seed, project.project_id, project.generate)
         self._servers = (*project.servers, *made_up)
         self._by_id = {server.id: server for server in self._servers}
+        # Names need not be unique; the first has it.
+        self._by_name = {server.name: server for server in reversed(self._servers)}
         self._markers = project.markers
         self._project_id = project.project_id
         self._records = {server.id: _record(server, project) for server in self._servers}
@@ -39,6 +41,10 @@ class Fleet:
     def get(self, server_id: str) -> Server | None:
         """Return a server, None when there is none of this id."""
         return self._by_id.get(server_id)
+
+    def named(self, name: str) -> Server | None:
+        """Return a server, None when there is none of this name."""
+        return self._by_name.get(name)
 
     def page(
         self, *, limit: str, marker: str, manage_state: str, origin: str, request_id: str

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from exporter.simulator.scenario import Shape
 
 JSON = "application/json;charset=UTF-8"
+HTML = "text/html; charset=utf-8"
 
 # The code that goes with a status if a scenario names none, and what the code means.
 _CODES = {
@@ -64,7 +65,7 @@ def refusal(
 ) -> Reply:
     """Return an error answer; code and message follow from the status where none are given."""
     code = code or _CODES.get(status, f"iMetal.{status:04d}")
-    message = message or _MESSAGES.get(code) or HTTPStatus(status).phrase
+    message = message or _MESSAGES.get(code) or _phrase(status)
     if shape is Shape.EMPTY:
         return Reply(status)
     if shape is Shape.TEXT:
@@ -74,8 +75,15 @@ def refusal(
 
 def refusal_of_iam(status: int, message: str) -> Reply:
     """Return an error in the shape of IAM, whose codes are the statuses."""
-    title = HTTPStatus(status).phrase
+    title = _phrase(status)
     return ok({"error": {"message": message, "code": status, "title": title}}, status)
+
+
+def error_page(status: int) -> Reply:
+    """Return an error as a gateway shows it to people."""
+    title = f"{status} {_phrase(status)}"
+    body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+    return Reply(status, body.encode(), HTML)
 
 
 def _document(
@@ -86,8 +94,15 @@ def _document(
     if shape is Shape.SHORT:
         return {"code": code, "message": message}
     if shape is Shape.NESTED:
-        title = HTTPStatus(status).phrase
+        title = _phrase(status)
         return {"error": {"code": code, "message": message, "title": title}}
     if code.startswith("iMetal."):
         return {"error_code": code, "error_msg": message}
     return {"error_msg": message, "error_code": code, "request_id": request_id}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

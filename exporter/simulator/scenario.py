@@ -17,6 +17,15 @@ class Operation(StrEnum):
     REMOTE_CONSOLE = "remote_console"
     LIST_SERVERS = "list_servers"
     CREATE_TOKEN = "create_token"  # noqa: S105 - a name, no secret
+    CONSOLE_PAGE = "console_page"
+    CONSOLE_WEBSOCKET = "console_websocket"
+    CONSOLE_RFB = "console_rfb"  # what the machine says through the WebSocket
+
+
+CONSOLE_OPERATIONS = frozenset(
+    {Operation.CONSOLE_PAGE, Operation.CONSOLE_WEBSOCKET, Operation.CONSOLE_RFB}
+)
+"""What is asked of the consoles' gateway; the rest is asked of the API."""
 
 
 @unique
@@ -27,7 +36,8 @@ class FaultKind(StrEnum):
     SLOW = "slow"  # the right answer, late
     HANG = "hang"  # no answer, the connection stays open
     RESET = "reset"  # the connection is reset before an answer
-    GARBAGE = "garbage"  # bytes that are no HTTP
+    DROP = "drop"  # the connection ends in good order before an answer
+    GARBAGE = "garbage"  # bytes that are no HTTP, or no RFB
     CUT = "cut"  # the connection ends in the middle of the body
     HTML = "html"  # 200 and a page for people
     EMPTY = "empty"  # 200 and nothing
@@ -36,6 +46,10 @@ class FaultKind(StrEnum):
     GZIP_BOMB = "gzip_bomb"  # 200 and little that unpacks to very much
     REDIRECT = "redirect"  # 302 to another host
     BAD_URL = "bad_url"  # 200 and an address that is no web page
+    CONTENT_TYPE = "content_type"  # the console's page, as application/octet-stream
+    NO_UPGRADE = "no_upgrade"  # 200 and a page in place of a WebSocket
+    CLOSE = "close"  # the WebSocket is closed before the first byte
+    TRICKLE = "trickle"  # the right bytes, one a second
     REVOKE_TOKENS = "revoke_tokens"  # all tokens end when the span begins
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the password was changed: log-ins fail
     IAM_DOWN = "iam_down"  # log-ins are answered 503
@@ -90,6 +104,15 @@ class Markers(StrEnum):
 
     ID = "id"
     URL = "url"
+
+
+@unique
+class WebSocketPath(StrEnum):
+    """Where the WebSocket of a console is: beside its page, at the root, or at both."""
+
+    ANY = "any"
+    RELATIVE = "relative"
+    ROOT = "root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +185,20 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Console:
+    """How a project's consoles are opened.
+
+    A token lasts ``token_lifetime`` seconds, and for one WebSocket alone if ``single_use``.
+    ``viewers`` is the most that may look at one server at once, None any number.
+    """
+
+    token_lifetime: float = 600.0
+    single_use: bool = False
+    websocket: WebSocketPath = WebSocketPath.ANY
+    viewers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One project: who may ask, how fast it answers, and its servers.
 
@@ -181,6 +218,7 @@ class Project:
     servers: tuple[Server, ...] = ()
     generate: int = 0
     markers: Markers = Markers.ID
+    console: Console = Console()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +226,10 @@ class Fault:
     """Something that goes wrong, with whom and when.
 
     ``servers`` is a glob on name or id, ``fraction`` a share of the servers, always the same ones
-    for one seed; ``project`` None means all projects, ``operation`` None all operations. Which of
-    the rest matters depends on ``kind``: ``seconds`` is what `SLOW` adds, ``url`` is where
-    `REDIRECT` and `BAD_URL` point, ``status``, ``error_code`` and ``shape`` make up `STATUS`.
+    for one seed; ``project`` None means all projects, ``operation`` None all operations of the
+    API, none of `CONSOLE_OPERATIONS`. Which of the rest matters depends on ``kind``: ``seconds``
+    is what `SLOW` adds, ``url`` is where `REDIRECT` and `BAD_URL` point, ``status``,
+    ``error_code`` and ``shape`` make up `STATUS`, ``code`` is that of `CLOSE`.
     """
 
     kind: FaultKind
@@ -204,6 +243,7 @@ class Fault:
     shape: Shape | None = None
     seconds: float = 0.0
     url: str | None = None
+    code: int = 1011
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Scenario files: YAML to `Scenario`. Every key is known or refused."""
 
-import math
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -8,25 +7,18 @@ from typing import Any
 
 import yaml
 
+from exporter.simulator.fault_file import parse_fault, parse_quota
 from exporter.simulator.scenario import (
-    LOGIN_FAULTS,
     Agency,
-    Fault,
-    FaultKind,
+    Console,
     Latency,
     Lockout,
     Markers,
-    Operation,
     Project,
-    Quota,
-    QuotaBody,
-    QuotaKind,
-    RetryAfter,
     Scenario,
     Server,
-    Shape,
-    Span,
     User,
+    WebSocketPath,
 )
 from exporter.simulator.section import (
     ScenarioError,
@@ -37,6 +29,7 @@ from exporter.simulator.section import (
     flag,
     identifier,
     number,
+    some_time,
     text,
     texts_by_name,
     whole,
@@ -90,89 +83,6 @@ def parse_scenario(document: object) -> Scenario:
     return scenario
 
 
-def parse_quota(value: object, path: str) -> Quota:
-    """Make a quota of plain data; raises `ScenarioError`."""
-    section = Section(value, path)
-    quota = Quota(
-        limit=section.need("limit", whole(1, _MAX_COUNT)),
-        window=section.need("window", _whole_seconds),
-        kind=section.take("kind", choice(QuotaKind), QuotaKind.TOKEN_BUCKET),
-        retry_after=section.take("retry_after", choice(RetryAfter), RetryAfter.NONE),
-        body=section.take("body", choice(QuotaBody), QuotaBody.APIG),
-        active=_span(section, path),
-    )
-    section.end()
-    return quota
-
-
-def parse_fault(value: object, path: str) -> Fault:
-    """Make a fault of plain data; raises `ScenarioError`."""
-    section = Section(value, path)
-    kind = section.need("kind", choice(FaultKind))
-    fault = Fault(
-        kind=kind,
-        project=section.take("project", text, None),
-        active=_span(section, path),
-        **({} if kind in LOGIN_FAULTS else _details(section, kind, path)),
-    )
-    section.end()
-    return fault
-
-
-def _details(section: Section, kind: FaultKind, path: str) -> dict[str, Any]:
-    """Read what faults of an answer have, and of the rest only what this kind has."""
-    operation: Operation | None = section.take("operation", _operation, Operation.REMOTE_CONSOLE)
-    servers = section.take("servers", text, None)
-    fraction = section.take("fraction", number(0, 1), None)
-    for_some = servers is not None or fraction is not None
-    if for_some and operation is not Operation.REMOTE_CONSOLE:
-        raise ScenarioError(f"{path}: only remote_console can fail for some servers alone")
-    details: dict[str, Any] = {"operation": operation, "servers": servers, "fraction": fraction}
-    if kind is FaultKind.STATUS:
-        details["status"] = section.need("status", whole(400, 599))
-        details["error_code"] = section.take("error_code", text, None)
-        details["shape"] = section.take("shape", choice(Shape), None)
-    if kind is FaultKind.SLOW:
-        details["seconds"] = section.need("seconds", duration)
-    if kind in {FaultKind.REDIRECT, FaultKind.BAD_URL}:
-        details["url"] = section.take("url", text, None)
-    return details
-
-
-def _operation(value: object, path: str) -> Operation | None:
-    return None if value == "any" else choice(Operation)(value, path)
-
-
-def _span(section: Section, path: str) -> Span:
-    span = Span(
-        start=section.take("from", duration, 0.0),
-        end=section.take("until", duration, math.inf),
-        every=section.take("every", _some_time, None),
-        lasting=section.take("for", _some_time, math.inf),
-    )
-    if span.end <= span.start:
-        raise ScenarioError(f"{path}.until: must come after from")
-    if (span.every is None) != math.isinf(span.lasting):
-        raise ScenarioError(f"{path}: every and for go together")
-    if span.every is not None and span.lasting > span.every:
-        raise ScenarioError(f"{path}.for: must not be longer than every")
-    return span
-
-
-def _some_time(value: object, path: str) -> float:
-    seconds = duration(value, path)
-    if seconds == 0:
-        raise ScenarioError(f"{path}: must be more than 0")
-    return seconds
-
-
-def _whole_seconds(value: object, path: str) -> int:
-    seconds = _some_time(value, path)
-    if not seconds.is_integer():
-        raise ScenarioError(f"{path}: must be whole seconds")
-    return int(seconds)
-
-
 def _project(value: object, path: str) -> Project:
     section = Section(value, path)
     project = Project(
@@ -181,13 +91,14 @@ def _project(value: object, path: str) -> Project:
         project_id=section.need("project_id", identifier),
         users=section.take("users", each(_user), ()),
         access_keys=section.take("access_keys", each(_access_key), ()),
-        token_lifetime=section.take("token_lifetime", _some_time, 86_400.0),
+        token_lifetime=section.take("token_lifetime", some_time, 86_400.0),
         token_bytes=section.take("token_bytes", whole(32, 65_536), 3_000),
         latency=section.take("latency", _latency, Latency()),
         quota=section.take("quota", parse_quota, None),
         servers=section.take("servers", each(_server), ()),
         generate=section.take("generate", whole(0, _MAX_SERVERS), 0),
         markers=section.take("markers", choice(Markers), Markers.ID),
+        console=section.take("console", _console, Console()),
     )
     section.end()
     _refuse_twice(f"{path}.servers", "id", [server.id for server in project.servers])
@@ -217,7 +128,7 @@ def _latency(value: object, path: str) -> Latency:
     latency = Latency(
         median=section.need("median", duration),
         sigma=section.take("sigma", number(0, 5), 0.0),
-        cap=section.take("cap", _some_time, 10.0),
+        cap=section.take("cap", some_time, 10.0),
     )
     section.end()
     return latency
@@ -237,6 +148,22 @@ def _server(value: object, path: str) -> Server:
     return server
 
 
+def _console(value: object, path: str) -> Console:
+    section = Section(value, path)
+    console = Console(
+        token_lifetime=section.take("token_lifetime", some_time, 600.0),
+        single_use=section.take("single_use", flag, False),
+        websocket=section.take("websocket", choice(WebSocketPath), WebSocketPath.ANY),
+        viewers=section.take("viewers", _viewers, None),
+    )
+    section.end()
+    return console
+
+
+def _viewers(value: object, path: str) -> int | None:
+    return None if value is None else whole(0, _MAX_COUNT)(value, path)
+
+
 def _lockout(value: object, path: str) -> Lockout:
     section = Section(value, path)
     lockout = Lockout(
@@ -251,7 +178,7 @@ def _lockout(value: object, path: str) -> Lockout:
 def _agency(value: object, path: str) -> Agency:
     section = Section(value, path)
     agency = Agency(
-        lifetime=section.take("lifetime", _some_time, 3_600.0),
+        lifetime=section.take("lifetime", some_time, 3_600.0),
         session_token=section.take("session_token", flag, True),
     )
     section.end()

@@ -109,6 +109,14 @@ def duration(value: object, path: str) -> float:
     return sum(int(count) * unit for count, unit in zip(found.groups(0), _UNITS, strict=True))
 
 
+def some_time(value: object, path: str) -> float:
+    """Read a duration of more than nothing."""
+    seconds = duration(value, path)
+    if seconds == 0:
+        raise ScenarioError(f"{path}: must be more than 0")
+    return seconds
+
+
 def choice(kind: type[_E]) -> Reader[_E]:
     """Read one of a closed list of words."""
 

@@ -6,7 +6,8 @@ from aiohttp import web
 
 from exporter.simulator.access_keys import AccessKeys
 from exporter.simulator.clock import Clock, RealClock
-from exporter.simulator.cloud import Cloud, Counts
+from exporter.simulator.cloud import Cloud
+from exporter.simulator.console import ConsoleGateway
 from exporter.simulator.faults import Faults
 from exporter.simulator.gatekeeper import Gatekeeper
 from exporter.simulator.iam import Iam, Metadata
@@ -14,6 +15,7 @@ from exporter.simulator.lockout import Failures
 from exporter.simulator.premises import Premises
 from exporter.simulator.scenario import Fault, Quota, Scenario, Server
 from exporter.simulator.tokens import Tokens
+from exporter.simulator.visits import Counts, Visits
 
 
 class Simulator:
@@ -23,7 +25,6 @@ class Simulator:
         """Build the cloud of ``scenario``; its spans count from now."""
         clock = clock or RealClock()
         self.url = ""
-        self._clock = clock
         self._projects = {
             project.name: Premises(project, scenario.seed) for project in scenario.projects
         }
@@ -32,6 +33,7 @@ class Simulator:
         self._tokens = Tokens()
         self._access_keys = AccessKeys(scenario.projects)
         self._faults = Faults(scenario.faults, fleets, scenario.seed)
+        self._visits = Visits(self._faults, clock)
         self._cloud = Cloud(
             projects=self._projects,
             gatekeeper=Gatekeeper(
@@ -47,18 +49,23 @@ class Simulator:
             ),
             metadata=Metadata(scenario.agency, self._access_keys),
             faults=self._faults,
+            visits=self._visits,
             clock=clock,
         )
+        self._consoles = ConsoleGateway(self._projects, self._visits, clock)
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start, which the spans of faults and quotas count from."""
-        return self._clock.monotonic() - self._cloud.started
+        return self._visits.now
 
     @property
     def counts(self) -> Counts:
-        """Requests by ``(project, operation, status)``; ``none`` where there was no answer."""
-        return self._cloud.counts
+        """Requests by ``(project, operation, status)``; ``none`` where there was no answer.
+
+        The status of a WebSocket is 101, that of console_rfb its close code.
+        """
+        return self._visits.counts
 
     def servers(self, project: str) -> tuple[Server, ...]:
         """Return the servers of a project; raises `KeyError` when there is no such project."""
@@ -89,5 +96,5 @@ class Simulator:
         self._access_keys.end_temporary(self.elapsed)
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the addresses that the cloud answers at."""
-        return self._cloud.routes()
+        """Return the addresses that the cloud and its consoles answer at."""
+        return [*self._consoles.routes(), *self._cloud.routes()]

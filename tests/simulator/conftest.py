@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urljoin
 
+import aiohttp
 import httpx
 import pytest
+from yarl import URL
 
 from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.clock import Clock
@@ -114,3 +117,37 @@ def ask(
         return await client.get(url, headers={"X-Auth-Token": token})
 
     return ask_with_token
+
+
+@pytest.fixture
+def mint(ask: Callable[..., Awaitable[httpx.Response]]) -> Callable[..., Awaitable[URL]]:
+    """Return what has the address of a server's console made: ``mint(simulator, "id-1")``."""
+
+    async def mint_one(simulator: Simulator, server_id: str = "id-1") -> URL:
+        answer = await ask(simulator, f"/{server_id}/remote-console-address")
+        return URL(answer.json()["url"])
+
+    return mint_one
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[aiohttp.ClientSession]:
+    """Return a client that opens consoles."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
+        yield browser
+
+
+@pytest.fixture
+def view(
+    browser: aiohttp.ClientSession,
+) -> Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]:
+    """Return what opens the WebSocket that belongs to the address of a console."""
+
+    async def open_websocket(
+        address: URL, path: str = "websockify", protocols: tuple[str, ...] = ("binary",)
+    ) -> aiohttp.ClientWebSocketResponse:
+        # Not URL.join: it takes the escapes out of the path.
+        url = URL(urljoin(str(address), path)).with_query(token=address.query["token"])
+        return await browser.ws_connect(url, protocols=protocols)
+
+    return open_websocket

@@ -43,9 +43,21 @@ def test_a_fault_keeps_to_its_project_its_operation_and_its_time() -> None:
     assert not faults.striking("a", Operation.LIST_SERVERS, "", 5)
 
 
-def test_a_fault_of_any_operation_strikes_all() -> None:
+def test_a_fault_of_any_operation_strikes_all_of_the_api_and_none_of_the_console() -> None:
     faults = _faults(Fault(FaultKind.HANG, operation=None))
-    assert all(faults.striking("a", operation, "", 0) for operation in Operation)
+    struck = {operation for operation in Operation if faults.striking("a", operation, "", 0)}
+    assert struck == {Operation.REMOTE_CONSOLE, Operation.LIST_SERVERS, Operation.CREATE_TOKEN}
+
+
+def test_a_fault_of_the_console_strikes_some_servers_there_and_nowhere_else() -> None:
+    faults = _faults(
+        Fault(FaultKind.HANG, operation=Operation.CONSOLE_RFB, servers="db-00?", fraction=0.5)
+    )
+    struck = [
+        server.id for server in _FLEET if faults.striking("a", Operation.CONSOLE_RFB, server.id, 0)
+    ]
+    assert 0 < len(struck) < 10
+    assert not any(faults.striking("a", _CONSOLE, server, 0) for server in struck)
 
 
 def test_the_fault_of_one_server_comes_before_that_of_all() -> None:

@@ -1,23 +1,12 @@
 """Scenario files are read strictly, and mistakes are told with their path."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from exporter.simulator import ScenarioError, load_scenario, parse_scenario
-from exporter.simulator.scenario import (
-    Fault,
-    FaultKind,
-    Operation,
-    Quota,
-    QuotaBody,
-    QuotaKind,
-    RetryAfter,
-    Span,
-)
-from exporter.simulator.scenario_file import parse_fault, parse_quota
+from exporter.simulator.scenario import Console, FaultKind, Operation, WebSocketPath
 
 _PROJECT = "{name: a, region: r, project_id: p}"
 
@@ -35,6 +24,31 @@ def test_the_shipped_scenario_has_the_two_projects_of_the_shipped_configuration(
     assert len(east.servers) == 8
     assert east.quota
     assert east.quota.active.holds(30)
+
+
+def test_consoles_of_east_fail_at_each_stage_in_the_shipped_scenario() -> None:
+    scenario = load_scenario()
+    of_console = {
+        (fault.project, fault.servers, fault.operation, fault.kind)
+        for fault in scenario.faults
+        if fault.operation is not Operation.REMOTE_CONSOLE
+    }
+    assert of_console == {
+        ("east", "cache-03", Operation.CONSOLE_PAGE, FaultKind.STATUS),
+        ("east", "backup-01", Operation.CONSOLE_WEBSOCKET, FaultKind.NO_UPGRADE),
+        ("east", "queue-03", Operation.CONSOLE_RFB, FaultKind.CLOSE),
+    }
+    names = {server.name for server in scenario.projects[1].servers}
+    assert {servers for _, servers, _, _ in of_console} <= names
+
+
+def test_the_console_of_a_project_is_read_whole() -> None:
+    project = {"name": "a", "region": "r", "project_id": "p"}
+    console = {"token_lifetime": "1m", "single_use": True, "websocket": "root", "viewers": 2}
+    scenario = parse_scenario({"projects": [{**project, "console": console}]})
+    assert scenario.projects[0].console == Console(60, True, WebSocketPath.ROOT, 2)
+    scenario = parse_scenario({"projects": [{**project, "console": {"viewers": None}}]})
+    assert scenario.projects[0].console == Console(600, False, WebSocketPath.ANY, None)
 
 
 def test_secrets_do_not_show_in_a_scenario() -> None:
@@ -112,11 +126,31 @@ def test_secrets_do_not_show_in_a_scenario() -> None:
                 f"projects: [{_PROJECT}]\n"
                 "faults: [{kind: hang, operation: list_servers, fraction: 0.5}]"
             ),
-            "faults[0]: only remote_console can fail for some servers alone",
+            "faults[0]: only remote_console and console_* can fail for some servers alone",
         ),
         (
             f"projects: [{_PROJECT}]\nagency: {{session_token: 1}}",
             "agency.session_token: expected true or false, got '1'",
+        ),
+        (
+            "projects: [{name: a, region: r, project_id: p, console: {websocket: both}}]",
+            "projects[0].console.websocket: expected one of any, relative, root, got 'both'",
+        ),
+        (
+            "projects: [{name: a, region: r, project_id: p, console: {token_lifetime: 0}}]",
+            "projects[0].console.token_lifetime: must be more than 0",
+        ),
+        (
+            "projects: [{name: a, region: r, project_id: p, console: {viewers: -1}}]",
+            "projects[0].console.viewers: expected a whole number from 0 to",
+        ),
+        (
+            "projects: [{name: a, region: r, project_id: p, console: {depth: rfb}}]",
+            "projects[0].console.depth: unknown key",
+        ),
+        (
+            f"projects: [{_PROJECT}]\nfaults: [{{kind: html, operation: console_rfb}}]",
+            "faults[0].kind: console_rfb fails only by slow, hang, reset,",
         ),
         (f"projects: [{_PROJECT}]\nlockout: {{failures: true}}", "lockout.failures: expected"),
     ],
@@ -148,32 +182,3 @@ def test_an_unusable_file_is_told_in_one_line(tmp_path: Path, content: bytes, me
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"cannot read scenario .*: No such file or directory"):
         load_scenario(tmp_path / "none.yaml")
-
-
-def test_a_quota_is_read_whole() -> None:
-    document: dict[str, Any] = {
-        "limit": 200,
-        "window": "5m",
-        "kind": "fixed_window",
-        "retry_after": "date",
-        "body": "imetal",
-        "from": "10s",
-        "until": "1h",
-        "every": "2m",
-        "for": 30,
-    }
-    assert parse_quota(document, "quota") == Quota(
-        200, 300, QuotaKind.FIXED_WINDOW, RetryAfter.DATE, QuotaBody.IMETAL, Span(10, 3600, 120, 30)
-    )
-
-
-def test_a_quota_is_counted_over_whole_seconds() -> None:
-    with pytest.raises(ScenarioError, match=r"quota\.window: must be whole seconds"):
-        parse_quota({"limit": 1, "window": "1500ms"}, "quota")
-
-
-def test_a_fault_is_for_the_console_address_unless_it_says_otherwise() -> None:
-    assert parse_fault({"kind": "hang"}, "") == Fault(
-        FaultKind.HANG, operation=Operation.REMOTE_CONSOLE
-    )
-    assert parse_fault({"kind": "hang", "operation": "any"}, "").operation is None

@@ -1,0 +1,278 @@
+"""The consoles behind the addresses, when nothing is wrong, and whom they turn away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import aiohttp
+import pytest
+from aiohttp import WSMsgType
+from yarl import URL
+
+from exporter.simulator import Simulator
+from exporter.simulator.clock import Clock
+
+Mint = Callable[..., Awaitable[URL]]
+View = Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]
+Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
+_VERSION = b"RFB 003.008\n"
+_BOTH_PATHS = pytest.mark.parametrize("path", ["websockify", "/websockify"])
+
+
+class MovedClock(Clock, Protocol):
+    async def advance(self, seconds: float) -> None: ...
+
+
+async def _counted(simulator: Simulator, operation: str, status: str) -> None:
+    """Return when it is counted, as a WebSocket's end is after the client has seen it."""
+    for _ in range(200):
+        if simulator.counts["alpha", operation, status]:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{operation} {status} is not in {simulator.counts}")
+
+
+@pytest.mark.parametrize("token", ["minted", "guessed", None])
+async def test_the_page_is_there_for_any_token(
+    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession, token: str | None
+) -> None:
+    address = await mint(simulator)
+    if token != "minted":
+        address = address.with_query({"token": token} if token else {})
+    async with browser.get(address) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert (await answer.text()).startswith("<!DOCTYPE html>")
+        assert answer.cookies["session"].value
+        assert answer.headers["X-Request-Id"]
+    assert simulator.counts["alpha", "console_page", "200"] == 1
+
+
+async def test_a_page_names_its_machine_in_safe_html(
+    document: dict[str, Any], start: Start, mint: Mint, browser: aiohttp.ClientSession
+) -> None:
+    document["projects"][0]["servers"][0]["name"] = "<b>/ä 1"
+    address = await mint(await start(document))
+    async with browser.get(address) as answer:
+        assert "&lt;b&gt;/ä 1.cn-north-1" in await answer.text()
+
+
+@pytest.mark.parametrize("host", ["db-01", "db-09.cn-north-1", "db-01.cn-north-9"])
+async def test_there_is_no_page_where_there_is_no_machine(
+    simulator: Simulator, browser: aiohttp.ClientSession, host: str
+) -> None:
+    async with browser.get(f"{simulator.url}/vnc/{host}/vnc_auto.html") as answer:
+        assert answer.status == 404
+    assert simulator.counts == {("none", "console_page", "404"): 1}
+
+
+@_BOTH_PATHS
+async def test_a_machine_tells_its_version_in_one_binary_frame_and_waits(
+    simulator: Simulator, mint: Mint, view: View, path: str
+) -> None:
+    socket = await view(await mint(simulator, "id-3"), path)
+    assert socket.protocol == "binary"
+    message = await socket.receive()
+    assert (message.type, message.data) == (WSMsgType.BINARY, _VERSION)
+    listening = asyncio.ensure_future(socket.receive())
+    await asyncio.wait({listening}, timeout=0.1)
+    assert not listening.done()
+    await _counted(simulator, "console_websocket", "101")
+    assert not any(operation == "console_rfb" for _, operation, _ in simulator.counts)
+    await socket.close()
+    await _counted(simulator, "console_rfb", "1000")
+
+
+async def test_a_viewer_who_vanishes_is_counted_without_a_code(
+    simulator: Simulator, mint: Mint, view: View
+) -> None:
+    socket = await view(await mint(simulator))
+    await socket.receive()
+    socket._response.close()  # noqa: SLF001 - nothing else ends it without a close frame
+    await _counted(simulator, "console_rfb", "none")
+
+
+async def test_a_viewer_who_stays_is_sent_away_after_a_minute(
+    simulator: Simulator, mint: Mint, view: View, clock: MovedClock
+) -> None:
+    socket = await view(await mint(simulator))
+    await socket.receive()
+    await clock.advance(59)
+    leaving = asyncio.ensure_future(socket.receive())
+    await asyncio.wait({leaving}, timeout=0.05)
+    assert not leaving.done()
+    await clock.advance(1)
+    message = await leaving
+    assert (message.type, message.data) == (WSMsgType.CLOSE, 1000)
+    await _counted(simulator, "console_rfb", "1000")
+
+
+async def test_what_a_viewer_says_is_thrown_away(
+    simulator: Simulator, mint: Mint, view: View
+) -> None:
+    socket = await view(await mint(simulator))
+    await socket.receive()
+    for _ in range(20):
+        await socket.send_bytes(bytes(30_000))
+    await socket.send_str("text")
+    await socket.close()
+    await _counted(simulator, "console_rfb", "1000")
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [((), None), (("binary",), "binary"), (("base64", "binary"), "binary")],
+)
+async def test_the_subprotocol_is_binary_or_none(
+    simulator: Simulator, mint: Mint, view: View, offered: tuple[str, ...], chosen: str | None
+) -> None:
+    socket = await view(await mint(simulator), protocols=offered)
+    assert socket.protocol == chosen
+    assert (await socket.receive()).data == _VERSION
+    await socket.close()
+
+
+async def test_another_subprotocol_is_refused(simulator: Simulator, mint: Mint, view: View) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await view(await mint(simulator), protocols=("base64",))
+    assert caught.value.status == 400
+    assert simulator.counts["alpha", "console_websocket", "400"] == 1
+
+
+async def test_a_plain_request_for_a_websocket_is_refused(
+    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession
+) -> None:
+    address = await mint(simulator)
+    url = address.join(URL("websockify")).with_query(address.query)
+    async with browser.get(url) as answer:
+        assert answer.status == 400
+
+
+@_BOTH_PATHS
+async def test_a_token_may_come_as_a_cookie(
+    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession, path: str
+) -> None:
+    address = await mint(simulator)
+    headers = {"Cookie": f"session=x; token={address.query['token']}"}
+    url = address.join(URL(path)).with_query(None)
+    async with browser.ws_connect(url, headers=headers) as socket:
+        assert (await socket.receive()).data == _VERSION
+
+
+@_BOTH_PATHS
+async def test_a_token_that_is_not_known_is_hung_up_on(
+    simulator: Simulator, mint: Mint, view: View, path: str
+) -> None:
+    address = (await mint(simulator)).with_query(token="guessed")
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await view(address, path)
+    project = "alpha" if path == "websockify" else "none"
+    # This client asks a second time when it is hung up on.
+    assert simulator.counts[project, "console_websocket", "none"] >= 1
+
+
+@_BOTH_PATHS
+async def test_a_token_ends_after_its_lifetime(  # noqa: PLR0913, PLR0917 - fixtures
+    document: dict[str, Any],
+    start: Start,
+    mint: Mint,
+    view: View,
+    clock: MovedClock,
+    path: str,
+) -> None:
+    document["projects"][0]["console"] = {"token_lifetime": "2m"}
+    address = await mint(await start(document))
+    await clock.advance(119)
+    await (await view(address, path)).close()
+    await (await view(address, path)).close()
+    await clock.advance(1)
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await view(address, path)
+
+
+@_BOTH_PATHS
+async def test_a_token_for_one_use_opens_one_websocket(
+    document: dict[str, Any], start: Start, mint: Mint, view: View, path: str
+) -> None:
+    document["projects"][0]["console"] = {"single_use": True}
+    address = await mint(await start(document))
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await view(address, path, protocols=("base64",))
+    await (await view(address, path)).close()
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await view(address, path)
+
+
+@pytest.mark.parametrize("host", ["db-01.cn-north-2", "db-02.cn-north-1", "none"])
+async def test_a_token_opens_no_console_of_another_server_or_project(
+    simulator: Simulator, mint: Mint, view: View, host: str
+) -> None:
+    address = await mint(simulator)
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await view(address, f"/vnc/{host}/websockify")
+
+
+@pytest.mark.parametrize(
+    ("served", "path", "other"),
+    [("root", "/websockify", "websockify"), ("relative", "websockify", "/websockify")],
+)
+async def test_a_project_may_serve_one_path_alone(  # noqa: PLR0913, PLR0917 - a table's row
+    document: dict[str, Any],
+    start: Start,
+    mint: Mint,
+    view: View,
+    served: str,
+    path: str,
+    other: str,
+) -> None:
+    document["projects"][0]["console"] = {"websocket": served, "single_use": True}
+    simulator = await start(document)
+    address = await mint(simulator)
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await view(address, other)
+    assert caught.value.status == 404
+    assert simulator.counts["alpha", "console_websocket", "404"] == 1
+    socket = await view(address, path)
+    assert (await socket.receive()).data == _VERSION
+    await socket.close()
+
+
+async def test_one_viewer_too_many_is_closed_before_the_first_byte(
+    document: dict[str, Any], start: Start, mint: Mint, view: View
+) -> None:
+    document["projects"][0]["console"] = {"viewers": 1}
+    simulator = await start(document)
+    first = await view(await mint(simulator))
+    assert (await first.receive()).data == _VERSION
+    second = await view(await mint(simulator))
+    assert (await second.receive()).type is WSMsgType.CLOSE
+    assert second.close_code == 1013
+    another = await view(await mint(simulator, "id-2"))
+    assert (await another.receive()).data == _VERSION
+    await another.close()
+    await first.close()
+    await _counted(simulator, "console_rfb", "1000")
+    third = await view(await mint(simulator))
+    assert (await third.receive()).data == _VERSION
+    await third.close()
+    assert simulator.counts["alpha", "console_rfb", "1013"] == 1
+
+
+async def test_a_console_takes_as_long_as_its_project(
+    document: dict[str, Any], start: Start, view: View, clock: MovedClock, mint: Mint
+) -> None:
+    document["projects"][0]["latency"] = {"median": "50ms"}
+    simulator = await start(document)
+
+    async def visit() -> bytes:
+        socket = await view(await mint(simulator))
+        return bytes((await socket.receive()).data)
+
+    began = clock.monotonic()
+    visiting = asyncio.ensure_future(visit())
+    while not visiting.done():
+        await asyncio.sleep(0.005)
+        await clock.advance(0.01)
+    assert visiting.result() == _VERSION
+    # The log-in, the address, the WebSocket and the machine's first word.
+    assert clock.monotonic() - began >= 4 * 0.05

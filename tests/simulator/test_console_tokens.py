@@ -1,0 +1,49 @@
+"""Tokens of consoles: what they open, when they end, and that they cannot fill the memory."""
+
+import time
+from uuid import UUID
+
+from exporter.simulator.console_tokens import ConsoleTokens
+
+
+def test_a_token_is_a_uuid_and_opens_the_console_that_it_was_made_for() -> None:
+    tokens = ConsoleTokens(lifetime=10)
+    first, second = tokens.mint("a", 0), tokens.mint("b", 0)
+    assert UUID(first).version == 4
+    assert (tokens.find(first, 0), tokens.find(second, 0)) == ("a", "b")
+    assert tokens.find("guessed", 0) is None
+
+
+def test_a_token_ends() -> None:
+    tokens = ConsoleTokens(lifetime=10)
+    token = tokens.mint("a", 5)
+    assert tokens.find(token, 14.9) == "a"
+    assert tokens.find(token, 15) is None
+
+
+def test_a_token_is_spent_once() -> None:
+    tokens = ConsoleTokens(lifetime=10)
+    token = tokens.mint("a", 0)
+    assert tokens.spend(token)
+    assert not tokens.spend(token)
+    assert tokens.find(token, 0) is None
+
+
+def test_tokens_that_ended_are_forgotten_as_new_ones_come() -> None:
+    tokens = ConsoleTokens(lifetime=10)
+    for now in range(1000):
+        tokens.mint("a", now)
+    assert len(tokens) == 10
+
+
+def test_the_oldest_are_forgotten_when_there_are_too_many() -> None:
+    tokens = ConsoleTokens(lifetime=1e9)
+    oldest = tokens.mint("a", 0)
+    began = time.process_time()
+    for _ in range(100_000):
+        newest = tokens.mint("a", 0)
+    for _ in range(10_000):
+        newest = tokens.mint("b", 0)
+    assert time.process_time() - began < 5
+    assert len(tokens) == 100_000
+    assert (tokens.find(oldest, 0), tokens.find(newest, 0)) == (None, "b")
