@@ -22,6 +22,7 @@ from exporter.metrics.loop_lag import LoopLag
 from exporter.metrics.project_instruments import ProjectInstruments, ProjectReadings
 from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, Target
+from exporter.probe.console import ConsoleDoor
 from exporter.probe.prober import Prober
 from exporter.scheduling.scheduler import Scheduler
 from exporter.state import StateStore
@@ -42,6 +43,7 @@ class ProjectParts:
     project: Project
     transport: Transport
     metadata: Transport | None
+    consoles: ConsoleDoor
     throttle: Throttle
     login: Login
     prober: Prober
@@ -87,7 +89,9 @@ class ProjectParts:
         client = CloudClient(
             endpoint=project.endpoint, project_id=project.project_id, door=door, login=login
         )
-        return cls(project, transport, metadata, throttle, login, Prober(client, clock))
+        consoles = ConsoleDoor(project.console, proxy_url=project.proxy_url, observer=observer)
+        prober = Prober(client, consoles, clock)
+        return cls(project, transport, metadata, consoles, throttle, login, prober)
 
     def readings(self) -> ProjectReadings:
         """Return what the metrics ask of these parts at each scrape."""
@@ -102,6 +106,7 @@ class ProjectParts:
     async def aclose(self) -> None:
         """Close the connections."""
         await self.transport.aclose()
+        await self.consoles.aclose()
         if self.metadata is not None:
             await self.metadata.aclose()
 

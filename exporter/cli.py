@@ -8,6 +8,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from exporter.model import Stage
+
 if TYPE_CHECKING:
     from exporter.config.config import Config
 
@@ -124,7 +126,12 @@ def _probe_arguments(parser: argparse.ArgumentParser) -> None:
     _config_argument(parser)
     parser.add_argument("server", metavar="SERVER", help="the id or name of a configured server")
     parser.add_argument("--project", help="the server's project, where its name is not unique")
-    parser.add_argument("--depth", choices=("api",), help="the last stage to go to")
+    parser.add_argument(
+        "--depth",
+        choices=tuple(Stage),
+        help="the last stage to go to; what the configuration says if left out. Beyond page, a"
+        " console that lets one viewer in at a time may be busy for as long as the probe takes",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to answer")
 
 
@@ -190,6 +197,7 @@ def _check_config(options: argparse.Namespace) -> int:
 def _probe(options: argparse.Namespace) -> int:
     import asyncio  # noqa: PLC0415
     import json  # noqa: PLC0415
+    from dataclasses import replace  # noqa: PLC0415
 
     from exporter import log  # noqa: PLC0415
     from exporter.app import probe_once  # noqa: PLC0415
@@ -206,6 +214,8 @@ def _probe(options: argparse.Namespace) -> int:
     log.configure(level="error", form="logfmt")
     try:
         target = find_target(targets_of(config), options.server, options.project)
+        if options.depth:
+            target = replace(target, depth=Stage(options.depth))
         project = next(one for one in config.projects if one.name == target.key.project)
         result = asyncio.run(probe_once(project, target, SystemClock()))
     except (TargetNotFoundError, CloudError, SecretUnreadableError, OSError) as error:

@@ -43,11 +43,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class StageTiming:
-    """How long one stage took, in seconds, and whether it passed."""
+    """How long one stage took, in seconds, and whether it passed; ``note`` tells people how."""
 
     stage: Stage
     seconds: float
     passed: bool
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

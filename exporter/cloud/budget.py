@@ -1,6 +1,9 @@
 """What a probe may spend: only time on the wire counts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 
 
 @dataclass(slots=True)
@@ -19,3 +22,12 @@ class Budget:
     def left(self) -> float:
         """Return the seconds that remain, never below 0."""
         return max(0.0, self.limit - self.spent)
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Count the time that the block takes as spent on the wire."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.spent += perf_counter() - started

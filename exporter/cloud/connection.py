@@ -13,7 +13,10 @@ from typing import Any
 import aiohttp
 import httpx
 
+from exporter.cloud.errors import HandshakeRefusedError
 from exporter.cloud.observer import ConnectionObserver
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(slots=True)
@@ -126,6 +129,17 @@ async def past_ended_connections(
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             if opening.get().started or request.method != "GET":
                 raise httpx.ReadError("the connection broke") from error
+
+
+async def no_redirected_handshakes(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Refuse to follow where a WebSocket handshake is redirected to, as browsers do."""
+    response = await handler(request)
+    if aiohttp.hdrs.UPGRADE in request.headers and response.status in _REDIRECTS:
+        response.close()
+        raise HandshakeRefusedError(f"answered {response.status}", response.status)
+    return response
 
 
 def tls_context(

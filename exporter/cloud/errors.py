@@ -1,9 +1,10 @@
 """Why the cloud gave no usable answer.
 
     CloudError
-    ├── NoAnswerError       the connection failed, or the time ran out
-    ├── BadAnswerError      an answer came that cannot be used: too large, undecodable
-    └── LoginFailedError    no credentials could be had to ask with
+    ├── NoAnswerError           the connection failed, or the time ran out
+    ├── BadAnswerError          an answer came that cannot be used: too large, undecodable
+    ├── HandshakeRefusedError   an answer came, but no WebSocket
+    └── LoginFailedError        no credentials could be had to ask with
 
 No message holds a secret, a query string or a header.
 """
@@ -18,6 +19,8 @@ class NoAnswer(StrEnum):
     DNS = "dns"
     CONNECT = "connect"
     TLS = "tls"
+    FORBIDDEN = "forbidden"  # by us: it would have led where nothing may be connected to
+    CLOSED = "closed"  # the connection ended before the first byte of an answer
     PROTOCOL = "protocol"
     TIMEOUT = "timeout"
 
@@ -43,6 +46,19 @@ class BadAnswerError(CloudError):
         """Keep the status beside the message for people."""
         super().__init__(message)
         self.status = status
+
+
+class HandshakeRefusedError(CloudError):
+    """A WebSocket was asked for and not given; ``status`` is the answer's HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        """Keep the status beside the message for people."""
+        super().__init__(message)
+        self.status = status
+
+
+class ForbiddenAddressError(OSError):
+    """Nothing may be connected to there; an `OSError` because name resolvers raise that."""
 
 
 class LoginFailedError(CloudError):

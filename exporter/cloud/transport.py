@@ -1,4 +1,4 @@
-"""Send one request, read its answer whole and bounded, and say truly why none came.
+"""Send one request and read its answer whole and bounded, or open a WebSocket.
 
 httpx's request and transport interface over aiohttp's connections: a third of the CPU of httpx's
 own, and its name look-ups can be timed. The transport is called without a client around it: that
@@ -8,22 +8,34 @@ saves as much again, and nothing that a client would add (redirects, cookies, lo
 import asyncio
 import ssl
 import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
+from typing import TypeAlias
 
 import aiohttp
 import httpx
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from exporter.cloud.answer import Answer
 from exporter.cloud.connection import (
     Opening,
     connection_trace,
+    no_redirected_handshakes,
     opening,
     past_ended_connections,
     tls_context,
 )
-from exporter.cloud.errors import BadAnswerError, NoAnswer, NoAnswerError
+from exporter.cloud.errors import (
+    BadAnswerError,
+    HandshakeRefusedError,
+    NoAnswer,
+    NoAnswerError,
+)
+from exporter.cloud.failure import BROKEN, no_answer
+from exporter.cloud.guard import Guard, GuardedResolver, guarded_requests
 from exporter.cloud.observer import ConnectionObserver
 from exporter.config.config import Tls
 from exporter.config.secret import Secret
@@ -33,26 +45,34 @@ _MAX_HEADER_BYTES = 64 * 1024
 # Longer than the usual interval, so that a probe each minute finds its connection open.
 _KEEPALIVE_SECONDS = 75.0
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-_BROKEN = (
-    httpx.HTTPError,
-    aiohttp.ClientError,
-    HttpProcessingError,
-    OSError,
-)
-_WORDS: dict[type, str] = {
-    aiohttp.ServerDisconnectedError: "it closed the connection",
-    aiohttp.ClientPayloadError: "the body ends too early or is malformed",
-    aiohttp.ClientResponseError: "it does not speak HTTP",
-    aiohttp.ClientHttpProxyError: "it opens no tunnel",
-}
+# A WebSocket that ends gives the other side this long to say goodbye.
+_FAREWELL_SECONDS = 0.5
+_MESSAGE_MAX_BYTES = 64 * 1024
+_SWITCHING = 101
 _NO_BODY = frozenset({204, 304})
 
 
-class Transport:
-    """The connections of one project to the hosts it asks."""
+WebSocket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
+"""An open WebSocket: `receive` its messages."""
 
-    def __init__(self, *, tls: Tls, proxy_url: Secret | None, observer: ConnectionObserver) -> None:
+
+class Transport:
+    """The connections of one project to the hosts it asks: its API, or its consoles."""
+
+    def __init__(
+        self,
+        *,
+        tls: Tls,
+        proxy_url: Secret | None,
+        observer: ConnectionObserver,
+        guard: Guard | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
         """Prepare connections; nothing is opened before the first request.
+
+        With a ``guard`` connections lead only where it lets them, and each request has a new one:
+        what a person's browser would meet now, and not what was good a minute ago. Behind a proxy
+        it is the proxy that resolves names. ``resolver`` None is the system's.
 
         Raises `OSError` when a certificate file cannot be used and `SecretUnreadableError` when
         the proxy's file cannot be read. Must be called in a running event loop.
@@ -66,22 +86,19 @@ class Transport:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         self._server_name = tls.server_name
+        self._proxy = _proxy(proxy_url.reveal()) if proxy_url else None
         self._session = aiohttp.ClientSession(
-            # No limit: a queue for a free connection would count as latency; the throttle paces.
-            connector=aiohttp.TCPConnector(
-                ssl=context, limit=0, keepalive_timeout=_KEEPALIVE_SECONDS
-            ),
+            connector=_connector(context, guard, resolver, self._proxy),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
             trace_configs=[connection_trace(observer)],
-            middlewares=(past_ended_connections,),
+            middlewares=(
+                *((guarded_requests(guard), no_redirected_handshakes) if guard else ()),
+                past_ended_connections,
+            ),
         )
-        self._transport = AiohttpTransport(
-            verify=context,
-            client=self._session,
-            proxy=_proxy(proxy_url.reveal()) if proxy_url else None,
-        )
+        self._transport = AiohttpTransport(verify=context, client=self._session, proxy=self._proxy)
 
     async def send(self, request: httpx.Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
         """Send ``request`` and read its answer whole, within ``timeout`` seconds.
@@ -110,8 +127,8 @@ class Transport:
             failure = NoAnswerError(
                 NoAnswer.TIMEOUT, f"no complete answer within {timeout:.3g} s", _status(response)
             )
-        except _BROKEN as error:
-            failure = _no_answer(error, request, seen, _status(response))
+        except BROKEN as error:
+            failure = no_answer(error, *_place(request.url), seen, _status(response))
         else:
             return Answer(response.status_code, response.headers, body, perf_counter() - started)
         if response is not None and response.is_error:
@@ -119,9 +136,82 @@ class Transport:
             return Answer(response.status_code, response.headers, b"", perf_counter() - started)
         raise failure
 
+    @asynccontextmanager
+    async def websocket(
+        self,
+        url: httpx.URL,
+        *,
+        headers: Mapping[str, str],
+        subprotocols: tuple[str, ...],
+        timeout: float,  # noqa: ASYNC109
+    ) -> AsyncIterator[WebSocket]:
+        """Open a WebSocket at an http(s) address within ``timeout`` seconds; close it at the end.
+
+        Messages over 64 KiB are an error of the WebSocket; text comes as bytes, and pings are
+        messages too. Raises `HandshakeRefusedError` or `NoAnswerError`.
+        """
+        seen = Opening()
+        opening.set(seen)
+        try:
+            async with asyncio.timeout(timeout):
+                opened = await self._session.ws_connect(
+                    URL(str(url), encoded=True),
+                    headers=headers,
+                    protocols=subprotocols,
+                    # Closing is ours: aiohttp would wait for a second close without a code.
+                    autoclose=False,
+                    autoping=False,
+                    decode_text=False,
+                    max_msg_size=_MESSAGE_MAX_BYTES,
+                    server_hostname=self._server_name,
+                    proxy=URL(str(self._proxy.url)) if self._proxy else None,
+                    proxy_headers=dict(self._proxy.headers) if self._proxy else None,
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise HandshakeRefusedError(
+                f"answered {error.status}"
+                + (", but not as WebSocket does" if error.status == _SWITCHING else ""),
+                error.status,
+            ) from None
+        except TimeoutError:
+            raise NoAnswerError(
+                NoAnswer.TIMEOUT, f"no answer to the WebSocket handshake within {timeout:.3g} s"
+            ) from None
+        except BROKEN as error:
+            raise no_answer(error, *_place(url), seen) from None
+        try:
+            yield opened
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await opened.close()
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
+
+
+def _connector(
+    context: ssl.SSLContext,
+    guard: Guard | None,
+    resolver: AbstractResolver | None,
+    proxy: httpx.Proxy | None,
+) -> aiohttp.TCPConnector:
+    # No limit: a queue for a free connection would count as latency; the throttle paces.
+    if guard is None:
+        return aiohttp.TCPConnector(
+            ssl=context, limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, resolver=resolver
+        )
+    if proxy is None:
+        resolver = GuardedResolver(guard, resolver or aiohttp.ThreadedResolver())
+    return aiohttp.TCPConnector(
+        ssl=context, limit=0, force_close=True, use_dns_cache=False, resolver=resolver
+    )
+
+
+def _place(url: httpx.URL) -> tuple[str, int]:
+    """Return the host and port that a URL leads to."""
+    return url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80)
 
 
 def _proxy(url: str) -> httpx.Proxy:
@@ -164,52 +254,3 @@ async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     if decoder and not decoder.eof and response.status_code not in _NO_BODY and body:
         raise BadAnswerError("the answer's gzip ends too early", response.status_code)
     return bytes(body)
-
-
-def _no_answer(
-    error: Exception, request: httpx.Request, seen: Opening, status: int
-) -> NoAnswerError:
-    """Classify by the original exception: httpx-aiohttp calls a cut connection a timeout."""
-    origin = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
-    place = (
-        f"{request.url.host}:{request.url.port or (443 if request.url.scheme == 'https' else 80)}"
-    )
-    os_error = getattr(origin, "os_error", origin)
-    why = getattr(os_error, "strerror", None) or _WORDS.get(type(os_error)) or "no HTTP"
-    if isinstance(origin, aiohttp.ClientConnectorDNSError):
-        return NoAnswerError(NoAnswer.DNS, f"cannot resolve {request.url.host}: {why}", status)
-    if isinstance(origin, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return NoAnswerError(
-            NoAnswer.CONNECT, f"the proxy refuses or cannot be reached: {why}", status
-        )
-    # An alert may come after our side of the handshake, as for a client certificate in TLS 1.3.
-    if (
-        seen.tls_alert
-        or isinstance(origin, aiohttp.ClientSSLError | ssl.SSLError)
-        or isinstance(origin.__cause__, ssl.SSLError)
-        or (seen.in_handshake and isinstance(origin, OSError))
-    ):
-        return NoAnswerError(
-            NoAnswer.TLS,
-            f"TLS with {place} failed: {_tls_reason(origin, seen.tls_alert or why)}",
-            status,
-        )
-    if isinstance(origin, aiohttp.ClientConnectorError):
-        return NoAnswerError(NoAnswer.CONNECT, f"cannot connect to {place}: {why}", status)
-    if isinstance(origin, TimeoutError):
-        return NoAnswerError(NoAnswer.TIMEOUT, f"{place} took too long", status)
-    return NoAnswerError(NoAnswer.PROTOCOL, f"{place} gave no complete HTTP answer: {why}", status)
-
-
-def _tls_reason(origin: BaseException, fallback: str) -> str:
-    for error in (
-        getattr(origin, "certificate_error", None),
-        getattr(origin, "os_error", None),
-        origin,
-    ):
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_message
-        # aiohttp's own is an SSLError without a reason.
-        if isinstance(error, ssl.SSLError) and getattr(error, "reason", None):
-            return str(error.reason).replace("_", " ").lower()
-    return fallback.replace("_", " ").lower()

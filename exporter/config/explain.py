@@ -21,6 +21,7 @@ _EXPECTED_SHAPE = {
 _MESSAGES = {
     "missing": "is missing; this key is required",
     "too_short": "expected at least one entry, got none",
+    "too_long": "expected at most {max_length} entries",
 }
 _AUTH_TYPES_TEXT = f"{', '.join(AUTH_TYPES[:-1])} or {AUTH_TYPES[-1]}"
 
@@ -42,10 +43,8 @@ def _finding(details: "ErrorDetails") -> Finding:
     if kind == "union_tag_invalid" and isinstance(given, dict):
         got = shown(given.get("type"))
         return Finding((*location, "type"), f"expected {_AUTH_TYPES_TEXT}, got {got}")
-    if kind == "too_long":
-        return Finding(location, f"expected at most {details['ctx']['max_length']} entries")
     if kind in _MESSAGES:
-        return Finding(location, _MESSAGES[kind])
+        return Finding(location, _MESSAGES[kind].format(**details.get("ctx", {})))
     shape = _EXPECTED_SHAPE.get(kind, "a mapping")
     return Finding(location, f"expected {shape}, got {described(given)}")
 

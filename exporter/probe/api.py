@@ -1,10 +1,9 @@
 """Stage ``api``: ask the cloud for the console address and judge what it answers."""
 
-from dataclasses import dataclass
-from urllib.parse import urlsplit
-
 from exporter.cloud.answer import Answer, ApiError
 from exporter.outcome import Outcome
+from exporter.probe.address import AddressError, ConsoleAddress
+from exporter.probe.stage import StageFailedError
 
 # iMetal.0101: the physical server is not ready.
 _NOT_READY = "iMetal.0101"
@@ -17,50 +16,32 @@ _BY_STATUS = {
 }
 _OK = 200
 _SERVER_ERRORS = range(500, 600)
-_URL_MAX = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What an answer means; ``detail`` is for people and free of secrets."""
-
-    outcome: Outcome
-    detail: str = ""
-
-
-def judge(answer: Answer, error: ApiError) -> Judgement:
-    """Judge an answer to the request for a console address."""
+def console_address(answer: Answer, error: ApiError) -> ConsoleAddress:
+    """Return the address that an answer holds; raises `StageFailedError` when it holds none."""
     if answer.status == _OK:
-        return _judge_address(answer)
-    said = f"{answer.status} {error.code}".rstrip()
+        return _address_in(answer)
+    said = f"the API answered {answer.status} {error.code}".rstrip()
     if answer.status in _SERVER_ERRORS:
-        return Judgement(Outcome.SERVER_ERROR, f"the API answered {said}")
+        raise StageFailedError(Outcome.SERVER_ERROR, said)
     outcome = _BY_STATUS.get(answer.status)
     if outcome is None:
-        return Judgement(Outcome.BAD_RESPONSE, f"the API answered {said}, which is undocumented")
+        raise StageFailedError(Outcome.BAD_RESPONSE, f"{said}, which is undocumented")
     if outcome is Outcome.BAD_REQUEST and error.code == _NOT_READY:
         outcome = Outcome.NOT_READY
-    return Judgement(outcome, f"the API answered {said}")
+    raise StageFailedError(outcome, said)
 
 
-def _judge_address(answer: Answer) -> Judgement:
-    """Check that a 200 holds an address. The address is a key to a machine: none of it is kept."""
+def _address_in(answer: Answer) -> ConsoleAddress:
+    """Return the address of a 200. It is a key to a machine: nothing of it may be told."""
     body = answer.json()
     url = body.get("url") if isinstance(body, dict) else None
     if not isinstance(url, str):
-        return Judgement(Outcome.BAD_RESPONSE, "the API answered 200 without a console address")
-    if not _is_web_url(url):
-        return Judgement(Outcome.BAD_RESPONSE, "the console address is no http(s) URL")
-    return Judgement(Outcome.SUCCESS)
-
-
-def _is_web_url(url: str) -> bool:
-    if len(url) > _URL_MAX or any(char.isspace() or not char.isprintable() for char in url):
-        return False
+        raise StageFailedError(
+            Outcome.BAD_RESPONSE, "the API answered 200 without a console address"
+        )
     try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return False
-    # A user name in an address is a trick to show one host and mean another.
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+        return ConsoleAddress.parse(url)
+    except AddressError as error:
+        raise StageFailedError(Outcome.BAD_RESPONSE, f"the console address {error}") from None

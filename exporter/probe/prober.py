@@ -1,6 +1,8 @@
 """Probe one target: run the stages up to its depth within one deadline, and give one result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -18,28 +20,69 @@ from exporter.cloud.errors import (
 from exporter.cloud.throttle import Turn
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
-from exporter.probe.api import Judgement, judge
+from exporter.probe.api import console_address
+from exporter.probe.console import ConsoleDoor
+from exporter.probe.rfb import read_version
+from exporter.probe.stage import StageFailedError
 
 _NO_ANSWER = {
     NoAnswer.DNS: Outcome.DNS_ERROR,
     NoAnswer.CONNECT: Outcome.CONNECT_ERROR,
     NoAnswer.TLS: Outcome.TLS_ERROR,
+    NoAnswer.FORBIDDEN: Outcome.BAD_RESPONSE,
+    NoAnswer.CLOSED: Outcome.PROTOCOL_ERROR,
     NoAnswer.PROTOCOL: Outcome.PROTOCOL_ERROR,
     NoAnswer.TIMEOUT: Outcome.TIMEOUT,
 }
-
-STAGES = (Stage.API,)
-"""The stages that a probe can go to, in order."""
+_DEPTHS = {stage: depth for depth, stage in enumerate(Stage)}
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One probe on its way: what it has spent, where it is, and what it has seen."""
+
+    target: Target
+    budget: Budget
+    stage: Stage = Stage.API
+    note: str = ""
+    timings: list[StageTiming] = field(default_factory=list)
+    status: int = 0
+    error: ApiError = field(default_factory=ApiError)
+
+    @contextmanager
+    def at(self, stage: Stage) -> Iterator[None]:
+        """Time a stage. One that never reached the wire has no duration: absent, not zero."""
+        self.stage, self.note = stage, ""
+        before, passed = self.budget.spent, False
+        try:
+            yield
+            passed = True
+        finally:
+            spent = self.budget.spent - before
+            if spent:
+                self.timings.append(StageTiming(stage, spent, passed, self.note))
+
+    def ends_at(self, stage: Stage) -> bool:
+        """Return whether the target is probed no deeper than ``stage``."""
+        return _DEPTHS[self.target.depth] <= _DEPTHS[stage]
+
+    def blame(self, stage: Stage) -> None:
+        """Put a failure down to the stage before, which then took all the time until now."""
+        last = self.timings.pop()
+        before = self.timings[-1]
+        self.timings[-1] = replace(before, seconds=before.seconds + last.seconds, passed=False)
+        self.stage = stage
 
 
 class Prober:
     """Probes the targets of one project."""
 
-    def __init__(self, client: CloudClient, clock: Clock) -> None:
-        """Probe through ``client``."""
+    def __init__(self, client: CloudClient, consoles: ConsoleDoor, clock: Clock) -> None:
+        """Ask for addresses through ``client`` and follow them through ``consoles``."""
         self._client = client
+        self._consoles = consoles
         self._clock = clock
 
     async def turn(self, due: float) -> Turn:
@@ -49,32 +92,60 @@ class Prober:
     async def probe(self, target: Target, turn: Turn) -> ProbeResult:
         """Probe ``target`` now, in its turn. Never raises but for cancellation."""
         started_at = self._clock.time()
-        budget = Budget(target.timeout, waited=turn.waited)
-        status, error = 0, ApiError()
+        walk = _Walk(target, Budget(target.timeout, waited=turn.waited))
+        outcome, detail = Outcome.SUCCESS, ""
         try:
-            answer = await self._client.remote_console(target.key.server_id, turn, budget)
-            status, error = answer.status, ApiError.of(answer)
-            judgement = judge(answer, error)
+            await self._walk(walk, turn)
+        except StageFailedError as failure:
+            outcome, detail = failure.outcome, str(failure)
+            if failure.stage and failure.stage is not walk.stage:
+                walk.blame(failure.stage)
         except CloudError as failure:
-            status = getattr(failure, "status", 0)
-            judgement = _judge_failure(failure)
+            outcome, detail = _outcome_of(failure), str(failure)
         except Exception as fault:  # a fault of ours must not pass for the console's
             log.exception("probe failed by a fault of the exporter", **_names(target))
-            judgement = Judgement(Outcome.INTERNAL_ERROR, type(fault).__name__)
-        passed = judgement.outcome is Outcome.SUCCESS
+            outcome, detail = Outcome.INTERNAL_ERROR, type(fault).__name__
         return ProbeResult(
             target=target,
             started_at=started_at,
-            outcome=judgement.outcome,
-            failed_stage=None if passed else Stage.API,
-            status_code=status,
-            error_code=error.code,
-            request_id=error.request_id,
-            # A probe that never reached the wire has no duration: absent, not zero.
-            stages=(StageTiming(Stage.API, budget.spent, passed),) if budget.spent else (),
-            waited_seconds=budget.waited,
-            detail=judgement.detail,
+            outcome=outcome,
+            failed_stage=None if outcome is Outcome.SUCCESS else walk.stage,
+            status_code=walk.status,
+            error_code=walk.error.code,
+            request_id=walk.error.request_id,
+            stages=tuple(walk.timings),
+            waited_seconds=walk.budget.waited,
+            detail=detail,
         )
+
+    async def _walk(self, walk: _Walk, turn: Turn) -> None:
+        target, budget = walk.target, walk.budget
+        with walk.at(Stage.API):
+            try:
+                answer = await self._client.remote_console(target.key.server_id, turn, budget)
+            except CloudError as failure:
+                walk.status = getattr(failure, "status", 0)
+                raise
+            walk.status, walk.error = answer.status, ApiError.of(answer)
+            address = console_address(answer, walk.error)
+            if walk.ends_at(Stage.API):
+                return
+            self._consoles.check(address)
+        with walk.at(Stage.PAGE):
+            page = await self._consoles.page(address, budget)
+            walk.note = page.address.place
+        if walk.ends_at(Stage.PAGE):
+            return
+        async with AsyncExitStack() as stack:
+            with walk.at(Stage.WEBSOCKET):
+                opened = await stack.enter_async_context(
+                    self._consoles.websocket(page, target, budget)
+                )
+                walk.note = opened.note
+            if walk.ends_at(Stage.WEBSOCKET):
+                return
+            with walk.at(Stage.RFB):
+                walk.note = f"RFB {await read_version(opened.messages, budget)}"
 
 
 ProberOf = Callable[[str], Prober]
@@ -93,13 +164,13 @@ def skipped(target: Target, due: float, waited: float) -> ProbeResult:
     )
 
 
-def _judge_failure(failure: CloudError) -> Judgement:
+def _outcome_of(failure: CloudError) -> Outcome:
     if isinstance(failure, NoAnswerError):
-        return Judgement(_NO_ANSWER[failure.reason], str(failure))
+        return _NO_ANSWER[failure.reason]
     if isinstance(failure, LoginFailedError):
-        return Judgement(Outcome.UNAUTHORIZED, str(failure))
+        return Outcome.UNAUTHORIZED
     if isinstance(failure, BadAnswerError):
-        return Judgement(Outcome.BAD_RESPONSE, str(failure))
+        return Outcome.BAD_RESPONSE
     raise failure
 
 

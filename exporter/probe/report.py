@@ -26,6 +26,7 @@ def as_json(result: ProbeResult) -> dict[str, object]:
                 "stage": timing.stage.value,
                 "duration_seconds": round(timing.seconds, 6),
                 "passed": timing.passed,
+                "note": timing.note,
             }
             for timing in result.stages
         ],
@@ -47,6 +48,8 @@ def waterfall(result: ProbeResult) -> str:
         lines.append(
             f"  {timing.stage:<10}|{bar:<{_BAR_WIDTH}}| {timing.seconds * 1000:8.1f} ms  {mark}"
         )
+        if timing.note:
+            lines.append(f"  {'':<10} {timing.note}")
         before += timing.seconds
     if not result.stages:
         lines.append("  no request was sent")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from exporter.model import Stage, Target
-from exporter.probe.prober import STAGES
 from exporter.state import StateStore
 from exporter.targets import TargetNotFoundError, find_target
 
@@ -38,6 +37,6 @@ def choose_target(state: StateStore, query: Mapping[str, str]) -> Target:
     depth = query.get("depth")
     if depth is None:
         return target
-    if depth not in STAGES:
-        raise TargetChoiceError(f"parameter depth must be one of {', '.join(STAGES)}", _BAD_REQUEST)
+    if depth not in set(Stage):
+        raise TargetChoiceError(f"parameter depth must be one of {', '.join(Stage)}", _BAD_REQUEST)
     return replace(target, depth=Stage(depth))

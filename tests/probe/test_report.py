@@ -32,7 +32,7 @@ def test_the_json_form_has_the_fields_that_programs_rely_on() -> None:
         "request_id": "req-1",
         "duration_seconds": 0.123457,
         "waited_seconds": 1.5,
-        "stages": [{"stage": "api", "duration_seconds": 0.123457, "passed": False}],
+        "stages": [{"stage": "api", "duration_seconds": 0.123457, "passed": False, "note": ""}],
         "detail": "the API answered 500 iMetal.0099",
     }
 

@@ -95,7 +95,8 @@ Behaviour = Callable[[Connection], Awaitable[None]]
 class BrokenServer:
     """A server on a free loopback port; ``tls`` makes it speak TLS.
 
-    ``connections`` counts those accepted (with ``tls``: those whose handshake ended well).
+    ``connections`` counts those accepted (with ``tls``: those whose handshake ended well);
+    ``heard`` is what behaviours kept of what came after the requests.
     """
 
     behaviour: Behaviour
@@ -103,6 +104,7 @@ class BrokenServer:
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     bytes_sent: int = 0
+    heard: bytearray = field(default_factory=bytearray)
     host: str = LOOPBACK
     port: int = 0
     _server: asyncio.Server | None = None

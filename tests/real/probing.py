@@ -4,17 +4,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import httpx
+from aiohttp.abc import AbstractResolver
 
 from exporter.clock import SystemClock
 from exporter.cloud.client import CloudClient, Door
 from exporter.cloud.errors import LoginFailedError
-from exporter.cloud.observer import Unobserved
+from exporter.cloud.observer import DoorObserver, Unobserved
 from exporter.cloud.throttle import Throttle
 from exporter.cloud.transport import Transport
-from exporter.config.config import Tls
+from exporter.config.config import Console, Tls
 from exporter.config.secret import Secret
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
+from exporter.probe.console import ConsoleDoor
 from exporter.probe.prober import Prober
 
 TOKEN = "planted-iam-token"
@@ -50,13 +52,17 @@ class TokenLogin:
 
 
 @asynccontextmanager
-async def probing(
+async def probing(  # noqa: PLR0913 - the knobs that tests turn
     url: str,
     *,
     timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
     login: TokenLogin | None = None,
     tls: Tls | None = None,
     proxy_url: str | None = None,
+    depth: Stage = Stage.API,
+    console: Console = Console(),  # noqa: B008 - a frozen value
+    observer: DoorObserver = Unobserved(),  # noqa: B008 - it holds nothing
+    resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[Probe]:
     """Yield what probes one server through the API at ``url``."""
     clock = SystemClock()
@@ -72,8 +78,9 @@ async def probing(
         door=Door(transport, throttle, Unobserved()),
         login=login or TokenLogin(TOKEN),
     )
-    prober = Prober(client, clock)
-    target = Target(TargetKey("southwest", "7c9ad6b8"), "db-01", "cn", timeout + 1, timeout)
+    consoles = ConsoleDoor(console, proxy_url=None, observer=observer, resolver=resolver)
+    prober = Prober(client, consoles, clock)
+    target = Target(TargetKey("southwest", "7c9ad6b8"), "db-01", "cn", timeout + 1, timeout, depth)
 
     async def probe() -> ProbeResult:
         return await prober.probe(target, await prober.turn(0.0))
@@ -81,21 +88,37 @@ async def probing(
     try:
         yield probe
     finally:
+        await consoles.aclose()
         await transport.aclose()
 
 
-async def probe_once(
+async def probe_once(  # noqa: PLR0913 - the knobs that tests turn
     url: str,
     *,
     timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
     login: TokenLogin | None = None,
     tls: Tls | None = None,
     proxy_url: str | None = None,
+    depth: Stage = Stage.API,
+    console: Console = Console(),  # noqa: B008 - a frozen value
+    resolver: AbstractResolver | None = None,
 ) -> ProbeResult:
     """Probe once and check what holds for every result."""
-    async with probing(url, timeout=timeout, login=login, tls=tls, proxy_url=proxy_url) as probe:
+    async with probing(
+        url,
+        timeout=timeout,
+        login=login,
+        tls=tls,
+        proxy_url=proxy_url,
+        depth=depth,
+        console=console,
+        resolver=resolver,
+    ) as probe:
         result = await probe()
-    assert result.failed_stage == (None if result.outcome is Outcome.SUCCESS else Stage.API)
+    if depth is Stage.API:
+        assert result.failed_stage == (None if result.outcome is Outcome.SUCCESS else Stage.API)
+    assert (result.failed_stage is None) == (result.outcome is Outcome.SUCCESS)
+    assert [timing.passed for timing in result.stages[:-1]] == [True] * len(result.stages[:-1])
     # Whatever the server does, the deadline holds.
     assert result.duration_seconds < timeout + 1
     assert not [secret for secret in SECRETS if secret in repr(result)]

@@ -1,0 +1,76 @@
+"""Say truly why no answer came, from the exceptions that aiohttp raises."""
+
+import ssl
+
+import aiohttp
+import httpx
+from aiohttp.http_exceptions import HttpProcessingError
+
+from exporter.cloud.connection import Opening
+from exporter.cloud.errors import ForbiddenAddressError, NoAnswer, NoAnswerError
+
+BROKEN = (httpx.HTTPError, aiohttp.ClientError, HttpProcessingError, OSError)
+"""What a transport can raise when a request comes to nothing."""
+
+_WORDS: dict[type, str] = {
+    aiohttp.ServerDisconnectedError: "it closed the connection",
+    aiohttp.ClientPayloadError: "the body ends too early or is malformed",
+    aiohttp.ClientResponseError: "it does not speak HTTP",
+    aiohttp.ClientHttpProxyError: "it opens no tunnel",
+}
+
+
+def no_answer(
+    error: Exception, host: str, port: int, seen: Opening, status: int = 0
+) -> NoAnswerError:
+    """Classify one of `BROKEN` by the original exception: httpx-aiohttp calls a cut a timeout."""
+    origin = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
+    place = f"{host}:{port}"
+    os_error = getattr(origin, "os_error", origin)
+    why = getattr(os_error, "strerror", None) or _WORDS.get(type(os_error)) or "no HTTP"
+    # An alert may come after our side of the handshake, as for a client certificate in TLS 1.3.
+    if (
+        seen.tls_alert
+        or isinstance(origin, aiohttp.ClientSSLError | ssl.SSLError)
+        or isinstance(origin.__cause__, ssl.SSLError)
+        or (seen.in_handshake and isinstance(origin, OSError))
+    ):
+        why = _tls_reason(origin, seen.tls_alert or why)
+        return NoAnswerError(NoAnswer.TLS, f"TLS with {place} failed: {why}", status)
+    if isinstance(origin, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+        return _not_connected(origin, host, place, why)
+    if isinstance(origin, TimeoutError):
+        return NoAnswerError(NoAnswer.TIMEOUT, f"{place} took too long", status)
+    reason = NoAnswer.PROTOCOL
+    if isinstance(origin, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not status:
+        reason = NoAnswer.CLOSED
+    return NoAnswerError(reason, f"{place} gave no complete HTTP answer: {why}", status)
+
+
+def _not_connected(
+    origin: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError,
+    host: str,
+    place: str,
+    why: str,
+) -> NoAnswerError:
+    if isinstance(origin, aiohttp.ClientConnectorDNSError):
+        if isinstance(origin.os_error, ForbiddenAddressError):
+            return NoAnswerError(NoAnswer.FORBIDDEN, str(origin.os_error))
+        return NoAnswerError(NoAnswer.DNS, f"cannot resolve {host}: {why}")
+    if isinstance(origin, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return NoAnswerError(NoAnswer.CONNECT, f"the proxy refuses or cannot be reached: {why}")
+    return NoAnswerError(NoAnswer.CONNECT, f"cannot connect to {place}: {why}")
+
+
+def _tls_reason(origin: BaseException, fallback: str) -> str:
+    for error in (
+        getattr(origin, "certificate_error", None),
+        getattr(origin, "os_error", None),
+        origin,
+    ):
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        # aiohttp's own is an SSLError without a reason.
+        if isinstance(error, ssl.SSLError) and getattr(error, "reason", None):
+            return str(error.reason).replace("_", " ").lower()
+    return fallback.replace("_", " ").lower()

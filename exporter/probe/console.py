@@ -1,0 +1,66 @@
+"""The way behind a console address: its page, its WebSocket, the machine's first bytes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp.abc import AbstractResolver
+
+from exporter.cloud.budget import Budget
+from exporter.cloud.errors import ForbiddenAddressError
+from exporter.cloud.observer import ConnectionObserver
+from exporter.cloud.transport import Transport
+from exporter.config.config import Console
+from exporter.config.secret import Secret
+from exporter.model import Target
+from exporter.outcome import Outcome
+from exporter.probe.address import ConsoleAddress
+from exporter.probe.allowed_hosts import AllowedHosts
+from exporter.probe.page import Page, open_page
+from exporter.probe.stage import StageFailedError
+from exporter.probe.websocket import OpenWebSocket, WebSocketDoor
+
+
+class ConsoleDoor:
+    """The connections to one project's consoles. No cloud credentials ever come here."""
+
+    def __init__(
+        self,
+        settings: Console,
+        *,
+        proxy_url: Secret | None,
+        observer: ConnectionObserver,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        """Prepare connections; raises as `Transport` does."""
+        self._allowed = AllowedHosts(settings.allowed_hosts)
+        self._transport = Transport(
+            tls=settings.tls,
+            proxy_url=proxy_url,
+            observer=observer,
+            guard=self._allowed,
+            resolver=resolver,
+        )
+        self._websockets = WebSocketDoor(self._transport, settings.websocket_path)
+
+    def check(self, address: ConsoleAddress) -> None:
+        """Raise `StageFailedError` when an address leads where nothing may be connected to."""
+        try:
+            self._allowed.check(address.url.scheme, address.host, address.port)
+        except ForbiddenAddressError as error:
+            raise StageFailedError(Outcome.BAD_RESPONSE, f"the console address: {error}") from None
+
+    async def page(self, address: ConsoleAddress, budget: Budget) -> Page:
+        """Open the page; raises `StageFailedError` or `NoAnswerError`."""
+        return await open_page(address, self._transport, self._allowed, budget)
+
+    @asynccontextmanager
+    async def websocket(
+        self, page: Page, target: Target, budget: Budget
+    ) -> AsyncIterator[OpenWebSocket]:
+        """Open the WebSocket for the block; raises `StageFailedError` or `NoAnswerError`."""
+        async with self._websockets.open(page, target, budget) as opened:
+            yield opened
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()

@@ -1,0 +1,105 @@
+r"""Stage ``rfb``: the machine's first bytes, which are the version of its remote framebuffer.
+
+RFC 6143, 7.1.1: the server speaks first, ``RFB 003.008\n``, twelve bytes. What would come next,
+the client's own version and in the end a ClientInit, may throw out whoever is connected: so a
+probe sends nothing.
+"""
+
+import asyncio
+import re
+
+from aiohttp import WSMsgType
+
+from exporter.cloud.budget import Budget
+from exporter.cloud.errors import NoAnswer, NoAnswerError
+from exporter.cloud.transport import WebSocket
+from exporter.model import Stage
+from exporter.outcome import Outcome
+from exporter.probe.stage import StageFailedError
+
+_VERSION = re.compile(rb"RFB (003\.00[0-9])\n")
+_BEGINNING = b"RFB 003.00"
+_LENGTH = 12
+# Pings and empty messages that may come before; more is no console, but a flood.
+_MESSAGES_MAX = 100
+_DATA = frozenset({WSMsgType.BINARY, WSMsgType.TEXT})
+_CONTROL = frozenset({WSMsgType.PING, WSMsgType.PONG})
+# RFC 6455, 7.4.1.
+_CODES = {
+    1000: "normal closure",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "unsupported data",
+    1007: "invalid data",
+    1008: "policy violation",
+    1009: "message too big",
+    1011: "internal error; websockify says so when the machine behind it does not answer",
+    1012: "service restart",
+    1013: "try again later",
+    1014: "bad gateway",
+}
+_PRIVATE_CODES = range(4000, 5000)
+
+
+async def read_version(messages: WebSocket, budget: Budget) -> str:
+    """Return the RFB version, such as ``003.008``, of which at most its twelve bytes are read.
+
+    Raises `StageFailedError` when the first bytes are something else or do not come, and
+    `NoAnswerError` when the time runs out.
+    """
+    received = bytearray()
+    try:
+        with budget.spending():
+            async with asyncio.timeout(budget.left):
+                await _receive(messages, received)
+    except TimeoutError:
+        raise NoAnswerError(
+            NoAnswer.TIMEOUT, f"the WebSocket is open, but {_so_far(received)} came in time"
+        ) from None
+    found = _VERSION.fullmatch(received)
+    if not found:
+        raise StageFailedError(Outcome.RFB_ERROR, "the console's first bytes are no RFB version")
+    return found[1].decode()
+
+
+async def _receive(messages: WebSocket, received: bytearray) -> None:
+    for _ in range(_MESSAGES_MAX):
+        message = await messages.receive()
+        if message.type in _DATA:
+            received += message.data[: _LENGTH - len(received)]
+            if len(received) == _LENGTH or not _BEGINNING.startswith(received[: len(_BEGINNING)]):
+                return
+        elif message.type not in _CONTROL:
+            raise _ended(message.type, message.data, received)
+    raise StageFailedError(
+        Outcome.RFB_ERROR, f"{_MESSAGES_MAX} messages came, and in them {_so_far(received)}"
+    )
+
+
+def _ended(how_told: WSMsgType, said: object, received: bytearray) -> StageFailedError:
+    """Return the verdict on a WebSocket that ended before the twelfth byte."""
+    if how_told is WSMsgType.ERROR:
+        code = _code(getattr(said, "code", None))
+        return StageFailedError(Outcome.RFB_ERROR, f"what came breaks the WebSocket with {code}")
+    how = (
+        f"closed with {_code(said)}"
+        if how_told is WSMsgType.CLOSE
+        else "ended without being closed, 1006 to a browser"
+    )
+    if received:
+        return StageFailedError(Outcome.RFB_ERROR, f"the WebSocket {how} after {_so_far(received)}")
+    return StageFailedError(
+        Outcome.WEBSOCKET_REJECTED, f"the WebSocket {how} before the first byte", Stage.WEBSOCKET
+    )
+
+
+def _code(code: object) -> str:
+    if not isinstance(code, int) or not code:
+        return "no code"
+    if code in _PRIVATE_CODES:
+        return f"{code} (a code of the gateway's own)"
+    return f"{code} ({_CODES[code]})" if code in _CODES else str(code)
+
+
+def _so_far(received: bytearray) -> str:
+    return f"{len(received)} of {_LENGTH} bytes"

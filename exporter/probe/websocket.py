@@ -1,0 +1,156 @@
+"""Stage ``websocket``: open the console's WebSocket as its page would.
+
+noVNC's pages take the token from their address, put it into a cookie ``token`` as well, and open
+``websockify?token=…``: old ones (up to 0.6) at the root of the host, later ones relative to the
+page. A parameter ``path`` of the page names another path. Old ones ask for the subprotocol
+``binary``, new ones for none; websockify accepts either and answers others with 400.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import quote
+
+from exporter.cloud.budget import Budget
+from exporter.cloud.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
+from exporter.cloud.transport import Transport, WebSocket
+from exporter.config.config import AUTO
+from exporter.config.host_pattern import IPAddress
+from exporter.model import Target
+from exporter.outcome import Outcome
+from exporter.probe.address import AddressError, ConsoleAddress
+from exporter.probe.page import Page, cookie_header
+from exporter.probe.stage import StageFailedError
+
+_DEFAULT_PATH = "websockify"
+_BAD_REQUEST, _NOT_FOUND = 400, 404
+_REMEMBERED_MAX = 1000
+_NAME = re.compile(r"\{(\w+)\}")
+
+
+class _Way(NamedTuple):
+    """How to ask for the WebSocket: a path, maybe relative to the page, and subprotocols."""
+
+    path: str
+    subprotocols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWebSocket:
+    """An open WebSocket; ``note`` says for people how it was opened."""
+
+    messages: WebSocket
+    note: str
+
+
+class WebSocketDoor:
+    """Opens the WebSockets of one project's consoles, and remembers for each host what worked."""
+
+    def __init__(self, transport: Transport, path: str) -> None:
+        """Open them at ``path``: `AUTO` or a template."""
+        self._transport = transport
+        self._path = path
+        self._remembered: OrderedDict[tuple[str | IPAddress, int], _Way] = OrderedDict()
+
+    @asynccontextmanager
+    async def open(
+        self, page: Page, target: Target, budget: Budget
+    ) -> AsyncIterator[OpenWebSocket]:
+        """Open the WebSocket of a page for as long as the block lasts.
+
+        Raises `StageFailedError` when every way in is refused, `NoAnswerError` when the gateway
+        cannot be reached, or not in time.
+        """
+        host = (page.address.host, page.address.port)
+        known = self._remembered.get(host)
+        refusals: list[str] = []
+        given_up: str | None = None
+        for way in self._ways(page.address, target, known):
+            if way.path == given_up:
+                continue
+            try:
+                address = page.address.at(way.path, page.address.query("token"))
+            except AddressError as error:
+                refusals.append(f"the page's own path {error}")
+                continue
+            async with AsyncExitStack() as stack:
+                try:
+                    with budget.spending():
+                        messages = await stack.enter_async_context(
+                            self._transport.websocket(
+                                address.url,
+                                headers=_headers(page, address),
+                                subprotocols=way.subprotocols,
+                                timeout=budget.left,
+                            )
+                        )
+                except (HandshakeRefusedError, NoAnswerError) as error:
+                    refusals.append(f"{_path(address)} {_refusal(error)}")
+                    status = error.status
+                else:
+                    self._remember(host, way)
+                    yield OpenWebSocket(messages, _note(address, messages))
+                    return
+            if way == known and status not in {_BAD_REQUEST, _NOT_FOUND}:
+                break
+            if status != _BAD_REQUEST or not way.subprotocols:
+                given_up = way.path
+        raise StageFailedError(
+            Outcome.WEBSOCKET_REJECTED, f"no WebSocket: {'; '.join(dict.fromkeys(refusals))}"
+        )
+
+    def _ways(self, page: ConsoleAddress, target: Target, known: _Way | None) -> Iterator[_Way]:
+        """Yield the ways to try, the likeliest first."""
+        if known:
+            yield known
+        for path in self._paths(page, target):
+            for subprotocols in (("binary",), ()):
+                way = _Way(path, subprotocols)
+                if way != known:
+                    yield way
+
+    def _paths(self, page: ConsoleAddress, target: Target) -> tuple[str, ...]:
+        if self._path == AUTO:
+            path = page.query("path") or _DEFAULT_PATH
+            return (path, f"/{path.lstrip('/')}")
+        values = {
+            "server_name": target.name,
+            "server_id": target.key.server_id,
+            "region": target.region,
+        }
+        return (_NAME.sub(lambda found: quote(values[found[1]], safe=""), self._path),)
+
+    def _remember(self, host: tuple[str | IPAddress, int], way: _Way) -> None:
+        self._remembered[host] = way
+        if len(self._remembered) > _REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
+
+
+def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
+    token = page.address.query("token")
+    cookies = cookie_header(page.cookies, address).get("cookie", "")
+    if token:
+        own = f"token={quote(token, safe='')}"
+        cookies = f"{own}; {cookies}" if cookies else own
+    headers = {"origin": page.address.origin, "user-agent": "console-exporter"}
+    return headers | ({"cookie": cookies} if cookies else {})
+
+
+def _refusal(error: HandshakeRefusedError | NoAnswerError) -> str:
+    """Return what a refusal said; raises what is none: there was no way to the gateway at all."""
+    if isinstance(error, HandshakeRefusedError):
+        return str(error)
+    if error.reason is NoAnswer.CLOSED:
+        return "ended the connection without an answer"
+    raise error
+
+
+def _path(address: ConsoleAddress) -> str:
+    return address.place[address.place.index("/") :]
+
+
+def _note(address: ConsoleAddress, messages: WebSocket) -> str:
+    return f"{address.place}, subprotocol {messages.protocol or 'none'}"

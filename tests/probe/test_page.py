@@ -1,0 +1,195 @@
+"""Stage page: what is a console page, and what is none."""
+
+import gzip
+
+import pytest
+
+from exporter.model import ProbeResult, Stage
+from exporter.outcome import Outcome
+from tests.real import broken_servers, silent_ports
+from tests.real import cloud_answers as cloud
+from tests.real.broken_answers import answers_and_closes, answers_and_stalls, trickles
+from tests.real.broken_servers import Behaviour, BrokenServer, Request
+from tests.real.probing import SHORT, probe_once, probing
+from tests.real.raw_console import ADDRESS, HTML, PAGE, TOKEN, console, html
+
+
+async def probed(
+    page: bytes, *, depth: Stage = Stage.PAGE, address: str | None = None
+) -> ProbeResult:
+    async with console(page=page, address=address or ADDRESS) as gateway:
+        return await probe_once(gateway.api, depth=depth, console=gateway.settings)
+
+
+async def test_a_page_of_html_is_a_success_with_two_timed_stages() -> None:
+    result = await probed(html())
+
+    assert (result.outcome, result.failed_stage, result.status_code) == (Outcome.SUCCESS, None, 200)
+    assert [timing.stage for timing in result.stages] == [Stage.API, Stage.PAGE]
+    assert all(timing.seconds > 0 for timing in result.stages)
+    assert PAGE in result.stages[1].note
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(cloud.answer(200, HTML, Content_Type="TEXT/HTML"), id="no charset"),
+        pytest.param(html(body=b"\xef\xbb\xbf \r\n" + HTML), id="byte order mark"),
+        pytest.param(
+            cloud.answer(200, HTML, Content_Type="application/xhtml+xml; charset=utf-8"), id="xhtml"
+        ),
+        pytest.param(html(body=gzip.compress(HTML), Content_Encoding="gzip"), id="gzip"),
+    ],
+)
+async def test_html_is_html_however_it_is_sent(page: bytes) -> None:
+    assert (await probed(page)).outcome is Outcome.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        pytest.param(html(404), "404", id="404"),
+        pytest.param(html(403), "403", id="403"),
+        pytest.param(html(429), "429", id="429"),
+        pytest.param(html(502), "502", id="502"),
+        pytest.param(cloud.answer(204), "204", id="204"),
+        pytest.param(cloud.answer(304), "304", id="304"),
+        pytest.param(
+            cloud.answer(200, HTML, Content_Type="application/octet-stream"),
+            "content type",
+            id="wrong content type",
+        ),
+        pytest.param(cloud.answer(200, HTML), "content type", id="no content type"),
+        pytest.param(html(body=b""), "it is none", id="empty"),
+        pytest.param(html(body=b'{"error": "no"}'), "it is none", id="JSON called HTML"),
+        pytest.param(html(body=b"<" * (cloud.MIB + 1)), "larger than", id="over 1 MiB"),
+        pytest.param(html(body=HTML, Content_Encoding="gzip"), "gzip", id="broken gzip"),
+        pytest.param(html(Content_Encoding="br"), "encoding", id="unasked encoding"),
+    ],
+)
+async def test_what_is_no_page_is_a_page_error(page: bytes, told: str) -> None:
+    result = await probed(page, depth=Stage.RFB)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.PAGE_ERROR, Stage.PAGE), result.detail
+    assert told in result.detail
+    # The API has answered well all the same.
+    assert result.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("outcome", "behaviour"),
+    [
+        pytest.param(Outcome.PROTOCOL_ERROR, broken_servers.closes, id="closes"),
+        pytest.param(Outcome.PROTOCOL_ERROR, broken_servers.resets, id="resets"),
+        pytest.param(Outcome.PROTOCOL_ERROR, answers_and_closes(html()[:-9]), id="cut"),
+        pytest.param(Outcome.PROTOCOL_ERROR, answers_and_closes(b"SSH-2.0-x\r\n"), id="no HTTP"),
+        pytest.param(Outcome.TIMEOUT, broken_servers.stalls, id="never answers"),
+        pytest.param(Outcome.TIMEOUT, answers_and_stalls(html()[:-9]), id="never ends"),
+        pytest.param(Outcome.TIMEOUT, trickles(html(), at_once=1, pause=0.05), id="trickles"),
+    ],
+)
+async def test_a_page_that_breaks_on_the_wire_fails_at_stage_page(
+    outcome: Outcome, behaviour: Behaviour
+) -> None:
+    async with (
+        BrokenServer(behaviour) as broken,
+        console(address=f"{broken.url}{PAGE}?token={TOKEN}") as gateway,
+    ):
+        result = await probe_once(
+            gateway.api, depth=Stage.RFB, console=gateway.settings, timeout=SHORT
+        )
+
+    assert (result.outcome, result.failed_stage) == (outcome, Stage.PAGE), result.detail
+    # Once, and not again behind our back: a token may be good for one use.
+    assert len(broken.requests) <= 1
+
+
+async def test_a_closed_port_is_a_connect_error_at_stage_page() -> None:
+    with silent_ports.closed_port() as url:
+        result = await probed(html(), address=f"{url}{PAGE}?token={TOKEN}")
+
+    assert (result.outcome, result.failed_stage) == (Outcome.CONNECT_ERROR, Stage.PAGE)
+
+
+async def test_a_host_that_does_not_resolve_is_a_dns_error_at_stage_page() -> None:
+    async with console(
+        address=f"https://{silent_ports.UNKNOWN_HOST}{PAGE}", allowed=["*.invalid"]
+    ) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.PAGE, console=gateway.settings)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.DNS_ERROR, Stage.PAGE), result.detail
+
+
+async def test_cloud_credentials_and_bodies_never_go_to_the_console() -> None:
+    async with console() as gateway:
+        await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    for request in gateway.server.requests:
+        assert not {"x-auth-token", "authorization", "x-security-token"} & request.headers.keys()
+        assert request.method == "GET"
+        assert request.body == b""
+
+
+# ---- Redirects
+
+
+def redirects(*locations: str, status: int = 302) -> object:
+    """Redirect to each location once, then give the page."""
+    left = list(locations)
+
+    def answer(_: Request) -> bytes:
+        if not left:
+            return html()
+        return cloud.answer(status, Location=left.pop(0), Set_Cookie="gateway=a1; Path=/")
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_up_to_three_redirects_are_followed(status: int) -> None:
+    page = redirects("/a", "b?x=1", "/c/d.html?token=t", status=status)
+    async with console(page=page) as gateway:  # type: ignore[arg-type]
+        result = await probe_once(gateway.api, depth=Stage.PAGE, console=gateway.settings)
+
+    assert result.outcome is Outcome.SUCCESS, result.detail
+    assert gateway.asked == [PAGE, "/a", "/b", "/c/d.html"]
+    assert gateway.server.requests[3].headers["cookie"] == "gateway=a1"
+
+
+@pytest.mark.parametrize(
+    ("locations", "told"),
+    [
+        pytest.param(["/1", "/2", "/3", "/4"], "more than 3", id="too many"),
+        pytest.param(["https://elsewhere.example/"], "elsewhere.example", id="another host"),
+        pytest.param(["//elsewhere.example/x"], "elsewhere.example", id="without a scheme"),
+        pytest.param(["http://169.254.169.254/latest"], "169.254.169.254", id="metadata service"),
+        pytest.param(["http://u:p@127.0.0.1/"], "no http(s) URL", id="user information"),
+        pytest.param(["javascript:alert(1)"], "no http(s) URL", id="no web page"),
+        pytest.param(["https://127.0.0.1\\@elsewhere.example/"], "no http(s) URL", id="backslash"),
+        pytest.param(["http://[::1"], "no http(s) URL", id="broken"),
+    ],
+)
+async def test_redirects_that_may_not_be_followed_are_page_errors(
+    locations: list[str], told: str
+) -> None:
+    async with console(page=redirects(*locations)) as gateway:  # type: ignore[arg-type]
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.PAGE_ERROR, Stage.PAGE)
+    assert told in result.detail
+
+
+async def test_a_redirect_without_a_location_is_a_page_error() -> None:
+    assert (await probed(cloud.answer(302))).outcome is Outcome.PAGE_ERROR
+
+
+async def test_each_probe_opens_connections_of_its_own() -> None:
+    # What was good a minute ago proves nothing: an expired certificate shows on new ones alone.
+    async with (
+        console() as gateway,
+        probing(gateway.api, depth=Stage.PAGE, console=gateway.settings) as probe,
+    ):
+        for _ in range(3):
+            assert (await probe()).outcome is Outcome.SUCCESS
+
+    assert gateway.server.connections == 3

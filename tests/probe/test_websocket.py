@@ -1,0 +1,345 @@
+"""Stages websocket and rfb: how the way in is found, and what the first bytes say."""
+
+import base64
+import os
+import struct
+
+import pytest
+
+from exporter.model import ProbeResult, Stage
+from exporter.outcome import Outcome
+from tests.real import cloud_answers as cloud
+from tests.real.broken_servers import Request
+from tests.real.probing import SHORT, probe_once, probing
+from tests.real.raw_console import (
+    CONTINUATION,
+    PAGE,
+    PING,
+    RELATIVE,
+    ROOT,
+    TEXT,
+    TOKEN,
+    VERSION,
+    Speaking,
+    accepts,
+    at,
+    close,
+    console,
+    frame,
+    html,
+    says,
+    says_and_ends,
+    says_and_resets,
+    switching,
+)
+
+NOT_FOUND, BAD_GATEWAY = cloud.answer(404), cloud.answer(502)
+
+
+async def heard(speaks: Speaking, *, timeout: float = 10.0) -> ProbeResult:  # noqa: ASYNC109
+    async with console(speaks=speaks) as gateway:
+        return await probe_once(
+            gateway.api, depth=Stage.RFB, console=gateway.settings, timeout=timeout
+        )
+
+
+# ---- The way in
+
+
+async def test_a_console_is_followed_to_its_first_bytes() -> None:
+    async with console() as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert (result.outcome, result.detail) == (Outcome.SUCCESS, "")
+    assert [timing.stage for timing in result.stages] == list(Stage)
+    assert result.stages[-1].note == "RFB 003.008"
+    assert gateway.asked == [PAGE, RELATIVE]
+    (handshake,) = gateway.handshakes
+    assert handshake.path == f"{RELATIVE}?token={TOKEN}"
+    assert handshake.headers["cookie"] == f"token={TOKEN}"
+    assert handshake.headers["origin"] == gateway.server.url
+    assert handshake.headers["sec-websocket-protocol"] == "binary"
+
+
+async def test_depth_websocket_ends_with_the_handshake() -> None:
+    async with console(speaks=says()) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.WEBSOCKET, console=gateway.settings)
+
+    assert result.outcome is Outcome.SUCCESS
+    assert [timing.stage for timing in result.stages] == [Stage.API, Stage.PAGE, Stage.WEBSOCKET]
+
+
+async def test_nothing_is_sent_but_a_proper_goodbye() -> None:
+    async with console() as gateway:
+        await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    # A masked close frame with code 1000, and no byte more.
+    assert gateway.server.heard[:2] == b"\x88\x82"
+    mask, code = gateway.server.heard[2:6], gateway.server.heard[6:]
+    assert bytes(a ^ b for a, b in zip(code, mask, strict=False)) == struct.pack("!H", 1000)
+
+
+async def test_pings_before_the_first_bytes_are_not_answered() -> None:
+    async with console(speaks=says(frame(b"ping", PING), frame(VERSION))) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert result.outcome is Outcome.SUCCESS
+    assert gateway.server.heard[:1] == b"\x88"
+
+
+async def test_auto_tries_the_root_after_the_page_s_folder_and_remembers_what_worked() -> None:
+    async with (
+        console(handshake=at(ROOT, NOT_FOUND)) as gateway,
+        probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
+    ):
+        outcomes = [(await probe()).outcome for _ in range(3)]
+
+    assert outcomes == [Outcome.SUCCESS] * 3
+    assert gateway.asked == [PAGE, RELATIVE, ROOT, PAGE, ROOT, PAGE, ROOT]
+
+
+async def test_a_way_in_that_is_gone_is_forgotten() -> None:
+    ways = iter([RELATIVE, ROOT, ROOT])
+    now = [next(ways)]
+
+    def handshake(request: Request) -> bytes:
+        return accepts(request) if request.path.startswith(now[0]) else NOT_FOUND
+
+    async with (
+        console(handshake=handshake) as gateway,
+        probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
+    ):
+        for way in (RELATIVE, ROOT, ROOT):
+            now[0] = way
+            assert (await probe()).outcome is Outcome.SUCCESS
+
+    assert gateway.asked == [PAGE, RELATIVE, PAGE, RELATIVE, ROOT, PAGE, ROOT]
+
+
+async def test_a_known_way_that_fails_is_not_asked_for_elsewhere() -> None:
+    broken = [False]
+
+    def handshake(request: Request) -> bytes:
+        return BAD_GATEWAY if broken[0] else accepts(request)
+
+    async with (
+        console(handshake=handshake) as gateway,
+        probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
+    ):
+        assert (await probe()).outcome is Outcome.SUCCESS
+        broken[0] = True
+        assert (await probe()).outcome is Outcome.WEBSOCKET_REJECTED
+
+    assert gateway.asked == [PAGE, RELATIVE, PAGE, RELATIVE]
+
+
+async def test_no_subprotocol_is_asked_for_where_binary_is_refused() -> None:
+    def handshake(request: Request) -> bytes:
+        asked = request.headers.get("sec-websocket-protocol")
+        return cloud.answer(400) if asked else switching(request)
+
+    async with (
+        console(handshake=handshake) as gateway,
+        probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
+    ):
+        first, second = await probe(), await probe()
+
+    assert [first.outcome, second.outcome] == [Outcome.SUCCESS] * 2
+    assert gateway.asked == [PAGE, RELATIVE, RELATIVE, PAGE, RELATIVE]
+    assert "subprotocol none" in second.stages[2].note
+
+
+async def test_a_template_says_where_the_websocket_is() -> None:
+    async with console(path="/vnc/{server_name}/{server_id}.{region}/ws?x=1") as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert result.outcome is Outcome.SUCCESS
+    assert gateway.handshakes[0].path == f"/vnc/db-01/7c9ad6b8.cn/ws?x=1&token={TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        pytest.param(
+            "path=vnc/ws&token=t1", "/vnc/host.cn-southwest-242/vnc/ws?token=t1", id="path"
+        ),
+        pytest.param("path=%3Ftoken%3Dt2", f"{PAGE}?token=t2", id="token in the path, as Nova's"),
+        pytest.param("path=//evil.example/&token=t3", "/evil.example/?token=t3", id="other host"),
+        pytest.param("compression=9", RELATIVE, id="no token at all"),
+    ],
+)
+async def test_the_page_s_own_parameters_are_obeyed_on_its_own_host(query: str, asked: str) -> None:
+    async with console(address=f"{{origin}}{PAGE}?{query}") as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert result.outcome is Outcome.SUCCESS, result.detail
+    assert gateway.handshakes[0].path == asked
+
+
+async def test_cookies_of_the_page_go_to_the_websocket() -> None:
+    page = html(Set_Cookie="route=node-7; Path=/; HttpOnly")
+    async with console(page=page) as gateway:
+        await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert gateway.handshakes[0].headers["cookie"] == f"token={TOKEN}; route=node-7"
+
+
+# ---- No WebSocket
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(cloud.answer(502), "502", id="502"),
+        pytest.param(cloud.answer(403), "403", id="403"),
+        pytest.param(cloud.answer(400), "400", id="400 to every subprotocol"),
+        pytest.param(html(), "200", id="the Upgrade was dropped"),
+        pytest.param(cloud.answer(302, Location="/websockify2"), "302", id="redirect"),
+        pytest.param(
+            cloud.answer(302, Location="https://evil.example/"), "302", id="redirect away"
+        ),
+        pytest.param(None, "without an answer", id="closed, as websockify does on a bad token"),
+    ],
+)
+async def test_no_101_is_a_rejected_websocket(answer: bytes | None, told: str) -> None:
+    async with console(handshake=lambda _: answer) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.WEBSOCKET_REJECTED, Stage.WEBSOCKET)
+    assert told in result.detail
+    # Each way once: nothing is repeated behind our back.
+    paths = [(one.path, one.headers.get("sec-websocket-protocol")) for one in gateway.handshakes]
+    assert len(paths) == len(set(paths))
+    assert {one.path.partition("?")[0] for one in gateway.handshakes} == {RELATIVE, ROOT}
+
+
+async def test_a_101_that_does_not_know_our_key_is_a_rejected_websocket() -> None:
+    def handshake(request: Request) -> bytes:
+        key = base64.b64encode(os.urandom(16)).decode()
+        return switching(Request("GET", request.path, {"sec-websocket-key": key}))
+
+    async with console(handshake=handshake) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert result.outcome is Outcome.WEBSOCKET_REJECTED
+    assert "not as WebSocket does" in result.detail
+
+
+async def test_what_is_no_http_in_answer_to_the_handshake_is_a_protocol_error() -> None:
+    async with console(handshake=lambda _: b"SSH-2.0-OpenSSH_9.2\r\n") as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.PROTOCOL_ERROR, Stage.WEBSOCKET)
+
+
+async def test_a_handshake_that_is_never_answered_is_a_timeout() -> None:
+    async with console(handshake=lambda _: b"", speaks=says()) as gateway:
+        result = await probe_once(
+            gateway.api, depth=Stage.RFB, console=gateway.settings, timeout=SHORT
+        )
+
+    assert (result.outcome, result.failed_stage) == (Outcome.TIMEOUT, Stage.WEBSOCKET)
+    assert [timing.stage for timing in result.stages] == [Stage.API, Stage.PAGE, Stage.WEBSOCKET]
+
+
+# ---- First bytes
+
+
+@pytest.mark.parametrize("version", [b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"])
+async def test_every_version_3_is_accepted(version: bytes) -> None:
+    result = await heard(says(frame(version)))
+
+    assert result.outcome is Outcome.SUCCESS
+    assert result.stages[-1].note == version.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param([frame(VERSION, TEXT)], id="text"),
+        pytest.param([frame(VERSION[i : i + 1]) for i in range(12)], id="a byte a message"),
+        pytest.param(
+            [frame(VERSION[:4], final=False), frame(VERSION[4:], CONTINUATION)], id="fragments"
+        ),
+        pytest.param(
+            [
+                frame(VERSION[:4], TEXT, final=False),
+                frame(b"", PING),
+                frame(b"", CONTINUATION, final=False),
+                frame(VERSION[4:], CONTINUATION),
+            ],
+            id="text fragments with a ping between",
+        ),
+        pytest.param([frame(b""), frame(b"", TEXT), frame(VERSION)], id="empty messages first"),
+        pytest.param([frame(VERSION[:5], TEXT), frame(VERSION[5:])], id="text, then binary"),
+        pytest.param([frame(VERSION + b"more that is not looked at")], id="more than the version"),
+        pytest.param([bytes([b]) for b in frame(VERSION)], id="a byte a segment"),
+        pytest.param([frame(VERSION) + close(1000)], id="closed right after"),
+    ],
+)
+async def test_the_version_is_read_across_any_framing(frames: list[bytes]) -> None:
+    result = await heard(says(*frames, every=0.002))
+
+    assert (result.outcome, result.detail) == (Outcome.SUCCESS, "")
+
+
+@pytest.mark.parametrize(
+    ("frames", "told"),
+    [
+        pytest.param([frame(b"SSH-2.0-OpenSSH_9.2\r\n")], "no RFB version", id="SSH"),
+        pytest.param([frame(b"SSH")], "no RFB version", id="known by its first bytes"),
+        pytest.param([frame(b"RFB 004.001\n")], "no RFB version", id="version 4"),
+        pytest.param([frame(b"RFB 003.008\r")], "no RFB version", id="another last byte"),
+        pytest.param([frame(b"\x00" * 12)], "no RFB version", id="zeros"),
+        pytest.param([frame(b"\xff\xfe", TEXT)], "no RFB version", id="text that is none"),
+        pytest.param([frame(b"x" * 70_000)], "1009", id="a message over 64 KiB"),
+        pytest.param([b"\xc2\x01x"], "1002", id="reserved bits"),
+        pytest.param([frame(b"", PING)] * 100, "100 messages", id="a flood of pings"),
+        pytest.param([frame(VERSION[:7]), close(1011)], "7 of 12", id="closed half-way"),
+    ],
+)
+async def test_first_bytes_that_are_no_version_are_an_rfb_error(
+    frames: list[bytes], told: str
+) -> None:
+    result = await heard(says(*frames))
+
+    assert (result.outcome, result.failed_stage) == (Outcome.RFB_ERROR, Stage.RFB), result.detail
+    assert told in result.detail
+
+
+@pytest.mark.parametrize(
+    ("speaks", "told"),
+    [
+        pytest.param(says(close(1011)), "1011 (internal error", id="1011"),
+        pytest.param(says(close(1000)), "1000 (normal closure)", id="1000"),
+        pytest.param(says(close(4001, TOKEN.encode())), "4001 (a code of the gateway's", id="4001"),
+        pytest.param(says(close(3000)), "closed with 3000", id="3000"),
+        pytest.param(says(close(None)), "closed with no code", id="no code"),
+        pytest.param(says_and_ends(), "1006", id="end of stream"),
+        pytest.param(says_and_resets(), "1006", id="reset"),
+    ],
+)
+async def test_closed_before_the_first_byte_is_a_rejected_websocket(
+    speaks: Speaking, told: str
+) -> None:
+    result = await heard(speaks)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.WEBSOCKET_REJECTED, Stage.WEBSOCKET)
+    assert told in result.detail
+    # The time until the end belongs to the stage that failed.
+    assert [timing.stage for timing in result.stages] == [Stage.API, Stage.PAGE, Stage.WEBSOCKET]
+
+
+@pytest.mark.parametrize(
+    "speaks",
+    [
+        pytest.param(says(), id="silence"),
+        pytest.param(says(*[bytes([b]) for b in frame(VERSION)], every=0.1), id="trickle"),
+        pytest.param(says(*[frame(b"")] * 50, every=0.02), id="empty messages"),
+        pytest.param(says(frame(VERSION, final=False)), id="a message that never ends"),
+    ],
+)
+async def test_bytes_that_do_not_come_in_time_are_a_timeout(speaks: Speaking) -> None:
+    result = await heard(speaks, timeout=SHORT)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.TIMEOUT, Stage.RFB), result.detail
