@@ -59,7 +59,7 @@ class HostPattern:
             return False
         if isinstance(host, str):
             return bool(self.name) and host == self.name
-        return self.holds(host)
+        return self.network is not None and host in self.network
 
     def covers(self, host: str | IPAddress, port: int) -> bool:
         """Return whether ``host``, an ASCII name or an address, is allowed by this entry."""
@@ -68,10 +68,6 @@ class HostPattern:
         if self.port not in {None, port} or not isinstance(host, str) or not self.suffix:
             return False
         return host.endswith(f".{self.suffix}")
-
-    def holds(self, address: IPAddress) -> bool:
-        """Return whether the entry is a network that ``address`` is in."""
-        return self.network is not None and address in self.network
 
 
 def ascii_name(host: str) -> str:

@@ -46,7 +46,7 @@ class AllowedHosts:
     def check_resolved(self, host: str, port: int, address: str) -> None:
         """Check one address that a listed name resolves to; raises `ForbiddenAddressError`."""
         found = ip_address(address)
-        if _is_public(found) or any(pattern.holds(found) for pattern in self._patterns):
+        if _is_public(found) or self._vouched(found, port):
             return
         try:
             known = host_of(host)

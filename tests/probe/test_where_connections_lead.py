@@ -1,0 +1,211 @@
+"""Whatever address the cloud or a redirect gives, nothing is connected to beyond the list.
+
+What counts is not how we read a URL but what is asked of the name resolver and of the sockets, so
+that is what is watched: a name or address that the list does not hold is a failure, whoever
+parsed it how.
+"""
+
+import asyncio
+import hashlib
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from exporter.config.config import Console
+from exporter.config.host_pattern import HostPattern
+from exporter.model import Stage
+from exporter.outcome import Outcome
+from tests.real import cloud_answers as cloud
+from tests.real.names import Names
+from tests.real.probing import probe_once
+from tests.real.raw_console import console
+
+LISTED = ("*.console.example", "kvm.example", "203.0.113.7", "10.9.0.0/16")
+PUBLIC = ("93.184.215.14", "2606:2800:21f::1")
+ADDRESSES = (*PUBLIC, "127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1")
+
+hosts = st.sampled_from(
+    [
+        "a.console.example",
+        "a.b.console.example.",
+        "A.CONSOLE.EXAMPLE",
+        "console.example",
+        "kvm.example",
+        "b.kvm.example",
+        "evilconsole.example",
+        "a.console.example.evil.org",
+        "evil.org",
+        "203.0.113.7",
+        "203.0.113.8",
+        "10.9.1.1",
+        "10.8.1.1",
+        "127.0.0.1",
+        "127.1",
+        "0x7f000001",
+        "2130706433",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[fe80::1%25lo]",
+        "localhost",
+        "a。console。example",
+        "\uff41.console.example",
+        "evil.org\uff0f.console.example",
+        "evil.org%2f.console.example",
+        "evil.org%00.console.example",
+        "evil.org℀.console.example",
+        "ⓔvil.org",
+        "xn--.console.example",
+    ]
+)
+glue = st.sampled_from(
+    [
+        "",
+        "",
+        "",
+        "@",
+        ":",
+        ":443",
+        ":80@",
+        "#",
+        "?",
+        "/",
+        "//",
+        "\\",
+        "\\@",
+        "%40",
+        ".",
+        " ",
+        "\t",
+        "\n",
+    ]
+)
+schemes = st.sampled_from(
+    [
+        "https://",
+        "http://",
+        "HTTPS://",
+        "https:",
+        "https:/",
+        "https:///",
+        "//",
+        "ws://",
+        "ftp://",
+        "",
+    ]
+)
+addresses = st.one_of(
+    st.builds("{}{}{}{}{}".format, schemes, hosts, glue, hosts, glue),
+    st.builds("{}{}{}/vnc/x.html?token=t".format, schemes, hosts, glue),
+    st.builds("https://{}".format, st.text(max_size=40)),
+    st.text(max_size=60),
+)
+
+
+def addresses_of(name: str) -> set[str]:
+    """Return two addresses of any kind, always the same for one name."""
+    dice = hashlib.sha256(name.encode()).digest()
+    return {ADDRESSES[dice[0] % len(ADDRESSES)], ADDRESSES[dice[1] % len(ADDRESSES)]}
+
+
+def is_listed(name: str) -> bool:
+    """Say it again, as simply as can be."""
+    labels = name.lower().rstrip(".").split(".")
+    return labels == ["kvm", "example"] or (
+        len(labels) > 2 and labels[-2:] == ["console", "example"] and all(labels)
+    )
+
+
+def may_be_connected_to(address: str, names: Names) -> bool:
+    if address == "203.0.113.7" or address.startswith("10.9."):
+        return True
+    if address in PUBLIC:
+        return any(is_listed(name) for name in names.given.get(address, ()))
+    return "kvm.example" in {name.rstrip(".") for name in names.given.get(address, ())}
+
+
+@pytest.fixture
+def reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
+    """Record every address that a socket is to connect to, and let none go beyond loopback."""
+    found: list[tuple[str, int]] = []
+    real = asyncio.SelectorEventLoop.sock_connect
+
+    async def connect(loop: Any, sock: socket.socket, address: tuple[str, int]) -> None:
+        if (address[0], address[1]) in _OURS:
+            await real(loop, sock, address)
+            return
+        found.append((address[0], address[1]))
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", connect)
+    yield found
+    _OURS.clear()
+
+
+_OURS: set[tuple[str, int]] = set()
+RELAXED = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def judge(names: Names, reached: list[tuple[str, int]]) -> None:
+    assert all(is_listed(name) for name in names.asked), names.asked
+    assert all(may_be_connected_to(address, names) for address, _ in reached), reached
+    assert all(ip_address(address) for address, _ in reached)
+
+
+@RELAXED
+@given(address=addresses)
+@example(address="https://a.console.example/x")
+@example(address="https://203.0.113.7/x")
+async def test_no_address_of_the_api_leads_beyond_the_list(
+    reached: list[tuple[str, int]], address: str
+) -> None:
+    reached.clear()
+    names = Names(addresses_of)
+    async with console(address=address.replace("{", "(")) as gateway:
+        _OURS.add((gateway.server.host, int(gateway.api.rpartition(":")[2])))
+        result = await probe_once(
+            gateway.api,
+            depth=Stage.RFB,
+            console=Console(tuple(HostPattern.parse(entry) for entry in LISTED)),
+            resolver=names,
+            timeout=2,
+        )
+
+    judge(names, reached)
+    assert result.outcome is not Outcome.INTERNAL_ERROR
+    assert result.outcome is not Outcome.SUCCESS
+
+
+@RELAXED
+@given(address=addresses)
+@example(address="https://a.console.example/x")
+@example(address="//kvm.example/x")
+async def test_no_redirect_leads_beyond_the_list(
+    reached: list[tuple[str, int]], address: str
+) -> None:
+    reached.clear()
+    names = Names(addresses_of)
+    location = address.encode("utf-8", "replace").decode("latin-1")
+    page = cloud.answer(302, Location="".join(c for c in location if c not in "\r\n\0"))
+    async with console(page=page) as gateway:
+        _OURS.add((gateway.server.host, int(gateway.api.rpartition(":")[2])))
+        _OURS.add((gateway.server.host, gateway.server.port))
+        here = f"127.0.0.1:{gateway.server.port}"
+        result = await probe_once(
+            gateway.api,
+            depth=Stage.RFB,
+            console=Console(tuple(HostPattern.parse(entry) for entry in (*LISTED, here))),
+            resolver=names,
+            timeout=2,
+        )
+
+    judge(names, reached)
+    assert result.outcome is not Outcome.INTERNAL_ERROR
