@@ -87,3 +87,43 @@ projects:
             said.append(ours.output)
     assert "<secret>" in "".join(said)
     assert CANARY not in "".join(said)
+
+
+def test_no_console_token_reaches_anything_that_the_program_says(tmp_path: Path) -> None:
+    servers = [(f"deep-{number}", f"name-{number}") for number in range(6)]
+    with canary_cloud() as cloud:
+        config = write_config(
+            tmp_path / "config.yaml",
+            cloud.url,
+            servers,
+            interval="1s",
+            timeout="500ms",
+            depth="rfb",
+        )
+        with exporter(config, None, "--log.level=debug") as ours:
+            base = f"http://{ours.url}"
+            until(lambda: cloud.handshakes > 3 * len(servers), 20)
+            said = [
+                httpx.get(f"{base}{path}", headers=headers).text
+                for path in ("/", "/metrics", "/config")
+                for headers in ({}, {"accept": "application/openmetrics-text;version=1.0.0"})
+            ]
+            for server_id, _ in servers:
+                query = {"target": server_id, "debug": "true"}
+                said.append(
+                    httpx.get(f"{base}/probe", params=query, headers=BRIEFLY, timeout=10).text
+                )
+            ours.stop()
+            said.append(ours.output)
+        for form in ("text", "json"):
+            for server_id, _ in servers:
+                probed = command("probe", f"--config.file={config}", f"--format={form}", server_id)
+                said.append(probed.stdout + probed.stderr)
+    everything = "\n".join(said)
+    # All of it was seen: a good console, and each way to refuse.
+    for outcome in ("success", "page_error", "websocket_rejected", "rfb_error"):
+        assert f'"{outcome}"' in everything
+    assert "vnc_auto.html" in everything
+    assert CANARY not in everything
+    assert "token=" not in everything
+    assert "password=" not in everything

@@ -1,10 +1,15 @@
-"""A cloud whose every answer is full of secrets, in all the places where one can stand."""
+"""A cloud whose every answer is full of secrets, in all the places where one can stand.
+
+So is the console behind the addresses that it hands out: query, cookies, page, reasons.
+"""
 
 import contextlib
 import json
 from collections.abc import Iterator
 from itertools import count
 
+from tests.real.broken_servers import Request
+from tests.real.raw_console import TEXT, close, frame, switching
 from tests.real.threaded_server import QuietHandler, serving
 
 CANARY = "CANARYSECRET"
@@ -16,6 +21,7 @@ class CanaryCloud:
     def __init__(self) -> None:
         self.url = ""
         self.requests = 0
+        self.handshakes = 0
         self.saw_password = False
 
 
@@ -23,7 +29,7 @@ class CanaryCloud:
 def canary_cloud() -> Iterator[CanaryCloud]:
     """Run it on a free port of loopback until the block ends."""
     cloud = CanaryCloud()
-    turns = count()
+    turns, pages, handshakes = count(), count(), count()
     console = f"https://{CANARY}.example/vnc/vnc_auto.html?token={CANARY}"
     answers: list[tuple[int, bytes]] = [
         (200, json.dumps({"url": console}).encode()),
@@ -48,12 +54,25 @@ def canary_cloud() -> Iterator[CanaryCloud]:
             self.wfile.write(body)
 
         def do_GET(self) -> None:  # noqa: N802 - the library's name
+            if "Upgrade" in self.headers:
+                cloud.handshakes += 1
+                _refuse_or_speak(self, next(handshakes))
+                return
+            if self.path.startswith("/vnc/"):
+                _show_page(self, next(pages))
+                return
             cloud.requests += 1
             turn = next(turns)
             if turn % 11 == 10:
                 # Broken off in the middle of a secret.
                 self.wfile.write(f"HTTP/1.1 200 {CANARY}\r\nX: {CANARY}".encode())
                 self.close_connection = True
+                return
+            if "deep" in self.path:
+                local = (
+                    f"{cloud.url}/vnc/host.region/vnc_auto.html?token={CANARY}&password={CANARY}"
+                )
+                self._answer(200, json.dumps({"url": local}).encode())
                 return
             self._answer(*answers[turn % len(answers)])
 
@@ -65,3 +84,36 @@ def canary_cloud() -> Iterator[CanaryCloud]:
 
     with serving(Handler) as cloud.url:
         yield cloud
+
+
+def _show_page(handler: QuietHandler, turn: int) -> None:
+    if turn % 4:
+        handler.send_response(200)
+    else:
+        handler.send_response(502, CANARY)
+    body = f"<title>{CANARY}</title>".encode()
+    handler.send_header("Content-Type", "text/html")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.send_header("Set-Cookie", f"session={CANARY}; Path=/")
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def _refuse_or_speak(handler: QuietHandler, turn: int) -> None:
+    handler.close_connection = True
+    if turn % 6 == 0:
+        handler.send_error(403, CANARY, CANARY)
+        return
+    if turn % 6 == 1:
+        handler.send_response(302)
+        handler.send_header("Location", f"/vnc/websockify?token={CANARY}")
+        handler.end_headers()
+        return
+    headers = {name.lower(): value for name, value in handler.headers.items()}
+    said = (
+        frame(b"RFB 003.008\n"),
+        frame(CANARY.encode()),
+        close(4003, CANARY.encode()),
+        frame(f"RFB 003.{CANARY}".encode(), TEXT),
+    )[turn % 6 - 2]
+    handler.wfile.write(switching(Request("GET", handler.path, headers)) + said)

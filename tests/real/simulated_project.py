@@ -45,6 +45,7 @@ def write_config(  # noqa: PLR0913 - the knobs that tests and benchmarks turn
     timeout: str = "1s",
     rate: float = 1000.0,
     password: str = f"password: {PASSWORD}",
+    depth: str = "api",
 ) -> Path:
     """Write a configuration with one project, ``southwest``, that probes ``servers``."""
     entries = "".join(
@@ -53,7 +54,7 @@ def write_config(  # noqa: PLR0913 - the knobs that tests and benchmarks turn
     )
     path.write_text(
         f"""
-global: {{interval: {interval}, timeout: {timeout}}}
+global: {{interval: {interval}, timeout: {timeout}, depth: {depth}}}
 projects:
   - name: southwest
     region: cn-southwest-2
@@ -66,6 +67,7 @@ projects:
       {password}
       domain: {DOMAIN}
     rate_limit: {{requests_per_second: {rate}, burst: {max(1, int(rate))}}}
+    console: {{allowed_hosts: [127.0.0.1]}}
     servers:
 {entries}"""
     )
