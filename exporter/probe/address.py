@@ -37,15 +37,15 @@ class ConsoleAddress:
             raise AddressError("is no http(s) URL")
         try:
             url = httpx.URL(text)
-            if url.scheme not in _DEFAULT_PORTS or url.userinfo or "@" in url.netloc.decode():
+            if url.scheme not in _DEFAULT_PORTS or url.userinfo:
                 raise AddressError("is no http(s) URL")
             host = host_of(url.raw_host.decode())
         except (httpx.InvalidURL, ValueError):
             raise AddressError("is no http(s) URL") from None
         if url.port is not None and not 0 < url.port <= _PORT_MAX:
             raise AddressError("is no http(s) URL")
-        shown = host if isinstance(host, str) else str(host)
-        url = url.copy_with(host=shown, fragment=None)
+        if str(host) != url.raw_host.decode() or url.fragment:
+            url = url.copy_with(host=str(host), fragment=None)
         return cls(url, host, url.port or _DEFAULT_PORTS[url.scheme])
 
     def follow(self, location: str) -> Self:

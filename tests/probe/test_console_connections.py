@@ -1,0 +1,105 @@
+"""Connections to consoles are timed, verified and reported like those to the cloud."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from exporter.cloud.observer import Unobserved
+from exporter.config.config import Tls
+from exporter.model import Stage
+from exporter.outcome import Outcome
+from tests.real.certificates import Certificates
+from tests.real.probing import probe_once, probing
+from tests.real.raw_console import PAGE, TOKEN, console
+
+
+class Recorder(Unobserved):
+    """Keeps what it is told of connections."""
+
+    def __init__(self) -> None:
+        self.phases: list[Mapping[str, float]] = []
+        self.certificates: list[tuple[str, float]] = []
+
+    def connection_opened(self, phases: Mapping[str, float]) -> None:
+        self.phases.append(phases)
+
+    def certificate_seen(self, host: str, expires_at: float) -> None:
+        self.certificates.append((host, expires_at))
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Certificates:
+    return Certificates()
+
+
+@pytest.fixture
+def trusting(certificates: Certificates, tmp_path: Path) -> Tls:
+    return Tls(ca_file=certificates.write_authority(tmp_path / "ca.pem"))
+
+
+async def test_phases_and_certificate_of_the_console_host_are_reported(
+    certificates: Certificates, trusting: Tls
+) -> None:
+    expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
+    seen = Recorder()
+    async with console(tls=certificates.good(not_after=expires), trust=trusting) as gateway:
+        named = gateway.server.url.replace("127.0.0.1", "localhost")
+        async with (
+            console(
+                address=f"{named}{PAGE}?token={TOKEN}", allowed=["localhost"], trust=trusting
+            ) as api,
+            probing(api.api, depth=Stage.RFB, console=api.settings, observer=seen) as probe,
+        ):
+            result = await probe()
+
+    assert result.outcome is Outcome.SUCCESS, result.detail
+    over_tls = [phases for phases in seen.phases if "tls" in phases]
+    # One for the page, one for the WebSocket.
+    assert len(over_tls) == 2
+    assert all(phases.keys() == {"dns", "connect", "tls"} for phases in over_tls)
+    assert all(0 < seconds < 5 for phases in over_tls for seconds in phases.values())
+    assert set(seen.certificates) == {("localhost", expires.timestamp())}
+
+
+@pytest.mark.parametrize("kind", ["wrong_name", "expired", "unknown_authority", "self_signed"])
+async def test_a_certificate_that_deserves_no_trust_is_a_tls_error_and_gets_no_token(
+    certificates: Certificates, trusting: Tls, kind: str
+) -> None:
+    async with console(tls=getattr(certificates, kind)(), trust=trusting) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.TLS_ERROR, Stage.PAGE), result.detail
+    assert gateway.server.requests == []
+
+
+async def test_the_api_s_own_tls_settings_are_not_those_of_its_consoles(
+    certificates: Certificates, trusting: Tls
+) -> None:
+    async with console(tls=certificates.good()) as gateway:
+        result = await probe_once(
+            gateway.api, depth=Stage.RFB, console=gateway.settings, tls=trusting
+        )
+
+    assert (result.outcome, result.failed_stage) == (Outcome.TLS_ERROR, Stage.PAGE)
+
+
+async def test_the_configured_name_is_verified_for_page_and_websocket(
+    certificates: Certificates, trusting: Tls
+) -> None:
+    named = Tls(ca_file=trusting.ca_file, server_name="other.example")
+    async with console(tls=certificates.wrong_name(), trust=named) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert result.outcome is Outcome.SUCCESS, result.detail
+
+
+async def test_verification_can_be_turned_off_for_consoles_alone(
+    certificates: Certificates,
+) -> None:
+    careless = Tls(insecure_skip_verify=True)
+    async with console(tls=certificates.expired(), trust=careless) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert result.outcome is Outcome.SUCCESS, result.detail
