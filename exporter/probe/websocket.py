@@ -32,9 +32,9 @@ _NAME = re.compile(r"\{(\w+)\}")
 
 
 class _Way(NamedTuple):
-    """How to ask for the WebSocket: a path, maybe relative to the page, and subprotocols."""
+    """How to ask for the WebSocket: which of the paths that a page may mean, and subprotocols."""
 
-    path: str
+    path: int
     subprotocols: tuple[str, ...]
 
 
@@ -66,13 +66,14 @@ class WebSocketDoor:
         """
         host = (page.address.host, page.address.port)
         known = self._remembered.get(host)
+        paths = self._paths(page.address, target)
         refusals: list[str] = []
-        given_up: str | None = None
-        for way in self._ways(page.address, target, known):
+        given_up: int | None = None
+        for way in _ways(len(paths), known):
             if way.path == given_up:
                 continue
             try:
-                address = page.address.at(way.path, page.address.query("token"))
+                address = page.address.at(paths[way.path], page.address.query("token"))
             except AddressError as error:
                 refusals.append(f"the page's own path {error}")
                 continue
@@ -102,16 +103,6 @@ class WebSocketDoor:
             Outcome.WEBSOCKET_REJECTED, f"no WebSocket: {'; '.join(dict.fromkeys(refusals))}"
         )
 
-    def _ways(self, page: ConsoleAddress, target: Target, known: _Way | None) -> Iterator[_Way]:
-        """Yield the ways to try, the likeliest first."""
-        if known:
-            yield known
-        for path in self._paths(page, target):
-            for subprotocols in (("binary",), ()):
-                way = _Way(path, subprotocols)
-                if way != known:
-                    yield way
-
     def _paths(self, page: ConsoleAddress, target: Target) -> tuple[str, ...]:
         if self._path == AUTO:
             path = page.query("path") or _DEFAULT_PATH
@@ -127,6 +118,17 @@ class WebSocketDoor:
         self._remembered[host] = way
         if len(self._remembered) > _REMEMBERED_MAX:
             self._remembered.popitem(last=False)
+
+
+def _ways(paths: int, known: _Way | None) -> Iterator[_Way]:
+    """Yield the ways to try, the likeliest first."""
+    if known:
+        yield known
+    for path in range(paths):
+        for subprotocols in (("binary",), ()):
+            way = _Way(path, subprotocols)
+            if way != known:
+                yield way
 
 
 def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:

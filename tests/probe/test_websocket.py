@@ -176,6 +176,18 @@ async def test_the_page_s_own_parameters_are_obeyed_on_its_own_host(query: str, 
     assert gateway.handshakes[0].path == asked
 
 
+async def test_what_is_remembered_is_no_token_of_the_probe_before() -> None:
+    address = f"{{origin}}{PAGE}?path=%3Ftoken%3Dt{{turn}}"
+    async with (
+        console(address=address) as gateway,
+        probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
+    ):
+        for _ in range(2):
+            assert (await probe()).outcome is Outcome.SUCCESS
+
+    assert [one.path for one in gateway.handshakes] == [f"{PAGE}?token=t1", f"{PAGE}?token=t2"]
+
+
 async def test_cookies_of_the_page_go_to_the_websocket() -> None:
     page = html(Set_Cookie="route=node-7; Path=/; HttpOnly")
     async with console(page=page) as gateway:

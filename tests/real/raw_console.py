@@ -89,9 +89,11 @@ def says(*pieces: bytes, every: float = 0.0) -> Speaking:
 
 
 async def hears(connection: Connection) -> None:
-    """Note all that the client sends until it is gone."""
+    """Note all that the client sends until it says goodbye or is gone."""
     while data := await connection.first_bytes():
         connection.server.heard += data
+        if data[0] == 0x80 | CLOSE:
+            return
 
 
 def says_and_ends(*pieces: bytes) -> Speaking:
@@ -148,7 +150,10 @@ async def console(  # noqa: PLR0913 - the knobs that tests turn
     path: str = "auto",
     address: str = ADDRESS,
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway, good unless told otherwise; ``{origin}`` in ``address`` is its own."""
+    """Run a gateway, good unless told otherwise.
+
+    ``{origin}`` in ``address`` is its own, ``{turn}`` counts the addresses handed out.
+    """
     speaks = speaks or says(frame(VERSION))
 
     async def behave(connection: Connection) -> None:
@@ -171,7 +176,9 @@ async def console(  # noqa: PLR0913 - the knobs that tests turn
         async def hand_out(connection: Connection) -> None:
             while True:
                 await connection.request()
-                await connection.send(cloud.json_answer(200, {"url": minted}))
+                turn = str(len(connection.server.requests))
+                url = minted.replace("{turn}", turn)
+                await connection.send(cloud.json_answer(200, {"url": url}))
 
         async with BrokenServer(hand_out) as api:
             settings = Console(
