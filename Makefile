@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 KEYSTONE := .venv-keystone
-DEBIAN := prometheus
+DEBIAN := prometheus nginx-light novnc tigervnc-standalone-server websockify
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
   --generate-hashes --no-annotate --no-header
 

@@ -11,6 +11,14 @@ _NAMES = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
+class PemFiles:
+    """A server's certificate and its key, as programs other than Python want them."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Certificates:
     """Server contexts whose certificates are signed by one authority, unless said otherwise."""
 
@@ -20,6 +28,18 @@ class Certificates:
         """Write the authority's certificate where a client's ``ca_file`` can point."""
         self._authority.cert_pem.write_to_path(str(path))
         return path
+
+    def write_good(self, folder: Path, not_after: datetime | None = None) -> PemFiles:
+        """Write a certificate that deserves trust, until ``not_after``, and its key."""
+        return _written(self._authority.issue_cert(*_NAMES, not_after=not_after), folder)
+
+    def write_wrong_name(self, folder: Path) -> PemFiles:
+        """Write a certificate for another host and its key."""
+        return _written(self._authority.issue_cert("other.example"), folder)
+
+    def write_expired(self, folder: Path) -> PemFiles:
+        """Write a certificate that ended yesterday and its key."""
+        return _written(self._expired(), folder)
 
     def good(self, not_after: datetime | None = None) -> ssl.SSLContext:
         """Return a context that deserves trust, until ``not_after``."""
@@ -31,12 +51,7 @@ class Certificates:
 
     def expired(self) -> ssl.SSLContext:
         """Return a context with a certificate that ended yesterday."""
-        now = datetime.now(UTC)
-        return _serving(
-            self._authority.issue_cert(
-                *_NAMES, not_before=now - timedelta(days=9), not_after=now - timedelta(days=1)
-            )
-        )
+        return _serving(self._expired())
 
     def not_yet_valid(self) -> ssl.SSLContext:
         """Return a context with a certificate that begins tomorrow."""
@@ -66,8 +81,26 @@ class Certificates:
         self._authority.configure_trust(context)
         return context
 
+    def _expired(self) -> trustme.LeafCert:
+        now = datetime.now(UTC)
+        return self._authority.issue_cert(
+            *_NAMES, not_before=now - timedelta(days=9), not_after=now - timedelta(days=1)
+        )
+
+
+def _written(certificate: trustme.LeafCert, folder: Path) -> PemFiles:
+    files = PemFiles(folder / "certificate.pem", folder / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(str(files.certificate))
+    certificate.private_key_pem.write_to_path(str(files.key))
+    return files
+
 
 def _serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
+
+
+def client_context(authority: Path) -> ssl.SSLContext:
+    """Return what a client needs that trusts the authority written to ``authority``."""
+    return ssl.create_default_context(cafile=authority)

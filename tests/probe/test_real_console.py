@@ -1,0 +1,135 @@
+"""The deep probe, against TigerVNC behind websockify and nginx: what people really run."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.cloud.observer import Unobserved
+from exporter.model import Stage
+from exporter.outcome import Outcome
+from tests.real.console_gateway import (
+    EXPIRES,
+    Gateway,
+    console_gateway,
+    page,
+    probe_console,
+    probing_console,
+)
+from tests.real.nginx import nginx, passing
+from tests.real.programs import until
+from tests.real.raw_console import TOKEN
+from tests.real.vnc import RefusedError, viewer
+
+STAGES = [Stage.API, Stage.PAGE, Stage.WEBSOCKET, Stage.RFB]
+BELOW = "/vnc/host-1.cn-southwest-242"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    # Probes never log in; TigerVNC counts that against the host that websockify runs on.
+    with console_gateway(tmp_path_factory.mktemp("gateway"), "-UseBlacklist=0") as running:
+        yield running
+
+
+async def assert_all_stages_pass(gateway: Gateway, base: str) -> None:
+    result = await probe_console(page(base), gateway.trusting)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.SUCCESS, None), result.detail
+    assert [timing.stage for timing in result.stages] == STAGES
+    assert all(timing.passed and timing.seconds > 0 for timing in result.stages)
+
+
+async def test_a_console_at_the_root_passes_all_stages(gateway: Gateway) -> None:
+    await assert_all_stages_pass(gateway, gateway.url)
+
+
+async def test_a_websocket_beside_its_page_is_found(gateway: Gateway, tmp_path: Path) -> None:
+    with nginx(tmp_path, gateway.pem, passing(f"{BELOW}/", f"{gateway.url}/")) as front:
+        await assert_all_stages_pass(gateway, front.url + BELOW)
+
+
+async def test_a_websocket_at_the_root_of_a_page_below_is_found(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    with nginx(
+        tmp_path,
+        gateway.pem,
+        passing(f"{BELOW}/", f"{gateway.url}/", directives=""),
+        passing("/websockify", gateway.url),
+    ) as front:
+        await assert_all_stages_pass(gateway, front.url + BELOW)
+
+
+class Watching(Unobserved):
+    def __init__(self) -> None:
+        self.expiries: set[tuple[str, float]] = set()
+
+    def certificate_seen(self, host: str, expires_at: float) -> None:
+        self.expiries.add((host, expires_at))
+
+
+async def test_the_expiry_of_the_console_s_certificate_is_seen(gateway: Gateway) -> None:
+    watching = Watching()
+    async with probing_console(page(gateway.url), gateway.trusting, observer=watching) as probe:
+        await probe()
+
+    assert watching.expiries == {("127.0.0.1", EXPIRES.timestamp())}
+
+
+async def test_a_probe_says_nothing_to_the_console_and_leaves_it(gateway: Gateway) -> None:
+    before = len(gateway.vnc.lines)
+
+    await probe_console(page(gateway.url), gateway.trusting)
+
+    def said() -> str:
+        return "".join(gateway.vnc.lines[before:])
+
+    await asyncio.to_thread(until, lambda: "Connections: closed" in said(), 5)
+    assert "Connections: accepted" in said()
+    # TigerVNC's words for a client that answered with a version of its own.
+    assert "Client needs protocol version" not in said()
+
+
+async def test_a_person_keeps_the_console_through_a_hundred_probes(gateway: Gateway) -> None:
+    before = len(gateway.vnc.lines)
+    async with (
+        viewer(f"{gateway.url.replace('https', 'wss')}/websockify?token={TOKEN}",
+               gateway.authority) as person,
+        probing_console(page(gateway.url), gateway.trusting) as probe,
+    ):  # fmt: skip
+        assert await person.update() > 0
+        for _ in range(20):
+            results = await asyncio.gather(*(probe() for _ in range(5)))
+            assert {result.outcome for result in results} == {Outcome.SUCCESS}
+        assert await person.update() > 0
+
+        def counted(event: str) -> int:
+            return len(re.findall(f"Connections: {event}", "".join(gateway.vnc.lines[before:])))
+
+        await asyncio.to_thread(until, lambda: counted("closed") == 100, 5)
+        assert counted("accepted") == 101
+
+
+async def test_tigervnc_locks_new_viewers_out_after_five_probes_unless_told_otherwise(
+    tmp_path: Path,
+) -> None:
+    """Pin down what is documented: the gateway is one host, and no probe ever logs in to it."""
+    with console_gateway(tmp_path, "-BlacklistTimeout=2") as gateway:
+        address = f"{gateway.url.replace('https', 'wss')}/websockify?token={TOKEN}"
+        async with (
+            viewer(address, gateway.authority) as early,
+            probing_console(page(gateway.url), gateway.trusting) as probe,
+        ):
+            for _ in range(5):
+                assert (await probe()).outcome is Outcome.SUCCESS
+            with pytest.raises(RefusedError, match="Too many security failures"):
+                async with viewer(address, gateway.authority):
+                    pass
+            # Who is in already stays in, and who waits gets in.
+            assert await early.update() > 0
+            await asyncio.sleep(2.5)
+            async with viewer(address, gateway.authority) as late:
+                assert await late.update() > 0

@@ -1,0 +1,102 @@
+"""Debian's TigerVNC as a server's console, and a person who looks at it."""
+
+import contextlib
+import struct
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from tests.real.certificates import client_context
+from tests.real.programs import Program, free_port, program, required
+
+_NONE = 1
+_SHARED = b"\1"
+_FRAMEBUFFER_UPDATE = 0
+
+
+@contextlib.contextmanager
+def vnc_server(*parameters: str) -> Iterator[Program]:
+    """Run it on a free display; its ``url`` is ``host:port``, as a token file wants it.
+
+    It lets everybody in, and listens on loopback alone.
+    """
+    port = free_port()
+    with program(
+        [
+            required("Xtigervnc"), "-displayfd", "1", "-rfbport", str(port), "-localhost",
+            "-SecurityTypes", "None", "-geometry", "640x480", *parameters,
+        ],
+        r"^\d+$",
+    ) as running:  # fmt: skip
+        running.url = f"127.0.0.1:{port}"
+        yield running
+
+
+class RefusedError(Exception):
+    """The console told the person to go away, and why."""
+
+
+@dataclass
+class Viewer:
+    """A person's viewer, speaking RFB 3.8 (RFC 6143) as noVNC does over a WebSocket."""
+
+    socket: aiohttp.ClientWebSocketResponse
+    _received: bytearray = field(default_factory=bytearray)
+
+    async def log_in(self) -> None:
+        """Go through the handshake as a shared viewer; raises `RefusedError`."""
+        version = await self._read(12)
+        if version == b"RFB 003.003\n":
+            # What TigerVNC says to those whom it does not even want to talk to.
+            await self._refuse_unless(await self._number() == _NONE)
+        await self.socket.send_bytes(b"RFB 003.008\n")
+        kinds = await self._read((await self._read(1))[0])
+        await self._refuse_unless(_NONE in kinds)
+        await self.socket.send_bytes(bytes([_NONE]))
+        await self._refuse_unless(await self._number() == 0)
+        await self.socket.send_bytes(_SHARED)
+        # Width, height and pixel format, then the name.
+        await self._read(20)
+        await self._read(await self._number())
+
+    async def update(self) -> int:
+        """Ask for a corner of the picture, anew; return its bytes."""
+        await self.socket.send_bytes(struct.pack("!BBHHHH", 3, 0, 0, 0, 16, 16))
+        kind, _, rectangles = struct.unpack("!BBH", await self._read(4))
+        assert kind == _FRAMEBUFFER_UPDATE
+        size = 0
+        for _ in range(rectangles):
+            _, _, width, height, encoding = struct.unpack("!HHHHi", await self._read(12))
+            assert encoding == 0, "nothing but raw pixels was offered"
+            size += len(await self._read(width * height * 4))
+        return size
+
+    async def _refuse_unless(self, welcome: bool) -> None:  # noqa: FBT001 - it is what it asks
+        if not welcome:
+            raise RefusedError((await self._read(await self._number())).decode())
+
+    async def _number(self) -> int:
+        return int.from_bytes(await self._read(4))
+
+    async def _read(self, size: int) -> bytes:
+        while len(self._received) < size:
+            self._received += await self.socket.receive_bytes(timeout=10)
+        taken = bytes(self._received[:size])
+        del self._received[:size]
+        return taken
+
+
+@contextlib.asynccontextmanager
+async def viewer(url: str, authority: Path) -> AsyncIterator[Viewer]:
+    """Open a console's WebSocket at ``url`` and log in, until the block ends."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(
+            url, protocols=("binary",), ssl=client_context(authority), max_msg_size=0
+        ) as socket,
+    ):
+        person = Viewer(socket)
+        await person.log_in()
+        yield person

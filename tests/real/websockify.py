@@ -1,0 +1,36 @@
+"""websockify with noVNC's pages and a token file: a console gateway as people run it."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.real.certificates import PemFiles
+from tests.real.programs import Program, free_port, program, required
+
+# Debian installs noVNC's pages beside their launcher.
+_LAUNCHER = "/usr/share/novnc/utils/novnc_proxy"
+
+
+@contextlib.contextmanager
+def websockify(tokens: Path, pem: PemFiles) -> Iterator[Program]:
+    """Run it over TLS; ``tokens`` is read anew for every connection.
+
+    Its lines are ``token: host:port``.
+    """
+    pages = Path(required(_LAUNCHER)).parent.parent
+    port = free_port()
+    with program(
+        [
+            required("websockify"),
+            f"--web={pages}",
+            f"--cert={pem.certificate}",
+            f"--key={pem.key}",
+            "--ssl-only",
+            "--token-plugin=TokenFile",
+            f"--token-source={tokens}",
+            f"127.0.0.1:{port}",
+        ],
+        r"proxying from",
+    ) as running:
+        running.url = f"https://127.0.0.1:{port}"
+        yield running
