@@ -16,6 +16,7 @@ import httpx
 from exporter.cloud.errors import HandshakeRefusedError
 from exporter.cloud.observer import ConnectionObserver
 
+_SWITCHING = 101
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -131,14 +132,23 @@ async def past_ended_connections(
                 raise httpx.ReadError("the connection broke") from error
 
 
-async def no_redirected_handshakes(
+async def strict_handshakes(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Refuse to follow where a WebSocket handshake is redirected to, as browsers do."""
+    """Take of a WebSocket handshake what browsers take: no redirect, no unasked subprotocol."""
     response = await handler(request)
-    if aiohttp.hdrs.UPGRADE in request.headers and response.status in _REDIRECTS:
+    if aiohttp.hdrs.UPGRADE not in request.headers:
+        return response
+    chosen = response.headers.get(aiohttp.hdrs.SEC_WEBSOCKET_PROTOCOL)
+    offered = request.headers.get(aiohttp.hdrs.SEC_WEBSOCKET_PROTOCOL)
+    why = ""
+    if response.status in _REDIRECTS:
+        why = f"answered {response.status}"
+    elif response.status == _SWITCHING and chosen not in {None, offered}:
+        why = f"answered {response.status} with a subprotocol that was not asked for"
+    if why:
         response.close()
-        raise HandshakeRefusedError(f"answered {response.status}", response.status)
+        raise HandshakeRefusedError(why, response.status)
     return response
 
 

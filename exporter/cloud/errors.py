@@ -19,6 +19,7 @@ class NoAnswer(StrEnum):
     DNS = "dns"
     CONNECT = "connect"
     TLS = "tls"
+    EXHAUSTED = "exhausted"  # we had no file descriptor or memory to connect with
     FORBIDDEN = "forbidden"  # by us: it would have led where nothing may be connected to
     CLOSED = "closed"  # the connection ended before the first byte of an answer
     PROTOCOL = "protocol"

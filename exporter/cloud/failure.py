@@ -1,5 +1,6 @@
 """Say truly why no answer came, from the exceptions that aiohttp raises."""
 
+import errno
 import ssl
 
 import aiohttp
@@ -8,6 +9,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.cloud.connection import Opening
 from exporter.cloud.errors import ForbiddenAddressError, NoAnswer, NoAnswerError
+
+# Our own want of files, memory or ports says nothing of the other side.
+_EXHAUSTED = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+)
 
 BROKEN = (httpx.HTTPError, aiohttp.ClientError, HttpProcessingError, OSError)
 """What a transport can raise when a request comes to nothing."""
@@ -28,6 +34,8 @@ def no_answer(
     place = f"{host}:{port}"
     os_error = getattr(origin, "os_error", origin)
     why = getattr(os_error, "strerror", None) or _WORDS.get(type(os_error)) or "no HTTP"
+    if getattr(os_error, "errno", None) in _EXHAUSTED:
+        return NoAnswerError(NoAnswer.EXHAUSTED, f"this machine cannot connect any more: {why}")
     # An alert may come after our side of the handshake, as for a client certificate in TLS 1.3.
     if (
         seen.tls_alert

@@ -23,9 +23,9 @@ from exporter.cloud.answer import Answer
 from exporter.cloud.connection import (
     Opening,
     connection_trace,
-    no_redirected_handshakes,
     opening,
     past_ended_connections,
+    strict_handshakes,
     tls_context,
 )
 from exporter.cloud.errors import (
@@ -37,6 +37,7 @@ from exporter.cloud.errors import (
 from exporter.cloud.failure import BROKEN, no_answer
 from exporter.cloud.guard import Guard, GuardedResolver, guarded_requests
 from exporter.cloud.observer import ConnectionObserver
+from exporter.cloud.resolver import SystemResolver
 from exporter.config.config import Tls
 from exporter.config.secret import Secret
 
@@ -94,7 +95,7 @@ class Transport:
             max_field_size=_MAX_HEADER_BYTES,
             trace_configs=[connection_trace(observer)],
             middlewares=(
-                *((guarded_requests(guard), no_redirected_handshakes) if guard else ()),
+                *((guarded_requests(guard), strict_handshakes) if guard else ()),
                 past_ended_connections,
             ),
         )
@@ -198,12 +199,13 @@ def _connector(
     proxy: httpx.Proxy | None,
 ) -> aiohttp.TCPConnector:
     # No limit: a queue for a free connection would count as latency; the throttle paces.
+    resolver = resolver or SystemResolver()
     if guard is None:
         return aiohttp.TCPConnector(
             ssl=context, limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, resolver=resolver
         )
     if proxy is None:
-        resolver = GuardedResolver(guard, resolver or aiohttp.ThreadedResolver())
+        resolver = GuardedResolver(guard, resolver)
     return aiohttp.TCPConnector(
         ssl=context, limit=0, force_close=True, use_dns_cache=False, resolver=resolver
     )
@@ -241,6 +243,8 @@ async def _read(response: httpx.Response, max_bytes: int) -> bytes:
     if not isinstance(stream, httpx.AsyncByteStream):
         raise TypeError("the transport's stream is not asynchronous")
     async for chunk in stream:
+        if decoder and decoder.eof:
+            raise BadAnswerError("more follows the end of the gzip", response.status_code)
         try:
             body += decoder.decompress(chunk, max_bytes + 1 - len(body)) if decoder else chunk
         except zlib.error:

@@ -82,10 +82,19 @@ def ascii_name(host: str) -> str:
             name = idna.encode(name, uts46=True).decode()
         except idna.IDNAError:
             raise ValueError("it is no host name") from None
+    elif "xn--" in name.lower():
+        _check_encoded(name)
     name = name.lower()
     if len(name) > _NAME_MAX or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueError("it is no host name")
     return name
+
+
+def _check_encoded(name: str) -> None:
+    try:
+        idna.decode(name)
+    except idna.IDNAError:
+        raise ValueError("it is no host name") from None
 
 
 def host_of(text: str) -> str | IPAddress:

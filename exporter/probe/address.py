@@ -77,11 +77,15 @@ class ConsoleAddress:
         return f"{self.url.scheme}://{self.url.netloc.decode()}"
 
     @property
+    def path(self) -> str:
+        """Return the path, which may be shown."""
+        return self.url.raw_path.decode().partition("?")[0][:_PATH_SHOWN_MAX]
+
+    @property
     def place(self) -> str:
         """Return host, port and path, which may be shown."""
         host = f"[{self.host}]" if isinstance(self.host, IPv6Address) else self.host
-        path = self.url.raw_path.decode().partition("?")[0]
-        return f"{host}:{self.port}{path[:_PATH_SHOWN_MAX]}"
+        return f"{host}:{self.port}{self.path}"
 
     def __repr__(self) -> str:
         return f"ConsoleAddress({self.place})"

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import aiohttp
 import httpx
-from yarl import URL
 
 from exporter.cloud.answer import Answer
 from exporter.cloud.budget import Budget
@@ -17,8 +15,8 @@ from exporter.probe.stage import StageFailedError
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX = 3
-_PAGE_MAX_BYTES = 1 << 20
-_OK = 200
+_PAGE_MAX_BYTES = 4 << 20
+_OK, _TOO_MANY = 200, 429
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _BOM = b"\xef\xbb\xbf"
 
@@ -28,15 +26,15 @@ class Page:
     """The page that was opened, after redirects; ``cookies`` is what the way there has set."""
 
     address: ConsoleAddress
-    cookies: aiohttp.CookieJar
+    cookies: httpx.Cookies
 
 
 async def open_page(
     address: ConsoleAddress, transport: Transport, allowed: AllowedHosts, budget: Budget
 ) -> Page:
     """Open the page; raises `StageFailedError` when it is not 200 HTML, `NoAnswerError`."""
-    # A gateway may tie the WebSocket to a cookie of its page. Addresses may be bare IPs.
-    cookies = aiohttp.CookieJar(unsafe=True)
+    # A gateway may tie the WebSocket to a cookie of its page.
+    cookies = httpx.Cookies()
     for _ in range(_REDIRECTS_MAX + 1):
         answer = await _get(address, cookies, transport, budget)
         location = answer.headers.get("location")
@@ -48,7 +46,7 @@ async def open_page(
 
 
 async def _get(
-    address: ConsoleAddress, cookies: aiohttp.CookieJar, transport: Transport, budget: Budget
+    address: ConsoleAddress, cookies: httpx.Cookies, transport: Transport, budget: Budget
 ) -> Answer:
     request = httpx.Request(
         "GET",
@@ -56,26 +54,16 @@ async def _get(
         headers={
             "accept": "text/html,application/xhtml+xml;q=0.9",
             "user-agent": "console-exporter",
-            **cookie_header(cookies, address),
         },
     )
+    cookies.set_cookie_header(request)
     try:
         with budget.spending():
             answer = await transport.send(request, timeout=budget.left, max_bytes=_PAGE_MAX_BYTES)
     except BadAnswerError as error:
         raise _page_error(str(error)) from None
-    cookies.update_cookies_from_headers(
-        answer.headers.get_list("set-cookie"), URL(str(address.url), encoded=True)
-    )
+    cookies.extract_cookies(httpx.Response(answer.status, headers=answer.headers, request=request))
     return answer
-
-
-def cookie_header(cookies: aiohttp.CookieJar, address: ConsoleAddress) -> dict[str, str]:
-    """Return the header with the cookies that are for ``address``; empty if there are none."""
-    kept = cookies.filter_cookies(URL(str(address.url), encoded=True))
-    if not kept:
-        return {}
-    return {"cookie": "; ".join(f"{name}={one.coded_value}" for name, one in kept.items())}
 
 
 def _redirected(address: ConsoleAddress, location: str, allowed: AllowedHosts) -> ConsoleAddress:
@@ -90,10 +78,14 @@ def _redirected(address: ConsoleAddress, location: str, allowed: AllowedHosts) -
 
 
 def _judge(answer: Answer) -> None:
+    if answer.status == _TOO_MANY:
+        # Asked too often: that says nothing about the console.
+        raise StageFailedError(Outcome.THROTTLED, "the console page answered 429")
     if answer.status != _OK:
         raise _page_error(f"it answered {answer.status}")
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _HTML:
+    # Browsers look for themselves where nothing is said.
+    if kind and kind not in _HTML:
         raise _page_error("it answered 200, but no HTML by its content type")
     if not answer.body.removeprefix(_BOM).lstrip().startswith(b"<"):
         raise _page_error("it answered 200 and called it HTML, but it is none")

@@ -29,6 +29,7 @@ _NO_ANSWER = {
     NoAnswer.DNS: Outcome.DNS_ERROR,
     NoAnswer.CONNECT: Outcome.CONNECT_ERROR,
     NoAnswer.TLS: Outcome.TLS_ERROR,
+    NoAnswer.EXHAUSTED: Outcome.INTERNAL_ERROR,
     NoAnswer.FORBIDDEN: Outcome.BAD_RESPONSE,
     NoAnswer.CLOSED: Outcome.PROTOCOL_ERROR,
     NoAnswer.PROTOCOL: Outcome.PROTOCOL_ERROR,
@@ -102,6 +103,8 @@ class Prober:
                 walk.blame(failure.stage)
         except CloudError as failure:
             outcome, detail = _outcome_of(failure), str(failure)
+            if outcome is Outcome.INTERNAL_ERROR:
+                log.warning("probe failed for want of resources", why=detail, **_names(target))
         except Exception as fault:  # a fault of ours must not pass for the console's
             log.exception("probe failed by a fault of the exporter", **_names(target))
             outcome, detail = Outcome.INTERNAL_ERROR, type(fault).__name__
@@ -160,7 +163,7 @@ def skipped(target: Target, due: float, waited: float) -> ProbeResult:
         outcome=Outcome.SKIPPED,
         failed_stage=Stage.API,
         waited_seconds=waited,
-        detail="its turn in the throttle did not come before its next slot",
+        detail="its turn in the throttle did not come in time",
     )
 
 

@@ -17,8 +17,10 @@ from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.probe.stage import StageFailedError
 
-_VERSION = re.compile(rb"RFB (003\.00[0-9])\n")
-_BEGINNING = b"RFB 003.00"
+# Version 3 of the standard, and those that noVNC opens too: Apple's 003.889, 004.000 of Intel AMT,
+# RealVNC's 004.001 and 005.000.
+_VERSION = re.compile(rb"RFB (003\.00[0-9]|003\.889|004\.00[01]|005\.000)\n")
+_BEGINNING = b"RFB 00"
 _LENGTH = 12
 # Pings and empty messages that may come before; more is no console, but a flood.
 _MESSAGES_MAX = 100
@@ -58,7 +60,9 @@ async def read_version(messages: WebSocket, budget: Budget) -> str:
         ) from None
     found = _VERSION.fullmatch(received)
     if not found:
-        raise StageFailedError(Outcome.RFB_ERROR, "the console's first bytes are no RFB version")
+        raise StageFailedError(
+            Outcome.RFB_ERROR, "the console's first bytes are no RFB version that viewers know"
+        )
     return found[1].decode()
 
 
@@ -84,7 +88,7 @@ def _ended(how_told: WSMsgType, said: object, received: bytearray) -> StageFaile
     how = (
         f"closed with {_code(said)}"
         if how_told is WSMsgType.CLOSE
-        else "ended without being closed, 1006 to a browser"
+        else "ended without being closed (1006 to a browser)"
     )
     if received:
         return StageFailedError(Outcome.RFB_ERROR, f"the WebSocket {how} after {_so_far(received)}")

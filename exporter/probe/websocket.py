@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
+import httpx
+
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
 from exporter.cloud.transport import Transport, WebSocket
@@ -22,11 +24,11 @@ from exporter.config.host_pattern import IPAddress
 from exporter.model import Target
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
-from exporter.probe.page import Page, cookie_header
+from exporter.probe.page import Page
 from exporter.probe.stage import StageFailedError
 
 _DEFAULT_PATH = "websockify"
-_BAD_REQUEST, _NOT_FOUND = 400, 404
+_BAD_REQUEST, _TOO_MANY = 400, 429
 _REMEMBERED_MAX = 1000
 _NAME = re.compile(r"\{(\w+)\}")
 
@@ -36,6 +38,13 @@ class _Way(NamedTuple):
 
     path: int
     subprotocols: tuple[str, ...]
+
+
+class _Path(NamedTuple):
+    """A path to ask for; ``shown`` stands for it where it may not be told."""
+
+    text: str
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +74,21 @@ class WebSocketDoor:
         cannot be reached, or not in time.
         """
         host = (page.address.host, page.address.port)
-        known = self._remembered.get(host)
+        known = self._remembered.pop(host, None)
         paths = self._paths(page.address, target)
         refusals: list[str] = []
         given_up: int | None = None
+        status = 0
         for way in _ways(len(paths), known):
             if way.path == given_up:
                 continue
+            path = paths[way.path]
             try:
-                address = page.address.at(paths[way.path], page.address.query("token"))
+                address = page.address.at(path.text, page.address.query("token"))
             except AddressError as error:
                 refusals.append(f"the page's own path {error}")
                 continue
+            shown = path.shown or address.path
             async with AsyncExitStack() as stack:
                 try:
                     with budget.spending():
@@ -89,30 +101,36 @@ class WebSocketDoor:
                             )
                         )
                 except (HandshakeRefusedError, NoAnswerError) as error:
-                    refusals.append(f"{_path(address)} {_refusal(error)}")
+                    refusals.append(f"{shown} {_refusal(error)}")
                     status = error.status
                 else:
                     self._remember(host, way)
-                    yield OpenWebSocket(messages, _note(address, messages))
+                    protocol = messages.protocol or "none"
+                    yield OpenWebSocket(messages, f"{shown}, subprotocol {protocol}")
                     return
-            if way == known and status not in {_BAD_REQUEST, _NOT_FOUND}:
-                break
-            if status != _BAD_REQUEST or not way.subprotocols:
+            if status != _BAD_REQUEST:
+                # It is not the subprotocol that was wrong.
                 given_up = way.path
         raise StageFailedError(
-            Outcome.WEBSOCKET_REJECTED, f"no WebSocket: {'; '.join(dict.fromkeys(refusals))}"
+            Outcome.THROTTLED if status == _TOO_MANY else Outcome.WEBSOCKET_REJECTED,
+            f"no WebSocket: {'; '.join(dict.fromkeys(refusals))}",
         )
 
-    def _paths(self, page: ConsoleAddress, target: Target) -> tuple[str, ...]:
+    def _paths(self, page: ConsoleAddress, target: Target) -> tuple[_Path, ...]:
         if self._path == AUTO:
-            path = page.query("path") or _DEFAULT_PATH
-            return (path, f"/{path.lstrip('/')}")
+            own = page.query("path")
+            path = own or _DEFAULT_PATH
+            # What a page's query says may be a token, and is not shown.
+            return (
+                _Path(path, "the page's own path" if own else ""),
+                _Path(f"/{path.lstrip('/')}", "the page's own path at the root" if own else ""),
+            )
         values = {
             "server_name": target.name,
             "server_id": target.key.server_id,
             "region": target.region,
         }
-        return (_NAME.sub(lambda found: quote(values[found[1]], safe=""), self._path),)
+        return (_Path(_NAME.sub(lambda found: quote(values[found[1]], safe=""), self._path)),)
 
     def _remember(self, host: tuple[str | IPAddress, int], way: _Way) -> None:
         self._remembered[host] = way
@@ -133,7 +151,9 @@ def _ways(paths: int, known: _Way | None) -> Iterator[_Way]:
 
 def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
     token = page.address.query("token")
-    cookies = cookie_header(page.cookies, address).get("cookie", "")
+    asking = httpx.Request("GET", address.url)
+    page.cookies.set_cookie_header(asking)
+    cookies = asking.headers.get("cookie", "")
     if token:
         own = f"token={quote(token, safe='')}"
         cookies = f"{own}; {cookies}" if cookies else own
@@ -148,11 +168,3 @@ def _refusal(error: HandshakeRefusedError | NoAnswerError) -> str:
     if error.reason is NoAnswer.CLOSED:
         return "ended the connection without an answer"
     raise error
-
-
-def _path(address: ConsoleAddress) -> str:
-    return address.place[address.place.index("/") :]
-
-
-def _note(address: ConsoleAddress, messages: WebSocket) -> str:
-    return f"{address.place}, subprotocol {messages.protocol or 'none'}"

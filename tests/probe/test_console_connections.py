@@ -1,6 +1,8 @@
 """Connections to consoles are timed, verified and reported like those to the cloud."""
 
-from collections.abc import Mapping
+import os
+import resource
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from exporter.cloud.observer import Unobserved
 from exporter.config.config import Tls
 from exporter.model import Stage
 from exporter.outcome import Outcome
+from tests.real import silent_ports
 from tests.real.certificates import Certificates
 from tests.real.probing import probe_once, probing
 from tests.real.raw_console import PAGE, TOKEN, console
@@ -103,3 +106,29 @@ async def test_verification_can_be_turned_off_for_consoles_alone(
         result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
 
     assert result.outcome is Outcome.SUCCESS, result.detail
+
+
+@pytest.fixture
+def no_more_files() -> Iterator[Callable[[], None]]:
+    """Yield what takes the rest of this process's file descriptors away."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def take() -> None:
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+
+    yield take
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_to_be_out_of_file_descriptors_is_our_fault_and_no_verdict(
+    no_more_files: Callable[[], None],
+) -> None:
+    with silent_ports.closed_port() as url:
+        async with probing(url) as probe:
+            no_more_files()
+            result = await probe()
+
+    assert result.outcome is Outcome.INTERNAL_ERROR, result.detail
+    assert "Too many open files" in result.detail

@@ -1,9 +1,8 @@
 """A thousand deep probes, a third of which break, leave nothing behind."""
 
 import asyncio
-import time
 from collections import Counter
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from exporter.outcome import Outcome
 from tests.real.broken_servers import Connection
 from tests.real.certificates import Certificates
 from tests.real.cloud_answers import answer
+from tests.real.open_files import leaving_nothing_behind
 from tests.real.probing import Probe, probing
 from tests.real.raw_console import (
     VERSION,
@@ -66,24 +66,12 @@ async def probes_of_consoles(stack: AsyncExitStack, folder: Path) -> list[Probe]
     return [probe for one in broken for probe in (good, one, good)]
 
 
-def open_files() -> Counter[str]:
-    """Count what this process has open, by kind."""
-    kinds: Counter[str] = Counter()
-    for descriptor in Path("/proc/self/fd").iterdir():
-        # The one that the listing itself has open may be gone.
-        with suppress(FileNotFoundError):
-            kinds[str(descriptor.readlink()).partition(":")[0]] += 1
-    return kinds
-
-
 async def test_a_thousand_deep_probes_leave_no_socket_task_or_file(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         probes = await probes_of_consoles(stack, tmp_path)
         # What is kept for good, connections to the pretend APIs, is opened by this.
         for probe in dict.fromkeys(probes):
             await asyncio.gather(*(probe() for _ in range(AT_ONCE)))
-        await asyncio.sleep(0.2)
-        tasks, files = len(asyncio.all_tasks()), open_files()
 
         places = asyncio.Semaphore(AT_ONCE)
 
@@ -91,24 +79,15 @@ async def test_a_thousand_deep_probes_leave_no_socket_task_or_file(tmp_path: Pat
             async with places:
                 return await probe()
 
+        # Connections of the last probes are still ending.
+        await asyncio.sleep(0.2)
         turns = (in_turn(probe) for probe in islice(cycle(probes), PROBES))
-        outcomes = Counter([result.outcome for result in await asyncio.gather(*turns)])
+        async with leaving_nothing_behind():
+            outcomes = Counter([result.outcome for result in await asyncio.gather(*turns)])
 
-        await settled(tasks, files)
-        assert len(asyncio.all_tasks()) <= tasks
-        assert open_files() <= files
     assert outcomes == {
         Outcome.SUCCESS: 667,
         Outcome.WEBSOCKET_REJECTED: 84 + 83,
         Outcome.TIMEOUT: 83,
         Outcome.RFB_ERROR: 83,
     }
-
-
-async def settled(tasks: int, files: Counter[str]) -> None:
-    """Give what is ending the time to end."""
-    give_up = time.monotonic() + 3
-    while time.monotonic() < give_up:
-        if len(asyncio.all_tasks()) <= tasks and open_files() <= files:
-            return
-        await asyncio.sleep(0.05)

@@ -39,6 +39,8 @@ async def test_a_page_of_html_is_a_success_with_two_timed_stages() -> None:
             cloud.answer(200, HTML, Content_Type="application/xhtml+xml; charset=utf-8"), id="xhtml"
         ),
         pytest.param(html(body=gzip.compress(HTML), Content_Encoding="gzip"), id="gzip"),
+        pytest.param(cloud.answer(200, HTML), id="no content type, as browsers take it"),
+        pytest.param(html(body=HTML.ljust(2 * cloud.MIB)), id="2 MiB"),
     ],
 )
 async def test_html_is_html_however_it_is_sent(page: bytes) -> None:
@@ -50,7 +52,6 @@ async def test_html_is_html_however_it_is_sent(page: bytes) -> None:
     [
         pytest.param(html(404), "404", id="404"),
         pytest.param(html(403), "403", id="403"),
-        pytest.param(html(429), "429", id="429"),
         pytest.param(html(502), "502", id="502"),
         pytest.param(cloud.answer(204), "204", id="204"),
         pytest.param(cloud.answer(304), "304", id="304"),
@@ -59,10 +60,14 @@ async def test_html_is_html_however_it_is_sent(page: bytes) -> None:
             "content type",
             id="wrong content type",
         ),
-        pytest.param(cloud.answer(200, HTML), "content type", id="no content type"),
         pytest.param(html(body=b""), "it is none", id="empty"),
         pytest.param(html(body=b'{"error": "no"}'), "it is none", id="JSON called HTML"),
-        pytest.param(html(body=b"<" * (cloud.MIB + 1)), "larger than", id="over 1 MiB"),
+        pytest.param(html(body=b"<" * (4 * cloud.MIB + 1)), "larger than", id="over 4 MiB"),
+        pytest.param(
+            html(body=gzip.compress(HTML) + bytes(cloud.MIB), Content_Encoding="gzip"),
+            "gzip",
+            id="bytes after the gzip",
+        ),
         pytest.param(html(body=HTML, Content_Encoding="gzip"), "gzip", id="broken gzip"),
         pytest.param(html(Content_Encoding="br"), "encoding", id="unasked encoding"),
     ],
@@ -74,6 +79,12 @@ async def test_what_is_no_page_is_a_page_error(page: bytes, told: str) -> None:
     assert told in result.detail
     # The API has answered well all the same.
     assert result.status_code == 200
+
+
+async def test_a_page_that_was_asked_for_too_often_says_nothing_of_the_console() -> None:
+    result = await probed(html(429), depth=Stage.RFB)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.THROTTLED, Stage.PAGE)
 
 
 @pytest.mark.parametrize(

@@ -116,21 +116,36 @@ async def test_a_way_in_that_is_gone_is_forgotten() -> None:
     assert gateway.asked == [PAGE, RELATIVE, PAGE, RELATIVE, ROOT, PAGE, ROOT]
 
 
-async def test_a_known_way_that_fails_is_not_asked_for_elsewhere() -> None:
-    broken = [False]
+@pytest.mark.parametrize("refusal", [cloud.answer(200), cloud.answer(403), BAD_GATEWAY, None])
+async def test_a_gateway_that_moves_its_websocket_turns_nothing_red(refusal: bytes | None) -> None:
+    now = [RELATIVE]
 
-    def handshake(request: Request) -> bytes:
-        return BAD_GATEWAY if broken[0] else accepts(request)
+    def handshake(request: Request) -> bytes | None:
+        return accepts(request) if request.path.startswith(now[0]) else refusal
 
     async with (
         console(handshake=handshake) as gateway,
         probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
     ):
-        assert (await probe()).outcome is Outcome.SUCCESS
-        broken[0] = True
-        assert (await probe()).outcome is Outcome.WEBSOCKET_REJECTED
+        for way in (RELATIVE, ROOT, RELATIVE):
+            now[0] = way
+            assert (await probe()).outcome is Outcome.SUCCESS
 
-    assert gateway.asked == [PAGE, RELATIVE, PAGE, RELATIVE]
+
+async def test_subprotocols_are_each_gateway_s_own_even_on_one_host() -> None:
+    wants: list[str | None] = [None]
+
+    def handshake(request: Request) -> bytes:
+        asked = request.headers.get("sec-websocket-protocol")
+        return accepts(request) if asked == wants[0] else cloud.answer(400)
+
+    async with (
+        console(handshake=handshake) as gateway,
+        probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
+    ):
+        for wanted in (None, "binary", None):
+            wants[0] = wanted
+            assert (await probe()).outcome is Outcome.SUCCESS
 
 
 async def test_no_subprotocol_is_asked_for_where_binary_is_refused() -> None:
@@ -188,12 +203,49 @@ async def test_what_is_remembered_is_no_token_of_the_probe_before() -> None:
     assert [one.path for one in gateway.handshakes] == [f"{PAGE}?token=t1", f"{PAGE}?token=t2"]
 
 
-async def test_cookies_of_the_page_go_to_the_websocket() -> None:
-    page = html(Set_Cookie="route=node-7; Path=/; HttpOnly")
+@pytest.mark.parametrize("value", ["node-7", "abc/def+gh==", '"quoted, so"', "a(b){c}", ""])
+async def test_cookies_of_the_page_go_to_the_websocket_as_they_came(value: str) -> None:
+    page = html(Set_Cookie=f"route={value}; Path=/; HttpOnly")
     async with console(page=page) as gateway:
         await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
 
-    assert gateway.handshakes[0].headers["cookie"] == f"token={TOKEN}; route=node-7"
+    assert gateway.handshakes[0].headers["cookie"] == f"token={TOKEN}; route={value}"
+
+
+async def test_cookies_for_another_path_or_host_stay_behind() -> None:
+    page = html(Set_Cookie="a=1; Path=/elsewhere").replace(
+        b"Set-Cookie", b"Set-Cookie: b=2; Domain=evil.example\r\nSet-Cookie", 1
+    )
+    async with console(page=page) as gateway:
+        await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert gateway.handshakes[0].headers["cookie"] == f"token={TOKEN}"
+
+
+async def test_the_page_s_own_path_is_not_shown_for_it_may_hold_a_token() -> None:
+    secret = "path=websockify/SECRET%253Ftoken%253DSECRET"
+    address = f"{{origin}}{PAGE}?{secret}&token={TOKEN}"
+    for handshake in (accepts, lambda _: NOT_FOUND):
+        async with console(address=address, handshake=handshake) as gateway:
+            result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+            assert "SECRET" in gateway.handshakes[0].path
+        assert "SECRET" not in repr(result)
+        assert "own path" in repr(result)
+
+
+async def test_a_handshake_that_was_asked_for_too_often_says_nothing_of_the_console() -> None:
+    async with console(handshake=lambda _: cloud.answer(429)) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert (result.outcome, result.failed_stage) == (Outcome.THROTTLED, Stage.WEBSOCKET)
+
+
+async def test_a_subprotocol_that_nobody_asked_for_is_refused_as_browsers_do() -> None:
+    async with console(handshake=lambda request: switching(request, "xmpp")) as gateway:
+        result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
+
+    assert result.outcome is Outcome.WEBSOCKET_REJECTED
+    assert "not asked for" in result.detail
 
 
 # ---- No WebSocket
@@ -257,12 +309,14 @@ async def test_a_handshake_that_is_never_answered_is_a_timeout() -> None:
 # ---- First bytes
 
 
-@pytest.mark.parametrize("version", [b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"])
-async def test_every_version_3_is_accepted(version: bytes) -> None:
-    result = await heard(says(frame(version)))
+@pytest.mark.parametrize(
+    "version", ["003.003", "003.007", "003.008", "003.889", "004.000", "004.001", "005.000"]
+)
+async def test_every_version_that_viewers_open_is_accepted(version: str) -> None:
+    result = await heard(says(frame(f"RFB {version}\n".encode())))
 
     assert result.outcome is Outcome.SUCCESS
-    assert result.stages[-1].note == version.decode().strip()
+    assert result.stages[-1].note == f"RFB {version}"
 
 
 @pytest.mark.parametrize(
@@ -300,7 +354,7 @@ async def test_the_version_is_read_across_any_framing(frames: list[bytes]) -> No
     [
         pytest.param([frame(b"SSH-2.0-OpenSSH_9.2\r\n")], "no RFB version", id="SSH"),
         pytest.param([frame(b"SSH")], "no RFB version", id="known by its first bytes"),
-        pytest.param([frame(b"RFB 004.001\n")], "no RFB version", id="version 4"),
+        pytest.param([frame(b"RFB 009.001\n")], "no RFB version", id="version 9"),
         pytest.param([frame(b"RFB 003.008\r")], "no RFB version", id="another last byte"),
         pytest.param([frame(b"\x00" * 12)], "no RFB version", id="zeros"),
         pytest.param([frame(b"\xff\xfe", TEXT)], "no RFB version", id="text that is none"),
