@@ -2,6 +2,7 @@
 
 from collections import Counter
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -40,23 +41,68 @@ _MAX_SERVERS = 1_000_000
 _MAX_COUNT = 1_000_000_000
 
 
-def load_scenario(path: Path | None = None) -> Scenario:
-    """Read a scenario file, the one that is shipped if none is given.
+_SHIPPED = files("exporter.simulator").joinpath("scenarios")
+_DEFAULT = "default"
+
+
+def shipped_scenarios() -> list[str]:
+    """Return the names of the scenarios that are shipped."""
+    return sorted(
+        file.name.removesuffix(".yaml")
+        for file in _SHIPPED.iterdir()
+        if file.name.endswith(".yaml")
+    )
+
+
+def load_scenario(wanted: str | Path = _DEFAULT) -> Scenario:
+    """Read a scenario: the name of one that is shipped, or a file.
 
     Raises `ScenarioError` when it cannot be read, or is no scenario.
     """
-    source = path or files("exporter.simulator").joinpath("scenarios", "default.yaml")
+    shipped = str(wanted) in shipped_scenarios()
+    source = _SHIPPED.joinpath(f"{wanted}.yaml") if shipped else Path(wanted)
     try:
-        document = yaml.load(source.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - safe
-        return parse_scenario(document)
+        return parse_scenario(_extended(_read(source)))
     except OSError as error:
-        raise ScenarioError(f"cannot read scenario {source}: {error.strerror}") from None
+        raise ScenarioError(
+            f"cannot read scenario {source}: {error.strerror}; shipped are"
+            f" {', '.join(shipped_scenarios())}"
+        ) from None
     except UnicodeDecodeError:
         raise ScenarioError(f"cannot read scenario {source}: it is not UTF-8 text") from None
     except yaml.YAMLError as error:
         raise ScenarioError(f"scenario {source} is no YAML: {_one_line(error)}") from None
     except ScenarioError as error:
         raise ScenarioError(f"scenario {source}: {error}") from None
+
+
+def _read(source: Traversable | Path) -> object:
+    return yaml.load(source.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - it is safe
+
+
+def _extended(document: object) -> object:
+    """Lay a document over the shipped scenario that it extends.
+
+    Its keys replace those below; of a project only those it gives, the name telling which.
+    """
+    if not isinstance(document, dict) or "extends" not in document:
+        return document
+    over = {key: value for key, value in document.items() if key != "extends"}
+    name = str(document["extends"])
+    if name not in shipped_scenarios():
+        raise ScenarioError(f"extends: expected one of {', '.join(shipped_scenarios())}")
+    below = _extended(_read(_SHIPPED.joinpath(f"{name}.yaml")))
+    if not isinstance(below, dict):
+        raise ScenarioError("extends: it is no mapping")
+    changes = over.pop("projects", [])
+    if not isinstance(changes, list) or not all(isinstance(one, dict) for one in changes):
+        raise ScenarioError("projects: expected a list of mappings")
+    by_name = {one["name"]: one for one in below["projects"]}
+    for change in changes:
+        if change.get("name") not in by_name:
+            raise ScenarioError(f"projects: expected a name among {', '.join(by_name)}")
+        by_name[change["name"]] = by_name[change["name"]] | change
+    return below | over | {"projects": list(by_name.values())}
 
 
 def parse_scenario(document: object) -> Scenario:

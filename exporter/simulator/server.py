@@ -63,21 +63,33 @@ async def running_simulator(
         await runner.cleanup()
 
 
-def run(
+def run(  # noqa: PLR0913 - the command's flags
     listen_host: str,
     port: int,
-    scenario_path: Path | None = None,
+    *,
+    scenario: str,
     servers: int | None = None,
     seed: int | None = None,
+    certificate: tuple[Path, Path] | None = None,
 ) -> int:
     """Run a simulator until SIGINT or SIGTERM; return the exit status.
 
-    ``scenario_path`` None is the scenario that is shipped. ``servers`` replaces the number of
-    servers made up in its first project, ``seed`` its seed.
+    ``scenario`` is the name of a shipped scenario or a file. ``servers`` replaces the number of
+    servers made up in its first project, ``seed`` its seed. With a ``certificate``, the PEM files
+    of one and of its key, everything is served over TLS.
     """
     try:
-        scenario = _changed(load_scenario(scenario_path), servers, seed)
-        asyncio.run(_run(scenario, listen_host, port))
+        loaded = _changed(load_scenario(scenario), servers, seed)
+        context = None
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            try:
+                context.load_cert_chain(*certificate)
+            except OSError as error:
+                return _failed(
+                    f"cannot use {certificate[0]} with {certificate[1]}: {error.strerror}"
+                )
+        asyncio.run(_run(loaded, listen_host, port, context))
     except ScenarioError as error:
         return _failed(str(error))
     except OSError as error:
@@ -86,11 +98,11 @@ def run(
     return 0
 
 
-async def _run(scenario: Scenario, host: str, port: int) -> None:
+async def _run(scenario: Scenario, host: str, port: int, context: ssl.SSLContext | None) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with running_simulator(scenario, host=host, port=port) as simulator:
+    async with running_simulator(scenario, host=host, port=port, ssl_context=context) as simulator:
         sys.stdout.write(f"simulated cloud listening on {simulator.url}\n")
         sys.stdout.flush()
         await stopped.wait()

@@ -20,7 +20,7 @@ def test_the_shipped_scenario_has_the_two_projects_of_the_shipped_configuration(
     assert (east.name, east.project_id) == ("east", "fedcba9876543210fedcba9876543210")
     assert (southwest.users[0].name, southwest.users[0].domain) == ("monitor", "my-account")
     assert east.access_keys[0].access_key == "SIMULATEDACCESSKEY"
-    assert len(southwest.servers) == 13
+    assert len(southwest.servers) == 20
     assert len(east.servers) == 8
     assert east.quota
     assert east.quota.active.holds(30)
