@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         command("probe", _probe, "probe one server now; exit 0 only when its console is reachable")
     )
     _simulate_arguments(command("simulate", _simulate, "run the pretend cloud alone"))
-    _log_arguments(
+    _demo_arguments(
         command("demo", _demo, "run the pretend cloud and an exporter that probes it, on loopback")
     )
     command("config-schema", _config_schema, "print the JSON Schema of the configuration")
@@ -140,8 +140,37 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen", default=_SIMULATOR_ADDRESS, metavar="HOST:PORT", help="where to listen"
     )
     parser.add_argument("--servers", type=int, metavar="N", help="servers of the first project")
-    parser.add_argument("--scenario", type=Path, metavar="FILE", help="what happens, as YAML")
+    _scenario_argument(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="the seed of all that is random")
+    for name, what in (("cert", "a certificate"), ("key", "its key")):
+        parser.add_argument(
+            f"--tls.{name}-file",
+            dest=f"{name}_file",
+            type=Path,
+            metavar="FILE",
+            help=f"{what}, PEM: serve over TLS",
+        )
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    _scenario_argument(parser)
+    parser.add_argument(
+        "--prometheus",
+        action="store_true",
+        help="also run Prometheus and Alertmanager, where they are installed, with the shipped"
+        " rules: an alert fires within three minutes",
+    )
+    _log_arguments(parser)
+
+
+def _scenario_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scenario",
+        default="default",
+        metavar="NAME|FILE",
+        help="what happens in the pretend cloud: a file, or a shipped story; an unknown name lists"
+        " them",
+    )
 
 
 def _load(path: Path) -> "Config | None":
@@ -238,18 +267,30 @@ def _simulate(options: argparse.Namespace) -> int:
     if not separator or not host or not port.isdigit():
         _say(f"{_PROG}: --listen must be HOST:PORT, such as {_SIMULATOR_ADDRESS}")
         return _FAILED
-    return run(host.strip("[]"), int(port), options.scenario, options.servers, options.seed)
+    if (options.cert_file is None) != (options.key_file is None):
+        _say(f"{_PROG}: --tls.cert-file and --tls.key-file go together")
+        return _FAILED
+    return run(
+        host.strip("[]"),
+        int(port),
+        scenario=options.scenario,
+        servers=options.servers,
+        seed=options.seed,
+        certificate=(options.cert_file, options.key_file) if options.cert_file else None,
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from exporter.demo import demo  # noqa: PLC0415
+    from exporter.demo import Demo, demo  # noqa: PLC0415
 
-    return demo(
+    asked = Demo(
         simulator_address=_SIMULATOR_ADDRESS,
+        scenario=options.scenario,
         log_level=options.log_level,
         log_format=options.log_format,
         version=installed_version(_PROG),
     )
+    return demo(asked, prometheus=options.prometheus)
 
 
 def _config_schema(_options: argparse.Namespace) -> int:
