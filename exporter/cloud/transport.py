@@ -48,7 +48,8 @@ _KEEPALIVE_SECONDS = 75.0
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 # A WebSocket that ends gives the other side this long to say goodbye.
 _FAREWELL_SECONDS = 0.5
-_MESSAGE_MAX_BYTES = 64 * 1024
+# aiohttp refuses what is as long as this; websockify sends up to 64 KiB at once.
+_MESSAGE_MAX_BYTES = 64 * 1024 + 1
 _SWITCHING = 101
 _NO_BODY = frozenset({204, 304})
 

@@ -22,6 +22,9 @@ from exporter.probe.stage import StageFailedError
 _VERSION = re.compile(rb"RFB (003\.00[0-9]|003\.889|004\.00[01]|005\.000)\n")
 _BEGINNING = b"RFB 00"
 _LENGTH = 12
+# Version 3.3 and security type 0: the server speaks on without waiting for us, and hangs up next.
+# TigerVNC does so after too many connections without a login, ours for instance.
+_REFUSAL = b"RFB 003.003\n\0\0\0\0"
 # Pings and empty messages that may come before; more is no console, but a flood.
 _MESSAGES_MAX = 100
 _DATA = frozenset({WSMsgType.BINARY, WSMsgType.TEXT})
@@ -70,6 +73,8 @@ async def _receive(messages: WebSocket, received: bytearray) -> None:
     for _ in range(_MESSAGES_MAX):
         message = await messages.receive()
         if message.type in _DATA:
+            if not received and message.data.startswith(_REFUSAL):
+                raise StageFailedError(Outcome.RFB_ERROR, "the console lets no more viewers in")
             received += message.data[: _LENGTH - len(received)]
             if len(received) == _LENGTH or not _BEGINNING.startswith(received[: len(_BEGINNING)]):
                 return

@@ -125,6 +125,9 @@ async def test_tigervnc_locks_new_viewers_out_after_five_probes_unless_told_othe
         ):
             for _ in range(5):
                 assert (await probe()).outcome is Outcome.SUCCESS
+            locked = await probe()
+            assert (locked.outcome, locked.failed_stage) == (Outcome.RFB_ERROR, Stage.RFB)
+            assert "no more viewers" in locked.detail
             with pytest.raises(RefusedError, match="Too many security failures"):
                 async with viewer(address, gateway.authority):
                     pass

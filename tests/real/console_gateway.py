@@ -14,6 +14,7 @@ from tests.real.broken_answers import answers
 from tests.real.broken_servers import BrokenServer
 from tests.real.certificates import Certificates, PemFiles
 from tests.real.cloud_answers import console_address
+from tests.real.open_files import leaving_nothing_behind
 from tests.real.probing import IN_TIME, Probe, probe_once, probing
 from tests.real.programs import Program
 from tests.real.raw_console import TOKEN
@@ -80,6 +81,7 @@ async def probing_console(
 ) -> AsyncIterator[Probe]:
     """Yield what probes the console at ``address`` to the last stage."""
     async with (
+        leaving_nothing_behind(),
         BrokenServer(answers(console_address(address))) as api,
         probing(
             api.url, timeout=timeout, depth=Stage.RFB, console=trusted(tls), observer=observer
@@ -95,7 +97,7 @@ async def probe_console(
     timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
 ) -> ProbeResult:
     """Probe the console at ``address`` once, to the last stage."""
-    async with BrokenServer(answers(console_address(address))) as api:
+    async with leaving_nothing_behind(), BrokenServer(answers(console_address(address))) as api:
         result = await probe_once(api.url, timeout=timeout, depth=Stage.RFB, console=trusted(tls))
     assert TOKEN not in repr(result)
     return result

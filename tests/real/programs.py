@@ -106,7 +106,7 @@ def simulator(*flags: str) -> contextlib.AbstractContextManager[Program]:
     """Run ``simulate`` on a free port of loopback."""
     return program(
         [sys.executable, "-m", "exporter", "simulate", "--listen=127.0.0.1:0", *flags],
-        r"listening on (http://127\.0\.0\.1:\d+)",
+        r"listening on (https?://127\.0\.0\.1:\d+)",
     )
 
 
