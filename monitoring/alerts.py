@@ -1,0 +1,29 @@
+"""Every alert: when it fires, how urgent it is, what it says to whom it wakes."""
+
+from monitoring.cloud_alerts import api_alerts, certificate_alerts, login_alerts
+from monitoring.console_alerts import budget_alerts, console_alerts
+from monitoring.exporter_alerts import exporter_alerts, probing_alerts
+from monitoring.parameters import Parameters
+from monitoring.rule import Alert
+
+AWAITED = (
+    (
+        "ConsoleDiscoveryStale",
+        "console_discovery_last_success_timestamp_seconds",
+        "the exporter does not discover servers from the cloud, so nothing tells how old a list is",
+    ),
+)
+"""Alerts that cannot be yet: name, the metric that must be exported first, why it is not."""
+
+
+def alerts(parameters: Parameters) -> tuple[Alert, ...]:
+    """Return all alerts, those of the exporter first."""
+    return (
+        *exporter_alerts(parameters),
+        *probing_alerts(parameters),
+        *console_alerts(parameters),
+        *api_alerts(parameters),
+        *login_alerts(parameters),
+        *certificate_alerts(parameters),
+        *budget_alerts(parameters),
+    )

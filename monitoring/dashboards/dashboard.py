@@ -1,0 +1,120 @@
+"""What all dashboards share: variables, links to each other, annotations, the form of the file."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import (
+    AnnotationContainer,
+    AnnotationQuery,
+    Dashboard,
+    DashboardCursorSync,
+    DashboardDashboardTemplating,
+    DashboardDashboardTime,
+    DashboardLink,
+    DashboardLinkType,
+    TimePickerConfig,
+    VariableModel,
+)
+from grafana_foundation_sdk.models.prometheus import Dataquery
+
+from exporter.metrics import catalog
+from monitoring.dashboards import queries
+from monitoring.dashboards.layout import Row, placed
+from monitoring.dashboards.panels import DATASOURCE
+from monitoring.dashboards.words import BLUE, ORANGE, RED
+
+TAG = "console-exporter"
+
+# Grafana 10.3's. Later ones migrate it; from 36 on a data source is a reference, as here.
+_SCHEMA_VERSION = 39
+_STEP = "30s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A dashboard before it is written: ``since`` is the time shown, such as ``now-3h``."""
+
+    uid: str
+    title: str
+    description: str
+    since: str
+    refresh: str
+    variables: Sequence[VariableModel]
+    rows: Sequence[Row]
+
+
+def written(sheet: Sheet) -> str:
+    """Write a dashboard as Grafana's JSON, keys sorted."""
+    dashboard = Dashboard(
+        uid=sheet.uid,
+        title=sheet.title,
+        description=sheet.description,
+        tags=[TAG],
+        schema_version=_SCHEMA_VERSION,
+        version=1,
+        # It is generated: changes made in the browser would be lost.
+        editable=False,
+        graph_tooltip=DashboardCursorSync.CROSSHAIR,
+        time=DashboardDashboardTime(from_val=sheet.since, to="now"),
+        refresh=sheet.refresh,
+        timepicker=TimePickerConfig(),
+        links=[
+            DashboardLink(
+                title="Console",
+                type_val=DashboardLinkType.DASHBOARDS,
+                tags=[TAG],
+                include_vars=True,
+                keep_time=True,
+                icon="external link",
+                tooltip="The other dashboards of the Console Exporter, same variables and time",
+            )
+        ],
+        templating=DashboardDashboardTemplating(list_val=list(sheet.variables)),
+        annotations=AnnotationContainer(list_val=_annotations()),
+        panels=placed(sheet.rows),
+    )
+    plain = json.loads(json.dumps(dashboard, cls=JSONEncoder))
+    for each in (*plain["links"], *plain["annotations"]["list"]):
+        # The library puts them into a menu, out of sight, and cannot be told otherwise.
+        del each["placement"]
+    return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _annotations() -> list[AnnotationQuery]:
+    firing = f"count by (alertname, severity, project) ({queries.firing()})"
+    loaded = f"{queries.select(catalog.CONFIG_RELOAD_SUCCESS_TIME)} * 1000"
+    refused = f"{queries.select(catalog.CONFIG_RELOAD_SUCCESSFUL)} == 0"
+    alerts = _mark("Firing alerts", RED, firing, "{{severity}} {{project}}")
+    alerts.title_format = "{{alertname}}"
+    reloads = _mark("Configuration loaded", BLUE, loaded, "by {{instance}}")
+    reloads.use_value_for_time = True
+    return [
+        alerts,
+        reloads,
+        _mark("Configuration refused", ORANGE, refused, "by {{instance}}, which keeps the old one"),
+    ]
+
+
+def _mark(name: str, color: str, expression: str, text: str) -> AnnotationQuery:
+    """Mark on all graphs the times at which a query has an answer."""
+    return AnnotationQuery(
+        name=name,
+        datasource=DATASOURCE,
+        enable=True,
+        hide=False,
+        icon_color=color,
+        expr=expression,
+        step=_STEP,
+        title_format=name,
+        text_format=text,
+        target=Dataquery(
+            ref_id="Anno",
+            expr=expression,
+            interval=_STEP,
+            datasource=DATASOURCE,
+            range_val=True,
+            instant=False,
+        ),
+    )
