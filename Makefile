@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 KEYSTONE := .venv-keystone
-DEBIAN := prometheus nginx-light novnc tigervnc-standalone-server websockify
+GRAFANA := .grafana-types
+DEBIAN := prometheus prometheus-alertmanager nginx-light novnc tigervnc-standalone-server \
+  websockify
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
   --generate-hashes --no-annotate --no-header
 
@@ -16,7 +18,7 @@ help: ## list the targets
 run: $(VENV)/.run ## install what is needed and run the demonstration
 	@exec $(BIN)/console-exporter demo
 
-test: $(VENV)/.dev $(KEYSTONE)/.ready apt ## install what is needed and run all tests
+test: $(VENV)/.dev $(KEYSTONE)/.ready apt $(GRAFANA)/.ready ## install what is needed and run all tests
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev ## lint, types, imports, generated files
@@ -39,11 +41,12 @@ requirements: $(VENV)/.dev ## pin and hash the dependencies anew
 	  --output-file requirements-dev.txt
 	echo 'keystone>=30,<31' | $(COMPILE) - --output-file tests/requirements-keystone.txt
 
-generate: $(VENV)/.run ## write the generated documents anew
+generate: $(VENV)/.dev ## write dashboards, rules and generated documents anew
 	$(BIN)/console-exporter config-schema > docs/config.schema.json
+	$(BIN)/python -m monitoring
 
 clean: ## remove everything that make installed or built
-	rm -rf $(VENV) $(KEYSTONE) build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(KEYSTONE) $(GRAFANA) build dist .mypy_cache .ruff_cache .hypothesis
 
 # Debian ships venv apart from python3.
 $(BIN)/python:
@@ -66,6 +69,14 @@ $(KEYSTONE)/.ready: tests/requirements-keystone.txt | $(BIN)/python
 	$(PYTHON) -m venv $(KEYSTONE)
 	$(KEYSTONE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
+
+# Grafana's own types, which the dashboards are checked against. Without npm those tests say so.
+$(GRAFANA)/.ready: tests/monitoring/grafana_types/package-lock.json | apt
+	@mkdir -p $(GRAFANA)
+	@cp tests/monitoring/grafana_types/package.json $< $(GRAFANA)/
+	@command -v npm >/dev/null || $(call apt_install,nodejs npm) || true
+	@command -v npm >/dev/null && npm ci --prefix $(GRAFANA) --ignore-scripts --no-audit --no-fund \
+	  --silent && touch $@ || echo "cannot install Grafana's types: their tests are skipped"
 
 # Real components for the tests. Without root or sudo the tests that need them say so.
 apt:

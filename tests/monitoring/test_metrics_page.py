@@ -1,0 +1,44 @@
+"""The page of metrics says what the catalog says."""
+
+from pathlib import Path
+
+from exporter.metrics.catalog import CATALOG
+from exporter.model import Stage
+from exporter.outcome import Outcome
+from monitoring.metrics_page import CLOSED, metrics_page
+
+COMMITTED = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+def row(first: str) -> list[str]:
+    found = [line for line in metrics_page().splitlines() if line.startswith(f"| `{first}` |")]
+    return [cell.strip() for cell in found[0].strip("|").split("|")]
+
+
+def test_the_committed_page_is_the_generated_one() -> None:
+    assert COMMITTED.read_text() == metrics_page(), "run `make generate`"
+
+
+def test_every_metric_stands_on_it_with_its_kind_labels_and_meaning() -> None:
+    for metric in CATALOG:
+        labels = " ".join(f"`{label}`" for label in metric.labels)
+        assert row(metric.name) == [f"`{metric.name}`", metric.kind, labels, metric.help]
+
+
+def test_every_label_is_explained_and_no_other() -> None:
+    section = metrics_page().partition("## Labels")[2].partition("## Buckets")[0]
+    explained = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
+    assert explained == {label for metric in CATALOG for label in metric.labels}
+
+
+def test_closed_lists_are_those_of_the_program() -> None:
+    assert list(CLOSED["outcome"]) == list(Outcome)
+    assert list(CLOSED["stage"]) == list(CLOSED["depth"]) == list(Stage)
+
+
+def test_every_histogram_shows_its_buckets() -> None:
+    buckets = metrics_page().partition("## Buckets")[2]
+    assert [line.split("`")[1] for line in buckets.splitlines() if line.startswith("| `")] == [
+        metric.name for metric in CATALOG if metric.kind == "histogram"
+    ]
+    assert "0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30" in buckets

@@ -1,0 +1,235 @@
+"""Each alert has its runbook, and what a runbook tells to type works."""
+
+import contextlib
+import io
+import re
+import shlex
+import subprocess
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from exporter.cli import main
+from exporter.metrics.catalog import CATALOG
+from exporter.web.application import Running, web_application
+from monitoring.__main__ import main as generate
+from monitoring.metrics_page import CLOSED
+from tests.real.programs import required
+
+ROOT = Path(__file__).parents[2]
+RUNBOOKS = sorted((ROOT / "runbooks").glob("*.md"))
+DOCUMENTS = [*RUNBOOKS, ROOT / "docs" / "monitoring.md"]
+METRICS = {metric.name: metric for metric in CATALOG}
+OTHERS = {"up"}
+ADDED = {"job", "instance", "le"}
+PROBE_PARAMETERS = {"target", "project", "depth", "debug"}
+FROM_ELSEWHERE = {
+    "curl", "docker", "getent", "journalctl", "kubectl", "make", "openssl", "prometheus", "time",
+    "timedatectl",
+}  # fmt: skip
+"""Programs that runbooks use and that are not ours."""
+
+each_runbook = pytest.mark.parametrize("runbook", RUNBOOKS, ids=lambda path: path.stem)
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+
+
+def rules(name: str, kind: str) -> list[dict[str, Any]]:
+    groups = yaml.safe_load((ROOT / "rules" / name).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if kind in rule]
+
+
+ALERTS = rules("alerts.yaml", "alert")
+RECORDED = {rule["record"] for rule in rules("recording.yaml", "record")}
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """Return the code blocks of a document, those within lists too."""
+    found = re.findall(
+        rf"^( *)```{language}\n(.*?)^\1```$", document.read_text(), re.DOTALL | re.MULTILINE
+    )
+    return [textwrap.dedent(text) for _, text in found]
+
+
+def commands(document: Path) -> Iterator[list[str]]:
+    """Yield the words of every command of a document, in blocks and within the text."""
+    lines = [line for block in blocks(document, "sh") for line in block.splitlines()]
+    lines += [
+        code
+        for code in re.findall(r"`([^`\n]+)`", document.read_text())
+        if code.partition(" ")[0] in {"console-exporter", "curl", "amtool"} and " " in code
+    ]
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"\w+=.*", words[0]):
+            del words[0]
+        if words:
+            yield words
+
+
+def flags(words: list[str]) -> set[str]:
+    return {word.partition("=")[0] for word in words if re.match(r"--\w", word)}
+
+
+def help_of(run: Callable[[list[str]], object], arguments: list[str]) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), pytest.raises(SystemExit):
+        run([*arguments, "--help"])
+    return said.getvalue()
+
+
+def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+    assert {path.stem for path in RUNBOOKS} == {rule["alert"] for rule in ALERTS}
+
+
+def test_every_alert_links_its_own() -> None:
+    for rule in ALERTS:
+        assert rule["annotations"]["runbook_url"].endswith(f"/runbooks/{rule['alert']}.md")
+
+
+@each_runbook
+def test_a_runbook_has_its_sections_in_order(runbook: Path) -> None:
+    text = runbook.read_text()
+    assert text.startswith(f"# {runbook.stem}\n\n**")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
+        "Meaning",
+        "Impact",
+        "Diagnosis",
+        "Mitigation",
+    ]
+
+
+@each_runbook
+def test_its_first_words_say_whether_anybody_is_locked_out(runbook: Path) -> None:
+    first = runbook.read_text().split("\n\n")[1].replace("\n", " ")
+    assert first.startswith("**")
+    assert first.endswith("**")
+    assert re.search(r"locked out|locks nobody out", first)
+
+
+@each_runbook
+def test_it_is_short_enough_for_the_night(runbook: Path) -> None:
+    assert len(runbook.read_text().splitlines()) <= 90
+
+
+def test_prometheus_understands_every_query(tmp_path: Path) -> None:
+    queries = [query for path in RUNBOOKS for query in blocks(path, "promql")]
+    assert len(queries) > len(RUNBOOKS)
+    asked = [{"record": f"asked:{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "asked.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": asked}]}))
+    done = subprocess.run(
+        [required("promtool"), "check", "rules", "--lint=none", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@each_document
+def test_every_metric_named_exists(document: Path) -> None:
+    text = document.read_text()
+    recorded = set(re.findall(r"\b\w+:console_\w+:\w+", text))
+    assert recorded <= RECORDED
+    for name in re.findall(r"\bconsole_\w+", re.sub(r"\b\w+:console_\w+:\w+", "", text)):
+        assert re.sub(r"_(bucket|sum|count)$", "", name) in METRICS, name
+
+
+@each_runbook
+def test_queries_use_labels_and_values_that_exist(runbook: Path) -> None:
+    for query in blocks(runbook, "promql"):
+        for name, matchers in re.findall(r"([\w:]+)\{([^}]*)\}", query):
+            metric = METRICS.get(re.sub(r"_(bucket|sum|count)$", "", name))
+            known = set(metric.labels) if metric else {"project"}
+            for label, value in re.findall(r'(\w+)\s*[=!]~?"([^"]*)"', matchers):
+                assert label in known | ADDED, query
+                if label in CLOSED:
+                    assert set(value.split("|")) <= {*CLOSED[label]}, query
+        for named in re.findall(r"\b(?:by|on|group_left)\s*\(([^)]*)\)", query):
+            every = {label for metric in CATALOG for label in metric.labels} | ADDED
+            assert {label.strip() for label in named.split(",")} <= every, query
+
+
+@each_runbook
+@pytest.mark.parametrize("label", ["project", "instance", "host", "server_id"])
+def test_what_is_called_a_label_of_the_alert_is_one(runbook: Path, label: str) -> None:
+    text = runbook.read_text()
+    told = re.search(r"^([^\n]*)\b(?:is a label|are labels) of the alert", text, re.MULTILINE)
+    if told and re.search(rf"\b{label.upper()}\b", told[1]):
+        for rule in ALERTS:
+            if rule["alert"] == runbook.stem:
+                assert f"$labels.{label} " in str(rule["annotations"])
+    elif label in {"project", "instance", "host"}:
+        assert not re.search(rf"\b{label.upper()}\b", text), f"where does {label.upper()} come from"
+
+
+@each_document
+def test_our_commands_have_these_flags(document: Path) -> None:
+    for words in commands(document):
+        if words[0] == "console-exporter":
+            assert flags(words) <= flags(re.split(r"[\s\[\],]+", help_of(main, [words[1]])))
+        elif words[0] == ".venv/bin/python":
+            assert words[1:3] == ["-m", "monitoring"]
+            assert flags(words) <= flags(re.split(r"[\s\[\],]+", help_of(generate, [])))
+        else:
+            assert words[0] in FROM_ELSEWHERE | {"amtool"}, words
+
+
+def test_the_flags_of_amtool_exist() -> None:
+    asked = [words for path in RUNBOOKS for words in commands(path) if words[0] == "amtool"]
+    assert asked
+    done = subprocess.run(
+        [required("amtool"), "silence", "add", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    known = flags(re.split(r"[\s\[\],]+", done.stdout + done.stderr))
+    for words in asked:
+        assert words[1:3] == ["silence", "add"]
+        assert flags(words) <= known
+
+
+@each_runbook
+def test_a_silence_is_for_this_alert_alone(runbook: Path) -> None:
+    named = re.findall(r"alertname=([^\s`]+)", runbook.read_text())
+    assert set(named) - {"~Console.*"} == {runbook.stem}
+
+
+@each_document
+def test_addresses_of_the_exporter_exist(document: Path) -> None:
+    running = cast("Running", SimpleNamespace(version=""))
+    paths = {getattr(route, "path", "") for route in web_application(running).routes}
+    found = re.findall(r"http://(?:localhost:10429|INSTANCE)(/[^\s'`]*)", document.read_text())
+    for address in map(urlsplit, found):
+        assert address.path in paths
+        assert set(parse_qs(address.query)) <= (
+            PROBE_PARAMETERS if address.path == "/probe" else set()
+        )
+
+
+@each_document
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        assert (document.parent / link).exists(), link
+
+
+def test_the_words_to_look_for_are_those_that_the_program_says() -> None:
+    text = (ROOT / "runbooks" / "ConsoleAuthFailing.md").read_text()
+    table = text.partition("| what the detail says |")[2].partition("\n\n")[0]
+    source = "".join(path.read_text() for path in (ROOT / "exporter" / "cloud").rglob("*.py"))
+    source += (ROOT / "exporter" / "config" / "secret.py").read_text()
+    source += (ROOT / "exporter" / "probe" / "api.py").read_text()
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ")]
+    said = [words for cell in rows for words in re.findall(r"`([^`:]+ [^`]+)`", cell)]
+    assert len(said) > 4
+    for words in said:
+        assert words in source or words == "type: token", words
