@@ -157,6 +157,8 @@ def _child(command: list[str], **streams: object) -> Iterator["subprocess.Popen[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def shipped(name: str) -> Path:

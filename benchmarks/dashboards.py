@@ -1,0 +1,137 @@
+"""Every dashboard query at 10,000 servers: how many series it returns, and how long it takes.
+
+A real Prometheus scrapes an exporter whose servers are all of one project, a third of them broken,
+every 5 s and with the shipped rules. It is asked as Grafana asks: an hour at a step of 15 s, or a
+moment.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from benchmarks.fleet import SCENARIO
+from tests.monitoring.dashboard_queries import EVERYTHING, DashboardQuery, Kind, queries_of
+from tests.real.programs import exporter, free_port, program, required, simulator, until
+from tests.real.simulated_project import listed_servers, write_config
+
+ROOT = Path(__file__).parent.parent
+BROKEN = """
+faults:
+  - {kind: status, status: 500, fraction: 0.33}
+"""
+HOUR, STEP = 3600, 15
+SERIES_MAX, SECONDS_MAX = 1000, 2.0
+
+
+def main() -> None:
+    """Run it, print the slowest and the longest answers, and exit 1 when one is beyond bounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", type=int, default=10_000)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="dashboards-"))
+    try:
+        with fleet_in_prometheus(folder, options.servers) as (url, server):
+            print(
+                f"{options.servers} servers; letting {options.minutes:g} minutes go by", flush=True
+            )
+            time.sleep(options.minutes * 60)
+            answers = [ask(url, query) for query in queries(server)]
+    finally:
+        shutil.rmtree(folder)
+    report(answers)
+    beyond = [one for one in answers if one[1] > SERIES_MAX or one[2] > SECONDS_MAX]
+    sys.exit(1 if beyond else 0)
+
+
+@contextmanager
+def fleet_in_prometheus(folder: Path, servers: int) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Run cloud, exporter and Prometheus; yield the address, and a server's id and name."""
+    (folder / "scenario.yaml").write_text(SCENARIO + BROKEN)
+    with simulator(f"--scenario={folder / 'scenario.yaml'}", f"--servers={servers}") as cloud:
+        listed = listed_servers(cloud.url)
+        config = write_config(
+            folder / "config.yaml", cloud.url, listed, interval="60s", timeout="10s"
+        )
+        with exporter(config) as ours, prometheus(folder, ours.url) as url:
+            until(lambda: httpx.get(f"{url}/-/ready").status_code == 200, 30)
+            yield url, listed[0]
+
+
+@contextmanager
+def prometheus(folder: Path, target: str) -> Iterator[str]:
+    """Run Prometheus with the shipped rules."""
+    port = free_port()
+    (folder / "prometheus.yml").write_text(
+        f"""
+global: {{scrape_interval: 5s, scrape_timeout: 5s, evaluation_interval: 15s}}
+rule_files: ["{ROOT}/rules/recording.yaml", "{ROOT}/rules/alerts.yaml"]
+scrape_configs:
+  - job_name: console-exporter
+    static_configs: [{{targets: ["{target}"]}}]
+"""
+    )
+    with program(
+        [
+            required("prometheus"),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        "Server is ready to receive web requests",
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+def queries(server: tuple[str, str]) -> list[DashboardQuery]:
+    """Return every query of every dashboard."""
+    values = {**EVERYTHING, "project": "southwest", "server_id": server[0], "server": server[1]}
+    return [
+        query
+        for path in sorted((ROOT / "dashboards").glob("*.json"))
+        for query in queries_of(json.loads(path.read_text()), values)
+    ]
+
+
+def ask(url: str, query: DashboardQuery) -> tuple[DashboardQuery, int, float]:
+    """Return a query with the number of series that it returned and the seconds that it took.
+
+    A variable's values are no series: Grafana shows them in a list that is searched by typing.
+    """
+    now = time.time()
+    path, asked = "query", {"query": query.expression, "time": str(now)}
+    if query.kind is Kind.LABEL_VALUES:
+        path, asked = f"label/{query.label}/values", {"match[]": query.expression}
+    elif query.kind is Kind.RANGE:
+        path = "query_range"
+        span = {"start": str(now - HOUR), "end": str(now), "step": str(STEP)}
+        asked = {"query": query.expression, **span}
+    started = time.perf_counter()
+    answer = httpx.get(f"{url}/api/v1/{path}", params=asked, timeout=60)
+    seconds = time.perf_counter() - started
+    answer.raise_for_status()
+    data = answer.json()["data"]
+    return query, 0 if isinstance(data, list) else len(data["result"]), seconds
+
+
+def report(answers: list[tuple[DashboardQuery, int, float]]) -> None:
+    """Print the five slowest answers and the five with the most series."""
+    print(f"{len(answers)} queries")
+    for title, place in (("slowest", 2), ("most series", 1)):
+        print(f"\n{title}")
+        for one in sorted(answers, key=lambda one: one[place], reverse=True)[:5]:
+            query, series, seconds = one
+            where = f"{query.dashboard} / {query.name}"
+            print(f"  {seconds:6.3f} s  {series:5} series  {query.kind:<12}  {where}")
+
+
+if __name__ == "__main__":
+    main()
