@@ -31,7 +31,7 @@ from tests.real.programs import (
 
 ROOT = Path(__file__).parent.parent.parent
 SCENARIOS = ROOT / "exporter" / "simulator" / "scenarios"
-QUIET_SECONDS, STORY_SECONDS, RECOVERY_SECONDS = 20.0, 40.0, 90.0
+QUIET_SECONDS, STORY_SECONDS, RECOVERY_SECONDS = 20.0, 40.0, 180.0
 _COMPRESSED = (
     "--scale=60", "--probe-interval=2m", "--api-slow-seconds=15s",
     "--window-1h=20m", "--window-2h=10m", "--window-6h=15m", "--window-1d=25m", "--window-3d=30m",
@@ -99,8 +99,8 @@ def in_little_time(name: str, folder: Path) -> Path:
     document["projects"] = projects
     quotas = [one["quota"] for one in projects if "quota" in one]
     for quota in quotas:
-        # A quarter of what the servers ask for at a rehearsal's intervals.
-        quota.update(limit=1, window=1)
+        # Half of what the servers ask for at a rehearsal's intervals.
+        quota.update(limit=2, window=1)
     for span in (*document.get("faults", []), *quotas):
         span["from"], span["until"] = QUIET_SECONDS, QUIET_SECONDS + STORY_SECONDS
         if "seconds" in span:

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,12 @@ import httpx
 import pytest
 
 from exporter.simulator import generated_servers, load_scenario
+from tests.real.certificates import Certificates
 
-_RUN = "import sys; from exporter.simulator import run; sys.exit(run({arguments}))"
+_RUN = (
+    "import sys; from pathlib import Path; from exporter.simulator import run;"
+    " sys.exit(run({arguments}))"
+)
 
 
 @contextmanager
@@ -33,7 +38,7 @@ def _process(arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_listens_and_ends_cleanly_at_a_signal(number: signal.Signals) -> None:
-    with _process("'127.0.0.1', 0, None, 40, 5") as process:
+    with _process("'127.0.0.1', 0, scenario='default', servers=40, seed=5") as process:
         assert process.stdout
         assert process.stderr
         line = process.stdout.readline()
@@ -65,7 +70,7 @@ def test_it_says_where_it_listens_and_ends_cleanly_at_a_signal(number: signal.Si
 def test_a_taken_port_is_told_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with _process(f"'127.0.0.1', {port}, None, None, None") as process:
+        with _process(f"'127.0.0.1', {port}, scenario='default'") as process:
             out, error = process.communicate(timeout=10)
     assert process.returncode == 1
     assert out == ""
@@ -76,9 +81,35 @@ def test_a_taken_port_is_told_in_one_line() -> None:
 def test_a_bad_scenario_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text("projects: []\n")
-    arguments = f"'127.0.0.1', 0, __import__('pathlib').Path({str(path)!r}), None, None"
+    arguments = f"'127.0.0.1', 0, scenario={str(path)!r}"
     with _process(arguments) as process:
         out, error = process.communicate(timeout=10)
     assert process.returncode == 1
     assert out == ""
     assert error == f"console-exporter: scenario {path}: projects: at least one is needed\n"
+
+
+def test_it_serves_over_tls_with_the_certificate_it_is_given(tmp_path: Path) -> None:
+    certificates = Certificates()
+    authority = certificates.write_authority(tmp_path / "ca.pem")
+    pem = certificates.write_good(tmp_path)
+    paths = f"(Path({str(pem.certificate)!r}), Path({str(pem.key)!r}))"
+    arguments = f"'127.0.0.1', 0, scenario='calm', certificate={paths}"
+    with _process(arguments) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().rsplit(" ", 1)[1].strip()
+        assert url.startswith("https://")
+        trusting = ssl.create_default_context(cafile=authority)
+        assert httpx.get(url, verify=trusting).status_code == 404
+
+
+def test_a_certificate_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None:
+    missing = f"Path({str(tmp_path / 'no.pem')!r})"
+    with _process(
+        f"'127.0.0.1', 0, scenario='calm', certificate=({missing}, {missing})"
+    ) as process:
+        assert process.wait(30) == 1
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert "No such file" in said
+    assert len(said.splitlines()) == 1
