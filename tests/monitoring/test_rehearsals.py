@@ -46,14 +46,16 @@ def expected(project: str, *intended: str, inhibited: str = "", consequences: st
 
 
 STORIES = {
+    # The first because it takes longest. What is red when the quota is cut is not the consoles.
+    "quota-cut": expected(
+        "east", "ProbeBudgetExhausted", "ApiThrottled", consequences="ProbeStale"
+    ),
     "one-console-dead": expected("east", "Unavailable", consequences="ErrorBudgetBurn"),
     "gateway-dead": expected("east", "Unavailable", "ErrorBudgetBurn"),
     "api-down": expected(
         "southwest", "ApiUnavailable", "FleetDegraded", "ErrorBudgetBurn", inhibited="Unavailable"
     ),
     "api-slow": expected("southwest", "ApiSlow"),
-    # What is red when the quota is cut is not the consoles.
-    "quota-cut": expected("east", "ProbeBudgetExhausted", consequences="ProbeStale ApiThrottled"),
     "password-changed": expected("southwest", "AuthFailing", "ProbeStale"),
     "certificate-expiring": replace(
         expected("southwest east", "CertificateExpiring"), lasting=True
