@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.fleet import SCENARIO
-from tests.monitoring.dashboard_queries import EVERYTHING, DashboardQuery, Kind, queries_of
+from tests.monitoring.dashboard_queries import EVERYTHING, DashboardQuery, Kind, Place, queries_of
 from tests.real.programs import exporter, free_port, program, required, simulator, until
 from tests.real.simulated_project import listed_servers, write_config
 
@@ -27,6 +27,7 @@ BROKEN = """
 faults:
   - {kind: status, status: 500, fraction: 0.33}
 """
+VARIABLE = Place.VARIABLE
 HOUR, STEP = 3600, 15
 SERIES_MAX, SECONDS_MAX = 1000, 2.0
 
@@ -44,7 +45,7 @@ def main() -> None:
                 f"{options.servers} servers; letting {options.minutes:g} minutes go by", flush=True
             )
             time.sleep(options.minutes * 60)
-            answers = [ask(url, query) for query in queries(server)]
+            answers = [ask(url, query) for query in queries(url, server)]
     finally:
         shutil.rmtree(folder)
     report(answers)
@@ -91,14 +92,17 @@ scrape_configs:
         yield f"http://127.0.0.1:{port}"
 
 
-def queries(server: tuple[str, str]) -> list[DashboardQuery]:
-    """Return every query of every dashboard."""
+def queries(url: str, server: tuple[str, str]) -> list[DashboardQuery]:
+    """Return every query of every dashboard, with its variables filled in as Grafana does."""
     values = {**EVERYTHING, "project": "southwest", "server_id": server[0], "server": server[1]}
-    return [
-        query
-        for path in sorted((ROOT / "dashboards").glob("*.json"))
-        for query in queries_of(json.loads(path.read_text()), values)
-    ]
+    files = [json.loads(path.read_text()) for path in sorted((ROOT / "dashboards").glob("*.json"))]
+    found = [query for dashboard in files for query in queries_of(dashboard, values)]
+    # The one variable whose values bound a query: the servers whose history is drawn.
+    (broken,) = [query for query in found if (query.place, query.name) == (VARIABLE, "broken")]
+    answer = httpx.get(f"{url}/api/v1/query", params={"query": broken.expression}, timeout=60)
+    ids = [one["metric"]["server_id"] for one in answer.json()["data"]["result"]]
+    values["broken"] = f"({'|'.join(ids)})"
+    return [query for dashboard in files for query in queries_of(dashboard, values)]
 
 
 def ask(url: str, query: DashboardQuery) -> tuple[DashboardQuery, int, float]:
