@@ -14,6 +14,7 @@ from exporter.cloud.budget import Budget
 from exporter.cloud.errors import BadAnswerError, CloudError, NoAnswerError
 from exporter.cloud.observer import RequestObserver
 from exporter.cloud.throttle import Throttle, Turn
+from exporter.cloud.transport import USER_AGENT
 
 URGENT = float("-inf")
 """The due time of what others wait for: log-ins, and repeats with a fresh token."""
@@ -220,7 +221,7 @@ class CloudClient:
         request = httpx.Request(
             "GET",
             url,
-            headers={"content-type": "application/json", "user-agent": "console-exporter"},
+            headers={"content-type": "application/json", "user-agent": USER_AGENT},
         )
         try:
             await self._login.authorize(request)

@@ -17,7 +17,8 @@ from exporter.cloud.errors import HandshakeRefusedError
 from exporter.cloud.observer import ConnectionObserver
 
 _SWITCHING = 101
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""The statuses that browsers follow."""
 
 
 @dataclass(slots=True)
@@ -142,7 +143,7 @@ async def strict_handshakes(
     chosen = response.headers.get(aiohttp.hdrs.SEC_WEBSOCKET_PROTOCOL)
     offered = request.headers.get(aiohttp.hdrs.SEC_WEBSOCKET_PROTOCOL)
     why = ""
-    if response.status in _REDIRECTS:
+    if response.status in REDIRECTS:
         why = f"answered {response.status}"
     elif response.status == _SWITCHING and chosen not in {None, offered}:
         why = f"answered {response.status} with a subprotocol that was not asked for"

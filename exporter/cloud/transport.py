@@ -51,6 +51,8 @@ _FAREWELL_SECONDS = 0.5
 # aiohttp refuses what is as long as this; websockify sends up to 64 KiB at once.
 _MESSAGE_MAX_BYTES = 64 * 1024 + 1
 _SWITCHING = 101
+USER_AGENT = "console-exporter"
+"""As whom we ask, the cloud and the consoles alike."""
 _NO_BODY = frozenset({204, 304})
 
 

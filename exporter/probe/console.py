@@ -1,7 +1,6 @@
 """The way behind a console address: its page, its WebSocket, the machine's first bytes."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from aiohttp.abc import AbstractResolver
 
@@ -53,13 +52,11 @@ class ConsoleDoor:
         """Open the page; raises `StageFailedError` or `NoAnswerError`."""
         return await open_page(address, self._transport, self._allowed, budget)
 
-    @asynccontextmanager
-    async def websocket(
+    def websocket(
         self, page: Page, target: Target, budget: Budget
-    ) -> AsyncIterator[OpenWebSocket]:
+    ) -> AbstractAsyncContextManager[OpenWebSocket]:
         """Open the WebSocket for the block; raises `StageFailedError` or `NoAnswerError`."""
-        async with self._websockets.open(page, target, budget) as opened:
-            yield opened
+        return self._websockets.open(page, target, budget)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -6,14 +6,14 @@ import httpx
 
 from exporter.cloud.answer import Answer
 from exporter.cloud.budget import Budget
+from exporter.cloud.connection import REDIRECTS
 from exporter.cloud.errors import BadAnswerError, ForbiddenAddressError
-from exporter.cloud.transport import Transport
+from exporter.cloud.transport import USER_AGENT, Transport
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.allowed_hosts import AllowedHosts
 from exporter.probe.stage import StageFailedError
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX = 3
 _PAGE_MAX_BYTES = 4 << 20
 _OK, _TOO_MANY = 200, 429
@@ -38,7 +38,7 @@ async def open_page(
     for _ in range(_REDIRECTS_MAX + 1):
         answer = await _get(address, cookies, transport, budget)
         location = answer.headers.get("location")
-        if answer.status not in _REDIRECTS or location is None:
+        if answer.status not in REDIRECTS or location is None:
             _judge(answer)
             return Page(address, cookies)
         address = _redirected(address, location, allowed)
@@ -53,7 +53,7 @@ async def _get(
         address.url,
         headers={
             "accept": "text/html,application/xhtml+xml;q=0.9",
-            "user-agent": "console-exporter",
+            "user-agent": USER_AGENT,
         },
     )
     cookies.set_cookie_header(request)

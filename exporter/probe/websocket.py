@@ -18,7 +18,7 @@ import httpx
 
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
-from exporter.cloud.transport import Transport, WebSocket
+from exporter.cloud.transport import USER_AGENT, Transport, WebSocket
 from exporter.config.config import AUTO
 from exporter.config.host_pattern import IPAddress
 from exporter.model import Target
@@ -157,7 +157,7 @@ def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
     if token:
         own = f"token={quote(token, safe='')}"
         cookies = f"{own}; {cookies}" if cookies else own
-    headers = {"origin": page.address.origin, "user-agent": "console-exporter"}
+    headers = {"origin": page.address.origin, "user-agent": USER_AGENT}
     return headers | ({"cookie": cookies} if cookies else {})
 
 

@@ -33,9 +33,7 @@ def sheet(parameters: Parameters) -> Sheet:
         since="now-3h",
         refresh="30s",
         variables=[
-            variables.datasource(),
-            variables.job(),
-            variables.instance(),
+            *variables.exporters(),
             variables.projects(),
         ],
         rows=[

@@ -29,9 +29,7 @@ def sheet(parameters: Parameters) -> Sheet:
         since="now-6h",
         refresh="30s",
         variables=[
-            variables.datasource(),
-            variables.job(),
-            variables.instance(),
+            *variables.exporters(),
             variables.one_project(),
             *variables.one_server(),
         ],

@@ -35,9 +35,7 @@ def sheet(parameters: Parameters) -> Sheet:
         since="now-2d",
         refresh="1m",
         variables=[
-            variables.datasource(),
-            variables.job(),
-            variables.instance(),
+            *variables.exporters(),
             variables.projects(),
             variables.servers(),
         ],

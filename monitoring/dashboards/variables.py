@@ -18,6 +18,11 @@ _ALL = "$__all"
 _EXPORTERS = ('job=~"$job"', 'instance=~"$instance"')
 
 
+def exporters() -> list[VariableModel]:
+    """Choose what every dashboard is about: a Prometheus, and exporters that it scrapes."""
+    return [datasource(), job(), instance()]
+
+
 def datasource() -> VariableModel:
     """Choose the Prometheus to ask."""
     return _plain(
