@@ -19,7 +19,7 @@ import httpx
 
 from benchmarks.fleet import SCENARIO
 from tests.monitoring.dashboard_queries import EVERYTHING, DashboardQuery, Kind, Place, queries_of
-from tests.real.programs import exporter, free_port, program, required, simulator, until
+from tests.real.programs import exporter, prometheus, simulator
 from tests.real.simulated_project import listed_servers, write_config
 
 ROOT = Path(__file__).parent.parent
@@ -62,34 +62,11 @@ def fleet_in_prometheus(folder: Path, servers: int) -> Iterator[tuple[str, tuple
         config = write_config(
             folder / "config.yaml", cloud.url, listed, interval="60s", timeout="10s"
         )
-        with exporter(config) as ours, prometheus(folder, ours.url) as url:
-            until(lambda: httpx.get(f"{url}/-/ready").status_code == 200, 30)
-            yield url, listed[0]
-
-
-@contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[str]:
-    """Run Prometheus with the shipped rules."""
-    port = free_port()
-    (folder / "prometheus.yml").write_text(
-        f"""
-global: {{scrape_interval: 5s, scrape_timeout: 5s, evaluation_interval: 15s}}
-rule_files: ["{ROOT}/rules/recording.yaml", "{ROOT}/rules/alerts.yaml"]
-scrape_configs:
-  - job_name: console-exporter
-    static_configs: [{{targets: ["{target}"]}}]
-"""
-    )
-    with program(
-        [
-            required("prometheus"),
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        "Server is ready to receive web requests",
-    ):
-        yield f"http://127.0.0.1:{port}"
+        with (
+            exporter(config) as ours,
+            prometheus(folder, ours.url, "5s", rules=ROOT / "rules") as server,
+        ):
+            yield server.url, listed[0]
 
 
 def queries(url: str, server: tuple[str, str]) -> list[DashboardQuery]:

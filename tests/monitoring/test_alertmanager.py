@@ -9,7 +9,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.real.programs import free_port, program, required, until
+from tests.real.programs import alertmanager, required, until
 
 CONFIG = Path("deploy/alertmanager/alertmanager.yml")
 JOB = "console-exporter"
@@ -69,29 +69,10 @@ def _short(labels: dict[str, str]) -> str:
     return " ".join(part for part in parts if part)
 
 
-@pytest.fixture(scope="module")
-def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
-    port = free_port()
-    with program(
-        [
-            required("prometheus-alertmanager"),
-            f"--config.file={CONFIG}",
-            f"--storage.path={tmp_path_factory.mktemp('alertmanager')}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",
-        ],
-        r"Listening on",
-    ):
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: _answers(url), 10)
+@pytest.fixture(scope="module", name="alertmanager")
+def running_alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
+    with alertmanager(tmp_path_factory.mktemp("alertmanager"), CONFIG) as url:
         yield Alertmanager(url)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/-/ready").is_success
-    except httpx.TransportError:
-        return False
 
 
 def test_amtool_has_nothing_to_say_about_the_configuration() -> None:

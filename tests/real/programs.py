@@ -1,6 +1,7 @@
 """Start the program itself, and Prometheus, as a user would: as processes of their own."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -133,13 +134,31 @@ def required(name: str) -> str:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, target: str, interval: str = "1s") -> Iterator[Program]:
-    """Run a real Prometheus that scrapes ``target`` (host:port)."""
+def prometheus(  # noqa: PLR0913 - the knobs that tests and benchmarks turn
+    folder: Path,
+    target: str,
+    interval: str = "1s",
+    *,
+    evaluation: str = "15s",
+    rules: Path | None = None,
+    alertmanager: str = "",
+) -> Iterator[Program]:
+    """Run a real Prometheus that scrapes ``target`` (host:port).
+
+    ``rules`` is a folder with the generated rules, ``alertmanager`` the address to send alerts to.
+    """
     binary = required("prometheus")
     port = free_port()
+    files = [f"{rules}/recording.yaml", f"{rules}/alerts.yaml"] if rules else []
+    managers = [alertmanager.removeprefix("http://")] if alertmanager else []
     (folder / "prometheus.yml").write_text(
         f"""
-global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}
+global:
+  scrape_interval: {interval}
+  scrape_timeout: {interval}
+  evaluation_interval: {evaluation}
+rule_files: {json.dumps(files)}
+alerting: {{alertmanagers: [{{static_configs: [{{targets: {json.dumps(managers)}}}]}}]}}
 scrape_configs:
   - job_name: console-exporter
     static_configs: [{{targets: ["{target}"]}}]
@@ -152,12 +171,39 @@ scrape_configs:
             f"--storage.tsdb.path={folder / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--enable-feature=exemplar-storage",
+            "--rules.alert.resend-delay=1s",
             "--log.level=debug",
         ],
         r"Server is ready to receive web requests",
     ) as running:
         running.url = f"http://127.0.0.1:{port}"
         yield running
+
+
+@contextlib.contextmanager
+def alertmanager(folder: Path, config: Path) -> Iterator[str]:
+    """Run a real Alertmanager with its state in ``folder``; yield its address."""
+    port = free_port()
+    with program(
+        [
+            required("prometheus-alertmanager"),
+            f"--config.file={config}",
+            f"--storage.path={folder / 'alertmanager'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ],
+        r"Listening on",
+    ):
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: _is_up(f"{url}/-/ready"), 20)
+        yield url
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False
 
 
 def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:

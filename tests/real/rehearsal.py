@@ -20,15 +20,7 @@ import yaml
 
 from exporter.simulator.scenario import Project, Scenario
 from exporter.simulator.scenario_file import load_scenario
-from tests.real.programs import (
-    Program,
-    exporter,
-    free_port,
-    program,
-    required,
-    simulator,
-    until,
-)
+from tests.real.programs import Program, alertmanager, exporter, prometheus, simulator
 
 ROOT = Path(__file__).parent.parent.parent
 SCENARIOS = ROOT / "exporter" / "simulator" / "scenarios"
@@ -168,11 +160,20 @@ def stage(name: str, folder: Path, *flags: str, ca_file: Path | None = None) -> 
         url = cloud.url.replace("127.0.0.1", "localhost")
         config = write_config(folder / "config.yaml", url, load_scenario("calm"), ca_file)
         ours = running.enter_context(exporter(config))
-        alertmanager = running.enter_context(_alertmanager(folder))
-        prometheus = running.enter_context(
-            _prometheus(folder, rules / "rules", ours.url, alertmanager)
+        alerting = running.enter_context(
+            alertmanager(folder, ROOT / "deploy" / "alertmanager" / "alertmanager.yml")
         )
-        yield Stage(cloud, ours, config, prometheus, alertmanager, began)
+        server = running.enter_context(
+            prometheus(
+                folder,
+                ours.url,
+                "250ms",
+                evaluation="500ms",
+                rules=rules / "rules",
+                alertmanager=alerting,
+            )
+        )
+        yield Stage(cloud, ours, config, server.url, alerting, began)
 
 
 def rehearse(
@@ -207,58 +208,3 @@ def rehearse(
             break
         time.sleep(0.5)
     return seen
-
-
-@contextmanager
-def _alertmanager(folder: Path) -> Iterator[str]:
-    port = free_port()
-    shipped = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
-    with program(
-        [
-            required("prometheus-alertmanager"),
-            f"--config.file={shipped}",
-            f"--storage.path={folder / 'alertmanager'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",
-        ],
-        r"Listening on|address=127",
-    ):
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: _is_up(f"{url}/-/ready"), 20)
-        yield url
-
-
-@contextmanager
-def _prometheus(folder: Path, rules: Path, target: str, alertmanager: str) -> Iterator[str]:
-    port = free_port()
-    every = "250ms"
-    (folder / "prometheus.yml").write_text(
-        f"""
-global: {{scrape_interval: {every}, scrape_timeout: {every}, evaluation_interval: 500ms}}
-rule_files: ["{rules}/recording.yaml", "{rules}/alerts.yaml"]
-alerting:
-  alertmanagers: [{{static_configs: [{{targets: ["{alertmanager.removeprefix("http://")}"]}}]}}]
-scrape_configs:
-  - job_name: console-exporter
-    static_configs: [{{targets: ["{target}"]}}]
-"""
-    )
-    with program(
-        [
-            required("prometheus"),
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--rules.alert.resend-delay=1s",
-            "--enable-feature=exemplar-storage",
-        ],
-        r"Server is ready to receive web requests",
-    ):
-        yield f"http://127.0.0.1:{port}"
-
-
-def _is_up(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code == 200
-    except httpx.TransportError:
-        return False
