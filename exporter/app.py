@@ -21,7 +21,7 @@ from exporter.metrics.instruments import ExporterReadings, Instruments
 from exporter.metrics.loop_lag import LoopLag
 from exporter.metrics.project_instruments import ProjectInstruments, ProjectReadings
 from exporter.metrics.server_series import ServerSeries
-from exporter.model import ProbeResult, Target
+from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.probe.console import ConsoleDoor
 from exporter.probe.prober import Prober
 from exporter.scheduling.scheduler import Scheduler
@@ -103,6 +103,18 @@ class ProjectParts:
             token_expires_at=lambda: self.login.expires_at,
         )
 
+    def status(self) -> ProjectStatus:
+        """Return how throttle and login stand, for people."""
+        return ProjectStatus(
+            name=self.project.name,
+            region=self.project.region,
+            limit=self.throttle.limit,
+            ceiling=self.throttle.ceiling,
+            queue_length=self.throttle.queue_length,
+            resume_at=self.throttle.resume_at or None,
+            login_expires_at=self.login.expires_at,
+        )
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self.transport.aclose()
@@ -149,6 +161,10 @@ class Exporter:
         """Start probing."""
         self._background(self.loop_lag.run())
         self.scheduler.start()
+
+    def projects(self) -> list[ProjectStatus]:
+        """Return how each project stands, in the order of the configuration."""
+        return [parts.status() for parts in self._projects.values()]
 
     async def reload(self, load: Callable[[], Config]) -> None:
         """Load a configuration and go over to it; whatever ``load`` raises leaves all as it was.

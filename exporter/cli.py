@@ -189,18 +189,20 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from exporter.serve import serve  # noqa: PLC0415
+    from exporter.serve import Settings, serve  # noqa: PLC0415
 
     config = _load(options.config_file)
     if config is None:
         return _FAILED
     return serve(
         config,
-        path=options.config_file,
-        address=options.listen_address,
-        log_level=options.log_level,
-        log_format=options.log_format,
-        version=installed_version(_PROG),
+        Settings(
+            config_file=options.config_file,
+            listen_address=options.listen_address,
+            log_level=options.log_level,
+            log_format=options.log_format,
+            version=installed_version(_PROG),
+        ),
     )
 
 

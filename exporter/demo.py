@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from exporter.config.load import ConfigError, load
-from exporter.serve import serve
+from exporter.serve import Settings, serve
 
 _EXPORTER_ADDRESS = "127.0.0.1:10429"
 _PROMETHEUS_ADDRESS = "127.0.0.1:9090"
@@ -53,11 +53,13 @@ def demo(asked: Demo, *, prometheus: bool) -> int:
         _say("\n".join([*lines, "", "Stop with Ctrl-C.", ""]))
         return serve(
             config,
-            path=path,
-            address=_EXPORTER_ADDRESS,
-            log_level=asked.log_level,
-            log_format=asked.log_format,
-            version=asked.version,
+            Settings(
+                config_file=path,
+                listen_address=_EXPORTER_ADDRESS,
+                log_level=asked.log_level,
+                log_format=asked.log_format,
+                version=asked.version,
+            ),
         )
 
 

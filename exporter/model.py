@@ -81,3 +81,21 @@ class ProbeResult:
     def duration_seconds(self) -> float:
         """Return the seconds spent on the wire, all stages together."""
         return sum(stage.seconds for stage in self.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    """How one project's throttle and login stand now.
+
+    ``limit`` (the pace now) and ``ceiling`` are requests a second, times are Unix time in
+    seconds: ``resume_at`` is the end of the current or last cool-down, None before the first;
+    ``login_expires_at`` is None where credentials have no known end, or there are none yet.
+    """
+
+    name: str
+    region: str
+    limit: float
+    ceiling: float
+    queue_length: int
+    resume_at: float | None = None
+    login_expires_at: float | None = None

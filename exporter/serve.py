@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -18,56 +19,49 @@ from exporter.config.config import Config
 from exporter.config.load import ConfigError, load
 from exporter.config.secret import SecretUnreadableError
 from exporter.plan import plans
-from exporter.web.application import ReloadRefusedError, Running, web_application
+from exporter.web.application import web_application
 from exporter.web.listening import ListenError, WebServer, listen
+from exporter.web.running import ReloadRefusedError, Running
 
 log = structlog.get_logger(__name__)
 
 
-def serve(  # noqa: PLR0913 - the flags of the command
-    config: Config,
-    *,
-    path: Path,
-    address: str,
-    log_level: str,
-    log_format: str,
-    version: str,
-) -> int:
-    """Serve ``config`` on ``address`` until SIGTERM or SIGINT; return the exit status.
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The flags of ``serve``; ``config_file`` is read again at each reload."""
 
-    ``path`` is read again on SIGHUP and ``POST /-/reload``.
-    """
+    config_file: Path
+    listen_address: str
+    log_level: str
+    log_format: str
+    version: str
+
+
+def serve(config: Config, settings: Settings) -> int:
+    """Serve ``config`` until SIGTERM or SIGINT; return the exit status."""
     try:
-        listening = listen(address)
+        listening = listen(settings.listen_address)
     except ListenError as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
     with listening:
-        return asyncio.run(
-            _run(config, path, listening, level=log_level, form=log_format, version=version)
-        )
+        return asyncio.run(_run(config, settings, listening))
 
 
-async def _run(  # noqa: PLR0913 - what `serve` was given
-    config: Config,
-    path: Path,
-    listening: socket.socket,
-    *,
-    level: str,
-    form: str,
-    version: str,
-) -> int:
+async def _run(config: Config, settings: Settings, listening: socket.socket) -> int:
     clock = SystemClock()
     try:
-        exporter = Exporter(config, version=version, clock=clock)
+        exporter = Exporter(config, version=settings.version, clock=clock)
     except (OSError, SecretUnreadableError) as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    logging_setup.configure(level=level, form=form, count=exporter.instruments.logged)
+    logging_setup.configure(
+        level=settings.log_level, form=settings.log_format, count=exporter.instruments.logged
+    )
 
     async def reload() -> None:
         try:
-            await exporter.reload(lambda: load(path, os.environ))
+            await exporter.reload(lambda: load(settings.config_file, os.environ))
         except (ConfigError, OSError, SecretUnreadableError) as error:
             for line in str(error).splitlines():
                 log.error("configuration not reloaded", mistake=line)  # noqa: TRY400 - a mistake of theirs
@@ -78,6 +72,7 @@ async def _run(  # noqa: PLR0913 - what `serve` was given
         web_application(
             Running(
                 state=exporter.state,
+                projects=exporter.projects,
                 exposition=exporter.exposition,
                 scraped=exporter.instruments.scraped,
                 config_yaml=lambda: exporter.config.as_yaml,
@@ -85,7 +80,7 @@ async def _run(  # noqa: PLR0913 - what `serve` was given
                 reload=reload,
                 probe_now=exporter.scheduler.probe_now,
                 clock_time=clock.time,
-                version=version,
+                version=settings.version,
             )
         )
     )
@@ -95,7 +90,9 @@ async def _run(  # noqa: PLR0913 - what `serve` was given
     exporter.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     host, port = listening.getsockname()[:2]
-    log.info("listening", address=f"{host}:{port}", targets=len(exporter.state), version=version)
+    log.info(
+        "listening", address=f"{host}:{port}", targets=len(exporter.state), version=settings.version
+    )
     await asyncio.wait(
         {serving, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED
     )

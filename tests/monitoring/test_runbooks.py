@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,10 +17,13 @@ import yaml
 
 from exporter.cli import main
 from exporter.metrics.catalog import CATALOG
-from exporter.web.application import Running, web_application
+from exporter.web.application import web_application
 from monitoring.__main__ import main as generate
 from monitoring.metrics_page import CLOSED
 from tests.real.programs import required
+
+if TYPE_CHECKING:
+    from exporter.web.running import Running
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = sorted((ROOT / "runbooks").glob("*.md"))

@@ -15,7 +15,8 @@ from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
-from exporter.web.application import ReloadRefusedError, Running, web_application
+from exporter.web.application import web_application
+from exporter.web.running import ReloadRefusedError, Running
 
 NOW = 1_800_000_000.0
 DB = Target(TargetKey("southwest", "id-1"), "db-01", "cn-southwest-2", 60.0, 10.0)
@@ -72,6 +73,7 @@ async def client(pretend: Pretend) -> AsyncIterator[httpx.AsyncClient]:
     application = web_application(
         Running(
             state=state,
+            projects=list,
             exposition=exposition,
             scraped=pretend.scrapes.append,
             config_yaml=lambda: "projects: []\n",
@@ -242,7 +244,7 @@ async def test_the_page_shows_the_worst_first_and_escapes_what_comes_from_outsid
 async def test_probes_on_demand_at_once_are_bounded(
     client: httpx.AsyncClient, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.web.application._PROBES_AT_ONCE", 0)
+    monkeypatch.setattr("exporter.web.scraping._PROBES_AT_ONCE", 0)
     answer = await client.get("/probe?target=id-2")
     assert answer.status_code == 503
     assert pretend.asked == []

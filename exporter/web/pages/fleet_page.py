@@ -43,7 +43,7 @@ class StatusPage:
     def __init__(self, version: str) -> None:
         """Prepare the template."""
         environment = Environment(
-            loader=PackageLoader("exporter.web"),
+            loader=PackageLoader("exporter.web.pages"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -1,0 +1,25 @@
+"""The targets that the configuration itself lists."""
+
+from exporter.config.config import Config, Project
+from exporter.model import Target, TargetKey
+
+
+def targets_of(config: Config) -> list[Target]:
+    """Return every target of a configuration, in its order."""
+    return [target for project in config.projects for target in project_targets(project)]
+
+
+def project_targets(project: Project) -> list[Target]:
+    """Return the targets of one project: the servers that its configuration lists."""
+    return [
+        Target(
+            key=TargetKey(project.name, server.id),
+            name=server.name,
+            region=project.region,
+            interval=server.interval,
+            timeout=server.timeout,
+            depth=server.depth,
+            labels=server.labels,
+        )
+        for server in project.servers
+    ]

@@ -1,0 +1,42 @@
+"""What an orchestrator asks: is it alive, is it ready, load the configuration again, show it."""
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from exporter.web.running import ReloadRefusedError, Running
+
+
+def lifecycle_routes(running: Running) -> list[BaseRoute]:
+    """Return ``/config`` and the ``/-/`` routes over a running program."""
+    routes = _Lifecycle(running)
+    return [
+        Route("/config", routes.config),
+        Route("/-/healthy", routes.healthy),
+        Route("/-/ready", routes.ready),
+        Route("/-/reload", routes.reload, methods=["POST"]),
+    ]
+
+
+class _Lifecycle:
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def config(self, _request: Request) -> Response:
+        return PlainTextResponse(self._running.config_yaml())
+
+    async def healthy(self, _request: Request) -> Response:
+        return PlainTextResponse("console-exporter is healthy\n")
+
+    async def ready(self, _request: Request) -> Response:
+        reason = self._running.not_ready()
+        if reason is not None:
+            return PlainTextResponse(f"not ready: {reason}\n", 503)
+        return PlainTextResponse("console-exporter is ready\n")
+
+    async def reload(self, _request: Request) -> Response:
+        try:
+            await self._running.reload()
+        except ReloadRefusedError as error:
+            return PlainTextResponse(f"{error}\n", 400)
+        return PlainTextResponse("configuration reloaded\n")

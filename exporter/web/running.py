@@ -1,0 +1,32 @@
+"""What the routes read of the running program, and the few things that they can ask of it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from exporter.metrics.exposition import Exposition
+from exporter.model import ProbeResult, ProjectStatus, Target
+from exporter.state import StateStore
+
+
+class ReloadRefusedError(Exception):
+    """The new configuration cannot be used; the message lists every mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the routes read of the running program, and the two things that they can ask of it.
+
+    ``not_ready`` gives the reason why the program is not ready, None when it is. ``reload``
+    raises `ReloadRefusedError`. ``probe_now`` takes a target and the seconds there are for it.
+    """
+
+    state: StateStore
+    projects: Callable[[], list[ProjectStatus]]
+    exposition: Exposition
+    scraped: Callable[[float], None]
+    config_yaml: Callable[[], str]
+    not_ready: Callable[[], str | None]
+    reload: Callable[[], Awaitable[None]]
+    probe_now: Callable[[Target, float], Awaitable[ProbeResult]]
+    clock_time: Callable[[], float]
+    version: str
