@@ -25,7 +25,7 @@ from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.probe.console import ConsoleDoor
 from exporter.probe.prober import Prober
 from exporter.scheduling.scheduler import Scheduler
-from exporter.state import StateStore
+from exporter.state import ConsoleEvents, StateStore
 from exporter.targets import targets_of
 
 # SIGTERM must be obeyed within 5 s; this leaves the rest for connections to close.
@@ -151,6 +151,7 @@ class Exporter:
         )
         self._series = ServerSeries()
         self.state.listen(self._series)
+        self.state.listen(ConsoleEvents())
         self.exposition = Exposition(self._series, self.instruments.registry)
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()

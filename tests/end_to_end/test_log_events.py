@@ -1,0 +1,40 @@
+"""What the log says while consoles break and recover: events, and nothing for what is as it was."""
+
+import json
+from pathlib import Path
+
+import httpx
+
+from tests.real.programs import exporter, simulator, until
+from tests.real.simulated_project import listed_servers, write_config
+
+DOWN = {"kind": "status", "status": 503, "error_code": "APIGW.0613", "servers": "db-*"}
+
+
+def test_an_outage_is_one_event_a_server_when_it_begins_and_one_when_it_ends(
+    tmp_path: Path,
+) -> None:
+    with simulator("--scenario=calm") as cloud:
+        listed = [one for one in listed_servers(cloud.url) if one[1].startswith(("db-", "web-"))]
+        broken = {server_id: name for server_id, name in listed if name.startswith("db-")}
+        config = write_config(
+            tmp_path / "config.yaml", cloud.url, listed, interval="1s", timeout="900ms"
+        )
+        with exporter(config, None, "--log.format=json") as ours:
+            scrape = f"http://{ours.url}/metrics?name[]=console_probe_success"
+            until(lambda: httpx.get(scrape).text.count("} 1.0\n") == len(listed), 10)
+            httpx.put(f"{cloud.url}/simulator/faults", json=[DOWN]).raise_for_status()
+            until(lambda: ours.output.count("console unavailable") == len(broken), 10)
+            httpx.put(f"{cloud.url}/simulator/faults", json=[]).raise_for_status()
+            until(lambda: ours.output.count("console recovered") == len(broken), 10)
+    events = [json.loads(line) for line in ours.lines]
+    assert len(events) == 2 * len(broken) + len({"listening", "stopping"})
+    for server_id, name in broken.items():
+        broke, mended = [event for event in events if event.get("server_id") == server_id]
+        assert (broke["event"], broke["level"]) == ("console unavailable", "warning")
+        assert (broke["outcome"], broke["stage"], broke["server"]) == ("server_error", "api", name)
+        assert broke["error_code"] == "APIGW.0613"
+        assert broke["request_id"]
+        assert (mended["event"], mended["level"]) == ("console recovered", "info")
+        assert mended["duration_seconds"] > 0
+        assert 0.5 < mended["down_seconds"] < 10
