@@ -8,6 +8,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from exporter.help_text import ManualParser
+from exporter.manual import OVERVIEW, PAGES
 from exporter.model import Stage
 
 if TYPE_CHECKING:
@@ -34,50 +36,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=_PROG,
-        description=(
-            "Probe the remote consoles of bare-metal servers in Huawei Cloud CloudDC and expose"
-            " what was seen to Prometheus."
-        ),
-        epilog=f"'{_PROG} demo' shows it all against a pretend cloud, with no account.",
-        allow_abbrev=False,
-    )
+    parser = ManualParser(page=OVERVIEW, prog=_PROG)
     parser.add_argument(
         "--version", action="version", version=f"{_PROG} {installed_version(_PROG)}"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], text: str
-    ) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )
+    def command(name: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        page = PAGES[name]
+        sub = commands.add_parser(name, help=page.summary, page=page)
         sub.set_defaults(run=run)
         return sub
 
-    _serve_arguments(command("serve", _serve, "run the exporter"))
-    _config_argument(
-        command(
-            "check-config",
-            _check_config,
-            "validate the configuration and show what it asks of the rate limits; exit 1 on a"
-            " mistake, 2 when the probes do not fit the limits",
-        )
-    )
-    _probe_arguments(
-        command("probe", _probe, "probe one server now; exit 0 only when its console is reachable")
-    )
-    _simulate_arguments(command("simulate", _simulate, "run the pretend cloud alone"))
-    _demo_arguments(
-        command("demo", _demo, "run the pretend cloud and an exporter that probes it, on loopback")
-    )
-    command("config-schema", _config_schema, "print the JSON Schema of the configuration")
+    _serve_arguments(command("serve", _serve))
+    _config_argument(command("check-config", _check_config))
+    _probe_arguments(command("probe", _probe))
+    _simulate_arguments(command("simulate", _simulate))
+    _demo_arguments(command("demo", _demo))
+    command("config-schema", _config_schema)
     return parser
 
 
