@@ -1,6 +1,6 @@
 """What ``--help`` says beyond the flags: a page for the program and for each of its commands."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Entries = tuple[tuple[str, str], ...]
 
@@ -19,10 +19,10 @@ class Page:
     environment: Entries = ()
     files: Entries = ()
     signals: Entries = ()
-    sections: tuple[tuple[str, Entries], ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        """List the sections in the order of manual pages, without those that say nothing."""
+    @property
+    def sections(self) -> tuple[tuple[str, Entries], ...]:
+        """Return the sections that have something to say, in the order of manual pages."""
         sections = (
             ("signals", self.signals),
             ("environment", self.environment),
@@ -30,7 +30,7 @@ class Page:
             ("exit status", self.exit_status),
             ("examples", self.examples),
         )
-        object.__setattr__(self, "sections", tuple(one for one in sections if one[1]))
+        return tuple(one for one in sections if one[1])
 
 
 _WRONG_USE = ("2", "the command line is wrong")

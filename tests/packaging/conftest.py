@@ -1,0 +1,40 @@
+"""What is published, built once for all tests that look at it."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Distributions:
+    """An sdist, and the wheel that was built of it."""
+
+    sdist: Path
+    wheel: Path
+
+
+def build(folder: Path) -> Distributions:
+    """Build both as `make dist` does."""
+    subprocess.run(
+        [
+            find_uv_bin(), "build", "--quiet", "--no-progress",
+            "--build-constraints", "requirements-build.txt", "--require-hashes",
+            "--out-dir", str(folder),
+        ],
+        cwd=ROOT,
+        check=True,
+    )  # fmt: skip
+    (sdist,) = folder.glob("*.tar.gz")
+    (wheel,) = folder.glob("*.whl")
+    return Distributions(sdist, wheel)
+
+
+@pytest.fixture(scope="session")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """Return what is published."""
+    return build(tmp_path_factory.mktemp("dist"))
