@@ -101,8 +101,8 @@ PAGES = {
             (
                 "SIGHUP",
                 (
-                    "load the configuration again, as POST /-/reload does: all or nothing; servers that"
-                    " did not change keep their phase, counts and history"
+                    "load the configuration again, as POST /-/reload does: all or nothing; servers"
+                    " that did not change keep their phase, counts and history"
                 ),
             ),
             ("SIGTERM, SIGINT", "let running probes end, then stop, within 5 seconds"),

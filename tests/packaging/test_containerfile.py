@@ -1,7 +1,7 @@
 """The image's recipe: what it promises, and its very steps, run in a scratch folder.
 
-No image is built: that needs an engine. What is not shown here: the base image, the users and folders
-of an image's own root, and the layers.
+No image is built: that needs an engine. What is not shown here: the base image, the users and
+folders of an image's own root, and the layers.
 """
 
 import fnmatch
@@ -149,9 +149,7 @@ def test_what_the_steps_leave_behind_is_all_that_the_second_stage_takes(root: Pa
     assert list(venv.rglob("exporter/**/*.pyc")), "compiled beforehand, for none can be written"
 
 
-def test_its_default_command_serves_as_nobody_without_writing_anything(
-    root: Path, tmp_path: Path
-) -> None:
+def test_its_default_command_serves_as_nobody_without_writing_anything(root: Path) -> None:
     shutil.copy(ROOT / "config.yaml", root / "config.yaml")
     (root / "config.yaml").chmod(0o644)
     entry, (verb, config) = (json.loads(RUN.all(one)[0]) for one in ("ENTRYPOINT", "CMD"))

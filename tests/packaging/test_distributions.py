@@ -70,9 +70,7 @@ def test_the_sdist_has_all_sources_and_nothing_that_was_built(
     assert distributions.sdist.stat().st_size < 2_000_000
 
 
-def test_the_same_sources_make_the_same_files(
-    distributions: Distributions, tmp_path: Path
-) -> None:
+def test_the_same_sources_make_the_same_files(distributions: Distributions, tmp_path: Path) -> None:
     again = build(tmp_path)
     assert again.sdist.read_bytes() == distributions.sdist.read_bytes()
     assert again.wheel.read_bytes() == distributions.wheel.read_bytes()

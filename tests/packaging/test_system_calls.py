@@ -1,14 +1,13 @@
 """The service's confinement leaves the program all that it needs: its system calls, watched.
 
-There is no service manager here to confine it. So the program runs as the service would start it, and
-each call that it makes is held against what the unit allows.
+There is no service manager here to confine it. So the program runs as the service would start it,
+and each call that it makes is held against what the unit allows.
 """
 
 import re
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +33,15 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     """Probe all the way, answer, reload, stop."""
     folder = tmp_path_factory.mktemp("watched")
     trace, state, notify = folder / "trace", folder / "state", folder / "notify"
     state.mkdir()
-    with simulator("--scenario=calm") as cloud, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+    with (
+        simulator("--scenario=calm") as cloud,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told,
+    ):
         told.bind(str(notify))
         # By name, so that the resolver is asked.
         address = cloud.url.replace("127.0.0.1", "localhost")
@@ -65,7 +67,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             assert "Traceback" not in running.output
         until(lambda: "exit_group(0)" in trace.read_text(), 10)
     lines = trace.read_text().splitlines()
-    yield Watched([re.sub(r"^\d+\s+", "", line) for line in lines], state)
+    return Watched([re.sub(r"^\d+\s+", "", line) for line in lines], state)
 
 
 def words(config: Path, state: Path) -> list[str]:

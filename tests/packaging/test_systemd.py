@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from exporter.cli import command_line
+from tests.packaging.flags import AWAITED, known
 from tests.packaging.units import FOLDER, SERVICE, SOCKET, settings, started
 from tests.real.programs import required
 
@@ -59,6 +60,12 @@ def test_the_manager_waits_longer_than_the_program_takes_to_stop() -> None:
     assert (said["Type"], said["NotifyAccess"]) == (["notify"], ["main"])
     assert int(said["TimeoutStopSec"][0].removesuffix("s")) > 5
     assert said["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+
+
+def test_the_program_takes_the_command_of_the_service() -> None:
+    taken, strange = known(started()[1:])
+    assert taken[0] == "serve"
+    assert {word.partition("=")[0] for word in strange} <= AWAITED
 
 
 def test_the_socket_is_the_port_of_the_program() -> None:
