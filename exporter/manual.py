@@ -107,7 +107,15 @@ PAGES = {
             ),
             ("SIGTERM, SIGINT", "let running probes end, then stop, within 5 seconds"),
         ),
-        environment=(("${VAR}", _VARIABLES + "; read at the start, not at a reload"),),
+        environment=(
+            ("${VAR}", _VARIABLES + "; read at the start, not at a reload"),
+            (
+                "LISTEN_FDS",
+                "sockets that systemd has opened: listened on in place of --web.listen-address",
+            ),
+            ("NOTIFY_SOCKET", "where systemd is told of readiness, reloads and the end"),
+            ("WATCHDOG_USEC", "how often systemd wants a sign of life, in microseconds"),
+        ),
         files=_CONFIG_FILES,
         exit_status=(
             ("0", "stopped by a signal"),

@@ -9,6 +9,8 @@ from uv import find_uv_bin
 
 ROOT = Path(__file__).parents[2]
 
+BUILD_FLAGS = ("--build-constraints", "requirements-build.txt", "--require-hashes")
+
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
@@ -21,14 +23,10 @@ class Distributions:
 def build(folder: Path) -> Distributions:
     """Build both as `make dist` does."""
     subprocess.run(
-        [
-            find_uv_bin(), "build", "--quiet", "--no-progress",
-            "--build-constraints", "requirements-build.txt", "--require-hashes",
-            "--out-dir", str(folder),
-        ],
+        [find_uv_bin(), "build", "--quiet", *BUILD_FLAGS, "--out-dir", str(folder)],
         cwd=ROOT,
         check=True,
-    )  # fmt: skip
+    )
     (sdist,) = folder.glob("*.tar.gz")
     (wheel,) = folder.glob("*.whl")
     return Distributions(sdist, wheel)

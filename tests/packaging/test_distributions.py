@@ -13,7 +13,7 @@ import pytest
 import yaml
 from uv import find_uv_bin
 
-from tests.packaging.conftest import ROOT, Distributions, build
+from tests.packaging.conftest import BUILD_FLAGS, ROOT, Distributions, build
 from tests.real.programs import program, until
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -68,6 +68,11 @@ def test_the_sdist_has_all_sources_and_nothing_that_was_built(
     assert tracked(*folders) == {name for name in names if "/" in name}
     assert {"LICENSE", "README.md", "Makefile", "Containerfile", "pyproject.toml"} <= names
     assert distributions.sdist.stat().st_size < 2_000_000
+
+
+def test_make_builds_them_as_these_tests_do() -> None:
+    (recipe,) = re.findall(r"^\t\S+/uv build (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert " ".join(BUILD_FLAGS) in recipe
 
 
 def test_the_same_sources_make_the_same_files(distributions: Distributions, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ There is no service manager here to confine it. So the program runs as the servi
 and each call that it makes is held against what the unit allows.
 """
 
+import os
 import re
 import signal
 import socket
@@ -18,6 +19,9 @@ from tests.packaging.flags import known
 from tests.packaging.units import SERVICE, allowed_calls, settings, started
 from tests.real.programs import program, required, simulator, until
 from tests.real.simulated_project import listed_servers, write_config
+
+# SQLite hands its files over where it runs as root, as the tests may and the service does not.
+AS_ROOT = {"fchown"} if os.geteuid() == 0 else set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def succeeded(base: str) -> bool:
 def test_each_system_call_is_allowed(watched: Watched) -> None:
     made = {match[1] for call in watched.calls if (match := re.match(r"(\w+)\(", call))}
     assert len(made) > 40, "nothing was watched"
-    assert made - allowed_calls() == set()
+    assert made - allowed_calls() - AS_ROOT == set()
 
 
 def test_no_memory_is_both_written_and_executed(watched: Watched) -> None:
