@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -38,9 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of all commands and their flags."""
     parser = ManualParser(page=OVERVIEW, prog=_PROG)
-    parser.add_argument(
-        "--version", action="version", version=f"{_PROG} {installed_version(_PROG)}"
-    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -56,6 +53,20 @@ def command_line() -> argparse.ArgumentParser:
     _demo_arguments(command("demo", _demo))
     command("config-schema", _config_schema)
     return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, *_: object) -> None:
+        _say(f"{_PROG} {installed_version(_PROG)}", sys.stdout)
+        sys.exit(_OK)
+
+
+def installed_version(distribution: str) -> str:
+    """Return the version of an installed distribution."""
+    # Half of what --help would import otherwise.
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version(distribution)
 
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:

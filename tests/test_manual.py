@@ -3,10 +3,10 @@
 import argparse
 import os
 import re
+import resource
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -121,10 +121,12 @@ def test_the_overview_names_every_command() -> None:
 @pytest.mark.parametrize("words", [(), ("serve",)])
 def test_help_is_quick(words: tuple[str, ...]) -> None:
     took = []
-    for _ in range(5):
-        started = time.perf_counter()
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         helped(*words)
-        took.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # Of the processor and not of the clock: other programs may be at work here too.
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took) < HELP_SECONDS_MAX
 
 
