@@ -4,6 +4,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.web.compression import Compression
 from exporter.web.lifecycle import lifecycle_routes
 from exporter.web.pages.routes import page_routes
 from exporter.web.running import Running
@@ -28,7 +29,7 @@ def web_application(running: Running) -> Starlette:
             *scraping_routes(running),
             *lifecycle_routes(running),
         ],
-        middleware=[Middleware(_SafeHeaders)],
+        middleware=[Middleware(_SafeHeaders), Middleware(Compression)],
     )
 
 

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from exporter.metrics.exposition import probe_text
-from exporter.metrics.negotiation import Format, gzip_accepted, negotiate
+from exporter.metrics.negotiation import Format, negotiate
 from exporter.model import Target
 from exporter.probe.report import as_json, waterfall
 from exporter.web.running import Running
@@ -39,20 +39,14 @@ class _Scraping:
         started = perf_counter()
         form = negotiate(request.headers.get("accept"))
         names = frozenset(request.query_params.getlist("name[]"))
-        headers = {"vary": "Accept, Accept-Encoding"}
-        exposition = self._running.exposition
-        if gzip_accepted(request.headers.get("accept-encoding")):
-            headers["content-encoding"] = "gzip"
-            pieces = exposition.gzipped(form, names)
-        else:
-            pieces = exposition.plain(form, names)
+        pieces = self._running.exposition.pieces(form, names)
 
         async def timed() -> AsyncIterator[bytes]:
             async for piece in pieces:
                 yield piece
             self._running.scraped(perf_counter() - started)
 
-        headers["content-type"] = form.content_type
+        headers = {"content-type": form.content_type, "vary": "Accept"}
         return StreamingResponse(timed(), headers=headers)
 
     async def probe(self, request: Request) -> Response:

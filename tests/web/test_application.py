@@ -88,7 +88,6 @@ async def client(pretend: Pretend) -> AsyncIterator[httpx.AsyncClient]:
         transport=httpx.ASGITransport(application), base_url="http://exporter"
     ) as client:
         yield client
-    exposition.close()
 
 
 async def test_metrics_come_as_text_unless_openmetrics_is_preferred(
