@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,18 +48,21 @@ class _Answer:
         self._compressor: zlib._Compress | None = None
 
     async def __call__(self, message: Message) -> None:
+        """Send one message of the answer on."""
         if message["type"] == "http.response.start":
             self._start = message
             return
         start, self._start = self._start, None
         if start is not None:
             await self._begin(start, message)
-        if self._compressor is None:
+        compressor = self._compressor
+        if compressor is None:
             await self._send(message)
             return
         more = message.get("more_body", False)
+        pack = compressor.compress if more else partial(_last, compressor)
         packed = await asyncio.get_running_loop().run_in_executor(
-            self._thread, _packed, self._compressor, message.get("body", b""), more
+            self._thread, pack, message.get("body", b"")
         )
         if packed or not more:
             await self._send({**message, "body": packed})
@@ -74,6 +78,5 @@ class _Answer:
         await self._send({**start, "headers": headers.raw})
 
 
-def _packed(compressor: "zlib._Compress", piece: bytes, more: bool) -> bytes:  # noqa: FBT001
-    packed = compressor.compress(piece)
-    return packed if more else packed + compressor.flush()
+def _last(compressor: "zlib._Compress", piece: bytes) -> bytes:
+    return compressor.compress(piece) + compressor.flush()
