@@ -1,5 +1,6 @@
 """Which servers a request asks for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import TypeVar
@@ -15,8 +16,9 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 _LIMIT_MAX = 10_000
 _TEXT_MAX = 256
+_SHOWN_MAX = 64
 _BAD_REQUEST = 400
-_SEVERAL = ("project", "state")
+_OFTEN = ("project", "state")
 _ONE = ("q", "limit", "after", "format")
 
 
@@ -59,20 +61,8 @@ def place(target: Target) -> str:
 
 
 def server_query(parameters: QueryParams) -> ServerQuery:
-    """Return what a request asks for.
-
-    A parameter that we do not know is refused: a filter that is misspelt would be answered with
-    the whole fleet. Raises `RequestRefusedError`.
-    """
-    known = (*_SEVERAL, *_ONE)
-    for name, text in parameters.multi_items():
-        if name not in known:
-            raise _refused(f"unknown parameter {name[:64]!r}; there are {', '.join(known)}")
-        if len(text) > _TEXT_MAX:
-            raise _refused(f"parameter {name} is longer than {_TEXT_MAX} characters")
-    for name in _ONE:
-        if len(parameters.getlist(name)) > 1:
-            raise _refused(f"parameter {name} is given more than once")
+    """Return what a request asks for; raises `RequestRefusedError`."""
+    check_parameters(parameters, once=_ONE, often=_OFTEN)
     states = (_word("state", text, Condition) for text in parameters.getlist("state"))
     return ServerQuery(
         projects=frozenset(parameters.getlist("project")),
@@ -82,6 +72,26 @@ def server_query(parameters: QueryParams) -> ServerQuery:
         limit=_limit(parameters["limit"]) if "limit" in parameters else None,
         form=_word("format", parameters.get("format", Form.JSON), Form),
     )
+
+
+def check_parameters(
+    parameters: QueryParams, *, once: Sequence[str] = (), often: Sequence[str] = ()
+) -> None:
+    """Refuse parameters that are not known, given twice or too long.
+
+    Others may ignore what they do not know. Here a filter that is misspelt would be answered
+    with the whole fleet. Raises `RequestRefusedError`.
+    """
+    known = (*often, *once)
+    there_are = f"there are {', '.join(known)}" if known else "there are none here"
+    for name, text in parameters.multi_items():
+        if name not in known:
+            raise _refused(f"unknown parameter {name[:_SHOWN_MAX]!r}; {there_are}")
+        if len(text) > _TEXT_MAX:
+            raise _refused(f"parameter {name} is longer than {_TEXT_MAX} characters")
+    for name in once:
+        if len(parameters.getlist(name)) > 1:
+            raise _refused(f"parameter {name} is given more than once")
 
 
 def _texts(target: Target) -> tuple[str, ...]:

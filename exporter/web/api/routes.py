@@ -18,7 +18,7 @@ from exporter.model import TargetKey
 from exporter.probe.report import as_json
 from exporter.state import TargetState
 from exporter.web.api.answer import bare_array, failure, success, success_with
-from exporter.web.api.query import Form, ServerQuery, place, server_query
+from exporter.web.api.query import Form, ServerQuery, check_parameters, place, server_query
 from exporter.web.api.server_json import full_server_json, project_json, server_json
 from exporter.web.api.service_discovery import target_group
 from exporter.web.on_demand import OnDemand
@@ -81,12 +81,14 @@ class _Api:
         return success_with(fields, "servers", (server_json(state, now) for _, state in page))
 
     async def server(self, request: Request) -> Response:
+        check_parameters(request.query_params)
         state = self._known(request)
         history = list(state.history)
         fields = full_server_json(state, history, self._running.clock_time())
         return success_with(fields, "history", map(as_json, reversed(history)))
 
     async def probe(self, request: Request) -> Response:
+        check_parameters(request.query_params, once=("depth",))
         target = to_depth(self._known(request).target, request.query_params.get("depth"))
         return success(as_json(await self._on_demand.probe(target, request.headers)))
 
