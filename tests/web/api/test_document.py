@@ -19,7 +19,7 @@ def test_every_line_that_is_shown_works_against_the_pretend_cloud(tmp_path: Path
     with simulator("--seed=1") as cloud:
         servers = listed_servers(cloud.url)
         config = write_config(
-            tmp_path / "config.yaml", cloud.url, servers, interval="6s", timeout="5s"
+            tmp_path / "config.yaml", cloud.url, servers, interval="3s", timeout="2500ms"
         )
         with exporter(config) as ours:
 
