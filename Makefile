@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 KEYSTONE := .venv-keystone
 GRAFANA := .grafana-types
 KUSTOMIZE := .kustomize
-DEBIAN := prometheus prometheus-alertmanager nginx-light novnc strace systemd \
+DEBIAN := chromium curl jq nginx-light novnc prometheus prometheus-alertmanager strace systemd \
   tigervnc-standalone-server websockify
+# Most tests wait for somebody: more of them than there are cores.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
   --generate-hashes --no-annotate --no-header
 
@@ -20,7 +22,7 @@ run: $(VENV)/.run ## install what is needed and run the demonstration
 	@exec $(BIN)/console-exporter demo
 
 test: $(VENV)/.dev $(KEYSTONE)/.ready apt $(GRAFANA)/.ready $(KUSTOMIZE)/.ready ## install what is needed and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 check: $(VENV)/.dev ## lint, types, imports, generated files
 	$(BIN)/ruff format --check .

@@ -1,8 +1,12 @@
 """Fixtures that every part's tests share."""
 
 import asyncio
+import fcntl
 import heapq
 import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +58,19 @@ async def _settle() -> None:
     """Let everything that can run without time passing run."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, for the others run beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture
+def demo_ports() -> Iterator[None]:
+    """Have the demonstration's ports, which are fixed, for one test of this machine alone."""
+    with (Path(tempfile.gettempdir()) / "console-exporter-demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

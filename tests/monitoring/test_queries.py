@@ -21,6 +21,8 @@ from tests.real.certificates import Certificates
 from tests.real.programs import command, until
 from tests.real.rehearsal import ROOT, Stage, stage
 
+pytestmark = pytest.mark.long
+
 DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 VALUES = {
     **EVERYTHING,

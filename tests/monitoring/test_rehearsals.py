@@ -19,6 +19,8 @@ from tests.real.certificates import Certificates
 from tests.real.programs import required, simulator
 from tests.real.rehearsal import ROOT, Rehearsal, Stage, rehearse, stage
 
+pytestmark = pytest.mark.long
+
 _AT_ONCE = 5
 _DASHBOARDS = {"console-fleet", "console-server", "console-api", "console-exporter", "console-slo"}
 

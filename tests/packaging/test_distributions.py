@@ -109,13 +109,12 @@ def installed(distributions: Distributions, tmp_path_factory: pytest.TempPathFac
     return venv
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_installed_program_knows_its_version(installed: Path) -> None:
     told = subprocess.check_output([installed / "bin" / "console-exporter", "--version"], text=True)
     assert told == f"console-exporter {VERSION}\n"
 
 
-@pytest.mark.xdist_group("demo")
+@pytest.mark.usefixtures("demo_ports")
 def test_the_demonstration_runs_from_the_wheel_in_an_empty_folder(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
