@@ -13,6 +13,7 @@ _POLICY = (
     b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none';"
     b" frame-ancestors 'none'"
 )
+_BODY_BYTES_MAX = 1024 * 1024
 _HEADERS = (
     (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
@@ -29,6 +30,7 @@ def web_application(running: Running) -> Starlette:
             *lifecycle_routes(running),
         ],
         middleware=[Middleware(_SafeHeaders)],
+        max_body_size=_BODY_BYTES_MAX,
     )
 
 
