@@ -8,6 +8,7 @@ the most loses the oldest, so that a flood from one client leaves the scrapes of
 import asyncio
 import ssl
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -20,26 +21,38 @@ from exporter.web.access.clients import client_of
 from exporter.web.access.live_config import LiveConfig
 from exporter.web.access.tls import welcome
 
-CONNECTIONS_MAX = 256
-HANDSHAKE_SECONDS = 10.0
-REQUEST_SECONDS = 10.0
-"""From the beginning of a connection, or the last answer, to the end of a request's header."""
-ANSWER_SECONDS = 180.0
-"""From there to the answer's end; a probe on demand may take 120 s."""
-STALLED_SECONDS = 30.0
-"""What a client may leave an answer unread."""
 _GOODBYE_SECONDS = 5.0
 _STATE = "connection"
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections there may be, and how many seconds each step of one may take.
+
+    ``request`` runs from a connection's beginning, or its last answer, to the end of the next
+    request's header; ``answer`` from there to the answer's end, a probe on demand included;
+    ``stalled`` while a client leaves an answer unread.
+    """
+
+    connections: int = 256
+    handshake: float = 10.0
+    request: float = 10.0
+    answer: float = 180.0
+    stalled: float = 30.0
+
+
+DEFAULT_LIMITS = Limits()
+
+
 class Connections:
     """All connections there are, by client, the oldest first."""
 
-    def __init__(self, live: LiveConfig) -> None:
+    def __init__(self, live: LiveConfig, limits: Limits) -> None:
         """Begin with none; ``live`` says which TLS new ones speak."""
         self.live = live
+        self.limits = limits
         self._of: dict[str, OrderedDict[Connection, None]] = {}
         self._count = 0
 
@@ -47,7 +60,7 @@ class Connections:
         """Take in a connection, and cut another where there are too many."""
         self._of.setdefault(connection.client, OrderedDict())[connection] = None
         self._count += 1
-        if self._count > CONNECTIONS_MAX:
+        if self._count > self.limits.connections:
             crowd = max(self._of.values(), key=len)
             # The one at work is cut last.
             next((one for one in crowd if not one.at_work), next(iter(crowd))).cut()
@@ -71,10 +84,10 @@ class Connections:
 class GuardedConfig(uvicorn.Config):
     """uvicorn's settings, and the connections that it makes."""
 
-    def __init__(self, app: ASGIApp, live: LiveConfig, **settings: Any) -> None:  # noqa: ANN401 - uvicorn's
+    def __init__(self, app: ASGIApp, connections: Connections, **settings: Any) -> None:  # noqa: ANN401 - uvicorn's
         """Serve ``app`` with uvicorn's ``settings``."""
         super().__init__(_timed(app), http=Connection, **settings)
-        self.guarded = Connections(live)
+        self.connections = connections
 
 
 def _timed(app: ASGIApp) -> ASGIApp:
@@ -103,7 +116,8 @@ class Connection(asyncio.Protocol):
     ) -> None:
         """Be made by uvicorn for each connection."""
         self.client = ""
-        self._all = config.guarded
+        self._all = config.connections
+        self._limits = config.connections.limits
         self._http = H11Protocol(
             config, server_state, {**app_state, _STATE: self}, asyncio.get_running_loop()
         )
@@ -128,6 +142,7 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.client = client_of(peer[0] if isinstance(peer, tuple) else None)
         transport.pause_reading()
+        self._arm(self._limits.handshake)
         self._all.add(self)
         self._opening = self._loop.create_task(self._open(transport))
 
@@ -140,14 +155,14 @@ class Connection(asyncio.Protocol):
                 transport = await self._shake_hands(transport, rules.tls)
                 tls = rules.config.tls
                 if tls and not welcome(tls, transport.get_extra_info("ssl_object")):
-                    raise ssl.SSLError("the certificate has no allowed name")
+                    raise PermissionError("the certificate has no allowed name")
         except (OSError, EOFError) as error:
             log.debug("TLS handshake failed", client=self.client, reason=_reason(error))
             self.cut()
             return
         self._transport = transport
         self._http.connection_made(transport)
-        self._arm(REQUEST_SECONDS)
+        self._arm(self._limits.request)
         early, self._early = self._early or [], None
         for data in early:
             self._http.data_received(data)
@@ -160,7 +175,7 @@ class Connection(asyncio.Protocol):
             self,
             context,
             server_side=True,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_handshake_timeout=self._limits.handshake,
             ssl_shutdown_timeout=_GOODBYE_SECONDS,
         )
         if secured is None:
@@ -179,7 +194,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Give the client some time to read."""
-        self._stalled = self._loop.call_later(STALLED_SECONDS, self.cut)
+        self._stalled = self._loop.call_later(self._limits.stalled, self.cut)
         self._http.pause_writing()
 
     def resume_writing(self) -> None:
@@ -204,13 +219,13 @@ class Connection(asyncio.Protocol):
     def work_begins(self) -> None:
         """Note that a request's header is complete."""
         self._requests += 1
-        self._arm(ANSWER_SECONDS)
+        self._arm(self._limits.answer)
 
     def work_ends(self) -> None:
         """Note that a request is answered; the next may have been read already."""
         self._requests -= 1
         if not self._requests:
-            self._arm(REQUEST_SECONDS)
+            self._arm(self._limits.request)
 
     def cut(self) -> None:
         """End the connection at once, whatever was still to be sent."""

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from exporter.web.access.live_config import LiveConfig
-from exporter.web.connections import GuardedConfig
+from exporter.web.connections import DEFAULT_LIMITS, Connections, GuardedConfig, Limits
 
 _GRACE_SECONDS = 1
 _PORT_MAX = 65535
@@ -75,11 +75,14 @@ def address_text(listening: socket.socket) -> str:
 class WebServer(uvicorn.Server):
     """uvicorn, told to stop by the program and not by signals."""
 
-    def __init__(self, application: ASGIApp, live: LiveConfig) -> None:
+    def __init__(
+        self, application: ASGIApp, live: LiveConfig, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         """Serve ``application``, over TLS if ``live`` says so."""
-        self._guarded = GuardedConfig(
+        self._connections = Connections(live, limits)
+        settings = GuardedConfig(
             application,
-            live,
+            self._connections,
             log_config=None,
             # A bad request is its sender's trouble: no line in our log for each.
             log_level="error",
@@ -94,12 +97,12 @@ class WebServer(uvicorn.Server):
             backlog=_BACKLOG,
             ws="none",
         )
-        super().__init__(self._guarded)
+        super().__init__(settings)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve on ``sockets`` until told to stop, and close them."""
         await super().serve(sockets)
-        self._guarded.guarded.cut_all()
+        self._connections.cut_all()
         # Connections that were cut close at the loop's next turns.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
