@@ -3,8 +3,8 @@
 A browser says where a request comes from: in ``Origin`` with everything but plain reading, and in
 ``Sec-Fetch-Site`` where the connection is safe. Programs such as curl and Prometheus send neither
 and pass. A page whose own name was made to point at us (DNS rebinding) has the origin that the
-``Host`` header says; so a browser may call us by an address, as ``localhost``, or by the name in
-the external URL, and by no other.
+``Host`` header says. It has neither our certificate nor anybody's login; so where there is neither,
+a browser may call us by an address, as ``localhost``, or by the external URL, and by no other name.
 """
 
 from ipaddress import ip_address
@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.access.external_url import DEFAULT_PORTS, ExternalUrl
+from exporter.web.access.live_config import LiveConfig
 
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({"same-origin", "none"})
@@ -24,20 +25,21 @@ _OWN_NAMES = frozenset({"localhost", "ip6-localhost"})
 class SameSite:
     """Refuses what another site makes a browser send."""
 
-    def __init__(self, app: ASGIApp, external: ExternalUrl) -> None:
+    def __init__(self, app: ASGIApp, live: LiveConfig, external: ExternalUrl) -> None:
         """Guard ``app``, which people know by ``external``."""
         self._app = app
+        self._live = live
         self._external = external
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or have the request answered."""
-        why = None if scope["method"] in _HARMLESS else self._objection(scope)
+        why = None if scope["method"] in _HARMLESS else await self._objection(scope)
         if why is None:
             await self._app(scope, receive, send)
         else:
             await PlainTextResponse(f"{why}\n", 403)(scope, receive, send)
 
-    def _objection(self, scope: Scope) -> str | None:
+    async def _objection(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if site is not None and site not in _OWN_SITE:
@@ -49,12 +51,16 @@ class SameSite:
         asked = _host_and_port(headers.get("host", ""), scope["scheme"])
         if origin is not None and _of_origin(origin, scope["scheme"]) != asked:
             return "refused: a page of another site asks"
-        if asked is None or not _cannot_be_rebound(asked[0]):
+        if asked is None or not (_cannot_be_rebound(asked[0]) or await self._only_friends()):
             return (
                 "refused: a browser may only do this at the address in --web.external-url,"
                 " at localhost, or at an IP address"
             )
         return None
+
+    async def _only_friends(self) -> bool:
+        rules = await self._live.current()
+        return rules.tls is not None or bool(rules.config.users)
 
 
 def _of_origin(origin: str, scheme: str) -> tuple[str, int] | None:

@@ -28,7 +28,7 @@ def guarded(
     verifier = Verifier(PasswordChecks())
     app = Prefixed(app, external.prefix)
     app = Login(app, live, verifier, opened, clock.monotonic)
-    app = SameSite(app, external)
+    app = SameSite(app, live, external)
     return _Headers(app, live)
 
 

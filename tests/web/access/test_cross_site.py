@@ -7,8 +7,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from exporter.config.web_config import WebConfig
 from exporter.web.access.cross_site import SameSite
 from exporter.web.access.external_url import ExternalUrl
+from exporter.web.access.live_config import OPEN, LiveConfig, Rules
+from tests.conftest import MovedClock
 
 EXTERNAL = ExternalUrl.of_flags("https://exporter.example/console", None)
 
@@ -17,9 +20,12 @@ async def changed(_request: Request) -> Response:
     return PlainTextResponse("changed")
 
 
-def asking(url: str, external: ExternalUrl = EXTERNAL) -> httpx.AsyncClient:
+def asking(url: str, external: ExternalUrl = EXTERNAL, rules: Rules = OPEN) -> httpx.AsyncClient:
+    live = LiveConfig(rules, MovedClock().time)
     app = Starlette(routes=[Route("/", changed, methods=["GET", "POST", "PUT", "DELETE"])])
-    return httpx.AsyncClient(transport=httpx.ASGITransport(SameSite(app, external)), base_url=url)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(SameSite(app, live, external)), base_url=url
+    )
 
 
 HERE = "http://127.0.0.1:10429"
@@ -100,3 +106,11 @@ async def test_a_refused_name_is_told_the_cure() -> None:
     async with asking("http://exporter.lan", ExternalUrl()) as client:
         answer = await client.post("/", headers={"origin": "http://exporter.lan"})
     assert "--web.external-url" in answer.text
+
+
+async def test_a_name_of_their_own_will_do_where_there_is_a_login() -> None:
+    rules = Rules(WebConfig(users={"somebody": "hash"}), None)
+    async with asking("http://exporter.lan", ExternalUrl(), rules) as client:
+        for origin, status in (("http://exporter.lan", 200), ("http://evil.example", 403)):
+            answer = await client.post("/", headers={"origin": origin})
+            assert answer.status_code == status
