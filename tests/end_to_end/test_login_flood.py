@@ -61,15 +61,14 @@ async def watch(url: str, durations: list[float], seen: Watched, until: float) -
             async with session.get(f"{url}/metrics", headers=sent(LOGIN)) as answer:
                 text = await answer.text()
             seen.scrapes.append((answer.status, time.monotonic() - began))
-            durations += map(
-                float,
-                re.findall(r"^console_probe_duration_seconds\{.*\} (\S+)", text, re.MULTILINE),
-            )
-            (seen.lag,) = map(
-                float,
-                re.findall(r"^console_exporter_event_loop_lag_seconds (\S+)", text, re.MULTILINE),
-            )
+            durations += values(text, r"console_probe_duration_seconds\{.*\}")
+            # Absent until it was measured once.
+            seen.lag = max([seen.lag, *values(text, "console_exporter_event_loop_lag_seconds")])
             await asyncio.sleep(0.25)
+
+
+def values(text: str, series: str) -> list[float]:
+    return [float(one) for one in re.findall(rf"^{series} (\S+)", text, re.MULTILINE)]
 
 
 async def flood(url: str, address: str, name: str, seen: Watched, until: float) -> None:
