@@ -24,8 +24,8 @@ from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
 from exporter.web.application import web_application
-from exporter.web.listening import WebServer, listen
 from exporter.web.running import Running
+from tests.real.web_server import serving
 
 NOW = 1_800_000_000.0
 RESULTS_EACH = 3
@@ -137,10 +137,8 @@ async def measure(servers: int) -> None:
     gc.collect()
     gc.freeze()
     server_id = next(iter(state)).target.key.server_id
-    with listen("127.0.0.1:0") as listening:
-        server = WebServer(web_application(running(state)))
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    async with serving(web_application(running(state))) as served:
+        url = f"http://127.0.0.1:{served.port}"
         # The first answer in pieces imports what all others share.
         await ask(f"{url}/metrics", "identity")
         for path in PATHS:
@@ -151,8 +149,6 @@ async def measure(servers: int) -> None:
                     f" held {held * 1000:4.1f} ms",
                     flush=True,
                 )
-        server.should_exit = True
-        await serving
 
 
 if __name__ == "__main__":

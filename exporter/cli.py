@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PROG = "console-exporter"
 _OK, _FAILED, _DOES_NOT_FIT = 0, 1, 2
+_LISTEN_ADDRESS = ":10429"
 _SIMULATOR_ADDRESS = "127.0.0.1:18080"
 _INTERRUPTED = 130
 
@@ -47,7 +48,9 @@ def command_line() -> argparse.ArgumentParser:
         return sub
 
     _serve_arguments(command("serve", _serve))
-    _config_argument(command("check-config", _check_config))
+    check_config = command("check-config", _check_config)
+    _config_argument(check_config)
+    _web_config_argument(check_config)
     _probe_arguments(command("probe", _probe))
     _simulate_arguments(command("simulate", _simulate))
     _demo_arguments(command("demo", _demo))
@@ -80,6 +83,16 @@ def _config_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _web_config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="TLS and log-in of the web server, in the format of Prometheus' exporter-toolkit",
+    )
+
+
 def _log_arguments(parser: argparse.ArgumentParser) -> None:
     # Spelled out here, so that --help need not import the logging room.
     parser.add_argument(
@@ -102,10 +115,37 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
     _config_argument(parser)
     parser.add_argument(
         "--web.listen-address",
-        dest="listen_address",
-        default=":10429",
+        dest="listen_addresses",
+        action="append",
+        default=argparse.SUPPRESS,
         metavar="[HOST]:PORT",
-        help="where to listen",
+        help=f"where to listen; may be given several times (default: {_LISTEN_ADDRESS})",
+    )
+    _web_config_argument(parser)
+    parser.add_argument(
+        "--web.external-url",
+        dest="external_url",
+        metavar="URL",
+        help="where browsers reach the exporter, if a proxy stands in front of it",
+    )
+    parser.add_argument(
+        "--web.route-prefix",
+        dest="route_prefix",
+        metavar="PATH",
+        help="what all paths begin with (default: the path of --web.external-url)",
+    )
+    parser.add_argument(
+        "--web.open-health-checks",
+        dest="open_health_checks",
+        action="store_true",
+        help="answer /-/healthy and /-/ready without a login",
+    )
+    parser.add_argument(
+        "--web.systemd-socket",
+        dest="systemd_socket",
+        action="store_true",
+        help="fail unless systemd hands over sockets to listen on; if it does, they are used in"
+        " place of --web.listen-address in any case",
     )
     _log_arguments(parser)
 
@@ -177,27 +217,51 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from exporter.serve import Settings, serve  # noqa: PLC0415
+    from exporter.config.mistake import ConfigError  # noqa: PLC0415
+    from exporter.serve import Access, Settings, serve  # noqa: PLC0415
+    from exporter.web.access.external_url import ExternalUrl, ExternalUrlError  # noqa: PLC0415
+    from exporter.web.access.live_config import OPEN, load_rules  # noqa: PLC0415
 
     config = _load(options.config_file)
     if config is None:
+        return _FAILED
+    web_config_file = options.web_config_file
+    try:
+        access = Access(
+            rules=load_rules(web_config_file) if web_config_file else OPEN,
+            external=ExternalUrl.of_flags(options.external_url, options.route_prefix),
+            open_health_checks=options.open_health_checks,
+            systemd_socket=options.systemd_socket,
+        )
+    except (ConfigError, ExternalUrlError) as error:
+        _say(str(error))
         return _FAILED
     return serve(
         config,
         Settings(
             config_file=options.config_file,
-            listen_address=options.listen_address,
+            listen_addresses=tuple(getattr(options, "listen_addresses", [_LISTEN_ADDRESS])),
             log_level=options.log_level,
             log_format=options.log_format,
             version=installed_version(_PROG),
+            access=access,
         ),
     )
 
 
 def _check_config(options: argparse.Namespace) -> int:
+    from exporter.config.mistake import ConfigError  # noqa: PLC0415
     from exporter.plan import plans  # noqa: PLC0415
+    from exporter.web.access.live_config import load_rules  # noqa: PLC0415
 
     config = _load(options.config_file)
+    if options.web_config_file is not None:
+        try:
+            load_rules(options.web_config_file)
+        except ConfigError as error:
+            _say(str(error))
+            return _FAILED
+        _say(f"{options.web_config_file}: the web configuration is valid", sys.stdout)
     if config is None:
         return _FAILED
     _say(f"{options.config_file}: the configuration is valid", sys.stdout)

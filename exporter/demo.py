@@ -55,7 +55,7 @@ def demo(asked: Demo, *, prometheus: bool) -> int:
             config,
             Settings(
                 config_file=path,
-                listen_address=_EXPORTER_ADDRESS,
+                listen_addresses=(_EXPORTER_ADDRESS,),
                 log_level=asked.log_level,
                 log_format=asked.log_format,
                 version=asked.version,

@@ -11,19 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from starlette.types import ASGIApp
 
 from exporter import log as logging_setup
 from exporter.app import Exporter
-from exporter.clock import SystemClock
+from exporter.clock import Clock, SystemClock
 from exporter.config.config import Config
 from exporter.config.load import ConfigError, load
 from exporter.config.secret import SecretUnreadableError
 from exporter.plan import plans
+from exporter.systemd import InheritedSocketError, Notifier, inherited_sockets
+from exporter.web.access.external_url import DIRECT, ExternalUrl
+from exporter.web.access.guard import HEALTH_PATHS, guarded
+from exporter.web.access.live_config import OPEN, LiveConfig, Rules
 from exporter.web.application import web_application
-from exporter.web.listening import ListenError, WebServer, listen
+from exporter.web.listening import ListenError, WebServer, address_text, listen_all
 from exporter.web.running import ReloadRefusedError, Running
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The flags about who may ask the web server, and how.
+
+    ``rules`` are those of ``--web.config.file`` as they were at the start.
+    """
+
+    rules: Rules = OPEN
+    external: ExternalUrl = DIRECT
+    open_health_checks: bool = False
+    systemd_socket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +49,40 @@ class Settings:
     """The flags of ``serve``; ``config_file`` is read again at each reload."""
 
     config_file: Path
-    listen_address: str
+    listen_addresses: tuple[str, ...]
     log_level: str
     log_format: str
     version: str
+    access: Access = Access()
 
 
 def serve(config: Config, settings: Settings) -> int:
     """Serve ``config`` until SIGTERM or SIGINT; return the exit status."""
     try:
-        listening = listen(settings.listen_address)
-    except ListenError as error:
+        listening = _listening(settings)
+    except (ListenError, InheritedSocketError) as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    with listening:
+    with contextlib.ExitStack() as closing:
+        for one in listening:
+            closing.enter_context(one)
         return asyncio.run(_run(config, settings, listening))
 
 
-async def _run(config: Config, settings: Settings, listening: socket.socket) -> int:
+def _listening(settings: Settings) -> list[socket.socket]:
+    """Return the sockets that systemd has opened for us, else open our own."""
+    inherited = inherited_sockets(os.environ)
+    if not inherited and settings.access.systemd_socket:
+        raise InheritedSocketError(
+            "--web.systemd-socket is set, and systemd handed over no socket;"
+            " start the socket unit, or leave the flag out"
+        )
+    return inherited or listen_all(settings.listen_addresses)
+
+
+async def _run(config: Config, settings: Settings, listening: list[socket.socket]) -> int:
     clock = SystemClock()
+    systemd = Notifier(os.environ, clock)
     try:
         exporter = Exporter(config, version=settings.version, clock=clock)
     except (OSError, SecretUnreadableError) as error:
@@ -60,48 +93,65 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
     )
 
     async def reload() -> None:
+        systemd.reloading()
+        status = "the configuration has mistakes, the one before it is in force"
         try:
             await exporter.reload(lambda: load(settings.config_file, os.environ))
+            status = f"{len(exporter.state)} servers"
         except (ConfigError, OSError, SecretUnreadableError) as error:
             for line in str(error).splitlines():
                 log.error("configuration not reloaded", mistake=line)  # noqa: TRY400 - a mistake of theirs
             raise ReloadRefusedError(str(error)) from None
+        finally:
+            systemd.ready(status)
         _warn_of_plans(exporter.config)
 
-    server = WebServer(
-        web_application(
-            Running(
-                state=exporter.state,
-                projects=exporter.projects,
-                exposition=exporter.exposition,
-                scraped=exporter.instruments.scraped,
-                config_yaml=lambda: exporter.config.as_yaml,
-                not_ready=lambda: "shutting down" if exporter.draining else None,
-                reload=reload,
-                probe_now=exporter.scheduler.probe_now,
-                clock_time=clock.time,
-                version=settings.version,
-            )
+    application = web_application(
+        Running(
+            state=exporter.state,
+            projects=exporter.projects,
+            exposition=exporter.exposition,
+            scraped=exporter.instruments.scraped,
+            config_yaml=lambda: exporter.config.as_yaml,
+            not_ready=lambda: "shutting down" if exporter.draining else None,
+            reload=reload,
+            probe_now=exporter.scheduler.probe_now,
+            clock_time=clock.time,
+            version=settings.version,
         )
     )
+    server = _web_server(application, settings.access, clock)
     ended = asyncio.Event()
     _on_signals(ended, reload)
     _warn_of_plans(config)
     exporter.start()
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    host, port = listening.getsockname()[:2]
-    log.info(
-        "listening", address=f"{host}:{port}", targets=len(exporter.state), version=settings.version
-    )
+    serving = asyncio.create_task(server.serve(listening))
+    for one in listening:
+        log.info(
+            "listening",
+            address=address_text(one),
+            targets=len(exporter.state),
+            version=settings.version,
+        )
+    systemd.ready(f"{len(exporter.state)} servers")
+    alive = asyncio.create_task(systemd.keep_alive())
     await asyncio.wait(
         {serving, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED
     )
     log.info("stopping")
+    systemd.stopping()
     # Probes end first, so that a last scrape sees them.
     await exporter.stop()
     server.should_exit = True
     await serving
+    alive.cancel()
     return 0
+
+
+def _web_server(application: ASGIApp, access: Access, clock: Clock) -> WebServer:
+    live = LiveConfig(access.rules, clock.time)
+    open_paths = HEALTH_PATHS if access.open_health_checks else ()
+    return WebServer(guarded(application, live, access.external, clock, open_paths), live)
 
 
 def _warn_of_plans(config: Config) -> None:

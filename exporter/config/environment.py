@@ -39,6 +39,19 @@ def expand(root: Node, environ: Environ[str, str]) -> tuple[Data, list[Finding]]
     return expansion.data(root), expansion.findings
 
 
+def literal(root: Node) -> Data:
+    """Return the tree's values as they were written, ``${VAR}`` too."""
+    if isinstance(root, Scalar):
+        return None if root.is_null else _written(root)
+    if isinstance(root, Sequence):
+        return [literal(item) for item in root.items]
+    return {name: literal(value) for name, value in root.entries.items()}
+
+
+def _written(scalar: Scalar) -> str:
+    return scalar.text if scalar.quoted else Plain(scalar.text)
+
+
 class _Expansion:
     def __init__(self, environ: Environ[str, str]) -> None:
         self._environ = environ
@@ -62,7 +75,7 @@ class _Expansion:
         if node.is_null:
             return None
         if "${" not in node.text:
-            return node.text if node.quoted else Plain(node.text)
+            return _written(node)
         found = len(self.findings)
         text = _REFERENCE.sub(self._replacement, node.text)
         if len(text) > _TEXT_MAX:

@@ -1,5 +1,6 @@
 """Pydantic's errors in plain words: what was expected, what was found, and the cure."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from exporter.config.mistake import Finding, Location
 from exporter.config.schema import AUTH_TYPES, LATER_KEYS, SECTIONS, known_keys
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
 _EXPECTED_SHAPE = {
@@ -24,20 +25,24 @@ _MESSAGES = {
     "too_long": "expected at most {max_length} entries",
 }
 _AUTH_TYPES_TEXT = f"{', '.join(AUTH_TYPES[:-1])} or {AUTH_TYPES[-1]}"
+# Mappings whose keys are checked too.
+_CHECKED_KEYS = ("labels", "basic_auth_users")
+
+Sections = Mapping[str, type["BaseModel"]]
 
 
-def explain(error: "ValidationError") -> list[Finding]:
-    """Return one finding an error."""
-    return [_finding(details) for details in error.errors(include_url=False)]
+def explain(error: "ValidationError", sections: Sections = SECTIONS) -> list[Finding]:
+    """Return one finding an error; ``sections`` are told by the key that leads to them."""
+    return [_finding(details, sections) for details in error.errors(include_url=False)]
 
 
-def _finding(details: "ErrorDetails") -> Finding:
+def _finding(details: "ErrorDetails", sections: Sections) -> Finding:
     kind, given = details["type"], details["input"]
     location = _without_tag(details["loc"])
     if kind == "value_error":
         return _value_finding(location, details["ctx"]["error"])
     if kind == "extra_forbidden":
-        return _unknown_key(details["loc"])
+        return _unknown_key(details["loc"], sections)
     if kind == "union_tag_not_found" and isinstance(given, dict):
         return Finding((*location, "type"), f"is missing; expected {_AUTH_TYPES_TEXT}")
     if kind == "union_tag_invalid" and isinstance(given, dict):
@@ -52,18 +57,18 @@ def _finding(details: "ErrorDetails") -> Finding:
 def _value_finding(location: Location, error: ValueError) -> Finding:
     if isinstance(error, SectionError):
         return Finding(location[:-1], str(error))
-    if location[-1] == "[key]" and "labels" in location[-3:-2]:
+    if location[-1] == "[key]" and location[-3:-2] and location[-3] in _CHECKED_KEYS:
         return Finding(location[:-1], str(error), on_key=True)
     return Finding(location, str(error))
 
 
-def _unknown_key(location: Location) -> Finding:
+def _unknown_key(location: Location, sections: Sections) -> Finding:
     *above, key = location
     finding_at = _without_tag(location)
     if key in LATER_KEYS and above[:1] == ["projects"] and len(above) == len(("projects", 0)):
         return Finding(finding_at, "is not supported by this version; remove it", on_key=True)
     section = next((step for step in reversed(above) if isinstance(step, str)), "")
-    keys = known_keys(SECTIONS[section])
+    keys = known_keys(sections[section])
     near = get_close_matches(str(key)[:64], keys, n=1)
     cure = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(keys)}"
     return Finding(finding_at, f"unknown key; {cure}", on_key=True)

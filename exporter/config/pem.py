@@ -1,6 +1,9 @@
 """Whether certificate files can be used, found out before they are needed."""
 
+import contextlib
+import os
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -26,6 +29,21 @@ def check_key_pair(cert_file: Path, key_file: Path) -> None:
         ) from None
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def pem_files(*texts: bytes) -> Iterator[list[Path]]:
+    """Yield paths of the texts, held in memory: OpenSSL takes files, and a key stays off disks."""
+    held: list[int] = []
+    try:
+        for text in texts:
+            held.append(os.memfd_create("pem"))
+            with os.fdopen(held[-1], "wb", closefd=False) as stream:
+                stream.write(text)
+        yield [Path(f"/proc/self/fd/{one}") for one in held]
+    finally:
+        for one in held:
+            os.close(one)
 
 
 def _no_password() -> str:

@@ -75,7 +75,9 @@ def _together(one: str, other: str) -> JsonSchema:
     return {"oneOf": [{"allOf": both}, {"not": {"anyOf": both}}]}
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A mapping of known keys."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
     @model_validator(mode="before")
@@ -87,7 +89,7 @@ class _Section(BaseModel):
         return {k: v for k, v in data.items() if v is not None or k not in known_keys(cls)}
 
 
-class Global(_Section):
+class Global(Section):
     """What holds for every server unless its project or the server says otherwise."""
 
     interval: Interval = Field(
@@ -104,7 +106,7 @@ class Global(_Section):
     history: History = Field(default=50, description="Results kept per server for the status page.")
 
 
-class Token(_Section):
+class Token(Section):
     """A ready IAM token, sent as X-Auth-Token."""
 
     model_config = ConfigDict(json_schema_extra=_one_of("token"))
@@ -116,7 +118,7 @@ class Token(_Section):
     )
 
 
-class UserPassword(_Section):
+class UserPassword(Section):
     """User name and password, exchanged for a project-scoped token."""
 
     model_config = ConfigDict(json_schema_extra=_one_of("password"))
@@ -133,7 +135,7 @@ class UserPassword(_Section):
     domain: Account = Field(description="The account (domain) that the user belongs to.")
 
 
-class Aksk(_Section):
+class Aksk(Section):
     """An access key pair; each request is signed with it."""
 
     model_config = ConfigDict(
@@ -155,7 +157,7 @@ class Aksk(_Section):
     security_token_file: SecurityTokenFile = Field(default=None, description=_SECRET_FILE_NOTE)
 
 
-class Agency(_Section):
+class Agency(Section):
     """Temporary access keys from the metadata service of the machine that the exporter runs on."""
 
     type: Literal["agency"]
@@ -164,7 +166,7 @@ class Agency(_Section):
     )
 
 
-class Rate(_Section):
+class Rate(Section):
     """How fast the project's API may be asked at most."""
 
     requests_per_second: RequestRate = Field(
@@ -173,7 +175,7 @@ class Rate(_Section):
     burst: Burst = Field(default=5, description="Requests that may go at once.")
 
 
-class TlsFiles(_Section):
+class TlsFiles(Section):
     """How to open TLS connections to the cloud."""
 
     model_config = ConfigDict(json_schema_extra=_together("cert_file", "key_file"))
@@ -197,7 +199,7 @@ class TlsFiles(_Section):
     )
 
 
-class ConsoleSection(_Section):
+class ConsoleSection(Section):
     """How to follow a console address, where depth goes beyond api."""
 
     allowed_hosts: Annotated[
@@ -217,7 +219,7 @@ class ConsoleSection(_Section):
     tls: TlsFiles = Field(default_factory=TlsFiles)
 
 
-class Server(_Section):
+class Server(Section):
     """One physical server."""
 
     id: ServerId = Field(description="The server's id in CloudDC.")
@@ -232,7 +234,7 @@ class Server(_Section):
     depth: Depth | None = Field(default=None, description="Overrides the project's.")
 
 
-class ProjectSection(_Section):
+class ProjectSection(Section):
     """One CloudDC project in one region: its login, its quota, its servers."""
 
     model_config = ConfigDict(json_schema_extra=_not_both("proxy_url"))
@@ -259,7 +261,7 @@ class ProjectSection(_Section):
     servers: list[Server] = Field(default_factory=list, description="The servers to probe.")
 
 
-class Root(_Section):
+class Root(Section):
     """Configuration of Console Exporter."""
 
     global_: Global = Field(default_factory=Global, alias="global")

@@ -16,6 +16,7 @@ _POLICY = (
     b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none';"
     b" frame-ancestors 'none'"
 )
+_BODY_BYTES_MAX = 1024 * 1024
 _HEADERS = (
     (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
@@ -34,6 +35,7 @@ def web_application(running: Running) -> Starlette:
             *lifecycle_routes(running),
         ],
         middleware=[Middleware(_SafeHeaders), Middleware(Compression)],
+        max_body_size=_BODY_BYTES_MAX,
     )
 
 

@@ -1,16 +1,23 @@
-"""The listening socket, and uvicorn without its signal handlers."""
+"""The listening sockets, and uvicorn without its signal handlers, bounded."""
 
+import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from exporter.web.access.live_config import LiveConfig
+from exporter.web.connections import DEFAULT_LIMITS, Connections, GuardedConfig, Limits
 
 _GRACE_SECONDS = 1
 _PORT_MAX = 65535
-_BACKLOG = 1024
+# As many are accepted at once, each with a file descriptor, before any can be refused.
+_BACKLOG = 128
+_HEADER_BYTES_MAX = 16 * 1024
+_IDLE_SECONDS = 5
 
 
 class ListenError(Exception):
@@ -47,31 +54,63 @@ def listen(address: str) -> socket.socket:
         ) from None
 
 
+def listen_all(addresses: Sequence[str]) -> list[socket.socket]:
+    """Listen on every address, or on none. Raises `ListenError`."""
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(listen(address)) for address in addresses]
+        opened.pop_all()
+    return sockets
+
+
+def address_text(listening: socket.socket) -> str:
+    """Return a listening socket's address for people."""
+    name = listening.getsockname()
+    if isinstance(name, tuple):
+        host, port = name[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return "unix:" + text.replace("\0", "@", 1)
+
+
 class WebServer(uvicorn.Server):
     """uvicorn, told to stop by the program and not by signals."""
 
-    def __init__(self, application: Starlette) -> None:
-        """Serve ``application``."""
-        super().__init__(
-            uvicorn.Config(
-                application,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE_SECONDS,
-                ws="none",
-            )
+    def __init__(
+        self, application: ASGIApp, live: LiveConfig, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        """Serve ``application``, over TLS if ``live`` says so."""
+        self._connections = Connections(live, limits)
+        settings = GuardedConfig(
+            application,
+            self._connections,
+            log_config=None,
+            # A bad request is its sender's trouble: no line in our log for each.
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            # Whoever connects is the client: shares are by its address.
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_keep_alive=_IDLE_SECONDS,
+            h11_max_incomplete_event_size=_HEADER_BYTES_MAX,
+            backlog=_BACKLOG,
+            ws="none",
         )
+        super().__init__(settings)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer on sockets that listen, until told to stop."""
+        """Serve on ``sockets`` until told to stop, and close them."""
         for listening in sockets or ():
             # asyncio does this only where the protocol was named. Without it, an answer in two
             # pieces on a kept connection waits 40 ms for the client to acknowledge the first.
             if listening.family in {socket.AF_INET, socket.AF_INET6}:
                 listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await super().serve(sockets)
+        self._connections.cut_all()
+        # Connections that were cut close at the loop's next turns.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

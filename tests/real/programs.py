@@ -44,11 +44,15 @@ class Program:
 
 @contextlib.contextmanager
 def program(
-    command: list[str], ready: str, environ: Mapping[str, str] | None = None
+    command: list[str],
+    ready: str,
+    environ: Mapping[str, str] | None = None,
+    inherited: tuple[int, ...] = (),
 ) -> Iterator[Program]:
     """Run a command until the block ends; enter it when a line matches ``ready``.
 
-    The first group of ``ready``, where it has one, becomes the program's ``url``.
+    The first group of ``ready``, where it has one, becomes the program's ``url``. ``inherited``
+    are file descriptors that it may use.
     """
     process = subprocess.Popen(
         command,
@@ -56,6 +60,7 @@ def program(
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
+        pass_fds=inherited,
     )
     running = Program(process)
     pattern = re.compile(ready)
@@ -142,10 +147,13 @@ def prometheus(  # noqa: PLR0913 - the knobs that tests and benchmarks turn
     evaluation: str = "15s",
     rules: Path | None = None,
     alertmanager: str = "",
+    scrape: str = "",
+    flags: tuple[str, ...] = (),
 ) -> Iterator[Program]:
     """Run a real Prometheus that scrapes ``target`` (host:port).
 
-    ``rules`` is a folder with the generated rules, ``alertmanager`` the address to send alerts to.
+    ``rules`` is a folder with the generated rules, ``alertmanager`` the address to send alerts to,
+    ``scrape`` more keys of the scrape's configuration, ``flags`` more of Prometheus' own.
     """
     binary = required("prometheus")
     port = free_port()
@@ -162,7 +170,7 @@ alerting: {{alertmanagers: [{{static_configs: [{{targets: {json.dumps(managers)}
 scrape_configs:
   - job_name: console-exporter
     static_configs: [{{targets: ["{target}"]}}]
-"""
+{scrape}"""
     )
     with program(
         [
@@ -173,6 +181,7 @@ scrape_configs:
             "--enable-feature=exemplar-storage",
             "--rules.alert.resend-delay=1s",
             "--log.level=debug",
+            *flags,
         ],
         r"Server is ready to receive web requests",
     ) as running:

@@ -1,0 +1,1 @@
+"""Who may ask the exporter's own web server, and how."""

@@ -1,0 +1,286 @@
+"""The web server's access, with the program as a process and a real Prometheus before it."""
+
+import contextlib
+import re
+import shlex
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.real.access import LOGIN, PASSWORD, USER, Office, hashed
+from tests.real.programs import command, exporter, program, prometheus, required, until
+from tests.real.simulated_project import write_config
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "access.md").read_text()
+SCRAPE = """\
+    scheme: https
+    tls_config: {ca_file: authority.crt, cert_file: prometheus.crt, key_file: prometheus.key}
+    basic_auth: {username: prometheus, password_file: password}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, cloud: str, servers: list[tuple[str, str]]) -> Path:
+    return write_config(tmp_path / "config.yaml", cloud, servers[:3])
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    """Return the document's example, with a password that is known."""
+    office = Office(tmp_path)
+    example = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)[0]
+    office.issue("exporter", "127.0.0.1", "localhost")
+    office.issue("prometheus", "prometheus.example.com")
+    office.write_authority("clients-ca.crt")
+    office.write_authority()
+    (tmp_path / "password").write_text(PASSWORD)
+    office.web_config.write_text(re.sub(r"\$2y\$.*", hashed(PASSWORD), example))
+    return office
+
+
+def test_the_documents_example_is_what_promtool_and_we_take(office: Office, config: Path) -> None:
+    for one in (
+        [required("promtool"), "check", "web-config", str(office.web_config)],
+        [
+            sys.executable, "-m", "exporter", "check-config",
+            f"--config.file={config}", f"--web.config.file={office.web_config}",
+        ],
+    ):  # fmt: skip
+        subprocess.run(one, check=True, capture_output=True)
+
+
+def test_the_documents_scrape_configuration_is_the_one_that_is_tested() -> None:
+    assert SCRAPE in DOCUMENT
+
+
+def test_a_mistake_in_the_web_configuration_ends_the_start(office: Office, config: Path) -> None:
+    office.web_config.write_text("basic_auth_users: {a: hunter2}")
+    for name in ("serve", "check-config"):
+        done = command(name, f"--config.file={config}", f"--web.config.file={office.web_config}")
+        assert done.returncode == 1
+        assert f"{office.web_config}:1:23: basic_auth_users.a: expected a bcrypt" in done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_real_prometheus_scrapes_through_tls_client_certificate_and_login(
+    office: Office, config: Path, tmp_path: Path
+) -> None:
+    """Prometheus' own server runs with the very same file."""
+    ours = exporter(config, None, f"--web.config.file={office.web_config}")
+    with ours as running:
+        both = prometheus(
+            tmp_path, running.url, scrape=SCRAPE, flags=(f"--web.config.file={office.web_config}",)
+        )
+        with both as server:
+            url = server.url.replace("http:", "https:")
+            with office.client(url, "prometheus") as client:
+
+                def up() -> bool:
+                    answer = client.get("/api/v1/query", params={"query": "console_probe_success"})
+                    return len(answer.json()["data"]["result"]) == 3
+
+                until(up, 20)
+            with pytest.raises(httpx.TransportError):
+                office.client(f"https://{running.url}").get("/metrics")
+            with office.client(f"https://{running.url}", "prometheus") as client:
+                assert client.get("/metrics").status_code == 200
+                assert client.get("/metrics", auth=(USER, "wrong")).status_code == 401
+                assert client.get("/metrics", auth=None).status_code == 401
+                assert "strict-transport-security" in client.get("/metrics").headers
+
+
+def test_everything_changes_with_its_files_and_nothing_by_a_broken_one(
+    office: Office, config: Path
+) -> None:
+    text = office.web_config.read_text().replace("RequireAndVerifyClientCert", "NoClientCert")
+    text = re.sub(r"  client_ca_file.*\n", "", text)
+    office.web_config.write_text(text)
+    with exporter(
+        config, None, f"--web.config.file={office.web_config}", "--log.level=debug"
+    ) as ours:
+        url = f"https://{ours.url}"
+
+        def status(login: tuple[str, str] = LOGIN) -> int:
+            with office.client(url, login=login) as client:
+                return client.get("/metrics").status_code
+
+        def certificate() -> str:
+            host, port = ours.url.split(":")
+            return ssl.get_server_certificate((host, int(port)))
+
+        assert status() == 200
+        # A new certificate, for the next connection.
+        office.issue("exporter", "127.0.0.1", "localhost")
+        assert certificate() == (office.folder / "exporter.crt").read_text()
+        assert status() == 200
+        # A broken file: the old users stay, and an error is logged.
+        office.web_config.write_text(text + "  nobody: CANARYSECRET\n")
+        assert status() == 200
+        until(lambda: "web configuration not loaded" in ours.output, 5)
+        # The user removed, though remembered, and a connection that stays open.
+        other = text.replace(f"{USER}:", "other:")
+        with office.client(url) as kept:
+            assert kept.get("/metrics").status_code == 200
+            office.web_config.write_text(other)
+            assert kept.get("/metrics").status_code == 401
+        assert status(("other", PASSWORD)) == 200
+        # A new password for the same user.
+        office.web_config.write_text(re.sub(r"\$2y\$.*", hashed("another", 4), text))
+        assert status() == 401
+        assert status((USER, "another")) == 200
+        ours.stop()
+    said = ours.output
+    (stored,) = re.findall(r"\$2y\S+", text)
+    for secret in (PASSWORD, "CANARYSECRET", stored, "Basic ", "PRIVATE KEY", "another"):
+        assert secret not in said
+
+
+@pytest.fixture
+def prefixed(office: Office, config: Path) -> Iterator[str]:
+    office.web_config.write_text(f"basic_auth_users: {{{USER}: {hashed(PASSWORD, 4)}}}")
+    with exporter(
+        config,
+        None,
+        f"--web.config.file={office.web_config}",
+        "--web.external-url=https://tools.example/console",
+        "--web.open-health-checks",
+    ) as ours:
+        yield f"http://{ours.url}"
+
+
+def test_everything_is_under_the_prefix(prefixed: str) -> None:
+    with httpx.Client(base_url=prefixed, auth=LOGIN) as client:
+        assert client.get("/").headers["location"] == "/console/"
+        page = client.get("/", follow_redirects=True)
+        assert page.status_code == 200
+        (style,) = re.findall(r'href="([^"]+\.css)"', page.text)
+        assert client.get(page.url.join(style)).status_code == 200
+        for path in ("metrics", "-/healthy", "-/ready", "config"):
+            assert client.get(f"/console/{path}").status_code == 200
+            assert client.get(f"/{path}").status_code == 404
+        assert httpx.get(f"{prefixed}/console/-/healthy").status_code == 200
+        assert httpx.get(f"{prefixed}/console/config").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "https://tools.example"}, 200),
+        ({"Origin": "https://evil.example", "Content-Type": "text/plain"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_only_programs_and_our_own_pages_reload(
+    prefixed: str, headers: dict[str, str], status: int
+) -> None:
+    answer = httpx.post(f"{prefixed}/console/-/reload", headers=headers, auth=LOGIN)
+    assert answer.status_code == status
+
+
+def test_several_addresses_are_listened_on(config: Path) -> None:
+    with exporter(config, None, "--web.listen-address=127.0.0.2:0") as ours:
+        until(lambda: "127.0.0.2:" in ours.output, 5)
+        (other,) = re.findall(r"address=(127\.0\.0\.2:\d+)", ours.output)
+        for address in (ours.url, other):
+            assert httpx.get(f"http://{address}/-/ready").status_code == 200
+
+
+@pytest.mark.parametrize("flag", ["--web.external-url=nonsense", "--web.route-prefix=/a?b"])
+def test_a_flag_that_is_wrong_is_one_clear_line(config: Path, flag: str) -> None:
+    done = command("serve", f"--config.file={config}", flag)
+    assert done.returncode == 1
+    assert done.stderr.startswith("--web.")
+    assert len(done.stderr.splitlines()) == 1
+
+
+class TestSystemd:
+    def serve(self, config: Path, *flags: str) -> list[str]:
+        return [sys.executable, "-W", "error", "-m", "exporter", "serve",
+                f"--config.file={config}", *flags]  # fmt: skip
+
+    def test_inherited_sockets_are_served(self, config: Path, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+            unix.bind(str(tmp_path / "socket"))
+            unix.listen()
+            inherited = (tcp.fileno(), unix.fileno())
+            # As systemd does it: descriptors from 3 on, and the service's own process id.
+            script = (
+                f"exec 3<&{inherited[0]} 4<&{inherited[1]};"
+                " LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:unix exec "
+                + shlex.join(self.serve(config, "--web.systemd-socket"))
+            )
+            with program([required("bash"), "-c", script], "unix:", inherited=inherited) as ours:
+                port = tcp.getsockname()[1]
+                assert httpx.get(f"http://127.0.0.1:{port}/-/ready").status_code == 200
+                over_unix = httpx.HTTPTransport(uds=str(tmp_path / "socket"))
+                with httpx.Client(transport=over_unix, base_url="http://h") as client:
+                    assert client.get("/-/ready").status_code == 200
+                assert ours.stop() == 0
+            assert "address=127.0.0.1" in ours.output
+
+    def test_without_the_sockets_that_were_promised_it_does_not_start(self, config: Path) -> None:
+        done = command("serve", f"--config.file={config}", "--web.systemd-socket")
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "systemd" in done.stderr
+
+    @pytest.mark.parametrize("abstract", [False, True])
+    def test_systemd_is_told_of_every_step(
+        self,
+        config: Path,
+        tmp_path: Path,
+        abstract: bool,  # noqa: FBT001 - a kind of socket
+    ) -> None:
+        name = f"@console-exporter-test-{tmp_path.name}" if abstract else str(tmp_path / "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.bind(name.replace("@", "\0", 1) if abstract else name)
+            told.settimeout(10)
+
+            def heard(word: str) -> dict[str, str]:
+                while True:
+                    lines = told.recv(4096).decode().splitlines()
+                    message = dict(line.split("=", 1) for line in lines)
+                    if word in message:
+                        return message
+
+            environ = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}
+            with exporter(config, environ) as ours:
+                assert heard("READY")["STATUS"] == "3 servers"
+                assert heard("WATCHDOG")
+                assert heard("WATCHDOG")
+                httpx.post(f"http://{ours.url}/-/reload")
+                assert int(heard("RELOADING")["MONOTONIC_USEC"]) > 0
+                assert heard("READY")["STATUS"] == "3 servers"
+                config.write_text("nonsense")
+                httpx.post(f"http://{ours.url}/-/reload")
+                assert heard("RELOADING")
+                assert "mistakes" in heard("READY")["STATUS"]
+                ours.stop()
+                assert heard("STOPPING")
+
+
+def until_silence(told: socket.socket) -> Iterator[bytes]:
+    with contextlib.suppress(TimeoutError):
+        while True:
+            yield told.recv(4096)
+
+
+def test_a_stuck_event_loop_gives_no_sign_of_life(config: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "notify"))
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        with exporter(config, environ) as ours:
+            ours.process.send_signal(signal.SIGSTOP)
+            told.settimeout(0.5)
+            assert len(list(until_silence(told))) < 30
+            ours.process.send_signal(signal.SIGCONT)
+            told.settimeout(5)
+            assert told.recv(4096) == b"WATCHDOG=1"
