@@ -113,8 +113,11 @@ class Document:
         return line, column
 
 
-def read_document(text: str) -> Document:
-    """Read one YAML document. Raises `DocumentError` when it cannot be read to its end."""
+def read_document(text: str, expected: str) -> Document:
+    """Read one YAML document; an empty one is told what was ``expected``.
+
+    Raises `DocumentError` when it cannot be read to its end.
+    """
     strange = _NOT_YAML.search(text)
     if strange:
         before = text[: strange.start()]
@@ -124,7 +127,7 @@ def read_document(text: str) -> Document:
             f"the character U+{ord(strange[0]):04X} is not allowed in YAML; remove it",
         )
     try:
-        return _Composer(text).document()
+        return _Composer(text).document(expected)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
@@ -155,11 +158,11 @@ class _Composer:
         # The greatest depth seen below the node that is being read.
         self._deepest = 0
 
-    def document(self) -> Document:
+    def document(self, expected: str) -> Document:
         next(self._events)
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
-            raise DocumentError(0, 0, "the file is empty; expected a mapping with projects")
+            raise DocumentError(0, 0, f"the file is empty; expected {expected}")
         root = self._node(next(self._events), 0)
         next(self._events)
         after = next(self._events)
