@@ -87,7 +87,7 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
     ended = asyncio.Event()
     _on_signals(ended, reload)
     _warn_of_plans(config)
-    exporter.start()
+    await exporter.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     host, port = listening.getsockname()[:2]
     log.info(

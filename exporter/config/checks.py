@@ -92,19 +92,14 @@ def printable(limit: int, *, without: str = "") -> Check:
     return check
 
 
-def server_id(value: object) -> str:
-    """Check a server's id."""
-    return str(matching(SERVER_ID, "1 to 64 letters, digits, dots, - or _ as id")(value))
-
-
-def server_name(value: object) -> str:
-    """Check a server's name."""
-    return str(printable(SERVER_NAME_MAX)(value))
+server_id = matching(SERVER_ID, "1 to 64 letters, digits, dots, - or _ as id")
+server_name = printable(SERVER_NAME_MAX)
+_label_text = printable(LABEL_VALUE_MAX)
 
 
 def label_value(value: object) -> str:
     """Check a label's value, which may be empty."""
-    return "" if value == "" else str(printable(LABEL_VALUE_MAX)(value))
+    return "" if value == "" else str(_label_text(value))
 
 
 def label_name(value: object) -> str:
