@@ -1,6 +1,7 @@
 """The composition root: from a configuration to running parts; reload, drain, stop."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 
@@ -30,11 +31,12 @@ from exporter.state import StateStore
 from exporter.targets.cloud import list_targets
 from exporter.targets.discoverers import Discoverers
 from exporter.targets.source import Source, sources_of
-from exporter.targets.target_set import TargetSet
+from exporter.targets.target_set import Changes, TargetSet
 
 # SIGTERM must be obeyed within 5 s; this leaves the rest for connections to close.
 _DRAIN_SECONDS = 4.0
 _TARGETS_AT_ONCE = 100
+_TARGETS_MANY = 1000
 _METADATA_TIMEOUT = 5.0
 _METADATA_MAX_BYTES = 64 * 1024
 
@@ -176,6 +178,9 @@ class Exporter:
         for discovery, targets in files.items():
             if targets is not None:
                 await self._discovered(discovery.project.name, Source.FILE, targets)
+        # What is there now stays for as long as the program runs.
+        gc.collect()
+        gc.freeze()
         self._discoverers.go_over(self._projects, files, self._listed)
         self.scheduler.start()
 
@@ -266,15 +271,18 @@ class Exporter:
     async def _discovered(self, name: str, source: Source, targets: list[Target]) -> None:
         """Go over to a source's new set, a few targets at a time: probes must not wait for it."""
         async with self._changing:
-            changes = await asyncio.to_thread(self._targets.put, name, source, targets)
+            project = self._projects[name].project
+            changes, plan = await asyncio.to_thread(self._planned, project, source, targets)
             for part in changes.slices(_TARGETS_AT_ONCE):
                 self.state.change(part.put, part.gone)
                 self.scheduler.change(part.put, part.gone)
                 await asyncio.sleep(0)
-            project = self._projects[name].project
             self._show_sources(project)
         if not changes.put and not changes.gone:
             return
+        if len(changes.put) >= _TARGETS_MANY:
+            # They stay too; with 10,000 in its lists the collector stops the loop for 0.1 s.
+            gc.freeze()
         log.info(
             "target set changed",
             project=name,
@@ -284,9 +292,15 @@ class Exporter:
             gone=len(changes.gone),
             targets=len(self.state),
         )
-        plan = Plan.of(project, (target.interval for target in self._targets.of(name)))
         if not plan.fits:
             log.warning("the probes do not fit the rate limit", plan=str(plan))
+
+    def _planned(
+        self, project: Project, source: Source, targets: list[Target]
+    ) -> tuple[Changes, Plan]:
+        changes = self._targets.put(project.name, source, targets)
+        joined = self._targets.of(project.name)
+        return changes, Plan.of(project, (target.interval for target in joined))
 
     def _show_sources(self, project: Project) -> None:
         instruments = self._instruments_of[project.name].discovery

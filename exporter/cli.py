@@ -279,9 +279,9 @@ def _probe(options: argparse.Namespace) -> int:
     from exporter.clock import SystemClock  # noqa: PLC0415
     from exporter.cloud.errors import CloudError  # noqa: PLC0415
     from exporter.config.secret import SecretUnreadableError  # noqa: PLC0415
+    from exporter.discover import find_listed_target  # noqa: PLC0415
     from exporter.outcome import Verdict  # noqa: PLC0415
     from exporter.probe.report import as_json, waterfall  # noqa: PLC0415
-    from exporter.discover import find_listed_target  # noqa: PLC0415
     from exporter.targets import TargetNotFoundError  # noqa: PLC0415
 
     config = _load(options.config_file)

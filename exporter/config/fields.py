@@ -122,7 +122,7 @@ Interval = Annotated[
 ]
 RefreshInterval = Annotated[
     float,
-    PlainValidator(duration(10, 86_400)),
+    PlainValidator(duration(10, 3_600)),
     _string(DURATION, minLength=2),
 ]
 Timeout = Annotated[

@@ -104,8 +104,11 @@ class TargetSet:
     def yielded(self, project: str, source: Source) -> int:
         """Return how many servers a source yields that it is the first to list."""
         sets = self._sets[project]
+        keys = sets.get(source, _NOTHING).keys()
         before, _ = _split(sets, source)
-        return sum(not any(key in one for one in before) for key in sets.get(source, _NOTHING))
+        # The smaller set is walked through, which is what the configuration lists as a rule.
+        listed_before = {key for one in before for key in one.keys() & keys}
+        return len(keys) - len(listed_before)
 
 
 def _split(sets: Mapping[Source, _Set], source: Source) -> tuple[list[_Set], list[_Set]]:
