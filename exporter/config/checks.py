@@ -237,7 +237,9 @@ def name_regex(value: object) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError, Warning) as error:
-        raise ValueError(f"expected a regular expression, got {shown(value)}: {error}") from None
+        # What is wrong is told in the text's own words, so not where those are the environment's.
+        why = "" if isinstance(value, Expanded) else f": {error}"
+        raise ValueError(f"expected a regular expression, got {shown(value)}{why}") from None
 
 
 def label_source(value: object) -> str:

@@ -65,25 +65,18 @@ class TargetSet:
 
     def put(self, project: str, source: Source, targets: Iterable[Target]) -> Changes:
         """Take the whole set of a source; return what that changes in the target set."""
-        sets = self._sets[project]
-        old, new = sets.get(source, _NOTHING), _by_key(targets)
-        before, below = _split(sets, source)
-        sets[source] = new
-        put = [
-            target
-            for key, target in new.items()
-            if old.get(key) != target and not any(key in one for one in before)
-        ]
-        gone: list[TargetKey] = []
-        for key in old:
-            if key in new or any(key in one for one in before):
-                continue
-            heir = next((one[key] for one in below if key in one), None)
-            if heir is None:
-                gone.append(key)
-            else:
-                put.append(heir)
-        return Changes(put, gone)
+        before = self._sets[project]
+        old, new = before.get(source, _NOTHING), _by_key(targets)
+        after = {**before, source: new}
+        changes = Changes([], [])
+        for key in old | new:
+            target = _standing(after, key)
+            if target is None:
+                changes.gone.append(key)
+            elif target != _standing(before, key):
+                changes.put.append(target)
+        self._sets[project] = after
+        return changes
 
     def of(self, project: str) -> list[Target]:
         """Return the targets of one project."""
@@ -105,18 +98,18 @@ class TargetSet:
         """Return how many servers a source yields that it is the first to list."""
         sets = self._sets[project]
         keys = sets.get(source, _NOTHING).keys()
-        before, _ = _split(sets, source)
-        # The smaller set is walked through, which is what the configuration lists as a rule.
-        listed_before = {key for one in before for key in one.keys() & keys}
+        listed_before: set[TargetKey] = set()
+        for one in Source:
+            if one is source:
+                break
+            # The shorter is walked through: what people list, as a rule.
+            listed_before |= sets.get(one, _NOTHING).keys() & keys
         return len(keys) - len(listed_before)
 
 
-def _split(sets: Mapping[Source, _Set], source: Source) -> tuple[list[_Set], list[_Set]]:
-    """Return the sets of the sources that stand before ``source``, and those that stand below."""
-    order = list(Source)
-    at = order.index(source)
-    before, below = order[:at], order[at + 1 :]
-    return [sets[s] for s in before if s in sets], [sets[s] for s in below if s in sets]
+def _standing(sets: Mapping[Source, _Set], key: TargetKey) -> Target | None:
+    """Return the entry of the first source that lists a server."""
+    return next((sets[source][key] for source in Source if key in sets.get(source, ())), None)
 
 
 def _by_key(targets: Iterable[Target]) -> _Set:
