@@ -54,11 +54,13 @@ _SECTIONS = {
         "Per server",
         """\
 A server's series vanish with the server. What is not known yet is absent, not 0.
-`console_server_info` also carries the labels that the configuration gives the server.""",
+`console_server_info` also carries the labels that the configuration gives the server and, where the cloud's list was
+the source, `power_state` and `health_state` as it told them.""",
     ),
     Scope.PROJECT: (
         "Per project",
-        "Series whose labels are known beforehand start at 0: a first event is an increase.",
+        "Series whose labels are known beforehand start at 0: a first event is an increase."
+        "\nA `source` that the project does not have has none.",
     ),
     Scope.EXPORTER: (
         "The exporter itself",

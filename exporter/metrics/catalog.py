@@ -69,7 +69,7 @@ def _of_exporter(
 
 
 # Per server, in the order of exposition. `console_server_info` also carries the labels that the
-# operator gave the server.
+# operator gave the server, and of a server that the cloud listed its power and health.
 SERVER_INFO = _per_server(
     "console_server_info",
     Kind.GAUGE,
