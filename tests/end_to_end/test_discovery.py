@@ -16,7 +16,7 @@ LISTED = 20
 """What the default scenario lists by itself."""
 REFRESHES = "console_discovery_refreshes_total"
 LABELS = "labels: {rack: location.rack}"
-# Of a machine that others use too; on one of our own it is a third of this.
+# Some 0.015 s on two quiet cores; the rest is for a machine that others use too.
 LAG_SECONDS = 0.3
 
 
