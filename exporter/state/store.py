@@ -94,7 +94,7 @@ class StateStore:
             if state is None:
                 state = TargetState(target, deque(maxlen=self.history_length))
                 self._states[target.key] = state
-            elif state.target == target:
+            elif state.target is target or state.target == target:
                 continue
             state.target = target
             self._tell(state)

@@ -78,6 +78,7 @@ class Discoverers:
         for name, source in list(self._tasks):
             if source is Source.FILE or not self._goes_on(projects.get(name)):
                 self._end(name, source)
+        self._listing = {name: one for name, one in self._listing.items() if name in projects}
         self._files = {discovery.project.name: discovery for discovery in files}
         for name, discovery in self._files.items():
             discovery.report()

@@ -57,10 +57,10 @@ class TargetSet:
                     kept.get(Source.FILE, _NOTHING) if of_files is None else _by_key(of_files)
                 )
             if Source.CLOUD in has:
-                sets[project.name][Source.CLOUD] = {
-                    key: _settled(target, project)
-                    for key, target in kept.get(Source.CLOUD, _NOTHING).items()
-                }
+                listed = kept.get(Source.CLOUD, _NOTHING)
+                if listed and _settings(before[project.name]) != _settings(project):
+                    listed = {key: _settled(target, project) for key, target in listed.items()}
+                sets[project.name][Source.CLOUD] = listed
         self._sets = sets
 
     def put(self, project: str, source: Source, targets: Iterable[Target]) -> Changes:
@@ -122,6 +122,11 @@ def _same(project: Project, before: Mapping[str, Project]) -> bool:
         project.endpoint,
         project.project_id,
     )
+
+
+def _settings(project: Project) -> tuple[object, ...]:
+    """Return what a project decides for the servers that the cloud lists."""
+    return project.region, project.interval, project.timeout, project.depth
 
 
 def _settled(target: Target, project: Project) -> Target:
