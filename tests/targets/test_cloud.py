@@ -154,35 +154,35 @@ async def test_what_does_not_keep_to_our_bounds_is_left_out_counted_and_told_onc
     [
         NoAnswerError(NoAnswer.TIMEOUT, "no answer in time"),
         BadAnswerError("the list of servers was answered 403 iMetal.0004", 403),
-        RuntimeError("a fault of ours"),
     ],
 )
 async def test_a_failed_list_changes_nothing_and_is_asked_for_again_soon_then_rarely(
-    build: Build, heard: Any, clock: Any, failure: Exception
+    build: Build, heard: Any, failure: Exception
 ) -> None:
-    lister = PretendLister([[records(3)], *([failure] * 7), [records(4)]])
-    discovery = build(lister)
-    running = asyncio.create_task(discovery.run())
+    discovery = build(PretendLister([[records(3)], *([failure] * 7), [records(4)], failure]))
     with capture_logs() as logs:
-        for pause in (0, 300, 10, 20, 40, 80, 160, 300, 300):
-            await settled(clock, pause, lister)
-    running.cancel()
+        pauses = [await discovery.refresh() for _ in range(10)]
+    assert pauses == [300, 10, 20, 40, 80, 160, 300, 300, 300, 10]
     assert [len(sent) for sent in heard.sent] == [3, 4]
-    assert heard.failures == ["cloud"] * 7
-    assert logs[-1]["event"] == "servers not listed by the cloud"
-    assert logs[-1]["kept"] == 3
+    assert heard.failures == ["cloud"] * 8
+    assert logs[0]["event"] == "servers not listed by the cloud"
+    assert (logs[0]["why"], logs[0]["kept"]) == (str(failure), 3)
 
 
-async def settled(clock: Any, seconds: float, lister: PretendLister) -> None:
-    """Move time and wait for the list that is due then, whose pages are read by a thread."""
-    before = len(lister.asked)
-    await clock.advance(seconds)
-    for _ in range(500):
-        if len(lister.asked) > before or seconds == 0:
-            break
-        await asyncio.sleep(0.001)
-    assert len(lister.asked) == before + (1 if seconds else 0) or seconds == 0
-    await asyncio.sleep(0.02)
+async def test_a_fault_of_ours_does_not_end_discovery(build: Build, heard: Any, clock: Any) -> None:
+    lister = PretendLister([RuntimeError("a fault of ours"), [records(4)]])
+    with capture_logs() as logs:
+        running = asyncio.create_task(build(lister).run())
+        for _ in range(1000):
+            await clock.advance(10)
+            # Pages are read by a thread.
+            await asyncio.sleep(0.001)
+            if heard.sent:
+                break
+        running.cancel()
+    assert [len(sent) for sent in heard.sent] == [4]
+    assert heard.failures == ["cloud"]
+    assert logs[0]["event"] == "discovery failed by a fault of the exporter"
 
 
 async def test_a_list_that_lost_over_half_is_asked_for_again_before_it_is_believed(

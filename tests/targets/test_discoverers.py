@@ -49,9 +49,14 @@ class Bench:
         files = await self.discoverers.read_files(one.project for one in parts)
         by_name = {one.project.name: one for one in parts}
         self.discoverers.go_over(by_name, files, lambda _: known)
-        # Lists are read by threads.
-        for _ in range(20):
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for what threads do: they read the lists."""
+        for _ in range(2000):
+            if condition():
+                return
             await asyncio.sleep(0.005)
+        pytest.fail("it did not happen")
 
 
 @pytest.fixture
@@ -76,9 +81,10 @@ async def test_a_list_goes_on_where_nothing_changed_that_it_depends_on(
 ) -> None:
     lister = PretendLister(3)
     await bench.go_over(Parts(asking, lister))
-    assert bench.sent == [("southwest", Source.CLOUD, 3)]
+    await bench.until(lambda: bench.sent == [("southwest", Source.CLOUD, 3)])
     more = replace(asking, servers=(ServerEntry("a", "a", 60.0, 5.0, Stage.API),))
     await bench.go_over(Parts(more, lister), known=3)
+    await asyncio.sleep(0.05)
     assert lister.asked == 1
 
 
@@ -87,19 +93,22 @@ async def test_a_list_starts_anew_at_once_where_it_is_asked_for_differently(
 ) -> None:
     lister = PretendLister(3)
     await bench.go_over(Parts(asking, lister))
+    await bench.until(lambda: bench.sent)
     # Much shorter because of the change, which is no reason to doubt it.
     lister.count = 1
     changed = replace(asking, discovery=Discovery(manage_state=()))
     await bench.go_over(Parts(changed, lister), known=3)
-    assert bench.sent[1:] == [("southwest", Source.CLOUD, 1)]
+    await bench.until(lambda: bench.sent[1:] == [("southwest", Source.CLOUD, 1)])
 
 
 async def test_a_new_login_is_no_reason_to_believe_a_list_that_shrank(
-    bench: Bench, asking: Project
+    bench: Bench, asking: Project, heard: Any
 ) -> None:
     await bench.go_over(Parts(asking, PretendLister(3)))
+    await bench.until(lambda: len(heard.refreshes) == 1)
     other = PretendLister(1)
     await bench.go_over(Parts(asking, other), known=3)
+    await bench.until(lambda: len(heard.refreshes) == 2)
     assert other.asked == 1
     assert bench.sent[1:] == []
 
@@ -109,6 +118,7 @@ async def test_nothing_runs_on_for_a_project_that_is_gone(
 ) -> None:
     lister = PretendLister(3)
     await bench.go_over(Parts(asking, lister))
+    await bench.until(lambda: bench.sent)
     await bench.go_over()
     await clock.advance(3600)
     assert lister.asked == 1
