@@ -1,7 +1,8 @@
 """The composition root: from a configuration to running parts; reload, drain, stop."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import gc
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 
 import httpx
@@ -21,15 +22,21 @@ from exporter.metrics.instruments import ExporterReadings, Instruments
 from exporter.metrics.loop_lag import LoopLag
 from exporter.metrics.project_instruments import ProjectInstruments, ProjectReadings
 from exporter.metrics.server_series import ServerSeries
-from exporter.model import ProbeResult, ProjectStatus, Target
+from exporter.model import ProbeResult, ProjectStatus, Stage, Target
+from exporter.plan import Plan
 from exporter.probe.console import ConsoleDoor
 from exporter.probe.prober import Prober
 from exporter.scheduling.scheduler import Scheduler
 from exporter.state import ConsoleEvents, StateStore
-from exporter.targets import targets_of
+from exporter.targets.cloud import list_targets
+from exporter.targets.discoverers import Discoverers
+from exporter.targets.source import Source, sources_of
+from exporter.targets.target_set import Changes, TargetSet
 
 # SIGTERM must be obeyed within 5 s; this leaves the rest for connections to close.
 _DRAIN_SECONDS = 4.0
+_TARGETS_AT_ONCE = 100
+_TARGETS_MANY = 1000
 _METADATA_TIMEOUT = 5.0
 _METADATA_MAX_BYTES = 64 * 1024
 
@@ -46,6 +53,7 @@ class ProjectParts:
     consoles: ConsoleDoor
     throttle: Throttle
     login: Login
+    client: CloudClient
     prober: Prober
 
     @classmethod
@@ -91,7 +99,7 @@ class ProjectParts:
         )
         consoles = ConsoleDoor(project.console, proxy_url=project.proxy_url, observer=observer)
         prober = Prober(client, consoles, clock)
-        return cls(project, transport, metadata, consoles, throttle, login, prober)
+        return cls(project, transport, metadata, consoles, throttle, login, client, prober)
 
     def readings(self) -> ProjectReadings:
         """Return what the metrics ask of these parts at each scrape."""
@@ -149,18 +157,32 @@ class Exporter:
             observer=self.instruments,
             clock=clock,
         )
+        self._targets = TargetSet()
+        self._discoverers = Discoverers(
+            send=self._discovered,
+            observer_of=lambda name: self._instruments_of[name].discovery,
+            clock=clock,
+        )
         self._series = ServerSeries()
         self.state.listen(self._series)
         self.state.listen(ConsoleEvents())
         self.exposition = Exposition(self._series, self.instruments.registry)
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reloading = asyncio.Lock()
-        self._apply(config)
+        self._changing = asyncio.Lock()
+        self._apply(config, {})
 
-    def start(self) -> None:
-        """Start probing."""
+    async def start(self) -> None:
+        """Read the server files, then start probing; the cloud's lists come when they come."""
         self._background(self.loop_lag.run())
+        files = await self._discoverers.read_files(self.config.projects)
+        for discovery, targets in files.items():
+            if targets is not None:
+                await self._discovered(discovery.project.name, Source.FILE, targets)
+        # What is there now stays for as long as the program runs.
+        gc.collect()
+        gc.freeze()
+        self._discoverers.go_over(self._projects, files, self._listed)
         self.scheduler.start()
 
     def projects(self) -> list[ProjectStatus]:
@@ -173,26 +195,32 @@ class Exporter:
         Targets that stay keep phase, counters and history; projects that stay as they are keep
         their pace and their token.
         """
-        async with self._reloading:
+        async with self._changing:
             try:
                 config = await asyncio.to_thread(load)
-                self._apply(config)
+                files = await self._discoverers.read_files(config.projects)
+                self._apply(config, {one.project.name: found for one, found in files.items()})
             except Exception:
                 self.instruments.config_refused()
                 raise
+            self._discoverers.go_over(self._projects, files, self._listed)
         log.info("configuration reloaded", targets=len(self.state))
 
     async def stop(self) -> None:
         """Let running probes end, then close everything. Takes under 5 s."""
         self.draining = True
+        await self._discoverers.stop()
         await self.scheduler.stop(_DRAIN_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(parts.aclose() for parts in self._projects.values()))
 
-    def _apply(self, config: Config) -> None:
-        """Go over to ``config``. What can fail comes first, so that nothing is half done."""
+    def _apply(self, config: Config, files: Mapping[str, list[Target] | None]) -> None:
+        """Go over to ``config``. What can fail comes first, so that nothing is half done.
+
+        ``files`` are the targets of each project's server files, None where the last ones stay.
+        """
         kept: dict[str, ProjectParts] = {}
         built: dict[str, ProjectParts] = {}
         added = [p.name for p in config.projects if p.name not in self._projects]
@@ -210,6 +238,8 @@ class Exporter:
                 self._background(parts.aclose())
             raise
         retired = [p for name, p in self._projects.items() if name not in kept]
+        grace = {p.project.name: self._longest_probe(p.project) for p in retired}
+        before = {name: p.project for name, p in self._projects.items()}
         gone = self._projects.keys() - kept.keys() - built.keys()
         self._projects = {p.name: (kept | built)[p.name] for p in config.projects}
         for name, parts in built.items():
@@ -217,14 +247,16 @@ class Exporter:
         for name in gone:
             self.instruments.remove_project(name)
             del self._instruments_of[name]
+        self._targets.reconfigure(config.projects, before, files)
         for project in config.projects:
-            self._instruments_of[project.name].discovered("static", len(project.servers))
-        targets = targets_of(config)
+            self._instruments_of[project.name].discovery.show(sources_of(project))
+            self._show_sources(project)
+        targets = self._targets.all()
         self.state.keep_history(config.history)
         self.state.reconcile(targets)
         self.scheduler.reconcile(targets, rebuilt=built)
         for parts in retired:
-            self._background(self._retire(parts))
+            self._background(self._retire(parts, grace[parts.project.name]))
         self.config = config
         self.instruments.config_loaded(config.sha256, self._clock.time())
 
@@ -236,11 +268,56 @@ class Exporter:
         instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
         return ProjectParts.build(project, instruments, self._lockouts, self._clock)
 
-    async def _retire(self, parts: ProjectParts) -> None:
+    async def _discovered(self, name: str, source: Source, targets: list[Target]) -> None:
+        """Go over to a source's new set, a few targets at a time: probes must not wait for it."""
+        async with self._changing:
+            project = self._projects[name].project
+            changes, plan = await asyncio.to_thread(self._planned, project, source, targets)
+            for part in changes.slices(_TARGETS_AT_ONCE):
+                self.state.change(part.put, part.gone)
+                self.scheduler.change(part.put, part.gone)
+                await asyncio.sleep(0)
+            self._show_sources(project)
+        if not changes.put and not changes.gone:
+            return
+        if len(changes.put) >= _TARGETS_MANY:
+            # They stay too; with 10,000 in its lists the collector stops the loop for 0.1 s.
+            gc.freeze()
+        log.info(
+            "target set changed",
+            project=name,
+            source=str(source),
+            listed=len(targets),
+            put=len(changes.put),
+            gone=len(changes.gone),
+            targets=len(self.state),
+        )
+        if not plan.fits:
+            log.warning("the probes do not fit the rate limit", plan=str(plan))
+
+    def _planned(
+        self, project: Project, source: Source, targets: list[Target]
+    ) -> tuple[Changes, Plan]:
+        changes = self._targets.put(project.name, source, targets)
+        joined = self._targets.of(project.name)
+        return changes, Plan.of(project, (target.interval for target in joined))
+
+    def _show_sources(self, project: Project) -> None:
+        instruments = self._instruments_of[project.name].discovery
+        for source in sources_of(project):
+            instruments.discovered(source, self._targets.yielded(project.name, source))
+
+    def _listed(self, name: str) -> int:
+        return self._targets.size(name, Source.CLOUD)
+
+    def _longest_probe(self, project: Project) -> float:
+        timeouts = (target.timeout for target in self._targets.of(project.name))
+        return max(timeouts, default=0.0) + project.timeout
+
+    async def _retire(self, parts: ProjectParts, grace: float) -> None:
         """Close a project's old connections when its last probes on them must have ended."""
-        longest = max((server.timeout for server in parts.project.servers), default=0.0)
         try:
-            await self._clock.sleep(longest + parts.project.timeout)
+            await self._clock.sleep(grace)
         finally:
             # Also when the program stops meanwhile.
             await parts.aclose()
@@ -267,6 +344,27 @@ async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeRes
         await parts.aclose()
 
 
+async def list_once(project: Project, clock: Clock) -> list[Target]:
+    """Return what the cloud lists of a project, with parts built for that alone.
+
+    Raises `CloudError`, `OSError` and `SecretUnreadableError`.
+    """
+    if project.discovery is None:
+        return []
+    parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
+    try:
+        targets, _ = await list_targets(project, project.discovery, parts.client)
+        return targets
+    finally:
+        await parts.aclose()
+
+
 def _same_door(old: Project, new: Project) -> bool:
-    """Return whether two versions of a project differ in nothing but their servers."""
-    return replace(old, servers=()) == replace(new, servers=())
+    """Return whether two versions of a project differ in nothing but what is probed."""
+    return _door(old) == _door(new)
+
+
+def _door(project: Project) -> Project:
+    return replace(
+        project, servers=(), server_files=(), discovery=None, interval=0.0, depth=Stage.API
+    )

@@ -51,6 +51,7 @@ def command_line() -> argparse.ArgumentParser:
     check_config = command("check-config", _check_config)
     _config_argument(check_config)
     _web_config_argument(check_config)
+    _config_argument(command("discover", _discover))
     _probe_arguments(command("probe", _probe))
     _simulate_arguments(command("simulate", _simulate))
     _demo_arguments(command("demo", _demo))
@@ -250,24 +251,29 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check_config(options: argparse.Namespace) -> int:
+    from exporter.config.check import check  # noqa: PLC0415
     from exporter.config.mistake import ConfigError  # noqa: PLC0415
     from exporter.plan import plans  # noqa: PLC0415
     from exporter.web.access.live_config import load_rules  # noqa: PLC0415
 
-    config = _load(options.config_file)
-    if options.web_config_file is not None:
-        try:
+    try:
+        if options.web_config_file is not None:
             load_rules(options.web_config_file)
-        except ConfigError as error:
-            _say(str(error))
-            return _FAILED
-        _say(f"{options.web_config_file}: the web configuration is valid", sys.stdout)
-    if config is None:
+            _say(f"{options.web_config_file}: the web configuration is valid", sys.stdout)
+        config = check(options.config_file, os.environ)
+    except ConfigError as error:
+        _say(str(error))
         return _FAILED
     _say(f"{options.config_file}: the configuration is valid", sys.stdout)
     made = plans(config)
     for plan in made:
         _say(str(plan), sys.stdout)
+        if plan.project.discovery:
+            _say(
+                "  and the servers that the cloud lists, which are not counted here:"
+                f" {_PROG} discover shows them",
+                sys.stdout,
+            )
         for server in plan.project.servers:
             _say(
                 f"  {server.name} ({server.id}) every {server.interval:g} s,"
@@ -275,6 +281,32 @@ def _check_config(options: argparse.Namespace) -> int:
                 sys.stdout,
             )
     return _OK if all(plan.fits for plan in made) else _DOES_NOT_FIT
+
+
+def _discover(options: argparse.Namespace) -> int:
+    import asyncio  # noqa: PLC0415
+
+    from exporter import log  # noqa: PLC0415
+    from exporter.clock import SystemClock  # noqa: PLC0415
+    from exporter.discover import discover  # noqa: PLC0415
+    from exporter.targets.report import yields_text  # noqa: PLC0415
+
+    config = _load(options.config_file)
+    if config is None:
+        return _FAILED
+    log.configure(level="error", form="logfmt")
+    found = asyncio.run(discover(config, SystemClock()))
+    for project, yields in found:
+        _say(yields_text(project, yields), sys.stdout)
+    failures = [
+        f"{_PROG}: project {project.name}, {one.source}: {line}"
+        for project, yields in found
+        for one in yields
+        for line in one.failure.splitlines()
+    ]
+    if failures:
+        _say("\n".join(failures))
+    return _FAILED if failures else _OK
 
 
 def _probe(options: argparse.Namespace) -> int:
@@ -287,16 +319,19 @@ def _probe(options: argparse.Namespace) -> int:
     from exporter.clock import SystemClock  # noqa: PLC0415
     from exporter.cloud.errors import CloudError  # noqa: PLC0415
     from exporter.config.secret import SecretUnreadableError  # noqa: PLC0415
+    from exporter.discover import find_listed_target  # noqa: PLC0415
     from exporter.outcome import Verdict  # noqa: PLC0415
     from exporter.probe.report import as_json, waterfall  # noqa: PLC0415
-    from exporter.targets import TargetNotFoundError, find_target, targets_of  # noqa: PLC0415
+    from exporter.targets import TargetNotFoundError  # noqa: PLC0415
 
     config = _load(options.config_file)
     if config is None:
         return _FAILED
     log.configure(level="error", form="logfmt")
     try:
-        target = find_target(targets_of(config), options.server, options.project)
+        target = asyncio.run(
+            find_listed_target(config, options.server, options.project, SystemClock())
+        )
         if options.depth:
             target = replace(target, depth=Stage(options.depth))
         project = next(one for one in config.projects if one.name == target.key.project)

@@ -29,7 +29,8 @@ class Target:
     """A server plus the settings to probe it with.
 
     ``interval`` and ``timeout`` are seconds; ``depth`` is the last stage a probe goes to;
-    ``labels`` are the operator's own, sorted by name.
+    ``labels`` are the operator's own and, of a discovered server, ``power_state`` and
+    ``health_state``; sorted by name.
     """
 
     key: TargetKey

@@ -1,5 +1,6 @@
 """What the configured probing asks of each project's rate limit."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.config.config import Config, Project
@@ -10,12 +11,14 @@ class Plan:
     """One project's demand against its ceiling, in requests a second."""
 
     project: Project
+    servers: int
     demanded: float
 
     @classmethod
-    def of(cls, project: Project) -> "Plan":
-        """Add up the probes a second that a project's servers ask for."""
-        return cls(project, sum(1 / server.interval for server in project.servers))
+    def of(cls, project: Project, intervals: Iterable[float]) -> "Plan":
+        """Add up the probes a second that servers with these intervals (seconds) ask for."""
+        rates = [1 / interval for interval in intervals]
+        return cls(project, len(rates), sum(rates))
 
     @property
     def allowed(self) -> float:
@@ -28,7 +31,7 @@ class Plan:
         return self.demanded <= self.allowed
 
     def __str__(self) -> str:
-        name, count = self.project.name, len(self.project.servers)
+        name, count = self.project.name, self.servers
         who = "1 server asks" if count == 1 else f"{count} servers ask"
         asked = (
             f"project {name} ({self.project.region}): {who}"
@@ -46,5 +49,8 @@ class Plan:
 
 
 def plans(config: Config) -> list[Plan]:
-    """Return the plan of each project."""
-    return [Plan.of(project) for project in config.projects]
+    """Return the plan of each project, for the servers that the configuration lists."""
+    return [
+        Plan.of(project, (server.interval for server in project.servers))
+        for project in config.projects
+    ]

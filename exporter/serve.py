@@ -124,7 +124,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     ended = asyncio.Event()
     _on_signals(ended, reload)
     _warn_of_plans(config)
-    exporter.start()
+    await exporter.start()
     serving = asyncio.create_task(server.serve(listening))
     for one in listening:
         log.info(

@@ -6,15 +6,6 @@ from monitoring.exporter_alerts import exporter_alerts, probing_alerts
 from monitoring.parameters import Parameters
 from monitoring.rule import Alert
 
-AWAITED = (
-    (
-        "ConsoleDiscoveryStale",
-        "console_discovery_last_success_timestamp_seconds",
-        "the exporter does not discover servers from the cloud, so nothing tells how old a list is",
-    ),
-)
-"""Alerts that cannot be yet: name, the metric that must be exported first, why it is not."""
-
 
 def alerts(parameters: Parameters) -> tuple[Alert, ...]:
     """Return all alerts, those of the exporter first."""

@@ -4,15 +4,17 @@ from exporter.metrics import catalog
 from monitoring import recording
 from monitoring.durations import duration
 from monitoring.parameters import BurnRate, Parameters
-from monitoring.rule import PROJECT, Alert, selected
+from monitoring.rule import INSTANCE, PROJECT, Alert, selected
 
 
 def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
     """Return the alerts about consoles as they are now."""
     of_job = parameters.selector
     discovered = selected(catalog.DISCOVERY_SERVERS, parameters)
-    window = duration(parameters.inventory_window)
+    window, step = duration(parameters.inventory_window), duration(parameters.rule_interval)
     by = "sum by (job, instance, project)"
+    success = selected(catalog.DISCOVERY_LAST_SUCCESS, parameters)
+    stale = duration(parameters.discovery_stale)
     return (
         Alert(
             name="ConsoleUnavailable",
@@ -56,7 +58,8 @@ def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             severity="warning",
             expr=(
                 f"{by} ({discovered})\n"
-                f"  / ({by} (max_over_time({discovered}[{window}])) > 0)\n"
+                # Of the sum: a server may go over from one list to another.
+                f"  / max_over_time(({by} ({discovered}))[{window}:{step}])\n"
                 f"  < {parameters.inventory_ratio:g}"
             ),
             wait=parameters.inventory_for,
@@ -68,6 +71,21 @@ def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             ),
             dashboard="console-fleet",
             scope=("job", "instance", "project"),
+        ),
+        Alert(
+            name="ConsoleDiscoveryStale",
+            severity="warning",
+            expr=f"time() - {success} > {parameters.discovery_stale:g}",
+            wait=parameters.discovery_stale_for,
+            summary="New servers of {{ $labels.project }} are not noticed",
+            description=(
+                "The exporter {{ $labels.instance }} could not read the {{ $labels.source }} list"
+                f" of the servers of project {{{{ $labels.project }}}} for {stale}, or never since"
+                " it was started. It probes the servers of the last good list; a new server is"
+                " not watched."
+            ),
+            dashboard="console-exporter",
+            scope=INSTANCE,
         ),
     )
 

@@ -54,11 +54,14 @@ _SECTIONS = {
         "Per server",
         """\
 A server's series vanish with the server. What is not known yet is absent, not 0.
-`console_server_info` also carries the labels that the configuration gives the server.""",
+`console_server_info` also carries the labels that the configuration gives the server, and
+`power_state` and `health_state` where the server comes from the cloud's list.""",
     ),
     Scope.PROJECT: (
         "Per project",
-        "Series whose labels are known beforehand start at 0: a first event is an increase.",
+        """\
+Series whose labels are known beforehand start at 0: a first event is an increase. There are none
+for a `source` that the project does not have.""",
     ),
     Scope.EXPORTER: (
         "The exporter itself",

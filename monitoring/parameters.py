@@ -104,6 +104,8 @@ class Parameters:
     inventory_ratio: float = 0.8
     inventory_window: float = _window(3600)
     inventory_for: float = _wait(300)
+    discovery_stale: float = _time(3600)
+    discovery_stale_for: float = _wait(300)
     reload_failed_for: float = _wait(600)
     certificate_warning: float = _time(21 * 86400)
     certificate_critical: float = _time(7 * 86400)

@@ -1,10 +1,10 @@
 """The client of one CloudDC project: each request waits its turn, is signed, sent and counted."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator
 from time import perf_counter
-from typing import Any, Protocol
-from urllib.parse import parse_qs, quote, urlsplit
+from typing import Protocol
+from urllib.parse import quote
 
 import httpx
 
@@ -13,18 +13,20 @@ from exporter.cloud.auth.login import Login
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import BadAnswerError, CloudError, NoAnswerError
 from exporter.cloud.observer import RequestObserver
+from exporter.cloud.server_list import PAGE_LIMIT, ListedServer, page_of
 from exporter.cloud.throttle import Throttle, Turn
 from exporter.cloud.transport import USER_AGENT
 
 URGENT = float("-inf")
 """The due time of what others wait for: log-ins, and repeats with a fresh token."""
 
+SERVERS_MAX = 100_000
+"""How many servers a project's list may have."""
 CONSOLE_MAX_BYTES = 1 << 20
 _TOKEN_MAX_BYTES = 1 << 20
 # A thousand servers a page, a few kB each.
 _LIST_MAX_BYTES = 16 << 20
 _LIST_MAX_PAGES = 1000
-_PAGE_LIMIT = 1000
 _UNAUTHORIZED = 401
 _THROTTLED = 429
 # Only who has been let in is answered so; a 429 or a 5xx may come from before the door.
@@ -118,19 +120,6 @@ class TokenDoor:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ListedServer:
-    """One record of the project's list of physical servers, as far as we use it."""
-
-    id: str
-    name: str
-    manage_state: str
-    power_state: str
-    health_state: str
-    location: Mapping[str, str]
-    tags: Mapping[str, str]
-
-
 class CloudClient:
     """Asks one CloudDC project's API."""
 
@@ -155,16 +144,28 @@ class CloudClient:
         )
 
     async def list_servers(self, *, manage_state: str | None, timeout: float) -> list[ListedServer]:  # noqa: ASYNC109
+        """List all servers of the project; see `server_pages`."""
+        pages = self.server_pages(manage_state=manage_state, timeout=timeout)
+        found = {server.id: server async for page in pages for server in page}
+        return list(found.values())
+
+    async def server_pages(
+        self,
+        *,
+        manage_state: str | None,
+        timeout: float,  # noqa: ASYNC109
+    ) -> AsyncIterator[list[ListedServer]]:
         """List all servers of the project, page by page, ``timeout`` seconds a page.
 
         The next marker may come as an id or as a URL; without one the last id serves. A marker
-        that comes again ends the list. Raises `CloudError`, also when a page is no list.
+        that comes again ends the list. Raises `CloudError`, also when a page is no list, and when
+        there is no end to the list.
         """
-        found: dict[str, ListedServer] = {}
+        found: set[str] = set()
         markers: set[str] = set()
         marker = ""
         for _ in range(_LIST_MAX_PAGES):
-            query = {"limit": str(_PAGE_LIMIT)}
+            query = {"limit": str(PAGE_LIMIT)}
             if manage_state:
                 query["manage_state"] = manage_state
             if marker:
@@ -174,19 +175,18 @@ class CloudClient:
             answer = await self._ask(
                 "list_servers", url, turn, Budget(timeout), max_bytes=_LIST_MAX_BYTES
             )
-            page = answer.json() if answer.status == _OK else None
-            records = page.get("servers") if isinstance(page, dict) else None
-            if not isinstance(page, dict) or not isinstance(records, list):
-                error = ApiError.of(answer)
-                raise BadAnswerError(
-                    f"the list of servers was answered {answer.status} {error.code}".rstrip(),
-                    answer.status,
-                )
-            servers = [server for record in records if (server := _listed(record))]
-            found.update((server.id, server) for server in servers)
-            marker = _next_marker(page) or (servers[-1].id if len(records) >= _PAGE_LIMIT else "")
-            if not records or not marker or marker in markers:
-                return list(found.values())
+            # A thread, because a page of a thousand records takes longer than the loop may.
+            page = await asyncio.to_thread(page_of, answer)
+            known = len(found)
+            found.update(server.id for server in page.servers)
+            if len(found) > SERVERS_MAX:
+                raise BadAnswerError(f"the list has over {SERVERS_MAX} servers", answer.status)
+            yield page.servers
+            marker = page.next_marker
+            if not marker or marker in markers:
+                return
+            if len(found) == known:
+                raise BadAnswerError("the list of servers repeats itself", answer.status)
             markers.add(marker)
         raise BadAnswerError(f"the list of servers has over {_LIST_MAX_PAGES} pages", _OK)
 
@@ -229,41 +229,3 @@ class CloudClient:
             self._door.unused(turn)
             raise
         return request
-
-
-def _next_marker(page: dict[str, Any]) -> str:
-    info = page.get("page_info")
-    marker = info.get("next_marker") if isinstance(info, dict) else None
-    if not isinstance(marker, str):
-        return ""
-    if "://" in marker or "?" in marker:
-        return parse_qs(urlsplit(marker).query).get("marker", [""])[0]
-    return marker
-
-
-def _listed(record: object) -> ListedServer | None:
-    """Read one record; None for what has no usable id. Everything else may be missing."""
-    if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
-        return None
-    location = record.get("location")
-    tags = record.get("tags")
-    return ListedServer(
-        id=record["id"],
-        name=_text(record.get("name")) or record["id"],
-        manage_state=_text(record.get("manage_state")),
-        power_state=_text(record.get("power_state")),
-        health_state=_text(record.get("health_state")),
-        location={
-            str(key): _text(value)
-            for key, value in (location.items() if isinstance(location, dict) else ())
-        },
-        tags={
-            _text(tag.get("key")): _text(tag.get("value"))
-            for tag in (tags if isinstance(tags, list) else ())
-            if isinstance(tag, dict) and _text(tag.get("key"))
-        },
-    )
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -1,10 +1,14 @@
 """From what the file says to the values that run: defaults filled in, settings resolved."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from exporter.config.config import (
     AgencyAuth,
     AkskAuth,
     Auth,
     Console,
+    Discovery,
     PasswordAuth,
     Project,
     RateLimit,
@@ -14,6 +18,7 @@ from exporter.config.config import (
 )
 from exporter.config.schema import (
     Aksk,
+    DiscoverySection,
     Global,
     ProjectSection,
     Root,
@@ -32,27 +37,13 @@ def build_projects(root: Root) -> tuple[Project, ...]:
 
 
 def _project(section: ProjectSection, above: Global) -> Project:
-    interval = section.interval or above.interval
-    timeout = section.timeout or above.timeout
-    depth = section.depth or above.depth
-
-    def entry(server: Server) -> ServerEntry:
-        return ServerEntry(
-            id=server.id,
-            name=server.name or server.id,
-            interval=server.interval or interval,
-            timeout=server.timeout or timeout,
-            depth=server.depth or depth,
-            labels=tuple(sorted(server.labels.items())),
-        )
-
-    return Project(
+    project = Project(
         name=section.name,
         region=section.region,
         project_id=section.project_id,
         endpoint=section.endpoint or _endpoint("clouddc", section.region),
         auth=_auth(section),
-        timeout=timeout,
+        timeout=section.timeout or above.timeout,
         rate_limit=RateLimit(section.rate_limit.requests_per_second, section.rate_limit.burst),
         tls=_tls(section.tls),
         proxy_url=secret_of(section.proxy_url, section.proxy_url_file),
@@ -61,7 +52,37 @@ def _project(section: ProjectSection, above: Global) -> Project:
             websocket_path=section.console.websocket_path,
             tls=_tls(section.console.tls),
         ),
-        servers=tuple(entry(server) for server in section.servers),
+        interval=section.interval or above.interval,
+        depth=section.depth or above.depth,
+        server_files=tuple(section.server_files),
+        discovery=_discovery(section.discovery),
+    )
+    return replace(project, servers=entries_of(project, section.servers))
+
+
+def entries_of(project: Project, servers: Iterable[Server]) -> tuple[ServerEntry, ...]:
+    """Return servers with their settings resolved: their own over those of their project."""
+    return tuple(
+        ServerEntry(
+            id=server.id,
+            name=server.name or server.id,
+            interval=server.interval or project.interval,
+            timeout=server.timeout or project.timeout,
+            depth=server.depth or project.depth,
+            labels=tuple(sorted(server.labels.items())),
+        )
+        for server in servers
+    )
+
+
+def _discovery(section: DiscoverySection | None) -> Discovery | None:
+    if section is None:
+        return None
+    return Discovery(
+        refresh_interval=section.refresh_interval,
+        manage_state=tuple(section.manage_state),
+        name_regex=section.name_regex,
+        labels=tuple(sorted(section.labels.items())),
     )
 
 

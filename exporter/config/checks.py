@@ -17,11 +17,19 @@ from exporter.model import Stage
 
 Check = Callable[[object], Any]
 
-RESERVED_LABELS = ("project", "server_id", "server", "region", "depth")
+RESERVED_LABELS = (
+    *("project", "server_id", "server", "region", "depth"),
+    *("power_state", "health_state"),
+)
 
+SERVER_ID = r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$"
+SERVER_NAME_MAX = 128
 LABEL_VALUE_MAX = 256
 
+LABEL_SOURCE = r"^(location|tags)\..{1,128}$"
+
 _SHOWN_MAX = 64
+_REGEX_MAX = 512
 _PATH = re.compile(r"/[!-\[\]-~]{0,511}")
 
 
@@ -84,9 +92,14 @@ def printable(limit: int, *, without: str = "") -> Check:
     return check
 
 
+server_id = matching(SERVER_ID, "1 to 64 letters, digits, dots, - or _ as id")
+server_name = printable(SERVER_NAME_MAX)
+_label_text = printable(LABEL_VALUE_MAX)
+
+
 def label_value(value: object) -> str:
     """Check a label's value, which may be empty."""
-    return "" if value == "" else str(printable(LABEL_VALUE_MAX)(value))
+    return "" if value == "" else str(_label_text(value))
 
 
 def label_name(value: object) -> str:
@@ -213,3 +226,25 @@ def websocket_path(value: object) -> str:
 def origin(read: Callable[[str], str]) -> Check:
     """Return a check for addresses that ``read`` understands."""
     return lambda value: read(text_of(value, "an address such as https://host"))
+
+
+def name_regex(value: object) -> re.Pattern[str]:
+    """Check a regular expression for names."""
+    expected = f"a regular expression of at most {_REGEX_MAX} characters"
+    text = text_of(value, expected)
+    if len(text) > _REGEX_MAX:
+        raise ValueError(f"expected {expected}")
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
+        # What is wrong is told in the text's own words, so not where those are the environment's.
+        why = "" if isinstance(value, Expanded) else f": {error}"
+        raise ValueError(f"expected a regular expression, got {shown(value)}{why}") from None
+
+
+def label_source(value: object) -> str:
+    """Check the name of a field of the cloud's records that becomes a label."""
+    text = text_of(value, "a field such as location.rack or tags.team")
+    if not re.fullmatch(LABEL_SOURCE, text) or not text.isprintable():
+        raise ValueError(f"expected a field such as location.rack or tags.team, got {shown(value)}")
+    return text

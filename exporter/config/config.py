@@ -1,5 +1,6 @@
 """The validated configuration, as frozen values; what `load` returns and all else reads."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +97,28 @@ class ServerEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Discovery:
+    """How to list a project's servers from the cloud.
+
+    ``refresh_interval`` is seconds. Servers in one of the states ``manage_state`` (empty: in any)
+    whose whole name matches ``name_regex`` are taken. ``labels`` says which of a record's fields,
+    such as ``location.rack`` or ``tags.team``, becomes which label.
+    """
+
+    refresh_interval: float = 300.0
+    manage_state: tuple[str, ...] = ("in-use",)
+    name_regex: re.Pattern[str] = re.compile(".*")
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One CloudDC project in one region.
 
     ``endpoint`` is ``scheme://host[:port]`` with no trailing slash. ``timeout`` (seconds) is what
-    requests that serve no single server, logins among them, may take.
+    requests that serve no single server, logins among them, may take. ``interval`` (seconds),
+    ``timeout`` and ``depth`` hold for servers that are not listed with their own.
+    ``server_files`` are glob patterns, absolute or from the working directory.
     """
 
     name: str
@@ -113,7 +131,11 @@ class Project:
     tls: Tls = Tls()
     proxy_url: Secret | None = None
     console: Console = Console()
+    interval: float = 60.0
+    depth: Stage = Stage.API
     servers: tuple[ServerEntry, ...] = ()
+    server_files: tuple[str, ...] = ()
+    discovery: Discovery | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,16 +44,19 @@ def inconsistencies(data: Data) -> Iterator[Finding]:
     )
     times = defaults.overridden(root.get("global"), ("global",))
     projects = _items(root.get("projects"))
-    yield from _repeated(projects, "name", ("projects",))
+    yield from repeated(projects, "name", ("projects",))
     reported: set[Location] = set()
     for index, project in enumerate(projects):
         location: Location = ("projects", index)
         section = project if isinstance(project, dict) else {}
         servers = _items(section.get("servers"))
-        yield from _repeated(servers, "id", (*location, "servers"))
+        yield from repeated(servers, "id", (*location, "servers"))
         project_times = times.overridden(section, location)
-        # A project without servers still shows what any server of it would have.
-        for number, server in enumerate(servers or [None]):
+        # What any server would have that is not listed here, or not yet.
+        unlisted = (
+            not servers or section.get("server_files") or section.get("discovery") is not None
+        )
+        for number, server in enumerate([*servers, None] if unlisted else servers):
             below = (*location, "servers", number)
             finding = _too_long(project_times.overridden(server, below))
             if finding and finding.location not in reported:
@@ -95,7 +98,8 @@ def _origin(setting: _Setting) -> str:
     return path_text(setting.location) if setting.location else "the default"
 
 
-def _repeated(items: list[Data], key: str, location: Location) -> Iterator[Finding]:
+def repeated(items: list[Data], key: str, location: Location) -> Iterator[Finding]:
+    """Yield each item of a list whose ``key`` holds what that of an item before it holds."""
     seen: dict[str, int] = {}
     for index, item in enumerate(items):
         value = item.get(key) if isinstance(item, dict) else None

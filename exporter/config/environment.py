@@ -30,10 +30,11 @@ class Expanded(Plain):
 Data = str | list["Data"] | dict[str, "Data"] | None
 
 
-def expand(root: Node, environ: Environ[str, str]) -> tuple[Data, list[Finding]]:
+def expand(root: Node, environ: Environ[str, str] | None) -> tuple[Data, list[Finding]]:
     """Return the tree's values, and what could not be replaced.
 
-    A text with a reference that fails is kept as it was written.
+    A text with a reference that fails is kept as it was written. Where ``environ`` is None every
+    reference fails.
     """
     expansion = _Expansion(environ)
     return expansion.data(root), expansion.findings
@@ -53,7 +54,7 @@ def _written(scalar: Scalar) -> str:
 
 
 class _Expansion:
-    def __init__(self, environ: Environ[str, str]) -> None:
+    def __init__(self, environ: Environ[str, str] | None) -> None:
         self._environ = environ
         self._location: list[str | int] = []
         self.findings: list[Finding] = []
@@ -90,6 +91,12 @@ class _Expansion:
             self._find(
                 "expected a variable such as ${NAME}, letters, digits and _ only;"
                 " write $${ for a literal ${"
+            )
+            return ""
+        if self._environ is None:
+            self._find(
+                f"variables are not replaced in this file: write the text itself,"
+                f" or $${{{name}}} for the literal ${{{name}}}"
             )
             return ""
         value = self._environ.get(name)

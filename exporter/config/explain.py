@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from exporter.config.checks import described, shown
 from exporter.config.files import SectionError
 from exporter.config.mistake import Finding, Location
-from exporter.config.schema import AUTH_TYPES, LATER_KEYS, SECTIONS, known_keys
+from exporter.config.schema import AUTH_TYPES, SECTIONS, known_keys
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -65,8 +65,6 @@ def _value_finding(location: Location, error: ValueError) -> Finding:
 def _unknown_key(location: Location, sections: Sections) -> Finding:
     *above, key = location
     finding_at = _without_tag(location)
-    if key in LATER_KEYS and above[:1] == ["projects"] and len(above) == len(("projects", 0)):
-        return Finding(finding_at, "is not supported by this version; remove it", on_key=True)
     section = next((step for step in reversed(above) if isinstance(step, str)), "")
     keys = known_keys(sections[section])
     near = get_close_matches(str(key)[:64], keys, n=1)

@@ -4,25 +4,33 @@ A JSON Schema here accepts what the check accepts, ``${VAR}`` included, and refu
 refused by looks; editors read numbers and booleans where we read text.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
 from exporter.config.checks import (
+    LABEL_SOURCE,
     LABEL_VALUE_MAX,
     RESERVED_LABELS,
+    SERVER_ID,
+    SERVER_NAME_MAX,
     depth,
     duration,
     host,
     host_pattern,
     label_name,
+    label_source,
     label_value,
     matching,
+    name_regex,
     number,
     origin,
     printable,
     project_name,
+    server_id,
+    server_name,
     switch,
     websocket_path,
     whole_number,
@@ -37,6 +45,7 @@ from exporter.config.files import (
     password_safe,
     readable_file,
     secret_text,
+    server_files,
 )
 from exporter.config.host_pattern import HostPattern
 from exporter.config.origin import https_origin, metadata_origin, proxy_url
@@ -61,15 +70,15 @@ def _or_reference(**schema: object) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [schema, _REFERENCE]})
 
 
-_ID = r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$"
 _REGION = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
+_STATE = r"^[A-Za-z0-9_-]{1,64}$"
 _PROJECT_ID = r"^[A-Za-z0-9_-]{1,64}$"
 _ORIGIN = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s]+/?$"
 
 ServerId = Annotated[
     str,
-    PlainValidator(matching(_ID, "1 to 64 letters, digits, dots, - or _ as id")),
-    _text(_ID),
+    PlainValidator(server_id),
+    _text(SERVER_ID),
 ]
 Region = Annotated[
     str,
@@ -82,7 +91,7 @@ ProjectId = Annotated[
     _text(_PROJECT_ID),
 ]
 ProjectName = Annotated[str, PlainValidator(project_name), _text(r"^[^/]{1,64}$")]
-Name = Annotated[str, PlainValidator(printable(128)), _text(minLength=1, maxLength=128)]
+Name = Annotated[str, PlainValidator(server_name), _text(minLength=1, maxLength=SERVER_NAME_MAX)]
 Account = Annotated[str, PlainValidator(printable(255)), _text(minLength=1, maxLength=255)]
 LabelName = Annotated[
     str,
@@ -99,9 +108,21 @@ LabelValue = Annotated[
     PlainValidator(label_value),
     _text(maxLength=LABEL_VALUE_MAX),
 ]
+LabelSource = Annotated[str, PlainValidator(label_source), _string(LABEL_SOURCE)]
+ManageState = Annotated[
+    str,
+    PlainValidator(matching(_STATE, "a state such as in-use")),
+    _text(_STATE),
+]
+NameRegex = Annotated[re.Pattern[str], PlainValidator(name_regex), _text()]
 Interval = Annotated[
     float,
     PlainValidator(duration(1, 86_400)),
+    _string(DURATION, minLength=2),
+]
+RefreshInterval = Annotated[
+    float,
+    PlainValidator(duration(10, 3_600)),
     _string(DURATION, minLength=2),
 ]
 Timeout = Annotated[
@@ -160,4 +181,5 @@ SecurityTokenFile = Annotated[
 ProxyUrlFile = Annotated[Secret | None, PlainValidator(optional("proxy_url", proxy_url)), _FILE]
 CaFile = Annotated[Path, PlainValidator(ca_file), _FILE]
 CertFile = Annotated[Path, PlainValidator(readable_file), _FILE]
+ServerFiles = Annotated[str, PlainValidator(server_files), _text(minLength=1)]
 KeyFile = Annotated[Path | None, PlainValidator(key_file), _FILE]

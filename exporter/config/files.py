@@ -4,8 +4,10 @@ The validation context is the folder of the configuration; relative paths begin 
 not repeated in messages: a secret written into ``password_file`` by mistake would show.
 """
 
+import glob
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationInfo
@@ -137,3 +139,22 @@ def key_file(value: object, info: ValidationInfo) -> Path | None:
     if isinstance(cert_file, Path):
         check_key_pair(cert_file, path)
     return path
+
+
+def server_files(value: object, info: ValidationInfo) -> str:
+    """Check a pattern of server files; which there are is seen when they are read."""
+    return _pattern(value, _folder(info))
+
+
+def server_files_in(values: Iterable[object], folder: Path) -> list[str]:
+    """Return those of ``values`` that are patterns of server files."""
+    patterns = []
+    for value in values:
+        with suppress(ValueError):
+            patterns.append(_pattern(value, folder))
+    return patterns
+
+
+def _pattern(value: object, folder: Path) -> str:
+    _path(value, folder)
+    return str(Path(glob.escape(str(folder)), str(value)))

@@ -42,11 +42,15 @@ class Mistake(NamedTuple):
 
 
 class ConfigError(Exception):
-    """A configuration cannot be used; ``mistakes`` are all that is wrong, in the file's order."""
+    """A configuration cannot be used; ``mistakes`` are all that is wrong, file by file."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        """Hold ``mistakes``, each once, in the order of the file."""
-        self.mistakes = sorted(set(mistakes), key=lambda m: (m.line, m.column, m.path, m.message))
+        """Hold ``mistakes``, each once, in the order of each file; files as they come."""
+        once = dict.fromkeys(mistakes)
+        files = {file: number for number, file in enumerate(dict.fromkeys(m.file for m in once))}
+        self.mistakes = sorted(
+            once, key=lambda m: (files[m.file], m.line, m.column, m.path, m.message)
+        )
         super().__init__(self.mistakes)
 
     def __str__(self) -> str:

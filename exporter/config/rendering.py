@@ -12,6 +12,7 @@ from pathlib import Path
 from exporter.config.config import (
     AkskAuth,
     Auth,
+    Discovery,
     PasswordAuth,
     Project,
     ServerEntry,
@@ -61,8 +62,23 @@ def _project(project: Project) -> dict[str, Value]:
             "websocket_path": project.console.websocket_path,
             "tls": _tls(project.console.tls),
         },
+        "interval": format_duration(project.interval),
         "timeout": format_duration(project.timeout),
+        "depth": str(project.depth),
         "servers": [_server(server) for server in project.servers],
+        "server_files": list(project.server_files) or None,
+        "discovery": _discovery(project.discovery),
+    }
+
+
+def _discovery(discovery: Discovery | None) -> Value:
+    if discovery is None:
+        return None
+    return {
+        "refresh_interval": format_duration(discovery.refresh_interval),
+        "manage_state": list(discovery.manage_state),
+        "name_regex": discovery.name_regex.pattern,
+        "labels": dict(discovery.labels),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from exporter.config.config import AUTO, AgencyAuth
+from exporter.config.config import AUTO, AgencyAuth, Discovery
 from exporter.config.fields import (
     AccessKeyFile,
     Account,
@@ -23,9 +23,12 @@ from exporter.config.fields import (
     JsonSchema,
     KeyFile,
     LabelName,
+    LabelSource,
     LabelValue,
+    ManageState,
     MetadataOrigin,
     Name,
+    NameRegex,
     Origin,
     Password,
     PasswordFile,
@@ -33,10 +36,12 @@ from exporter.config.fields import (
     ProjectName,
     ProxyUrl,
     ProxyUrlFile,
+    RefreshInterval,
     Region,
     RequestRate,
     SecretKeyFile,
     SecurityTokenFile,
+    ServerFiles,
     ServerId,
     Switch,
     Timeout,
@@ -49,13 +54,13 @@ from exporter.model import Stage
 
 DEFAULT_INTERVAL = "60s"
 DEFAULT_TIMEOUT = "10s"
-# Keys of the format that later versions understand; each leaves when its part arrives.
-LATER_KEYS = frozenset({"server_files", "discovery"})
 
 _FILE_NOTE = "a file; relative paths begin at this file's folder"
 _SECRET_FILE_NOTE = f"The same in {_FILE_NOTE}. Read again at each use, so that rotation works."
 LABELS_MAX = 32
 ALLOWED_HOSTS_MAX = 100
+PATTERNS_MAX = 100
+STATES_MAX = 32
 
 
 def _given(name: str) -> JsonSchema:
@@ -234,6 +239,34 @@ class Server(Section):
     depth: Depth | None = Field(default=None, description="Overrides the project's.")
 
 
+class DiscoverySection(Section):
+    """List the project's servers from the cloud, again and again."""
+
+    refresh_interval: RefreshInterval = Field(
+        default="5m", validate_default=True, description="Time between two listings."
+    )
+    manage_state: Annotated[list[ManageState], Field(max_length=STATES_MAX)] = Field(
+        default_factory=lambda: list(Discovery().manage_state),
+        description="Take servers in one of these states. Default: in-use; [] takes all.",
+    )
+    name_regex: NameRegex = Field(
+        default=".*",
+        validate_default=True,
+        description="Take servers whose whole name matches.",
+    )
+    labels: Annotated[dict[LabelName, LabelSource], Field(max_length=LABELS_MAX)] = Field(
+        default_factory=dict,
+        description="Labels made of the cloud's fields: location.KEY or tags.KEY.",
+        json_schema_extra={"additionalProperties": False},
+    )
+
+
+class ServerList(Section):
+    """What a server file holds, put under a key so that it is checked as in the configuration."""
+
+    servers: list[Server]
+
+
 class ProjectSection(Section):
     """One CloudDC project in one region: its login, its quota, its servers."""
 
@@ -259,6 +292,14 @@ class ProjectSection(Section):
     timeout: Timeout | None = Field(default=None, description="Overrides the global one.")
     depth: Depth | None = Field(default=None, description="Overrides the global one.")
     servers: list[Server] = Field(default_factory=list, description="The servers to probe.")
+    server_files: Annotated[list[ServerFiles], Field(max_length=PATTERNS_MAX)] = Field(
+        default_factory=list,
+        description="Files with more servers, YAML or JSON, the same list; patterns such as"
+        " servers/*.yaml, from this file's folder. Read again when they change.",
+    )
+    discovery: DiscoverySection | None = Field(
+        default=None, description="List the project's servers from the cloud."
+    )
 
 
 class Root(Section):
@@ -281,6 +322,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "tls": TlsFiles,
     "console": ConsoleSection,
     "servers": Server,
+    "discovery": DiscoverySection,
 }
 AUTH_TYPES = ("token", "password", "aksk", "agency")
 

@@ -44,7 +44,7 @@ class Metric:
 
 OPERATIONS = ("remote_console", "list_servers", "create_token")
 CONNECTION_PHASES = ("dns", "connect", "tls")
-DISCOVERY_SOURCES = ("static",)
+DISCOVERY_SOURCES = ("static", "file", "cloud")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _API_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -69,7 +69,7 @@ def _of_exporter(
 
 
 # Per server, in the order of exposition. `console_server_info` also carries the labels that the
-# operator gave the server.
+# operator gave the server, and of a server that the cloud listed its power and health.
 SERVER_INFO = _per_server(
     "console_server_info",
     Kind.GAUGE,
@@ -232,7 +232,28 @@ AUTH_FAILURES = _per_project(
     "Times that new credentials could not be had or were refused.",
 )
 DISCOVERY_SERVERS = _per_project(
-    "console_discovery_servers", Kind.GAUGE, "Servers that a source yields.", "source"
+    "console_discovery_servers",
+    Kind.GAUGE,
+    "Servers that a source yields; one that several list counts for the first of them.",
+    "source",
+)
+DISCOVERY_REFRESHES = _per_project(
+    "console_discovery_refreshes_total",
+    Kind.COUNTER,
+    "Times that a source was read again; absent for static.",
+    "source",
+)
+DISCOVERY_FAILURES = _per_project(
+    "console_discovery_failures_total",
+    Kind.COUNTER,
+    "Times that a source could not be read and the last good servers stayed.",
+    "source",
+)
+DISCOVERY_LAST_SUCCESS = _per_project(
+    "console_discovery_last_success_timestamp_seconds",
+    Kind.GAUGE,
+    "When the servers of a source were last known to be current, in Unix time; 0 if never yet.",
+    "source",
 )
 
 PER_PROJECT = (
@@ -254,6 +275,9 @@ PER_PROJECT = (
     AUTH_REFRESHES,
     AUTH_FAILURES,
     DISCOVERY_SERVERS,
+    DISCOVERY_REFRESHES,
+    DISCOVERY_FAILURES,
+    DISCOVERY_LAST_SUCCESS,
 )
 
 BUILD_INFO = _of_exporter(

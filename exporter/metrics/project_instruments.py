@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics import catalog
-from exporter.metrics.catalog import CONNECTION_PHASES, DISCOVERY_SOURCES, OPERATIONS
+from exporter.metrics.catalog import CONNECTION_PHASES, OPERATIONS
+from exporter.metrics.discovery_instruments import DiscoveryFamilies, DiscoveryInstruments
 from exporter.metrics.registered import PulledGauges, Reading, counter, gauge, histogram
 from exporter.model import ProbeResult
 from exporter.outcome import Outcome
@@ -54,7 +55,7 @@ class ProjectFamilies:
         self.throttle_responses = counter(catalog.THROTTLE_RESPONSES, registry)
         self.auth_refreshes = counter(catalog.AUTH_REFRESHES, registry)
         self.auth_failures = counter(catalog.AUTH_FAILURES, registry)
-        self.discovery_servers = gauge(catalog.DISCOVERY_SERVERS, registry)
+        self.discovery = DiscoveryFamilies(registry)
         self._set = (
             self.probes,
             self.requests,
@@ -68,7 +69,6 @@ class ProjectFamilies:
             self.throttle_responses,
             self.auth_refreshes,
             self.auth_failures,
-            self.discovery_servers,
         )
         self._pulled = PulledGauges(
             (
@@ -93,6 +93,7 @@ class ProjectFamilies:
         """Drop every series of a project."""
         for family in self._set:
             family.remove_by_labels({"project": project})
+        self.discovery.remove(project=project)
         self._pulled.remove(project)
 
 
@@ -121,10 +122,7 @@ class ProjectInstruments:
         self._throttled = families.throttle_responses.labels(project)
         self._refreshes = families.auth_refreshes.labels(project)
         self._failures = families.auth_failures.labels(project)
-        self._discovered = {
-            source: families.discovery_servers.labels(project, source)
-            for source in DISCOVERY_SOURCES
-        }
+        self.discovery = DiscoveryInstruments(project, families.discovery)
         for operation, success in _SUCCESS_STATUS.items():
             for code in (success, *_DOCUMENTED_STATUSES, _NO_STATUS):
                 families.requests.labels(project, operation, code)
@@ -132,6 +130,7 @@ class ProjectInstruments:
     def remove(self) -> None:
         """Drop every series of the project; what is still told of it goes nowhere."""
         self._removed = True
+        self.discovery.show(())
         self._families.remove(self._project)
 
     def request_started(self, operation: str) -> None:  # noqa: ARG002 - the observer's form
@@ -191,10 +190,6 @@ class ProjectInstruments:
     def probed(self, result: ProbeResult) -> None:
         """Note a probe's end; its wait is told by `waited`."""
         self._probes[result.outcome].inc()
-
-    def discovered(self, source: str, servers: int) -> None:
-        """Note how many servers a source yields."""
-        self._discovered[source].set(servers)
 
     def _shown(self, error_code: str) -> str:
         """Return the code, or `other` once there are too many to tell apart."""

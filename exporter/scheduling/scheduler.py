@@ -115,16 +115,22 @@ class Scheduler:
         one.
         """
         wanted = {target.key: target for target in targets}
-        for key in self._runs.keys() - wanted.keys():
-            self._remove(key)
-        for key, target in wanted.items():
-            self._put(key, target)
+        self.change(wanted.values(), self._runs.keys() - wanted.keys())
         moved = set(rebuilt)
         for run in self._runs.values():
             if run.target.key.project in moved and run.state is _State.WAITING and run.task:
                 run.task.cancel()
                 self._start(run)
-        self._sync_jobs()
+
+    def change(self, put: Iterable[Target], gone: Iterable[TargetKey]) -> None:
+        """Do the same for a part of the targets: what is new or different, and what is gone."""
+        touched: set[float] = set()
+        for key in gone:
+            touched.add(self._remove(key))
+        for target in put:
+            touched |= self._put(target.key, target)
+        for interval in touched:
+            self._sync_job(interval)
 
     async def probe_now(self, target: Target, patience: float) -> ProbeResult:
         """Probe a target on demand, within ``patience`` seconds, waiting and all.
@@ -179,37 +185,38 @@ class Scheduler:
         for due in rota.take(now) if rota else ():
             self._slot(due, now)
 
-    def _put(self, key: TargetKey, target: Target) -> None:
+    def _put(self, key: TargetKey, target: Target) -> set[float]:
+        """Put a target on the rota of its interval; return the intervals whose rotas changed."""
         now = self._clock.time()
         run = self._runs.get(key)
+        touched = {target.interval}
         if run is None:
             self._runs[key] = _Run(target, known_since=now)
         elif run.target.interval == target.interval:
             run.target = target
-            return
+            return set()
         else:
+            touched.add(run.target.interval)
             self._rotas[run.target.interval].remove(key)
             run.target = target
         if target.interval not in self._rotas:
             self._rotas[target.interval] = Rota(target.interval, now)
         self._rotas[target.interval].add(key)
+        return touched
 
-    def _remove(self, key: TargetKey) -> None:
+    def _remove(self, key: TargetKey) -> float:
+        """Take a target out; return the interval whose rota changed."""
         run = self._runs.pop(key)
         self._rotas[run.target.interval].remove(key)
         self._overdue.discard(key)
         if run.task:
             run.task.cancel()
+        return run.target.interval
 
-    def _sync_jobs(self) -> None:
-        """Give each rota one job whose next wake-up is right again."""
-        for interval, rota in list(self._rotas.items()):
-            if not rota:
-                del self._rotas[interval]
-        for job in self._apscheduler.get_jobs():
-            if job.id not in {str(interval) for interval in self._rotas}:
-                job.remove()
-        for interval, rota in self._rotas.items():
+    def _sync_job(self, interval: float) -> None:
+        """Give a rota that changed its one job, whose next wake-up is right again."""
+        rota = self._rotas[interval]
+        if rota:
             self._apscheduler.add_job(
                 self._wake,
                 _SlotTrigger(rota),
@@ -217,6 +224,10 @@ class Scheduler:
                 id=str(interval),
                 replace_existing=True,
             )
+            return
+        del self._rotas[interval]
+        if self._apscheduler.get_job(str(interval)):
+            self._apscheduler.remove_job(str(interval))
 
     async def _wake(self, interval: float) -> None:
         # A coroutine, because APScheduler runs plain functions in threads.

@@ -80,6 +80,7 @@ class Cloud:
                 manage_state=request.query.get("manage_state", ""),
                 origin=_origin(request),
                 request_id=visit.request_id,
+                missing=self._faults.unlisted(place.project.name, self._visits.now),
             )
 
         return await self._visits.counted(visit, self._project_answer(visit, work))

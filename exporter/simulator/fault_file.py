@@ -65,10 +65,25 @@ def parse_fault(value: object, path: str) -> Fault:
         kind=kind,
         project=section.take("project", text, None),
         active=_span(section, path),
-        **({} if kind in LOGIN_FAULTS else _details(section, kind, path)),
+        **_own(section, kind, path),
     )
     section.end()
     return fault
+
+
+def _own(section: Section, kind: FaultKind, path: str) -> dict[str, Any]:
+    if kind in LOGIN_FAULTS:
+        return {}
+    if kind is FaultKind.UNLISTED:
+        return {"operation": Operation.LIST_SERVERS, **_whom(section)}
+    return _details(section, kind, path)
+
+
+def _whom(section: Section) -> dict[str, Any]:
+    return {
+        "servers": section.take("servers", text, None),
+        "fraction": section.take("fraction", number(0, 1), None),
+    }
 
 
 def _details(section: Section, kind: FaultKind, path: str) -> dict[str, Any]:
@@ -77,14 +92,12 @@ def _details(section: Section, kind: FaultKind, path: str) -> dict[str, Any]:
     if kind not in _kinds(operation):
         kinds = ", ".join(known for known in FaultKind if known in _kinds(operation))
         raise ScenarioError(f"{path}.kind: {operation or 'any'} fails only by {kinds}, not {kind}")
-    servers = section.take("servers", text, None)
-    fraction = section.take("fraction", number(0, 1), None)
-    for_some = servers is not None or fraction is not None
-    if for_some and operation not in _ON_ONE_SERVER:
+    whom = _whom(section)
+    if any(value is not None for value in whom.values()) and operation not in _ON_ONE_SERVER:
         raise ScenarioError(
             f"{path}: only remote_console and console_* can fail for some servers alone"
         )
-    details: dict[str, Any] = {"operation": operation, "servers": servers, "fraction": fraction}
+    details: dict[str, Any] = {"operation": operation, **whom}
     if kind is FaultKind.STATUS:
         details["status"] = section.need("status", whole(400, 599))
     if kind is FaultKind.STATUS and operation not in CONSOLE_OPERATIONS:

@@ -60,6 +60,16 @@ class Faults:
         of_all = self._index.get((project, operation, ""), _NO_FAULTS)
         return [fault for fault in (*own, *of_all) if fault.active.holds(now)]
 
+    def unlisted(self, project: str, now: float) -> frozenset[str]:
+        """Return the ids of the servers that the list of a project misses now."""
+        missing: set[str] = set()
+        for fault in self._all:
+            if fault.kind is FaultKind.UNLISTED and fault.active.holds(now):
+                struck = self._struck(fault, project) if fault.project in {None, project} else []
+                everything = [server.id for server in self._fleets.get(project, ())]
+                missing.update(everything if struck == [""] else struck)
+        return frozenset(missing)
+
     def tokens_revoked_at(self, project: str, now: float) -> float | None:
         """Return when a fault last ended the tokens of a project; None if none has yet."""
         of_logins = self._index.get((project, Operation.CREATE_TOKEN, ""), _NO_FAULTS)
@@ -91,4 +101,6 @@ class Faults:
 def _operations(fault: Fault) -> Iterable[Operation]:
     if fault.kind in LOGIN_FAULTS:
         return (Operation.CREATE_TOKEN,)
+    if fault.kind is FaultKind.UNLISTED:
+        return (Operation.LIST_SERVERS,)
     return _API_OPERATIONS if fault.operation is None else (fault.operation,)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from uuid import UUID
 
 from exporter.simulator.replies import Reply, refusal
@@ -46,13 +46,21 @@ class Fleet:
         """Return a server, None when there is none of this name."""
         return self._by_name.get(name)
 
-    def page(
-        self, *, limit: str, marker: str, manage_state: str, origin: str, request_id: str
+    def page(  # noqa: PLR0913 - a request, told whole
+        self,
+        *,
+        limit: str,
+        marker: str,
+        manage_state: str,
+        origin: str,
+        request_id: str,
+        missing: Collection[str] = (),
     ) -> Reply:
         """Return a page of the list.
 
         ``limit`` below 10 or none counts as 10, above 1000 as 1000; ``marker`` is the id of the
-        last record of the page before. ``origin`` is the scheme and host that was asked.
+        last record of the page before. ``origin`` is the scheme and host that was asked. Servers
+        whose ids are ``missing`` are not told of.
         """
         if limit and not (limit.isascii() and limit.isdigit() and len(limit) < 10):  # noqa: PLR2004
             return refusal(400, request_id)
@@ -60,7 +68,8 @@ class Fleet:
         ids = [
             server.id
             for server in self._servers
-            if not manage_state or server.manage_state == manage_state
+            if (not manage_state or server.manage_state == manage_state)
+            and server.id not in missing
         ]
         start = 0
         if marker:

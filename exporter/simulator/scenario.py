@@ -50,6 +50,7 @@ class FaultKind(StrEnum):
     NO_UPGRADE = "no_upgrade"  # 200 and a page in place of a WebSocket
     CLOSE = "close"  # the WebSocket is closed before the first byte
     TRICKLE = "trickle"  # the right bytes, one a second
+    UNLISTED = "unlisted"  # the servers are missing in the list of servers
     REVOKE_TOKENS = "revoke_tokens"  # all tokens end when the span begins
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the password was changed: log-ins fail
     IAM_DOWN = "iam_down"  # log-ins are answered 503

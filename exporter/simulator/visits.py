@@ -22,7 +22,9 @@ NO_PROJECT = "none"
 Counts = Counter[tuple[str, str, str]]
 """Requests by project, operation and status; ``none`` stands for what is not known."""
 
-_SILENT = frozenset({FaultKind.SLOW, FaultKind.REVOKE_TOKENS, FaultKind.WRONG_PASSWORD})
+_SILENT = frozenset(
+    {FaultKind.SLOW, FaultKind.UNLISTED, FaultKind.REVOKE_TOKENS, FaultKind.WRONG_PASSWORD}
+)
 
 
 @dataclass(slots=True)

@@ -81,16 +81,20 @@ class StateStore:
         attributes changed keep their counts and history.
         """
         wanted = {target.key: target for target in targets}
-        for key in [key for key in self._states if key not in wanted]:
-            del self._states[key]
-            for listener in self._listeners:
-                listener.on_remove(key)
-        for key, target in wanted.items():
-            state = self._states.get(key)
+        self.change(wanted.values(), [key for key in self._states if key not in wanted])
+
+    def change(self, put: Iterable[Target], gone: Iterable[TargetKey]) -> None:
+        """Do the same for a part of the target set: what is new or different, and what is gone."""
+        for key in gone:
+            if self._states.pop(key, None) is not None:
+                for listener in self._listeners:
+                    listener.on_remove(key)
+        for target in put:
+            state = self._states.get(target.key)
             if state is None:
                 state = TargetState(target, deque(maxlen=self.history_length))
-                self._states[key] = state
-            elif state.target == target:
+                self._states[target.key] = state
+            elif state.target is target or state.target == target:
                 continue
             state.target = target
             self._tell(state)

@@ -1,16 +1,23 @@
 """The targets that the configuration itself lists."""
 
-from exporter.config.config import Config, Project
+from collections.abc import Iterable
+
+from exporter.config.config import Config, Project, ServerEntry
 from exporter.model import Target, TargetKey
 
 
 def targets_of(config: Config) -> list[Target]:
-    """Return every target of a configuration, in its order."""
+    """Return every target that a configuration lists, in its order."""
     return [target for project in config.projects for target in project_targets(project)]
 
 
 def project_targets(project: Project) -> list[Target]:
     """Return the targets of one project: the servers that its configuration lists."""
+    return listed_targets(project, project.servers)
+
+
+def listed_targets(project: Project, servers: Iterable[ServerEntry]) -> list[Target]:
+    """Return servers of a list as targets of a project."""
     return [
         Target(
             key=TargetKey(project.name, server.id),
@@ -21,5 +28,5 @@ def project_targets(project: Project) -> list[Target]:
             depth=server.depth,
             labels=server.labels,
         )
-        for server in project.servers
+        for server in servers
     ]

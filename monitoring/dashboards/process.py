@@ -17,6 +17,8 @@ from monitoring.dashboards.tables import Label, Number, Rows, table_of
 
 _LATE_SECONDS = 1.0
 _LAG_SECONDS = 0.25
+# A list that was never read has the time 0.
+_NEVER_SECONDS = 10 * 365 * 86400.0
 
 
 def work() -> Row:
@@ -114,6 +116,7 @@ def resources() -> Row:
 def configuration() -> Row:
     """Show which configuration and version each exporter runs."""
     loaded = select(catalog.CONFIG_RELOAD_SUCCESS_TIME)
+    age = f"(time() - {select(catalog.DISCOVERY_LAST_SUCCESS)})"
     return row(
         "Configuration",
         line(
@@ -139,6 +142,34 @@ def configuration() -> Row:
                     "{{project}} {{source}}",
                 ),
                 Query(f"sum({select(catalog.TARGETS)})", "probed"),
+            ),
+        ),
+        line(
+            7,
+            (12, 12),
+            graph(
+                "Age of server lists",
+                "Since the servers of a source were last known to be current. It climbs while a"
+                " list cannot be read: new servers are not noticed meanwhile.",
+                Figures(unit="s", low=0),
+                Query(
+                    f"max by (project, source) ({age} < {_NEVER_SECONDS:g})",
+                    "{{project}} {{source}}",
+                ),
+            ),
+            counted(
+                "Reading of server lists",
+                "Files are read when they change, the cloud's list at refresh_interval. Failures"
+                " leave the last good list in effect: the log says why.",
+                Figures(unit="short", low=0, decimals=0),
+                Query(
+                    total(increase(catalog.DISCOVERY_REFRESHES), "project, source"),
+                    "{{project}} {{source}}",
+                ),
+                Query(
+                    total(increase(catalog.DISCOVERY_FAILURES), "project, source"),
+                    "{{project}} {{source}} failed",
+                ),
             ),
         ),
         line(

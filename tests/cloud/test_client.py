@@ -1,5 +1,6 @@
 """The client: renewals after a 401, paging, and the accounts it keeps."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from exporter.cloud.budget import Budget
 from exporter.cloud.client import URGENT, CloudClient, Door
 from exporter.cloud.errors import BadAnswerError, LoginFailedError, NoAnswer, NoAnswerError
 from exporter.cloud.observer import Unobserved
+from exporter.cloud.server_list import page_of
 from exporter.cloud.throttle import Throttle
 
 Reply = Callable[[httpx.Request], Answer]
@@ -215,6 +217,55 @@ async def test_a_full_page_without_a_marker_goes_on_from_its_last_id(
 async def test_a_marker_that_comes_again_ends_the_list(bench: Callable[..., Bench]) -> None:
     b = bench(page(["a"], "a"), page(["b"], "a"))
     assert [s.id for s in await b.client.list_servers(manage_state=None, timeout=5)] == ["a", "b"]
+
+
+async def test_a_list_without_an_end_is_an_error(bench: Callable[..., Bench]) -> None:
+    # Always the same page, always another marker.
+    b = bench(*(page(["a", "b"], f"m{number}") for number in range(5)))
+    with pytest.raises(BadAnswerError, match="repeats itself"):
+        await b.client.list_servers(manage_state=None, timeout=5)
+    assert len(b.cloud.requests) == 2
+
+
+async def test_a_list_is_followed_for_so_many_servers_and_no_more(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.cloud.client.SERVERS_MAX", 50)
+    b = bench(*(page([f"{n}-{number}" for n in range(10)], f"m{number}") for number in range(9)))
+    with pytest.raises(BadAnswerError, match="over 50 servers"):
+        await b.client.list_servers(manage_state=None, timeout=5)
+    assert len(b.cloud.requests) == 6
+
+
+@pytest.mark.parametrize(
+    "marker", ["a b", "\\ud800", "x" * 513, "http://[?marker=a b", "https://h/?marker=%00"]
+)
+async def test_a_marker_that_cannot_be_sent_is_an_error_or_none_and_never_a_fault(
+    bench: Callable[..., Bench], marker: str
+) -> None:
+    b = bench(page(["a"], marker))
+    try:
+        listed = await b.client.list_servers(manage_state=None, timeout=5)
+    except BadAnswerError as error:
+        assert "marker" in str(error)  # noqa: PT017 - either is right
+    else:
+        assert [one.id for one in listed] == ["a"]
+    assert len(b.cloud.requests) == 1
+
+
+async def test_a_page_that_takes_long_to_read_does_not_hold_the_loop(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_by: list[int] = []
+    whole = page_of
+
+    def noted(answer: Answer) -> Any:
+        read_by.append(threading.get_ident())
+        return whole(answer)
+
+    monkeypatch.setattr("exporter.cloud.client.page_of", noted)
+    await bench(page(["a"])).client.list_servers(manage_state=None, timeout=5)
+    assert read_by != [threading.get_ident()]
 
 
 @pytest.mark.parametrize("odd", [b"[]", b'{"servers": 1}', b"<html>"])

@@ -36,6 +36,7 @@ UNSEEN_BY_EDITORS = frozenset(
         "timeout_of_project_too_long",
         "timeout_of_server_too_long",
         "timeout_too_long_without_servers",
+        "timeout_too_long_for_discovered_servers",
         "interval_of_server_shorter_than_default_timeout",
         "interval_out_of_bounds",
         "project_names_twice",

@@ -1,6 +1,7 @@
 """A valid file becomes the values that run."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from exporter.config.config import (
     AkskAuth,
     Config,
     Console,
+    Discovery,
     PasswordAuth,
     RateLimit,
     ServerEntry,
@@ -49,6 +51,17 @@ def test_the_documented_example_loads_with_everything_resolved() -> None:
         websocket_path="/vnc/{server_name}/websockify",
         tls=Tls(server_name="console.example.com"),
     )
+    folder = DOCUMENTED.parent
+    assert southwest.server_files == (f"{folder}/servers/*.yaml", f"{folder}/more.json")
+    assert southwest.discovery == Discovery(
+        refresh_interval=600,
+        manage_state=("in-use", "maintain"),
+        name_regex=re.compile("(db|web)-[0-9]{2,}"),
+        labels=(("purpose", "tags.what for"), ("rack", "location.rack"), ("team", "tags.team")),
+    )
+    assert (southwest.interval, southwest.depth) == (60, Stage.WEBSOCKET)
+    assert machine.discovery == Discovery()
+    assert (machine.servers, key_pair.discovery) == ((), None)
     assert key_pair.console == Console()
     first, second = southwest.servers
     assert first == ServerEntry(

@@ -45,6 +45,11 @@ keys = st.sampled_from(
         "key_file",
         "proxy_url",
         "servers",
+        "server_files",
+        "discovery",
+        "refresh_interval",
+        "manage_state",
+        "name_regex",
         "id",
         "labels",
         "interval",
@@ -148,7 +153,11 @@ def test_shuffled_lines_load_or_are_refused(folder: Path, chosen: list[int]) -> 
 
 
 @QUICK
-@given(st.sampled_from(["global", "project", "auth", "rate_limit", "tls", "server"]), keys, values)
+@given(
+    st.sampled_from(["global", "project", "auth", "rate_limit", "tls", "server", "discovery"]),
+    keys,
+    values,
+)
 def test_the_editor_schema_accepts_whatever_loads(
     folder: Path, section: str, key: str, value: object
 ) -> None:
@@ -161,6 +170,7 @@ def test_the_editor_schema_accepts_whatever_loads(
         "rate_limit": project["rate_limit"],
         "tls": project["tls"],
         "server": project["servers"][0],
+        "discovery": project["discovery"],
     }[section]
     target[key] = value
     text = (

@@ -118,7 +118,7 @@ def test_serve_warns_of_probes_that_do_not_fit(
         until(lambda: "do not fit the rate limit" in ours.output, 5)
 
 
-@pytest.mark.parametrize("name", ["serve", "check-config", "probe"])
+@pytest.mark.parametrize("name", ["serve", "check-config", "discover", "probe"])
 def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
     arguments = ["db-01"] if name == "probe" else []
     ended = command(name, f"--config.file={tmp_path / 'none.yaml'}", *arguments)
@@ -201,5 +201,5 @@ def test_a_signal_ends_the_program_cleanly(
 def test_help_imports_nothing_heavy() -> None:
     ended = command("--help")
     assert ended.returncode == 0
-    for name in ("serve", "check-config", "probe", "simulate", "demo", "config-schema"):
+    for name in ("serve", "check-config", "discover", "probe", "simulate", "demo", "config-schema"):
         assert name in ended.stdout

@@ -31,9 +31,11 @@ def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> Non
             timeout="500ms",
             password=f"password_file: {password}",
         )
+        config.write_text(f"{config.read_text()}    discovery: {{refresh_interval: 10s}}\n")
         with exporter(config, None, "--log.level=debug") as ours:
             base = f"http://{ours.url}"
             until(lambda: cloud.requests > 2 * len(SERVERS), 20)
+            until(lambda: "servers not listed by the cloud" in ours.output, 20)
             said = [
                 httpx.get(f"{base}{path}", headers=headers).text
                 for path in ("/", "/metrics", "/config", "/-/ready", *told_by_the_api(SERVERS))
@@ -53,6 +55,11 @@ def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> Non
             said.append(ours.output.replace(f"{CANARY}_x", ""))
         probed = command("probe", f"--config.file={config}", SERVERS[0][0])
         said.append((probed.stdout + probed.stderr).replace(f"{CANARY}_x", ""))
+        config.write_text(config.read_text().replace(f"{CANARY}_x", "password_file"))
+        for _ in range(4):
+            asked = command("discover", f"--config.file={config}")
+            assert asked.returncode == 1
+            said.append(asked.stdout + asked.stderr)
         assert cloud.saw_password
     everything = "\n".join(said)
     assert "console_probe_success" in everything

@@ -194,12 +194,39 @@ def test_throttle_and_login_events_are_counted(
     project.waited(0.5)
     project.login_refreshed()
     project.login_failed()
-    project.discovered("static", 7)
     assert of_project(instruments, "console_throttle_responses_total") == 1
     assert of_project(instruments, "console_throttle_wait_seconds_total") == 2
     assert of_project(instruments, "console_auth_refreshes_total") == 1
     assert of_project(instruments, "console_auth_failures_total") == 1
-    assert of_project(instruments, "console_discovery_servers", source="static") == 7
+
+
+def test_sources_have_series_while_the_project_has_them(
+    instruments: Instruments, project: ProjectInstruments
+) -> None:
+    servers, success = (
+        "console_discovery_servers",
+        "console_discovery_last_success_timestamp_seconds",
+    )
+    refreshes, failures = "console_discovery_refreshes_total", "console_discovery_failures_total"
+    for name in (servers, success, refreshes, failures):
+        assert of_project(instruments, name, source="cloud") is None
+    project.discovery.show(["static", "cloud"])
+    project.discovery.discovered("static", 7)
+    assert of_project(instruments, servers, source="static") == 7
+    assert of_project(instruments, refreshes, source="static") is None
+    for name in (servers, success, refreshes, failures):
+        assert of_project(instruments, name, source="cloud") == 0
+    project.discovery.refreshed("cloud", 1000.0)
+    project.discovery.refresh_failed("cloud")
+    project.discovery.current("cloud", 2000.0)
+    assert of_project(instruments, refreshes, source="cloud") == 1
+    assert of_project(instruments, failures, source="cloud") == 1
+    assert of_project(instruments, success, source="cloud") == 2000
+    project.discovery.show(["static"])
+    project.discovery.refreshed("cloud", 3000.0)
+    for name in (servers, success, refreshes, failures):
+        assert of_project(instruments, name, source="cloud") is None
+    assert of_project(instruments, servers, source="static") == 7
 
 
 def test_probes_are_counted_by_outcome(
@@ -246,6 +273,8 @@ def test_a_removed_project_leaves_no_series_and_what_comes_late_brings_none_back
     project.throttled()
     project.login_refreshed()
     project.login_failed()
+    project.discovery.refreshed("cloud", 1.0)
+    project.discovery.discovered("static", 1)
     assert series_of(instruments, "southwest") == []
     assert len(series_of(instruments, "north")) > 50
     instruments.remove_project("southwest")

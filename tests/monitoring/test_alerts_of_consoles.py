@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from tests.monitoring.consoles import INCONCLUSIVE, RESTARTED, probed, unavailable
-from tests.monitoring.promtool import ONE, Story, firing, judge, level
+from tests.monitoring.promtool import ONE, Story, firing, following, holding, judge, level
 
+CLOUD = {"project": "southwest", "source": "cloud"}
+SUCCESS = "console_discovery_last_success_timestamp_seconds"
+STALE_LIST = firing("ConsoleDiscoveryStale", "warning", instance=ONE, **CLOUD)
 SHRUNK = firing("ConsoleInventoryShrunk", "warning", project="southwest", instance=ONE)
 
 
@@ -136,3 +139,26 @@ def test_another_exporter_of_the_job_that_ends_is_no_shrunk_inventory(rules: Pat
     ended = level((10, 50), (20, None))
     story.add("console_discovery_servers", ended, **own, instance="two:10429")
     judge(rules, story, {"16m": [], "25m": []})
+
+
+def test_servers_that_go_over_to_another_list_are_no_shrunk_inventory(rules: Path) -> None:
+    story = Story().add("console_discovery_servers", level((10, 80), (20, 0)), **CLOUD)
+    listed = level((10, 0), (20, 80))
+    story.add("console_discovery_servers", listed, project="southwest", source="static")
+    judge(rules, story, {"16m": [], "29m": []})
+
+
+def test_a_list_is_stale_when_it_was_not_read_for_an_hour(rules: Path) -> None:
+    story = Story().add(SUCCESS, holding((5, 1), (75, 0), (5, 1)), **CLOUD)
+    story.add(SUCCESS, following((90, 3000)), project="east", source="file")
+    expected = {"64m": [], "69m": [], "71m": [STALE_LIST], "79m": [STALE_LIST], "81m": []}
+    judge(rules, story, expected)
+
+
+def test_a_list_that_was_never_read_is_told_at_once_and_a_project_without_one_is_quiet(
+    rules: Path,
+) -> None:
+    story = Story().add(SUCCESS, level((90, 0)), **CLOUD)
+    story.add("console_discovery_servers", level((90, 5)), project="east", source="static")
+    # Time begins at 0 here: an hour after it is long after.
+    judge(rules, story, {"59m": [], "66m": [STALE_LIST]})

@@ -50,7 +50,7 @@ def expected(project: str, *intended: str, inhibited: str = "", consequences: st
 STORIES = {
     # The first because it takes longest. What is red when the quota is cut is not the consoles.
     "quota-cut": expected(
-        "east", "ProbeBudgetExhausted", "ApiThrottled", consequences="ProbeStale"
+        "east", "ProbeBudgetExhausted", "ApiThrottled", consequences="ProbeStale DiscoveryStale"
     ),
     "one-console-dead": expected("east", "Unavailable", consequences="ErrorBudgetBurn"),
     "gateway-dead": expected("east", "Unavailable", "ErrorBudgetBurn"),

@@ -209,7 +209,7 @@ def test_a_silence_is_for_this_alert_alone(runbook: Path) -> None:
 
 @each_document
 def test_addresses_of_the_exporter_exist(document: Path) -> None:
-    running = cast("Running", SimpleNamespace(version=""))
+    running = cast("Running", SimpleNamespace(version="", probe_now=None))
     paths = {getattr(route, "path", "") for route in web_application(running).routes}
     found = re.findall(r"http://(?:localhost:10429|INSTANCE)(/[^\s'`]*)", document.read_text())
     for address in map(urlsplit, found):

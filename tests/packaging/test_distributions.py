@@ -125,7 +125,7 @@ def test_the_demonstration_runs_from_the_wheel_in_an_empty_folder(
     with program(
         [str(installed / "bin" / "console-exporter"), "demo"], "event=listening"
     ) as running:
-        assert servers_of("console_server_info") == expected
+        assert servers_of("console_server_info") >= expected
         # All are probed within 15 seconds; a few show that it works.
         until(lambda: len(servers_of("console_probe_outcome")) > len(expected) / 4, 20)
         assert httpx.get("http://127.0.0.1:10429/").status_code == 200

@@ -136,6 +136,7 @@ def _project(project: Project, cloud: str, ca_file: Path | None) -> str:
     auth: {login % cloud if "%s" in login else login}
     rate_limit: {{requests_per_second: 100, burst: 100}}
     depth: {"rfb" if project.name == "east" else "api"}
+    discovery: {"{refresh_interval: 10s}" if project.name == "east" else ""}
     tls: {tls}
     console: {{allowed_hosts: [127.0.0.1, localhost], tls: {tls}}}
     servers:

@@ -304,3 +304,31 @@ async def _until(condition: Callable[[], bool], timeout: float) -> None:  # noqa
     while not condition():
         assert time.monotonic() < give_up, "it did not happen in time"
         await asyncio.sleep(0.02)
+
+
+async def test_a_part_of_the_targets_changes_and_the_rest_keeps_its_phase(bench: Bench) -> None:
+    bench.scheduler.reconcile([target("stays"), target("goes"), target("slower", 30.0)])
+    bench.scheduler.change([target("comes"), target("slower")], [target("goes").key])
+    await bench.pass_time(2 * INTERVAL)
+    assert sorted({name for name, _ in bench.prober.started}) == ["comes", "slower", "stays"]
+    for name in ("stays", "comes", "slower"):
+        (first, second) = [at for started, at in bench.prober.started if started == name]
+        assert second - first == pytest.approx(INTERVAL)
+        assert first % INTERVAL == pytest.approx(phase_of(target(name).key, INTERVAL), abs=0.6)
+
+
+async def test_an_interval_that_nobody_has_any_more_and_then_has_again_is_served() -> None:
+    bench = Bench(SystemClock(), PretendProber(SystemClock()))
+    quick = target("quick", 1.0)
+    bench.scheduler.start()
+    try:
+        bench.scheduler.change([quick], [])
+        bench.scheduler.change([], [quick.key])
+        bench.scheduler.change([quick], [])
+        for _ in range(300):
+            if bench.prober.started:
+                break
+            await asyncio.sleep(0.01)
+        assert bench.prober.started
+    finally:
+        await bench.scheduler.stop(0)

@@ -113,3 +113,11 @@ def test_a_fault_of_the_console_can_be_for_some_servers_alone() -> None:
     assert parse_fault(document, "") == Fault(
         FaultKind.CLOSE, "db-*", 0.5, operation=Operation.CONSOLE_RFB, code=1011
     )
+
+
+def test_servers_can_be_missing_in_the_list_and_in_nothing_else() -> None:
+    assert parse_fault({"kind": "unlisted", "servers": "db-*"}, "") == Fault(
+        FaultKind.UNLISTED, "db-*", operation=Operation.LIST_SERVERS
+    )
+    with pytest.raises(ScenarioError, match=r"f\.operation: unknown key"):
+        parse_fault({"kind": "unlisted", "operation": "remote_console"}, "f")

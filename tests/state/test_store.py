@@ -210,3 +210,19 @@ def test_results_keep_their_stages() -> None:
     state = store.get(KEY)
     assert state is not None
     assert state.last_attempt is timed
+
+
+def test_a_part_of_the_target_set_changes_and_the_rest_keeps_what_it_has() -> None:
+    other = replace(TARGET, key=TargetKey("southwest", "id-2"), name="db-02")
+    store, listener = store_of(TARGET, other), Listener()
+    store.record(result(Outcome.SUCCESS))
+    store.listen(listener)
+    listener.heard.clear()
+    new = replace(TARGET, key=TargetKey("southwest", "id-3"), name="db-03")
+    renamed = replace(TARGET, name="db-01a")
+    store.change([renamed, new], [other.key, TargetKey("southwest", "never-there")])
+    assert listener.heard == [("removed", "id-2"), ("changed", "db-01a"), ("changed", "db-03")]
+    assert [state.target.name for state in store] == ["db-01a", "db-03"]
+    kept = store.get(KEY)
+    assert kept is not None
+    assert kept.verdicts == 1

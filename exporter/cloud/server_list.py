@@ -1,0 +1,98 @@
+"""A page of the project's list of physical servers: what is read of it, whatever else it holds."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from exporter.cloud.answer import Answer, ApiError
+from exporter.cloud.errors import BadAnswerError
+
+PAGE_LIMIT = 1000
+"""The records that a page is asked to have; the API gives no more."""
+
+_OK = 200
+_MARKER = re.compile(r"[!-~]{1,512}")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedServer:
+    """One record of the list, as far as we use it: texts as they came, unchecked."""
+
+    id: str
+    name: str
+    manage_state: str
+    power_state: str
+    health_state: str
+    location: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPage:
+    """The records of a page, and where the next one begins; empty at the end of the list."""
+
+    servers: list[ListedServer]
+    next_marker: str
+
+
+def page_of(answer: Answer) -> ServerPage:
+    """Read a page of the list; raises `BadAnswerError` when it is none."""
+    page = answer.json() if answer.status == _OK else None
+    records = page.get("servers") if isinstance(page, dict) else None
+    if not isinstance(page, dict) or not isinstance(records, list):
+        error = ApiError.of(answer)
+        raise BadAnswerError(
+            f"the list of servers was answered {answer.status} {error.code}".rstrip(),
+            answer.status,
+        )
+    servers = [server for record in records if (server := _listed(record))]
+    if not records:
+        return ServerPage([], "")
+    last = servers[-1].id if servers and len(records) >= PAGE_LIMIT else ""
+    marker = _next_marker(page) or last
+    if marker and not _MARKER.fullmatch(marker):
+        raise BadAnswerError("the list of servers goes on at a marker that is none", answer.status)
+    return ServerPage(servers, marker)
+
+
+def _next_marker(page: dict[str, Any]) -> str:
+    info = page.get("page_info")
+    marker = info.get("next_marker") if isinstance(info, dict) else None
+    if not isinstance(marker, str):
+        return ""
+    if "://" not in marker and "?" not in marker:
+        return marker
+    try:
+        return parse_qs(urlsplit(marker).query).get("marker", [""])[0]
+    except ValueError:
+        return ""
+
+
+def _listed(record: object) -> ListedServer | None:
+    """Read one record; None for what has no id. Everything else may be missing."""
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
+        return None
+    location = record.get("location")
+    tags = record.get("tags")
+    return ListedServer(
+        id=record["id"],
+        name=_text(record.get("name")) or record["id"],
+        manage_state=_text(record.get("manage_state")),
+        power_state=_text(record.get("power_state")),
+        health_state=_text(record.get("health_state")),
+        location={
+            str(key): _text(value)
+            for key, value in (location.items() if isinstance(location, dict) else ())
+        },
+        tags={
+            _text(tag.get("key")): _text(tag.get("value"))
+            for tag in (tags if isinstance(tags, list) else ())
+            if isinstance(tag, dict) and _text(tag.get("key"))
+        },
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,43 @@
+"""What a project's sources yield, as text for people."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from exporter.config.config import Project
+from exporter.model import Target, TargetKey
+from exporter.targets.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """The servers of one source; ``failure`` says why there are none, if it does."""
+
+    source: Source
+    targets: tuple[Target, ...] = ()
+    failure: str = ""
+
+
+def yields_text(project: Project, yields: Iterable[Yield]) -> str:
+    """Return the servers of a project by source, a line each, the sources that go first first."""
+    first: dict[TargetKey, Source] = {}
+    lines = [f"project {project.name} ({project.region})"]
+    for one in yields:
+        if one.failure:
+            lines.append(f"  {one.source}: failed")
+            continue
+        count = len(one.targets)
+        lines.append(f"  {one.source}: {'1 server' if count == 1 else f'{count} servers'}")
+        rows = []
+        for target in one.targets:
+            stands = first.setdefault(target.key, one.source)
+            labels = " ".join(f"{name}={text}" for name, text in target.labels)
+            note = "" if stands is one.source else f"(stands as {stands} lists it) "
+            rows.append((target.key.server_id, target.name, note + labels))
+        lines += _aligned(rows)
+    return "\n".join(lines)
+
+
+def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
+    ids = max((len(row[0]) for row in rows), default=0)
+    names = max((len(row[1]) for row in rows), default=0)
+    return [f"    {row[0]:{ids}}  {row[1]:{names}}  {row[2]}".rstrip() for row in rows]

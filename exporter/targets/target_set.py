@@ -1,0 +1,140 @@
+"""The target set: what the sources of all projects yield, joined."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from exporter.config.config import Project
+from exporter.model import Target, TargetKey
+from exporter.targets.source import Source, sources_of
+from exporter.targets.static import project_targets
+
+_Set = dict[TargetKey, Target]
+_NOTHING: _Set = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is new or different in the target set, and what is gone from it."""
+
+    put: list[Target]
+    gone: list[TargetKey]
+
+    def slices(self, size: int) -> Iterator["Changes"]:
+        """Yield the same in parts of at most ``size`` targets, what is gone first."""
+        for start in range(0, len(self.gone), size):
+            yield Changes([], self.gone[start : start + size])
+        for start in range(0, len(self.put), size):
+            yield Changes(self.put[start : start + size], [])
+
+
+class TargetSet:
+    """Keeps the last whole set of each project and source; `Source` says which entry stands."""
+
+    def __init__(self) -> None:
+        """Start with no project."""
+        self._sets: dict[str, dict[Source, _Set]] = {}
+
+    def reconfigure(
+        self,
+        projects: Iterable[Project],
+        before: Mapping[str, Project],
+        files: Mapping[str, list[Target] | None],
+    ) -> None:
+        """Go over to other projects; ``before`` are those until now.
+
+        ``files`` are the targets of each project's server files, None where they could not be
+        read. What was discovered stays where it is of the same project of the cloud, under the
+        settings that the project has now.
+        """
+        sets: dict[str, dict[Source, _Set]] = {}
+        for project in projects:
+            kept = self._sets.get(project.name, {}) if _same(project, before) else {}
+            of_files = files.get(project.name)
+            has = sources_of(project)
+            sets[project.name] = {Source.STATIC: _by_key(project_targets(project))}
+            if Source.FILE in has:
+                sets[project.name][Source.FILE] = (
+                    kept.get(Source.FILE, _NOTHING) if of_files is None else _by_key(of_files)
+                )
+            if Source.CLOUD in has:
+                listed = kept.get(Source.CLOUD, _NOTHING)
+                if listed and _settings(before[project.name]) != _settings(project):
+                    listed = {key: _settled(target, project) for key, target in listed.items()}
+                sets[project.name][Source.CLOUD] = listed
+        self._sets = sets
+
+    def put(self, project: str, source: Source, targets: Iterable[Target]) -> Changes:
+        """Take the whole set of a source; return what that changes in the target set."""
+        before = self._sets[project]
+        old, new = before.get(source, _NOTHING), _by_key(targets)
+        after = {**before, source: new}
+        changes = Changes([], [])
+        for key in old | new:
+            target = _standing(after, key)
+            if target is None:
+                changes.gone.append(key)
+            elif target != _standing(before, key):
+                changes.put.append(target)
+        self._sets[project] = after
+        return changes
+
+    def of(self, project: str) -> list[Target]:
+        """Return the targets of one project."""
+        sets = self._sets.get(project, {})
+        joined: _Set = {}
+        for source in Source:
+            joined = sets.get(source, _NOTHING) | joined if joined else sets.get(source, _NOTHING)
+        return list(joined.values())
+
+    def all(self) -> list[Target]:
+        """Return the whole target set, project by project."""
+        return [target for project in self._sets for target in self.of(project)]
+
+    def size(self, project: str, source: Source) -> int:
+        """Return how many servers a source yields, listed elsewhere or not."""
+        return len(self._sets.get(project, {}).get(source, _NOTHING))
+
+    def yielded(self, project: str, source: Source) -> int:
+        """Return how many servers a source yields that it is the first to list."""
+        sets = self._sets[project]
+        keys = sets.get(source, _NOTHING).keys()
+        listed_before: set[TargetKey] = set()
+        for one in Source:
+            if one is source:
+                break
+            # The shorter is walked through: what people list, as a rule.
+            listed_before |= sets.get(one, _NOTHING).keys() & keys
+        return len(keys) - len(listed_before)
+
+
+def _standing(sets: Mapping[Source, _Set], key: TargetKey) -> Target | None:
+    """Return the entry of the first source that lists a server."""
+    return next((sets[source][key] for source in Source if key in sets.get(source, ())), None)
+
+
+def _by_key(targets: Iterable[Target]) -> _Set:
+    return {target.key: target for target in targets}
+
+
+def _same(project: Project, before: Mapping[str, Project]) -> bool:
+    old = before.get(project.name)
+    return old is not None and (old.endpoint, old.project_id) == (
+        project.endpoint,
+        project.project_id,
+    )
+
+
+def _settings(project: Project) -> tuple[object, ...]:
+    """Return what a project decides for the servers that the cloud lists."""
+    return project.region, project.interval, project.timeout, project.depth
+
+
+def _settled(target: Target, project: Project) -> Target:
+    """Return a discovered target under its project's settings."""
+    return replace(
+        target,
+        region=project.region,
+        interval=project.interval,
+        timeout=project.timeout,
+        depth=project.depth,
+    )
