@@ -123,6 +123,7 @@ def running(state: StateStore) -> Running:
         scraped=lambda _: None,
         config_yaml=str,
         not_ready=lambda: None,
+        incomplete=lambda: None,
         reload=nothing,
         probe_now=nothing,
         clock_time=lambda: NOW,

@@ -189,6 +189,12 @@ class Exporter:
         """Return how each project stands, in the order of the configuration."""
         return [parts.status() for parts in self._projects.values()]
 
+    def incomplete(self) -> str | None:
+        """Return which servers are not known yet, None when every source has told its own."""
+        for project, source in self._targets.awaited():
+            return f"the servers of project {project} from source {source} are not known yet"
+        return None
+
     async def reload(self, load: Callable[[], Config]) -> None:
         """Load a configuration and go over to it; whatever ``load`` raises leaves all as it was.
 

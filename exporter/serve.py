@@ -114,6 +114,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
             scraped=exporter.instruments.scraped,
             config_yaml=lambda: exporter.config.as_yaml,
             not_ready=lambda: "shutting down" if exporter.draining else None,
+            incomplete=exporter.incomplete,
             reload=reload,
             probe_now=exporter.scheduler.probe_now,
             clock_time=clock.time,

@@ -9,6 +9,7 @@ from exporter.targets.source import Source, sources_of
 from exporter.targets.static import project_targets
 
 _Set = dict[TargetKey, Target]
+# What a source has that has sent no set yet. One that yields no server has sent an empty one.
 _NOTHING: _Set = {}
 
 
@@ -89,6 +90,15 @@ class TargetSet:
     def all(self) -> list[Target]:
         """Return the whole target set, project by project."""
         return [target for project in self._sets for target in self.of(project)]
+
+    def awaited(self) -> list[tuple[str, Source]]:
+        """Return each project and source whose first set has not come yet."""
+        return [
+            (project, source)
+            for project, sets in self._sets.items()
+            for source, found in sets.items()
+            if found is _NOTHING
+        ]
 
     def size(self, project: str, source: Source) -> int:
         """Return how many servers a source yields, listed elsewhere or not."""

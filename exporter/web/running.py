@@ -16,7 +16,8 @@ class ReloadRefusedError(Exception):
 class Running:
     """What the routes read of the running program, and the two things that they can ask of it.
 
-    ``not_ready`` gives the reason why the program is not ready, None when it is. ``reload``
+    ``not_ready`` gives the reason why the program is not ready, None when it is,
+    ``incomplete`` why the servers that there are may not be all, None when they are. ``reload``
     raises `ReloadRefusedError`. ``probe_now`` takes a target and the seconds there are for it.
     """
 
@@ -26,6 +27,7 @@ class Running:
     scraped: Callable[[float], None]
     config_yaml: Callable[[], str]
     not_ready: Callable[[], str | None]
+    incomplete: Callable[[], str | None]
     reload: Callable[[], Awaitable[None]]
     probe_now: Callable[[Target, float], Awaitable[ProbeResult]]
     clock_time: Callable[[], float]

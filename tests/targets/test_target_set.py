@@ -152,3 +152,20 @@ class TestReload:
         assert targets.all() == []
         targets.reconfigure([], {"p": without}, {})
         assert targets.of("p") == []
+
+
+def test_a_source_is_awaited_until_its_first_set_even_if_that_is_empty() -> None:
+    targets = configured(replace(EVERYTHING, servers=(entry("a", "static"),)))
+    assert targets.awaited() == [("p", Source.FILE), ("p", Source.CLOUD)]
+    targets.put("p", Source.FILE, [])
+    assert targets.awaited() == [("p", Source.CLOUD)]
+    targets.put("p", Source.CLOUD, [target("a")])
+    assert targets.awaited() == []
+
+
+def test_a_reload_awaits_no_set_that_is_kept() -> None:
+    targets = configured(EVERYTHING)
+    targets.put("p", Source.FILE, [target("a")])
+    targets.put("p", Source.CLOUD, [])
+    targets.reconfigure([replace(EVERYTHING, timeout=4.0)], {"p": EVERYTHING}, {"p": None})
+    assert targets.awaited() == []

@@ -78,6 +78,7 @@ async def client(pretend: Pretend) -> AsyncIterator[httpx.AsyncClient]:
             scraped=pretend.scrapes.append,
             config_yaml=lambda: "projects: []\n",
             not_ready=lambda: pretend.unready,
+            incomplete=lambda: None,
             reload=pretend.reload,
             probe_now=pretend.probe_now,
             clock_time=lambda: NOW + 5,

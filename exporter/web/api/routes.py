@@ -63,7 +63,7 @@ class _Api:
         query = server_query(request.query_params)
         now = self._running.clock_time()
         if query.form is Form.HTTP_SD:
-            self._refuse_unless_ready()
+            self._refuse_unless_complete()
         found = await _found(self._running.state, query, now)
         start = bisect_right(found, query.after, key=itemgetter(0))
         page = found[start:][: query.limit]
@@ -104,9 +104,9 @@ class _Api:
             )
         return state
 
-    def _refuse_unless_ready(self) -> None:
+    def _refuse_unless_complete(self) -> None:
         """Prometheus keeps the targets it has when it is refused, and drops what is not listed."""
-        reason = self._running.not_ready()
+        reason = self._running.not_ready() or self._running.incomplete()
         if reason is not None:
             raise RequestRefusedError(f"not ready: {reason}; ask again later", _UNAVAILABLE)
 

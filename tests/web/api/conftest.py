@@ -30,6 +30,7 @@ class Pretend:
     state: StateStore = field(default_factory=lambda: StateStore(history_length=3))
     outcome: Outcome = Outcome.SUCCESS
     unready: str | None = None
+    incomplete: str | None = None
     asked: list[tuple[Target, float]] = field(default_factory=list)
 
     def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target:
@@ -65,6 +66,7 @@ class Pretend:
                 scraped=lambda _: None,
                 config_yaml=lambda: "projects: []\n",
                 not_ready=lambda: self.unready,
+                incomplete=lambda: self.incomplete,
                 reload=self.reload,
                 probe_now=self.probe_now,
                 clock_time=lambda: NOW,

@@ -24,6 +24,7 @@ HTTP_SD = "/api/v1/servers?format=http_sd"
 class Pretend(Protocol):
     state: StateStore
     unready: str | None
+    incomplete: str | None
 
     def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
 
@@ -74,6 +75,16 @@ async def test_targets_are_refused_until_all_are_known(
     answer = await client.get(HTTP_SD)
     assert (answer.status_code, answer.json()["errorType"]) == (503, "unavailable")
     assert answer.json()["error"] == "not ready: shutting down; ask again later"
+    assert (await client.get("/api/v1/servers")).status_code == 200
+
+
+async def test_targets_are_refused_until_every_source_has_told_its_servers(
+    client: httpx.AsyncClient, pretend: Pretend
+) -> None:
+    pretend.incomplete = "the servers of project east from source cloud are not known yet"
+    answer = await client.get("/api/v1/servers", params={"format": "http_sd"})
+    assert answer.status_code == 503
+    assert pretend.incomplete in answer.json()["error"]
     assert (await client.get("/api/v1/servers")).status_code == 200
 
 
