@@ -11,7 +11,9 @@ from exporter.clock import Clock
 from exporter.cloud.answer import Answer
 from exporter.cloud.auth import Lockouts, login_for
 from exporter.cloud.auth.login import Login
+from exporter.cloud.auth.renewal import RenewedLogin
 from exporter.cloud.client import CloudClient, Door, TokenDoor
+from exporter.cloud.learned import Learned
 from exporter.cloud.observer import DoorObserver, Unobserved
 from exporter.cloud.throttle import Throttle
 from exporter.cloud.transport import Transport
@@ -25,11 +27,16 @@ from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.probe.console import ConsoleDoor
 from exporter.probe.prober import Prober
 from exporter.scheduling.scheduler import Scheduler
+from exporter.shard import ALONE, Shard
 from exporter.state import StateStore
+from exporter.state.state_file import Note, Remembered, StateFile
+from exporter.state.state_writer import StateWriter
 from exporter.targets import targets_of
 
 # SIGTERM must be obeyed within 5 s; this leaves the rest for connections to close.
-_DRAIN_SECONDS = 4.0
+_DRAIN_SECONDS = 3.5
+# For the state to be written before that, and what came of the last probes after it.
+_LAST_WRITE_SECONDS = 0.5
 _METADATA_TIMEOUT = 5.0
 _METADATA_MAX_BYTES = 64 * 1024
 
@@ -50,11 +57,17 @@ class ProjectParts:
 
     @classmethod
     def build(
-        cls, project: Project, observer: DoorObserver, lockouts: Lockouts, clock: Clock
+        cls,
+        project: Project,
+        observer: DoorObserver,
+        lockouts: Lockouts,
+        clock: Clock,
+        shard: Shard = ALONE,
     ) -> "ProjectParts":
         """Put a project's parts together; nothing is sent yet.
 
-        ``lockouts`` remember refused log-ins across projects and reloads.
+        ``lockouts`` remember refused log-ins across projects and reloads; a ``shard`` paces itself
+        below its share of the rate limit.
 
         Raises `OSError` when a certificate file cannot be used, `SecretUnreadableError` when the
         proxy's file cannot be read.
@@ -66,10 +79,9 @@ class ProjectParts:
             if isinstance(project.auth, AgencyAuth)
             else None
         )
+        limit = shard.share(project.rate_limit)
         throttle = Throttle(
-            requests_per_second=project.rate_limit.requests_per_second,
-            burst=project.rate_limit.burst,
-            clock=clock,
+            requests_per_second=limit.requests_per_second, burst=limit.burst, clock=clock
         )
         door = Door(transport, throttle, observer)
 
@@ -115,6 +127,23 @@ class ProjectParts:
             login_expires_at=self.login.expires_at,
         )
 
+    async def note(self) -> Note:
+        """Return what `recall` may take after a restart."""
+        learned = self.throttle.learned()
+        login = self.login
+        return Note(
+            pace=learned.written() if learned else None,
+            login=await login.keepsake() if isinstance(login, RenewedLogin) else None,
+        )
+
+    def recall(self, note: Note) -> None:
+        """Begin with the pace and the login of the time before a restart, if they still hold."""
+        learned = Learned.read(note.pace) if note.pace else None
+        if learned is not None:
+            self.throttle.recall(learned)
+        if note.login and isinstance(self.login, RenewedLogin):
+            self.login.recall(note.login)
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self.transport.aclose()
@@ -126,13 +155,29 @@ class ProjectParts:
 class Exporter:
     """The running program, save for its web server."""
 
-    def __init__(self, config: Config, *, version: str, clock: Clock) -> None:
-        """Build everything and start nothing. Must be called in a running event loop."""
+    def __init__(  # noqa: PLR0913 - what a program is told by its flags
+        self,
+        config: Config,
+        *,
+        version: str,
+        clock: Clock,
+        shard: Shard = ALONE,
+        state_file: StateFile | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        """Build everything and start nothing. Must be called in a running event loop.
+
+        Only the targets of ``shard`` are probed. State is written to ``state_file``;
+        ``remembered`` is what it held before.
+        """
         self._clock = clock
+        self.shard = shard
+        self._remembered = remembered or Remembered()
+        self.elsewhere: list[Target] = []
         self._lockouts = Lockouts(clock)
         self.config = config
         self.loop_lag = LoopLag(clock)
-        self.state = StateStore(config.history)
+        self.state = StateStore(config.history, self._remembered.target)
         self._projects: dict[str, ProjectParts] = {}
         self._instruments_of: dict[str, ProjectInstruments] = {}
         self.instruments = Instruments(
@@ -143,6 +188,7 @@ class Exporter:
                 event_loop_lag=self.loop_lag.worst,
             ),
         )
+        self.instruments.sharded(shard.index, shard.count)
         self.scheduler = Scheduler(
             prober_of=lambda name: self._projects[name].prober,
             record=self._record,
@@ -156,10 +202,16 @@ class Exporter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._apply(config)
+        self._writer: StateWriter | None = None
+        if state_file is not None:
+            self._writer = StateWriter(state_file, self._notes, clock)
+            self.state.listen(self._writer)
 
     def start(self) -> None:
         """Start probing."""
         self._background(self.loop_lag.run())
+        if self._writer is not None:
+            self._background(self._writer.run())
         self.scheduler.start()
 
     def projects(self) -> list[ProjectStatus]:
@@ -184,7 +236,12 @@ class Exporter:
     async def stop(self) -> None:
         """Let running probes end, then close everything. Takes under 5 s."""
         self.draining = True
-        await self.scheduler.stop(_DRAIN_SECONDS)
+        writer = self._writer
+        if writer is None:
+            await self.scheduler.stop(_DRAIN_SECONDS)
+        else:
+            await asyncio.gather(self.scheduler.stop(_DRAIN_SECONDS), writer.flush())
+            await writer.close(_LAST_WRITE_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -219,7 +276,7 @@ class Exporter:
             del self._instruments_of[name]
         for project in config.projects:
             self._instruments_of[project.name].discovered("static", len(project.servers))
-        targets = targets_of(config)
+        targets = self._own(targets_of(config))
         self.state.keep_history(config.history)
         self.state.reconcile(targets)
         self.scheduler.reconcile(targets, rebuilt=built)
@@ -228,13 +285,29 @@ class Exporter:
         self.config = config
         self.instruments.config_loaded(config.sha256, self._clock.time())
 
+    def _own(self, targets: list[Target]) -> list[Target]:
+        """Return the targets of this shard; who asks for one of the others is told so."""
+        own: list[Target] = []
+        self.elsewhere = []
+        for target in targets:
+            (own if self.shard.keeps(target.key) else self.elsewhere).append(target)
+        return own
+
+    async def _notes(self) -> dict[str, Note]:
+        return {
+            _memory_name(parts.project): await parts.note()
+            for parts in list(self._projects.values())
+        }
+
     def _build(self, project: Project) -> ProjectParts:
         # The instruments come first because the parts report to them; what they read of the
         # parts follows when the parts are in place.
         unknown = ProjectReadings(*[lambda: None] * 5)
         old = self._projects.get(project.name)
         instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
-        return ProjectParts.build(project, instruments, self._lockouts, self._clock)
+        parts = ProjectParts.build(project, instruments, self._lockouts, self._clock, self.shard)
+        parts.recall(self._remembered.note(_memory_name(project)))
+        return parts
 
     async def _retire(self, parts: ProjectParts) -> None:
         """Close a project's old connections when its last probes on them must have ended."""
@@ -265,6 +338,11 @@ async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeRes
         return await parts.prober.probe(target, turn)
     finally:
         await parts.aclose()
+
+
+def _memory_name(project: Project) -> str:
+    """Return what a project's pace and login are kept under: they are of one API's one project."""
+    return f"{project.name} {project.endpoint} {project.project_id}"
 
 
 def _same_door(old: Project, new: Project) -> bool:

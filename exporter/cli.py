@@ -120,6 +120,31 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to listen",
     )
     _log_arguments(parser)
+    parser.add_argument(
+        "--shard.index",
+        dest="shard_index",
+        default="0",
+        metavar="N|auto",
+        help="which of the exporters that share the servers this is, from 0; auto: the number at"
+        " the end of the host name, as in name-3",
+    )
+    parser.add_argument(
+        "--shard.count",
+        dest="shard_count",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many exporters share the servers; each paces itself below its part of the rate"
+        " limit",
+    )
+    parser.add_argument(
+        "--state.file",
+        dest="state_file",
+        type=Path,
+        metavar="FILE",
+        help="where to keep verdicts, histories, the pace and the login across a restart; for this"
+        " exporter and its user alone",
+    )
 
 
 def _probe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -189,8 +214,16 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from exporter.serve import Settings, serve  # noqa: PLC0415
+    import socket  # noqa: PLC0415
 
+    from exporter.serve import Settings, serve  # noqa: PLC0415
+    from exporter.shard import ShardError, shard_of  # noqa: PLC0415
+
+    try:
+        shard = shard_of(options.shard_index, options.shard_count, socket.gethostname())
+    except ShardError as error:
+        _say(f"{_PROG}: {error}")
+        return _FAILED
     config = _load(options.config_file)
     if config is None:
         return _FAILED
@@ -202,6 +235,8 @@ def _serve(options: argparse.Namespace) -> int:
             log_level=options.log_level,
             log_format=options.log_format,
             version=installed_version(_PROG),
+            shard=shard,
+            state_file=options.state_file,
         ),
     )
 

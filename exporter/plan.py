@@ -3,24 +3,37 @@
 from dataclasses import dataclass
 
 from exporter.config.config import Config, Project
+from exporter.model import TargetKey
+from exporter.shard import ALONE, Shard
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One project's demand against its ceiling, in requests a second."""
+    """One project's demand against its ceiling, in requests a second.
+
+    On a shard that is the demand of its ``servers`` against its share of the ceiling.
+    """
 
     project: Project
     demanded: float
+    servers: int
+    shard: Shard = ALONE
 
     @classmethod
-    def of(cls, project: Project) -> "Plan":
-        """Add up the probes a second that a project's servers ask for."""
-        return cls(project, sum(1 / server.interval for server in project.servers))
+    def of(cls, project: Project, shard: Shard = ALONE) -> "Plan":
+        """Add up the probes a second that a project's servers ask of a shard."""
+        intervals = [
+            server.interval
+            for server in project.servers
+            if shard.keeps(TargetKey(project.name, server.id))
+        ]
+        demanded = sum(1 / interval for interval in intervals)
+        return cls(project, demanded, len(intervals), shard)
 
     @property
     def allowed(self) -> float:
-        """Return the project's ceiling."""
-        return self.project.rate_limit.requests_per_second
+        """Return the ceiling."""
+        return self.shard.share(self.project.rate_limit).requests_per_second
 
     @property
     def fits(self) -> bool:
@@ -28,10 +41,11 @@ class Plan:
         return self.demanded <= self.allowed
 
     def __str__(self) -> str:
-        name, count = self.project.name, len(self.project.servers)
+        name, count = self.project.name, self.servers
         who = "1 server asks" if count == 1 else f"{count} servers ask"
+        part = f", {self.shard}" if self.shard.count > 1 else ""
         asked = (
-            f"project {name} ({self.project.region}): {who}"
+            f"project {name} ({self.project.region}){part}: {who}"
             f" for {self.demanded:.3g} probes a second,"
             f" {self.demanded / self.allowed:.0%} of the {self.allowed:.3g} allowed"
         )
@@ -40,11 +54,11 @@ class Plan:
         return (
             f"{asked}: they do not fit. Make the intervals"
             f" {self.demanded / self.allowed:.3g} times as long,"
-            f" or raise rate_limit.requests_per_second above {self.demanded:.3g}"
+            f" or raise rate_limit.requests_per_second above {self.demanded * self.shard.count:.3g}"
             " if the cloud's quota allows it"
         )
 
 
-def plans(config: Config) -> list[Plan]:
-    """Return the plan of each project."""
-    return [Plan.of(project) for project in config.projects]
+def plans(config: Config, shard: Shard = ALONE) -> list[Plan]:
+    """Return the plan of each project, as far as it is a shard's."""
+    return [Plan.of(project, shard) for project in config.projects]

@@ -19,6 +19,8 @@ from exporter.config.config import Config
 from exporter.config.load import ConfigError, load
 from exporter.config.secret import SecretUnreadableError
 from exporter.plan import plans
+from exporter.shard import ALONE, Shard
+from exporter.state.state_file import Remembered, StateFile, StateFileError, StateFileInUseError
 from exporter.web.application import web_application
 from exporter.web.listening import ListenError, WebServer, listen
 from exporter.web.running import ReloadRefusedError, Running
@@ -35,6 +37,8 @@ class Settings:
     log_level: str
     log_format: str
     version: str
+    shard: Shard = ALONE
+    state_file: Path | None = None
 
 
 def serve(config: Config, settings: Settings) -> int:
@@ -50,14 +54,27 @@ def serve(config: Config, settings: Settings) -> int:
 
 async def _run(config: Config, settings: Settings, listening: socket.socket) -> int:
     clock = SystemClock()
+    early: list[str] = []
+    logging_setup.configure(level=settings.log_level, form=settings.log_format, count=early.append)
+    state_file = StateFile(settings.state_file, clock.time) if settings.state_file else None
     try:
-        exporter = Exporter(config, version=settings.version, clock=clock)
-    except (OSError, SecretUnreadableError) as error:
+        remembered = _remembered(state_file)
+        exporter = Exporter(
+            config,
+            version=settings.version,
+            clock=clock,
+            shard=settings.shard,
+            state_file=state_file,
+            remembered=remembered,
+        )
+    except (OSError, SecretUnreadableError, StateFileInUseError) as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
     logging_setup.configure(
         level=settings.log_level, form=settings.log_format, count=exporter.instruments.logged
     )
+    for level in early:
+        exporter.instruments.logged(level)
 
     async def reload() -> None:
         try:
@@ -66,7 +83,7 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
             for line in str(error).splitlines():
                 log.error("configuration not reloaded", mistake=line)  # noqa: TRY400 - a mistake of theirs
             raise ReloadRefusedError(str(error)) from None
-        _warn_of_plans(exporter.config)
+        _warn_of_plans(exporter.config, settings.shard)
 
     server = WebServer(
         web_application(
@@ -81,12 +98,14 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
                 probe_now=exporter.scheduler.probe_now,
                 clock_time=clock.time,
                 version=settings.version,
+                shard=settings.shard,
+                elsewhere=lambda: exporter.elsewhere,
             )
         )
     )
     ended = asyncio.Event()
     _on_signals(ended, reload)
-    _warn_of_plans(config)
+    _warn_of_plans(config, settings.shard)
     exporter.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     host, port = listening.getsockname()[:2]
@@ -104,8 +123,22 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
     return 0
 
 
-def _warn_of_plans(config: Config) -> None:
-    for plan in plans(config):
+def _remembered(state_file: StateFile | None) -> Remembered:
+    """Return what the state file holds; raises `StateFileInUseError`."""
+    if state_file is None:
+        return Remembered()
+    try:
+        return state_file.load()
+    except StateFileInUseError:
+        raise
+    except StateFileError as error:
+        # Better to probe without a memory than not at all.
+        log.warning("nothing is remembered of the time before the start", why=str(error))
+        return Remembered()
+
+
+def _warn_of_plans(config: Config, shard: Shard) -> None:
+    for plan in plans(config, shard):
         if not plan.fits:
             log.warning("the probes do not fit the rate limit", plan=str(plan))
 

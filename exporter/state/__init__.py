@@ -1,5 +1,7 @@
-"""What is known of every target."""
+"""What is known of every target, now and across a restart."""
 
+from exporter.state.history import History
+from exporter.state.memory import Memory
 from exporter.state.store import StateListener, StateStore, TargetState
 
-__all__ = ["StateListener", "StateStore", "TargetState"]
+__all__ = ["History", "Memory", "StateListener", "StateStore", "TargetState"]

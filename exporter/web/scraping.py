@@ -57,7 +57,7 @@ class _Scraping:
 
     async def probe(self, request: Request) -> Response:
         try:
-            target = choose_target(self._running.state, request.query_params)
+            target = choose_target(self._running, request.query_params)
             patience = _patience(request, target)
         except TargetChoiceError as error:
             return PlainTextResponse(f"{error}\n", error.status)
