@@ -228,7 +228,7 @@ class StateFile:
             raise _DamagedError(f"its format is {version}, this version writes {_SCHEMA_VERSION}")
 
     def _read(self, database: sqlite3.Connection) -> Remembered:
-        flaw = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        flaw = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if flaw != "ok":
             raise _DamagedError(str(flaw).splitlines()[-1])
         now = self._now()

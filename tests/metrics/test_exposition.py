@@ -78,6 +78,7 @@ def exposition(instruments: Instruments, readings: Readings) -> Iterator[Exposit
     project.connection_opened({"dns": 0.001, "connect": 0.01, "tls": 0.02})
     project.certificate_seen("clouddc.example.com", 1.9e9)
     project.discovered("static", 3)
+    instruments.sharded(0, 1)
     instruments.config_loaded(b"0" * 32, at=1.8e9)
     instruments.probe_due(0.01)
     instruments.scraped(0.01)
