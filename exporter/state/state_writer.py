@@ -110,6 +110,8 @@ class StateWriter:
 
     async def close(self, patience: float) -> None:
         """Write what is left, within ``patience`` seconds, and close the file."""
+        if self._closed:
+            return
         with suppress(TimeoutError):
             await asyncio.wait_for(self.flush(), patience)
         self._closed = True

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from exporter.model import ProbeResult, Target, TargetKey
+from exporter.model import ProbeResult, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import Memory, StateStore
 from exporter.state.memory import DamagedMemoryError
@@ -319,8 +319,7 @@ class TestWhereNothingCanBeWritten:
         with opened(path) as file:
             file.load()
             with disk_full(path.stat().st_size), pytest.raises(StateFileError, match="cannot keep"):
-                for _ in range(20):
-                    file.write(Changes(memories(Outcome.SUCCESS)))
+                write_often(file)
             assert_whole(load_copy(path))
             file.write(Changes(memories(Outcome.SUCCESS)))
         (state, *_) = recalled(load(path))
@@ -332,6 +331,11 @@ class TestWhereNothingCanBeWritten:
                 file.load()
             file.write(Changes(memories()))
         assert len(load(path).targets) == len(TARGETS)
+
+
+def write_often(file: StateFile) -> None:
+    for _ in range(20):
+        file.write(Changes(memories(Outcome.SUCCESS)))
 
 
 def load_copy(path: Path) -> Remembered:
