@@ -85,8 +85,10 @@ class History:
     def unpacked(cls, target: Target, forms: Iterable[Form], data: bytes) -> "History":
         """Return the history that `packed` gave; raises `DamagedHistoryError` where it is none."""
         history = cls(target, tuple(forms), data)
+        start = 0
         try:
-            for _ in history:
+            while start < len(data):
+                start = _checked_end(history._forms, data, start)
                 history._count += 1
         except (IndexError, struct.error, ValueError):
             raise DamagedHistoryError("packed results are damaged") from None
@@ -96,6 +98,10 @@ class History:
     def packed(self) -> tuple[tuple[Form, ...], bytes]:
         """Return the forms and the bytes; both stay as they are when results are added."""
         return self._forms, self._data
+
+    def copy(self) -> "History":
+        """Return one that stays as it is when results are added to this one."""
+        return History(self.target, self._forms, self._data, self._count)
 
     def append(self, result: ProbeResult, length: int) -> None:
         """Add a result, and drop the oldest of those beyond ``length``."""
@@ -192,8 +198,6 @@ def _unpack(
     head = _HEAD.unpack_from(data, start)[0]
     form = forms[head & _FORM_MASK]
     end = _end(form, data, start)
-    if end > len(data):
-        raise IndexError
     stages = len(form.stages)
     layout = _FIGURES[stages + form.waited]
     figures = layout.unpack_from(data, start + _HEAD.size)
@@ -231,6 +235,19 @@ def _end(form: Form, data: bytes, start: int) -> int:
         return end + _ID_BYTES
     (length,) = _LENGTH.unpack_from(data, end)
     return end + _LENGTH.size + int(length)
+
+
+def _checked_end(forms: tuple[Form, ...], data: bytes, start: int) -> int:
+    """Return where a result ends that may be damaged; raises if it is."""
+    form = forms[_HEAD.unpack_from(data, start)[0] & _FORM_MASK]
+    end = _end(form, data, start)
+    figures = _FIGURES[len(form.stages) + form.waited].size
+    if end > len(data):
+        raise IndexError
+    if form.request_id not in {_NO_ID, _HEX_ID}:
+        identity = start + _HEAD.size + figures + _LENGTH.size
+        data[identity:end].decode("utf-8", "surrogatepass")
+    return end
 
 
 def _microseconds(seconds: float) -> int:

@@ -20,10 +20,7 @@ class DamagedMemoryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of one target; the fields are those of `TargetState`.
-
-    ``forms`` and ``packed`` are its history.
-    """
+    """What is remembered of one target; the fields are those of `TargetState`."""
 
     last: ProbeResult
     last_attempt: ProbeResult | None
@@ -31,15 +28,11 @@ class Memory:
     last_success_at: float | None
     consecutive_failures: int
     verdict_since: float | None
-    forms: tuple[Form, ...]
-    packed: bytes
+    history: History
 
-    def history(self, target: Target) -> History:
-        """Return the history; raises `DamagedHistoryError`."""
-        return History.unpacked(target, self.forms, self.packed)
-
-    def written(self) -> str:
-        """Return everything but ``packed`` as one line."""
+    def written(self) -> tuple[str, bytes]:
+        """Return a line of JSON, and the packed history that it explains."""
+        forms, packed = self.history.packed
         results: list[ProbeResult] = []
 
         def place(result: ProbeResult | None) -> int | None:
@@ -53,41 +46,39 @@ class Memory:
             return len(results) - 1
 
         places = [place(one) for one in (self.last, self.last_attempt, self.last_verdict)]
-        return json.dumps(
+        line = json.dumps(
             [
                 [_told(result) for result in results],
                 places,
                 self.last_success_at,
                 self.consecutive_failures,
                 self.verdict_since,
-                [_form_told(form) for form in self.forms],
+                [_form_told(form) for form in forms],
             ],
             separators=(",", ":"),
         )
+        return line, packed
 
     @classmethod
-    def read(cls, target: Target, written: str, packed: bytes) -> "Memory":
+    def read(cls, target: Target, line: str, packed: bytes) -> "Memory":
         """Read what `written` gave, of ``target`` as it is now; raises `DamagedMemoryError`."""
         try:
-            told, places, success_at, failures, since, forms = json.loads(written)
+            told, places, success_at, failures, since, forms = json.loads(line)
             results = [_result(target, one) for one in told]
             last, attempt, verdict = [None if at is None else results[at] for at in places]
             if last is None:
                 raise DamagedMemoryError("there is no last result")
-            memory = cls(
+            return cls(
                 last=last,
                 last_attempt=attempt,
                 last_verdict=verdict,
                 last_success_at=None if success_at is None else float(success_at),
                 consecutive_failures=int(failures),
                 verdict_since=None if since is None else float(since),
-                forms=tuple(_form(one) for one in forms),
-                packed=packed,
+                history=History.unpacked(target, [_form(one) for one in forms], packed),
             )
-            memory.history(target)
         except (ValueError, TypeError, IndexError, RecursionError, DamagedHistoryError) as error:
             raise DamagedMemoryError(type(error).__name__) from None
-        return memory
 
 
 def _told(result: ProbeResult) -> list[Any]:

@@ -13,6 +13,7 @@ what the other knows. It holds log-ins, so only its owner may read it.
 import os
 import sqlite3
 import stat
+import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -36,6 +37,7 @@ _PRIVATE = 0o600
 _OTHERS = 0o077
 _SET_ASIDE = ".corrupt"
 _BESIDE = ("-wal", "-journal", "-shm")
+_ROWS_AT_ONCE = 25
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
 
@@ -51,7 +53,10 @@ _SCHEMA = (
         pace TEXT, login TEXT
     )""",
 )
-_PUT_TARGET = "INSERT OR REPLACE INTO target VALUES (?, ?, ?, ?, ?, ?)"
+# In place, so that a page holds servers that are probed, and so written, at the same time.
+_PUT_TARGET = """
+    INSERT INTO target VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,
+    checksum = excluded.checksum, memory = excluded.memory, history = excluded.history"""
 _PUT_NOTE = "INSERT OR REPLACE INTO note VALUES (?, ?, ?, ?, ?)"
 
 log = structlog.get_logger(__name__)
@@ -150,7 +155,7 @@ class StateFile:
 
     def write(self, changes: Changes) -> None:
         """Write changes in one transaction; raises `StateFileError`, and then nothing changed."""
-        rows = [_row(key, memory) for key, memory in changes.targets.items()]
+        rows = _rows(changes.targets)
         notes = self._note_rows(changes.notes)
         try:
             _write(self._open(), rows, changes.gone, notes)
@@ -341,10 +346,16 @@ def _write(
         raise
 
 
-def _row(key: TargetKey, memory: Memory) -> tuple[object, ...]:
-    written, packed = memory.written(), memory.packed
-    checksum = _checksum(*key, written, packed)
-    return (*key, memory.last.started_at, checksum, written, packed)
+def _rows(memories: Mapping[TargetKey, Memory]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for count, (key, memory) in enumerate(memories.items(), 1):
+        line, packed = memory.written()
+        checksum = _checksum(*key, line, packed)
+        rows.append((*key, memory.last.started_at, checksum, line, packed))
+        if count % _ROWS_AT_ONCE == 0:
+            # Hands over to the event loop, which would wait for some milliseconds otherwise.
+            time.sleep(0)
+    return rows
 
 
 def _checksum(*parts: str | bytes | None) -> int:

@@ -1,7 +1,7 @@
 """Writes down what changes, some seconds behind, without holding up the event loop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -43,7 +43,8 @@ class StateWriter:
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._one_at_a_time = asyncio.Lock()
         self._states: dict[TargetKey, TargetState] = {}
-        self._changed: set[TargetKey] = set()
+        # In the order of their results, which is that of the schedule.
+        self._changed: dict[TargetKey, None] = {}
         self._gone: set[TargetKey] = set()
         self._noted: Mapping[str, Note] = {}
         self._closed = False
@@ -55,13 +56,13 @@ class StateWriter:
         key = state.target.key
         self._states[key] = state
         if state.last is not state.recalled:
-            self._changed.add(key)
+            self._changed[key] = None
             self._gone.discard(key)
 
     def on_remove(self, key: TargetKey) -> None:
         """Note that a target is to be forgotten."""
         del self._states[key]
-        self._changed.discard(key)
+        self._changed.pop(key, None)
         self._gone.add(key)
 
     async def run(self) -> None:
@@ -82,7 +83,7 @@ class StateWriter:
             if self._closed:
                 return
             notes = await self._notes()
-            changed, self._changed = self._changed, set()
+            changed, self._changed = self._changed, {}
             gone, self._gone = self._gone, set()
             changes = Changes(
                 await self._memories(changed),
@@ -96,10 +97,12 @@ class StateWriter:
                     self._writing, self._file.write, changes
                 )
             except Exception as error:
-                self._changed |= changed & self._states.keys()
+                self._changed = {
+                    key: None for key in (*changed, *self._changed) if key in self._states
+                }
                 self._gone |= gone - self._states.keys()
                 if isinstance(error, StateFileLostError):
-                    self._changed.update(self._states)
+                    self._changed = dict.fromkeys(self._states)
                     self._noted = {}
                 if not isinstance(error, StateFileError):
                     raise
@@ -118,7 +121,7 @@ class StateWriter:
         self._writing.submit(self._file.close)
         self._writing.shutdown(wait=False)
 
-    async def _memories(self, keys: set[TargetKey]) -> dict[TargetKey, Memory]:
+    async def _memories(self, keys: Iterable[TargetKey]) -> dict[TargetKey, Memory]:
         memories = {}
         for count, key in enumerate(keys, 1):
             state = self._states.get(key)

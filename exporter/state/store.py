@@ -56,7 +56,6 @@ class TargetState:
         """Return what to remember across a restart; None while nothing is known."""
         if self.last is None:
             return None
-        forms, packed = self.history.packed
         return Memory(
             last=self.last,
             last_attempt=self.last_attempt,
@@ -64,8 +63,7 @@ class TargetState:
             last_success_at=self.last_success_at,
             consecutive_failures=self.consecutive_failures,
             verdict_since=self.verdict_since,
-            forms=forms,
-            packed=packed,
+            history=self.history.copy(),
         )
 
 
@@ -149,11 +147,10 @@ class StateStore:
         memory = self.recall(target)
         if memory is None:
             return TargetState(target, History(target))
-        history = memory.history(target)
-        history.shorten(self.history_length)
+        memory.history.shorten(self.history_length)
         return TargetState(
             target,
-            history,
+            memory.history,
             last=memory.last,
             last_attempt=memory.last_attempt,
             last_verdict=memory.last_verdict,

@@ -1,9 +1,12 @@
 """A restart forgets no verdict, no cool-down and no login, however the program ended."""
 
+import json
 import re
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -13,7 +16,7 @@ import pytest
 from tests.real.programs import Program, command, exporter, simulator, until
 from tests.real.simulated_project import PASSWORD, write_config
 
-KILLS = 4
+KILLS = 3
 # So rarely that no probe comes by itself while a test runs.
 NEVER = "1d"
 _COUNTERS = ("_verdicts_total", "_failures_total", "_throttled_total")
@@ -50,6 +53,7 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
         ours.process.kill()
     httpx.put(f"{own_cloud}/simulator/faults", json=[]).raise_for_status()
     logins = count(own_cloud, "create_token")
+    token = kept_token(state)
 
     with exporter(config, None, f"--state.file={state}") as ours:
         text = metrics(ours)
@@ -61,7 +65,9 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
         probed = httpx.get(f"http://{ours.url}/probe", params={"target": servers[1][0]}).text
         assert 'outcome="success"' in probed
         assert count(own_cloud, "create_token") == logins
+        shown = "".join(httpx.get(f"http://{ours.url}{page}").text for page in ("/", "/config"))
         assert ours.stop(signal.SIGTERM) == 0
+        assert token not in text + shown + probed + ours.output
 
     write_config(
         config,
@@ -77,7 +83,7 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
         assert 'outcome="unauthorized"' in probed
         assert count(own_cloud, "create_token") == logins + 1
         assert PASSWORD not in ours.output
-        ours.stop(signal.SIGTERM)
+        assert ours.stop(signal.SIGTERM) == 0
     assert PASSWORD.encode() not in b"".join(one.read_bytes() for one in tmp_path.glob("state*"))
 
 
@@ -167,6 +173,15 @@ def test_where_no_state_can_be_kept_probing_goes_on(
         logged = re.findall(r'log_messages_total{level="warning"} (\S+)', metrics(ours))
         assert float(logged[0]) >= 2
         assert ours.stop(signal.SIGTERM) == 0
+
+
+def kept_token(state: Path) -> str:
+    """Return the token that a state file holds, whose owner has been killed."""
+    with closing(sqlite3.connect(state)) as database:
+        (login,) = database.execute("SELECT login FROM note").fetchone()
+    token: str = json.loads(login)["value"]
+    assert len(token) > 1000
+    return token
 
 
 def metrics(ours: Program) -> str:

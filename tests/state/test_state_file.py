@@ -100,9 +100,17 @@ def test_any_row_of_results_is_remembered(results: list[ProbeResult]) -> None:
     (state,) = store
     memory = state.memory()
     assert memory is not None
-    again = Memory.read(TARGET, memory.written(), memory.packed)
-    assert again == memory
-    assert list(again.history(TARGET)) == list(state.history)
+    again = Memory.read(TARGET, *memory.written())
+    assert same(again, memory)
+    assert list(again.history) == list(state.history)
+
+
+def same(one: Memory | None, other: Memory) -> bool:
+    return (
+        one is not None
+        and replace(one, history=other.history) == other
+        and (list(one.history) == list(other.history))
+    )
 
 
 @given(st.text() | st.recursive(st.none(), st.lists).map(str), st.binary())
@@ -225,7 +233,8 @@ class TestDamage:
                 # The flipped bit was in the mark that says whose file it is.
                 return
             for target in TARGETS:
-                assert remembered.target(target) in {None, written[target.key]}
+                found = remembered.target(target)
+                assert found is None or same(found, written[target.key])
             written_anew(file)
         assert len(load(path).targets) == len(TARGETS)
 
@@ -318,7 +327,7 @@ class TestWhereNothingCanBeWritten:
         write(path, Changes(memories(), notes={"southwest": NOTE}))
         with opened(path) as file:
             file.load()
-            with disk_full(path.stat().st_size), pytest.raises(StateFileError, match="cannot keep"):
+            with disk_full(16_384), pytest.raises(StateFileError, match="cannot keep"):
                 write_often(file)
             assert_whole(load_copy(path))
             file.write(Changes(memories(Outcome.SUCCESS)))

@@ -93,6 +93,8 @@ async def test_it_writes_every_few_seconds(wired: Wired, clock: "MovedClock") ->
         await clock.advance(FLUSH_SECONDS)
         await asyncio.wait_for(wired.file.was_written.wait(), 5)
         wired.file.was_written.clear()
+        # Waits for the one under way to end.
+        await wired.writer.flush()
         assert wired.servers[-1] == {f"id-{number}"}
     running.cancel()
 
