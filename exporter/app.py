@@ -29,7 +29,8 @@ from exporter.probe.prober import Prober
 from exporter.scheduling.scheduler import Scheduler
 from exporter.shard import ALONE, Shard
 from exporter.state import StateStore
-from exporter.state.state_file import Note, Remembered, StateFile
+from exporter.state.remembered import Note, Remembered
+from exporter.state.state_file import StateFile
 from exporter.state.state_writer import StateWriter
 from exporter.targets import targets_of
 

@@ -20,7 +20,9 @@ from exporter.config.load import ConfigError, load
 from exporter.config.secret import SecretUnreadableError
 from exporter.plan import plans
 from exporter.shard import ALONE, Shard
-from exporter.state.state_file import Remembered, StateFile, StateFileError, StateFileInUseError
+from exporter.state.errors import StateFileError, StateFileInUseError
+from exporter.state.remembered import Remembered
+from exporter.state.state_file import StateFile
 from exporter.web.application import web_application
 from exporter.web.listening import ListenError, WebServer, listen
 from exporter.web.running import ReloadRefusedError, Running

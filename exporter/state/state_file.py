@@ -3,11 +3,6 @@
 The write-ahead log makes a transaction count whole or not at all, whenever the program is killed.
 The file is locked for as long as it is open: two exporters that write one file would each forget
 what the other knows. It holds log-ins, so only its owner may read it.
-
-    StateFileError           it cannot be read or written now: say why, go on, try again
-    ├── StateFileForeignError    it is something else's: left alone
-    ├── StateFileInUseError      another exporter has it: two must not start on one file
-    └── StateFileLostError       it was damaged, and a new one is begun: write all there is
 """
 
 import os
@@ -17,18 +12,25 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from exporter.model import Target, TargetKey
-from exporter.state.memory import DamagedMemoryError, Memory
+from exporter.model import TargetKey
+from exporter.state.errors import (
+    StateFileError,
+    StateFileForeignError,
+    StateFileInUseError,
+    StateFileLostError,
+)
+from exporter.state.memory import Memory
+from exporter.state.remembered import Changes, Note, Remembered
 
 MAX_AGE_SECONDS = 48 * 3600.0
 """What is older says nothing any more; intervals are 24 hours at most."""
 
 _SCHEMA_VERSION = 1
+_MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID = 0x436E5370
 # A clock may have been put right by a little between two starts.
 _FUTURE_SECONDS = 60.0
@@ -62,70 +64,8 @@ _PUT_NOTE = "INSERT OR REPLACE INTO note VALUES (?, ?, ?, ?, ?)"
 log = structlog.get_logger(__name__)
 
 
-class StateFileError(Exception):
-    """The state file cannot be used now; the message names it and says why."""
-
-
-class StateFileForeignError(StateFileError):
-    """What is there is none of ours; it is left as it is."""
-
-
-class StateFileInUseError(StateFileError):
-    """Another process has the state file open."""
-
-
-class StateFileLostError(StateFileError):
-    """The state file was found damaged and set aside; the new one is empty."""
-
-
 class _DamagedError(Exception):
     """The file cannot be read; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What a project wants to be told after a restart, in its own words.
-
-    ``login`` opens doors: it is kept only in a file that nobody else can read.
-    """
-
-    pace: str | None = None
-    login: str | None = field(default=None, repr=False)
-
-
-@dataclass(slots=True)
-class Remembered:
-    """What a state file holds of the time before the start; each part serves once."""
-
-    targets: dict[TargetKey, tuple[str, bytes]] = field(default_factory=dict, repr=False)
-    notes: dict[str, Note] = field(default_factory=dict, repr=False)
-
-    def target(self, target: Target) -> Memory | None:
-        """Return what is remembered of a target, None where that is nothing."""
-        written = self.targets.pop(target.key, None)
-        if written is None:
-            return None
-        try:
-            return Memory.read(target, *written)
-        except DamagedMemoryError as damage:
-            log.warning("a server's state cannot be read", server=target.name, why=str(damage))
-            return None
-
-    def note(self, project: str) -> Note:
-        """Return the note of a project."""
-        return self.notes.pop(project, Note())
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What is to be written: targets that changed or went, and notes that did."""
-
-    targets: Mapping[TargetKey, Memory] = field(default_factory=dict)
-    gone: Iterable[TargetKey] = ()
-    notes: Mapping[str, Note] = field(default_factory=dict, repr=False)
-
-    def __bool__(self) -> bool:
-        return bool(self.targets or self.gone or self.notes)
 
 
 class StateFile:
@@ -214,9 +154,16 @@ class StateFile:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
         except FileExistsError:
             if not self.path.is_file():
-                raise StateFileForeignError(
-                    f"state file {self.path} is no file: choose another with --state.file"
-                ) from None
+                raise self._foreign("is no file") from None
+            with self.path.open("rb") as stream:
+                head = stream.read(len(_MAGIC))
+            if head.isascii() and b"\0" not in head and not _MAGIC.startswith(head):
+                raise self._foreign("is a text, and is left alone") from None
+
+    def _foreign(self, what: str) -> StateFileForeignError:
+        return StateFileForeignError(
+            f"state file {self.path} {what}: choose another with --state.file"
+        )
 
     def _check_kind(self, database: sqlite3.Connection) -> None:
         version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -225,10 +172,7 @@ class StateFile:
         if not tables and not version:
             return
         if kind != _APPLICATION_ID:
-            raise StateFileForeignError(
-                f"state file {self.path} is another program's database, and is left alone:"
-                " choose another with --state.file"
-            )
+            raise self._foreign("is another program's database, and is left alone")
         if version != _SCHEMA_VERSION:
             raise _DamagedError(f"its format is {version}, this version writes {_SCHEMA_VERSION}")
 

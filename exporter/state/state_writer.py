@@ -9,14 +9,10 @@ import structlog
 
 from exporter.clock import Clock
 from exporter.model import TargetKey
+from exporter.state.errors import StateFileError, StateFileLostError
 from exporter.state.memory import Memory
-from exporter.state.state_file import (
-    Changes,
-    Note,
-    StateFile,
-    StateFileError,
-    StateFileLostError,
-)
+from exporter.state.remembered import Changes, Note
+from exporter.state.state_file import StateFile
 from exporter.state.store import TargetState
 
 FLUSH_SECONDS = 3.0

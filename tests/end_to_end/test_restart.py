@@ -49,7 +49,7 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
         httpx.post(f"http://{ours.url}/-/reload").raise_for_status()
         time.sleep(1)
         before = known(ours)
-        time.sleep(4)
+        time.sleep(3.5)
         ours.process.kill()
     httpx.put(f"{own_cloud}/simulator/faults", json=[]).raise_for_status()
     logins = count(own_cloud, "create_token")
@@ -103,7 +103,7 @@ def test_a_cool_down_goes_on_after_a_kill(
         assert 'outcome="throttled"' in told or 'outcome="skipped"' in told
         resume = series(ours, "console_throttle_resume_timestamp_seconds")
         assert float(resume.split()[-1]) > time.time() + 30
-        time.sleep(4)
+        time.sleep(3.5)
         ours.process.kill()
     httpx.put(f"{own_cloud}/simulator/quota/southwest", json=None).raise_for_status()
     before = count(own_cloud)

@@ -18,18 +18,15 @@ from structlog.testing import capture_logs
 from exporter.model import ProbeResult, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import Memory, StateStore
-from exporter.state.memory import DamagedMemoryError
-from exporter.state.state_file import (
-    MAX_AGE_SECONDS,
-    Changes,
-    Note,
-    Remembered,
-    StateFile,
+from exporter.state.errors import (
     StateFileError,
     StateFileForeignError,
     StateFileInUseError,
     StateFileLostError,
 )
+from exporter.state.memory import DamagedMemoryError
+from exporter.state.remembered import Changes, Note, Remembered
+from exporter.state.state_file import MAX_AGE_SECONDS, StateFile
 from tests.state.results import RESULTS, TARGET
 
 NOW = 1_800_000_000.0
@@ -251,12 +248,11 @@ class TestDamage:
             assert (path.parent / "state.db.corrupt").stat().st_size == int(size * share)
             assert logs[0]["event"] == "the state file cannot be read: a new one is begun"
 
-    def test_a_text_is_set_aside_with_its_log(self, path: Path) -> None:
-        path.write_text("not a database" * 1000)
-        path.with_name("state.db-wal").write_text("of the other")
+    def test_what_is_no_database_is_set_aside_with_its_log(self, path: Path) -> None:
+        path.write_bytes(b"\0\xff" * 10_000)
         with capture_logs() as logs:
             assert not load(path).targets
-        assert (path.parent / "state.db.corrupt").read_text().startswith("not a database")
+        assert (path.parent / "state.db.corrupt").read_bytes().startswith(b"\0\xff")
         assert [one["log_level"] for one in logs] == ["warning"]
 
     def test_a_newer_format_is_set_aside(self, path: Path) -> None:
@@ -278,6 +274,12 @@ class TestDamage:
         assert path.read_bytes() == before
         assert [one.name for one in path.parent.iterdir()] == ["state.db"]
 
+    def test_a_text_is_left_alone_as_it_may_be_the_configuration(self, path: Path) -> None:
+        path.write_text("projects:\n  - name: southwest\n")
+        with opened(path) as file, pytest.raises(StateFileForeignError, match="is a text"):
+            file.load()
+        assert path.read_text().startswith("projects:")
+
     def test_a_folder_is_left_alone(self, path: Path) -> None:
         path.mkdir()
         with opened(path) as file, pytest.raises(StateFileForeignError, match="is no file"):
@@ -288,7 +290,7 @@ class TestDamage:
             file.load()
             file.write(Changes(memories()))
             file.close()
-            path.write_bytes(b"overwritten" * 1000)
+            path.write_bytes(b"overwritten\0" * 1000)
             with capture_logs(), pytest.raises(StateFileLostError):
                 file.write(Changes(memories()))
             file.write(Changes(memories(Outcome.SUCCESS)))
