@@ -3,20 +3,13 @@
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import httpx
 import structlog
 
 from exporter.clock import Clock
-from exporter.cloud.answer import Answer
-from exporter.cloud.auth import Lockouts, login_for
-from exporter.cloud.auth.login import Login
-from exporter.cloud.client import CloudClient, Door, TokenDoor
-from exporter.cloud.observer import DoorObserver, Unobserved
-from exporter.cloud.throttle import Throttle
-from exporter.cloud.transport import Transport
-from exporter.config.config import AgencyAuth, Config, Project, Tls
+from exporter.cloud.auth import Lockouts
+from exporter.config.config import Config, Project
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.instruments import ExporterReadings, Instruments
 from exporter.metrics.loop_lag import LoopLag
@@ -24,123 +17,52 @@ from exporter.metrics.project_instruments import ProjectInstruments, ProjectRead
 from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, ProjectStatus, Stage, Target
 from exporter.plan import Plan
-from exporter.probe.console import ConsoleDoor
-from exporter.probe.prober import Prober
+from exporter.project_parts import ProjectParts
 from exporter.scheduling.scheduler import Scheduler
+from exporter.shard import ALONE, Shard
 from exporter.state import ConsoleEvents, StateStore
-from exporter.targets.cloud import list_targets
+from exporter.state.remembered import Note, Remembered
+from exporter.state.state_file import StateFile
+from exporter.state.state_writer import StateWriter
 from exporter.targets.discoverers import Discoverers
 from exporter.targets.source import Source, sources_of
 from exporter.targets.target_set import Changes, TargetSet
 
 # SIGTERM must be obeyed within 5 s; this leaves the rest for connections to close.
-_DRAIN_SECONDS = 4.0
+_DRAIN_SECONDS = 3.5
+# For the state to be written before that, and what came of the last probes after it.
+_LAST_WRITE_SECONDS = 0.5
 _TARGETS_AT_ONCE = 100
 _TARGETS_MANY = 1000
-_METADATA_TIMEOUT = 5.0
-_METADATA_MAX_BYTES = 64 * 1024
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectParts:
-    """The running parts of one project, from the wire up to its prober."""
-
-    project: Project
-    transport: Transport
-    metadata: Transport | None
-    consoles: ConsoleDoor
-    throttle: Throttle
-    login: Login
-    client: CloudClient
-    prober: Prober
-
-    @classmethod
-    def build(
-        cls, project: Project, observer: DoorObserver, lockouts: Lockouts, clock: Clock
-    ) -> "ProjectParts":
-        """Put a project's parts together; nothing is sent yet.
-
-        ``lockouts`` remember refused log-ins across projects and reloads.
-
-        Raises `OSError` when a certificate file cannot be used, `SecretUnreadableError` when the
-        proxy's file cannot be read.
-        """
-        transport = Transport(tls=project.tls, proxy_url=project.proxy_url, observer=observer)
-        # The metadata service is a neighbour: no proxy leads there, and it shows no certificate.
-        metadata = (
-            Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
-            if isinstance(project.auth, AgencyAuth)
-            else None
-        )
-        throttle = Throttle(
-            requests_per_second=project.rate_limit.requests_per_second,
-            burst=project.rate_limit.burst,
-            clock=clock,
-        )
-        door = Door(transport, throttle, observer)
-
-        async def fetch(request: httpx.Request) -> Answer:
-            return await (metadata or transport).send(
-                request, timeout=_METADATA_TIMEOUT, max_bytes=_METADATA_MAX_BYTES
-            )
-
-        login = login_for(
-            project,
-            send=TokenDoor(door, project.timeout),
-            fetch=fetch,
-            observer=observer,
-            clock=clock,
-            lockouts=lockouts,
-        )
-        client = CloudClient(
-            endpoint=project.endpoint, project_id=project.project_id, door=door, login=login
-        )
-        consoles = ConsoleDoor(project.console, proxy_url=project.proxy_url, observer=observer)
-        prober = Prober(client, consoles, clock)
-        return cls(project, transport, metadata, consoles, throttle, login, client, prober)
-
-    def readings(self) -> ProjectReadings:
-        """Return what the metrics ask of these parts at each scrape."""
-        return ProjectReadings(
-            limit=lambda: self.throttle.limit,
-            ceiling=lambda: self.throttle.ceiling,
-            queue_length=lambda: self.throttle.queue_length,
-            resume_at=lambda: self.throttle.resume_at,
-            token_expires_at=lambda: self.login.expires_at,
-        )
-
-    def status(self) -> ProjectStatus:
-        """Return how throttle and login stand, for people."""
-        return ProjectStatus(
-            name=self.project.name,
-            region=self.project.region,
-            limit=self.throttle.limit,
-            ceiling=self.throttle.ceiling,
-            queue_length=self.throttle.queue_length,
-            resume_at=self.throttle.resume_at or None,
-            login_expires_at=self.login.expires_at,
-        )
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self.transport.aclose()
-        await self.consoles.aclose()
-        if self.metadata is not None:
-            await self.metadata.aclose()
 
 
 class Exporter:
     """The running program, save for its web server."""
 
-    def __init__(self, config: Config, *, version: str, clock: Clock) -> None:
-        """Build everything and start nothing. Must be called in a running event loop."""
+    def __init__(  # noqa: PLR0913 - what a program is told by its flags
+        self,
+        config: Config,
+        *,
+        version: str,
+        clock: Clock,
+        shard: Shard = ALONE,
+        state_file: StateFile | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        """Build everything and start nothing. Must be called in a running event loop.
+
+        Only the targets of ``shard`` are probed. State is written to ``state_file``;
+        ``remembered`` is what it held before.
+        """
         self._clock = clock
+        self.shard = shard
+        self._remembered = remembered or Remembered()
         self._lockouts = Lockouts(clock)
         self.config = config
         self.loop_lag = LoopLag(clock)
-        self.state = StateStore(config.history)
+        self.state = StateStore(config.history, self._remembered.target)
         self._projects: dict[str, ProjectParts] = {}
         self._instruments_of: dict[str, ProjectInstruments] = {}
         self.instruments = Instruments(
@@ -151,13 +73,14 @@ class Exporter:
                 event_loop_lag=self.loop_lag.worst,
             ),
         )
+        self.instruments.sharded(shard.index, shard.count)
         self.scheduler = Scheduler(
             prober_of=lambda name: self._projects[name].prober,
             record=self._record,
             observer=self.instruments,
             clock=clock,
         )
-        self._targets = TargetSet()
+        self._targets = TargetSet(shard.keeps)
         self._discoverers = Discoverers(
             send=self._discovered,
             observer_of=lambda name: self._instruments_of[name].discovery,
@@ -171,6 +94,10 @@ class Exporter:
         self._tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._apply(config, {})
+        self._writer: StateWriter | None = None
+        if state_file is not None:
+            self._writer = StateWriter(state_file, self._notes, clock)
+            self.state.listen(self._writer)
 
     async def start(self) -> None:
         """Read the server files, then start probing; the cloud's lists come when they come."""
@@ -183,11 +110,28 @@ class Exporter:
         gc.collect()
         gc.freeze()
         self._discoverers.go_over(self._projects, files, self._listed)
+        if self._writer is not None:
+            self._background(self._writer.run())
         self.scheduler.start()
 
     def projects(self) -> list[ProjectStatus]:
         """Return how each project stands, in the order of the configuration."""
         return [parts.status() for parts in self._projects.values()]
+
+    def elsewhere(self) -> list[Target]:
+        """Return the targets that other shards probe."""
+        return self._targets.elsewhere()
+
+    def plans(self) -> list[Plan]:
+        """Return what this exporter's targets ask of each project's rate limit."""
+        return [
+            Plan.of(
+                parts.project,
+                (target.interval for target in self._targets.of(name)),
+                self.shard,
+            )
+            for name, parts in self._projects.items()
+        ]
 
     def incomplete(self) -> str | None:
         """Return which servers are not known yet, None when every source has told its own."""
@@ -216,7 +160,12 @@ class Exporter:
         """Let running probes end, then close everything. Takes under 5 s."""
         self.draining = True
         await self._discoverers.stop()
-        await self.scheduler.stop(_DRAIN_SECONDS)
+        writer = self._writer
+        if writer is None:
+            await self.scheduler.stop(_DRAIN_SECONDS)
+        else:
+            await asyncio.gather(self.scheduler.stop(_DRAIN_SECONDS), writer.flush())
+            await writer.close(_LAST_WRITE_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -266,13 +215,18 @@ class Exporter:
         self.config = config
         self.instruments.config_loaded(config.sha256, self._clock.time())
 
+    async def _notes(self) -> dict[str, Note]:
+        return {parts.memory_name: await parts.note() for parts in list(self._projects.values())}
+
     def _build(self, project: Project) -> ProjectParts:
         # The instruments come first because the parts report to them; what they read of the
         # parts follows when the parts are in place.
         unknown = ProjectReadings(*[lambda: None] * 5)
         old = self._projects.get(project.name)
         instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
-        return ProjectParts.build(project, instruments, self._lockouts, self._clock)
+        parts = ProjectParts.build(project, instruments, self._lockouts, self._clock, self.shard)
+        parts.recall(self._remembered.note(parts.memory_name))
+        return parts
 
     async def _discovered(self, name: str, source: Source, targets: list[Target]) -> None:
         """Go over to a source's new set, a few targets at a time: probes must not wait for it."""
@@ -306,7 +260,7 @@ class Exporter:
     ) -> tuple[Changes, Plan]:
         changes = self._targets.put(project.name, source, targets)
         joined = self._targets.of(project.name)
-        return changes, Plan.of(project, (target.interval for target in joined))
+        return changes, Plan.of(project, (target.interval for target in joined), self.shard)
 
     def _show_sources(self, project: Project) -> None:
         instruments = self._instruments_of[project.name].discovery
@@ -338,31 +292,6 @@ class Exporter:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeResult:
-    """Probe one target of a project, with parts built for it alone."""
-    parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
-    try:
-        turn = await parts.prober.turn(clock.time())
-        return await parts.prober.probe(target, turn)
-    finally:
-        await parts.aclose()
-
-
-async def list_once(project: Project, clock: Clock) -> list[Target]:
-    """Return what the cloud lists of a project, with parts built for that alone.
-
-    Raises `CloudError`, `OSError` and `SecretUnreadableError`.
-    """
-    if project.discovery is None:
-        return []
-    parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
-    try:
-        targets, _ = await list_targets(project, project.discovery, parts.client)
-        return targets
-    finally:
-        await parts.aclose()
 
 
 def _same_door(old: Project, new: Project) -> bool:

@@ -149,6 +149,31 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
         " place of --web.listen-address in any case",
     )
     _log_arguments(parser)
+    parser.add_argument(
+        "--shard.index",
+        dest="shard_index",
+        default="0",
+        metavar="N|auto",
+        help="which of the exporters that share the servers this is, from 0; auto: the number at"
+        " the end of the host name, as in name-3",
+    )
+    parser.add_argument(
+        "--shard.count",
+        dest="shard_count",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many exporters share the servers; each paces itself below its part of the rate"
+        " limit",
+    )
+    parser.add_argument(
+        "--state.file",
+        dest="state_file",
+        type=Path,
+        metavar="FILE",
+        help="where to keep verdicts, histories, the pace and the login across a restart; for this"
+        " exporter and its user alone",
+    )
 
 
 def _probe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -218,11 +243,19 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    import socket  # noqa: PLC0415
+
     from exporter.config.mistake import ConfigError  # noqa: PLC0415
     from exporter.serve import Access, Settings, serve  # noqa: PLC0415
+    from exporter.shard import ShardError, shard_of  # noqa: PLC0415
     from exporter.web.access.external_url import ExternalUrl, ExternalUrlError  # noqa: PLC0415
     from exporter.web.access.live_config import OPEN, load_rules  # noqa: PLC0415
 
+    try:
+        shard = shard_of(options.shard_index, options.shard_count, socket.gethostname())
+    except ShardError as error:
+        _say(f"{_PROG}: {error}")
+        return _FAILED
     config = _load(options.config_file)
     if config is None:
         return _FAILED
@@ -246,6 +279,8 @@ def _serve(options: argparse.Namespace) -> int:
             log_format=options.log_format,
             version=installed_version(_PROG),
             access=access,
+            shard=shard,
+            state_file=options.state_file,
         ),
     )
 
@@ -315,13 +350,13 @@ def _probe(options: argparse.Namespace) -> int:
     from dataclasses import replace  # noqa: PLC0415
 
     from exporter import log  # noqa: PLC0415
-    from exporter.app import probe_once  # noqa: PLC0415
     from exporter.clock import SystemClock  # noqa: PLC0415
     from exporter.cloud.errors import CloudError  # noqa: PLC0415
     from exporter.config.secret import SecretUnreadableError  # noqa: PLC0415
     from exporter.discover import find_listed_target  # noqa: PLC0415
     from exporter.outcome import Verdict  # noqa: PLC0415
     from exporter.probe.report import as_json, waterfall  # noqa: PLC0415
+    from exporter.project_parts import probe_once  # noqa: PLC0415
     from exporter.targets import TargetNotFoundError  # noqa: PLC0415
 
     config = _load(options.config_file)

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-from exporter.app import list_once
 from exporter.clock import Clock
 from exporter.cloud.errors import CloudError
 from exporter.config.config import Config, Project
@@ -11,6 +10,7 @@ from exporter.config.mistake import ConfigError
 from exporter.config.secret import SecretUnreadableError
 from exporter.config.server_file import read_server_files
 from exporter.model import Target, TargetKey
+from exporter.project_parts import list_once
 from exporter.targets import TargetNotFoundError, find_target, project_targets, targets_of
 from exporter.targets.report import Yield
 from exporter.targets.source import Source, sources_of

@@ -19,7 +19,10 @@ from exporter.clock import Clock, SystemClock
 from exporter.config.config import Config
 from exporter.config.load import ConfigError, load
 from exporter.config.secret import SecretUnreadableError
-from exporter.plan import plans
+from exporter.shard import ALONE, Shard
+from exporter.state.errors import StateFileError, StateFileInUseError
+from exporter.state.remembered import Remembered
+from exporter.state.state_file import StateFile
 from exporter.systemd import InheritedSocketError, Notifier, inherited_sockets
 from exporter.web.access.external_url import DIRECT, ExternalUrl
 from exporter.web.access.guard import HEALTH_PATHS, guarded
@@ -54,6 +57,8 @@ class Settings:
     log_format: str
     version: str
     access: Access = Access()
+    shard: Shard = ALONE
+    state_file: Path | None = None
 
 
 def serve(config: Config, settings: Settings) -> int:
@@ -83,14 +88,27 @@ def _listening(settings: Settings) -> list[socket.socket]:
 async def _run(config: Config, settings: Settings, listening: list[socket.socket]) -> int:
     clock = SystemClock()
     systemd = Notifier(os.environ, clock)
+    early: list[str] = []
+    logging_setup.configure(level=settings.log_level, form=settings.log_format, count=early.append)
+    state_file = StateFile(settings.state_file, clock.time) if settings.state_file else None
     try:
-        exporter = Exporter(config, version=settings.version, clock=clock)
-    except (OSError, SecretUnreadableError) as error:
+        remembered = _remembered(state_file)
+        exporter = Exporter(
+            config,
+            version=settings.version,
+            clock=clock,
+            shard=settings.shard,
+            state_file=state_file,
+            remembered=remembered,
+        )
+    except (OSError, SecretUnreadableError, StateFileInUseError) as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
     logging_setup.configure(
         level=settings.log_level, form=settings.log_format, count=exporter.instruments.logged
     )
+    for level in early:
+        exporter.instruments.logged(level)
 
     async def reload() -> None:
         systemd.reloading()
@@ -104,7 +122,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
             raise ReloadRefusedError(str(error)) from None
         finally:
             systemd.ready(status)
-        _warn_of_plans(exporter.config)
+        _warn_of_plans(exporter)
 
     application = web_application(
         Running(
@@ -119,13 +137,15 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
             probe_now=exporter.scheduler.probe_now,
             clock_time=clock.time,
             version=settings.version,
+            shard=settings.shard,
+            elsewhere=exporter.elsewhere,
         )
     )
     server = _web_server(application, settings.access, clock)
     ended = asyncio.Event()
     _on_signals(ended, reload)
-    _warn_of_plans(config)
     await exporter.start()
+    _warn_of_plans(exporter)
     serving = asyncio.create_task(server.serve(listening))
     for one in listening:
         log.info(
@@ -155,8 +175,22 @@ def _web_server(application: ASGIApp, access: Access, clock: Clock) -> WebServer
     return WebServer(guarded(application, live, access.external, clock, open_paths), live)
 
 
-def _warn_of_plans(config: Config) -> None:
-    for plan in plans(config):
+def _remembered(state_file: StateFile | None) -> Remembered:
+    """Return what the state file holds; raises `StateFileInUseError`."""
+    if state_file is None:
+        return Remembered()
+    try:
+        return state_file.load()
+    except StateFileInUseError:
+        raise
+    except StateFileError as error:
+        # Better to probe without a memory than not at all.
+        log.warning("nothing is remembered of the time before the start", why=str(error))
+        return Remembered()
+
+
+def _warn_of_plans(exporter: Exporter) -> None:
+    for plan in exporter.plans():
         if not plan.fits:
             log.warning("the probes do not fit the rate limit", plan=str(plan))
 

@@ -39,8 +39,10 @@ CLOSED = {
 
 _OPEN = {
     "code": "the HTTP status, or `none` when there was no answer",
+    "count": "into how many parts the servers are divided",
     "error_code": "the cloud's code, such as `iMetal.0101`; `other` after the first 50",
     "host": "the name of an API or console host; at most 50 a project",
+    "index": "which of the parts, from 0",
     "project": "the project's name in the configuration",
     "python_version": "such as `3.11.2`",
     "region": "the project's region in the configuration",

@@ -29,6 +29,7 @@ A token bucket whose rate adapts to a quota that nobody tells us:
 All times are seconds of one monotonic clock, all rates requests a second.
 """
 
+from exporter.cloud.learned import Learned
 from exporter.cloud.refusal import Refusal
 
 RECOVERY = 290.0
@@ -76,6 +77,42 @@ class Pace:
         self._refused_at = 1.0
         self._closed_at: float | None = None
         self._let_through = 0
+
+    def learned(self) -> Learned | None:
+        """Return what is worth knowing after a restart; None before the first refusal."""
+        if self.lowered_at == _NEVER:
+            return None
+        return Learned(
+            lowered_at=self.lowered_at,
+            resume_at=self.resume_at,
+            cool_down=self._cool_down,
+            low=self._low,
+            plateau=self._plateau,
+            before=self._before,
+            refused=self._refused,
+            refused_at=self._refused_at,
+        )
+
+    def recall(self, learned: Learned, now: float) -> None:
+        """Begin with what was learned before a restart, on the safe side of it.
+
+        A cool-down goes on; whether the quota is open is found out anew, by one request that goes
+        ahead; and no rate is above a ceiling that was lowered meanwhile.
+        """
+        if now - learned.lowered_at >= RECOVERY and learned.resume_at <= now:
+            return
+
+        def bounded(rate: float) -> float:
+            return min(self.ceiling, max(self._floor, rate))
+
+        self.lowered_at = min(now, learned.lowered_at)
+        self._cool_down = min(_COOL_DOWN_MAX, max(0.0, learned.cool_down))
+        self._low = bounded(learned.low)
+        self._plateau = bounded(learned.plateau)
+        self._before = bounded(learned.before)
+        self._refused = bounded(learned.refused)
+        self._refused_at = min(1.0, max(0.0, learned.refused_at))
+        self._close_until(max(now, learned.resume_at))
 
     def limit(self, now: float) -> float:
         """Return the pace now."""

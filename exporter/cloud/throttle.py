@@ -3,14 +3,17 @@
 import asyncio
 import heapq
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer
+from exporter.cloud.learned import Learned
 from exporter.cloud.pace import Pace
-from exporter.cloud.refusal import Refusal
+from exporter.cloud.refusal import RETRY_AFTER_MAX, Refusal
 
 _THROTTLED = 429
+# A clock may have been put right by a little between two starts.
+_FUTURE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,23 @@ class Throttle:
     def resume_at(self) -> float:
         """Return the end of the current or last cool-down, Unix seconds; 0 if there was none."""
         return self._resume_at
+
+    def learned(self) -> Learned | None:
+        """Return what is worth knowing after a restart, in Unix time; None when nothing is."""
+        learned = self._pace.learned()
+        return learned.shifted(self._clock.time() - self._clock.monotonic()) if learned else None
+
+    def recall(self, learned: Learned) -> None:
+        """Begin with what `learned` gave before a restart, as far as it still holds."""
+        now = self._clock.time()
+        ahead = max(0.0, learned.lowered_at - now)
+        if ahead > _FUTURE_SECONDS:
+            return
+        learned = learned.shifted(-ahead)
+        learned = replace(learned, resume_at=min(learned.resume_at, now + RETRY_AFTER_MAX))
+        self._resume_at = learned.resume_at
+        monotonic = self._clock.monotonic()
+        self._pace.recall(learned.shifted(monotonic - now), monotonic)
 
     async def turn(self, due: float) -> Turn:
         """Wait for leave to send one request; lower ``due`` first, then who asked first.

@@ -287,6 +287,13 @@ BUILD_INFO = _of_exporter(
     "version",
     "python_version",
 )
+SHARD_INFO = _of_exporter(
+    "console_exporter_shard_info",
+    Kind.GAUGE,
+    "Which part of the servers this exporter probes, of how many parts; always 1.",
+    "index",
+    "count",
+)
 CONFIG_RELOAD_SUCCESSFUL = _of_exporter(
     "console_exporter_config_last_reload_successful",
     Kind.GAUGE,
@@ -336,6 +343,7 @@ LOG_MESSAGES = _of_exporter(
 
 OF_EXPORTER = (
     BUILD_INFO,
+    SHARD_INFO,
     CONFIG_RELOAD_SUCCESSFUL,
     CONFIG_RELOAD_SUCCESS_TIME,
     CONFIG_HASH,

@@ -43,6 +43,7 @@ class Instruments:
         self._families = ProjectFamilies(registry)
         build_info = gauge(catalog.BUILD_INFO, registry)
         build_info.labels(version, platform.python_version()).set(1)
+        self._shard_info = gauge(catalog.SHARD_INFO, registry)
         self._reload_successful = gauge(catalog.CONFIG_RELOAD_SUCCESSFUL, registry)
         self._lateness = histogram(catalog.SCHEDULER_LATENESS, registry)
         self._missed = counter(catalog.SCHEDULER_MISSED, registry)
@@ -82,6 +83,10 @@ class Instruments:
         instruments = self._projects.pop(name, None)
         if instruments is not None:
             instruments.remove()
+
+    def sharded(self, index: int, count: int) -> None:
+        """Note which of ``count`` shards this exporter is."""
+        self._shard_info.labels(index, count).set(1)
 
     def config_loaded(self, sha256: bytes, at: float) -> None:
         """Note that a configuration with this digest took effect at Unix time ``at``."""

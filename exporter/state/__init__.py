@@ -1,6 +1,8 @@
-"""What is known of every target."""
+"""What is known of every target, now and across a restart."""
 
 from exporter.state.console_events import ConsoleEvents
+from exporter.state.history import History
+from exporter.state.memory import Memory
 from exporter.state.store import StateListener, StateStore, TargetState
 
-__all__ = ["ConsoleEvents", "StateListener", "StateStore", "TargetState"]
+__all__ = ["ConsoleEvents", "History", "Memory", "StateListener", "StateStore", "TargetState"]

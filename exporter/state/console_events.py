@@ -36,7 +36,7 @@ class ConsoleEvents:
         self._last[key] = result
         if not is_known:
             if state.success is False:
-                self._down_since[key] = None
+                self._down_since[key] = state.verdict_since
             return
         if result is None or not is_new:
             return

@@ -6,30 +6,34 @@ A result changes what it is evidence of, and nothing else:
     one that started    `last_attempt` (when, how long, which stages, which status), `throttled`
     a conclusive one    `last_verdict`, `verdicts`, `failures`, `consecutive_failures`
     a success           `last_success_at`
+    another verdict     `verdict_since`
 
 A skipped probe never started, so it has no start, duration, stages or status of its own: those
 stay as the last probe that did start left them.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome, Verdict
+from exporter.state.history import History
+from exporter.state.memory import Memory
 
 
 @dataclass(slots=True)
 class TargetState:
     """All that is known of one target; None where nothing is known yet.
 
-    Only the `StateStore` changes it. ``last_success_at`` is Unix time in seconds; ``history``
-    holds the newest result last.
+    Only the `StateStore` changes it. ``last_success_at`` is Unix time in seconds, as is
+    ``verdict_since``, when the first verdict of the present row of equal ones was given;
+    ``history`` holds the newest result last. ``recalled`` is the last result when it is one from
+    before the program was started.
     """
 
     target: Target
-    history: deque[ProbeResult]
+    history: History
     last: ProbeResult | None = None
     last_attempt: ProbeResult | None = None
     last_verdict: ProbeResult | None = None
@@ -38,6 +42,8 @@ class TargetState:
     verdicts: int = 0
     failures: int = 0
     throttled: int = 0
+    verdict_since: float | None = None
+    recalled: ProbeResult | None = None
 
     @property
     def success(self) -> bool | None:
@@ -45,6 +51,20 @@ class TargetState:
         if self.last_verdict is None:
             return None
         return self.last_verdict.verdict is Verdict.SUCCESS
+
+    def memory(self) -> Memory | None:
+        """Return what to remember across a restart; None while nothing is known."""
+        if self.last is None:
+            return None
+        return Memory(
+            last=self.last,
+            last_attempt=self.last_attempt,
+            last_verdict=self.last_verdict,
+            last_success_at=self.last_success_at,
+            consecutive_failures=self.consecutive_failures,
+            verdict_since=self.verdict_since,
+            history=self.history.copy(),
+        )
 
 
 class StateListener(Protocol):
@@ -61,10 +81,12 @@ class StateListener(Protocol):
 class StateStore:
     """The state of the current target set, in the order in which targets came.
 
-    ``history_length`` is the number of results kept per target.
+    ``history_length`` is the number of results kept per target; ``recall`` tells what was known
+    of a new target before a restart, if anything. Counters begin anew, as counters do.
     """
 
     history_length: int
+    recall: Callable[[Target], Memory | None] = lambda _target: None
     _states: dict[TargetKey, TargetState] = field(default_factory=dict)
     _listeners: list[StateListener] = field(default_factory=list)
 
@@ -92,11 +114,10 @@ class StateStore:
         for target in put:
             state = self._states.get(target.key)
             if state is None:
-                state = TargetState(target, deque(maxlen=self.history_length))
-                self._states[target.key] = state
+                state = self._states[target.key] = self._new(target)
             elif state.target is target or state.target == target:
                 continue
-            state.target = target
+            state.target = state.history.target = target
             self._tell(state)
 
     def record(self, result: ProbeResult) -> None:
@@ -105,6 +126,7 @@ class StateStore:
         if state is None:
             return
         _apply(result, state)
+        state.history.append(result, self.history_length)
         self._tell(state)
 
     def keep_history(self, length: int) -> None:
@@ -113,7 +135,7 @@ class StateStore:
             return
         self.history_length = length
         for state in self._states.values():
-            state.history = deque(state.history, maxlen=length)
+            state.history.shorten(length)
 
     def get(self, key: TargetKey) -> TargetState | None:
         """Return the state of a target, None when it is not in the target set."""
@@ -125,6 +147,23 @@ class StateStore:
     def __len__(self) -> int:
         return len(self._states)
 
+    def _new(self, target: Target) -> TargetState:
+        memory = self.recall(target)
+        if memory is None:
+            return TargetState(target, History(target))
+        memory.history.shorten(self.history_length)
+        return TargetState(
+            target,
+            memory.history,
+            last=memory.last,
+            last_attempt=memory.last_attempt,
+            last_verdict=memory.last_verdict,
+            last_success_at=memory.last_success_at,
+            consecutive_failures=memory.consecutive_failures,
+            verdict_since=memory.verdict_since,
+            recalled=memory.last,
+        )
+
     def _tell(self, state: TargetState) -> None:
         for listener in self._listeners:
             listener.on_change(state)
@@ -132,7 +171,6 @@ class StateStore:
 
 def _apply(result: ProbeResult, state: TargetState) -> None:
     state.last = result
-    state.history.append(result)
     if result.outcome is Outcome.SKIPPED:
         return
     state.last_attempt = result
@@ -141,6 +179,8 @@ def _apply(result: ProbeResult, state: TargetState) -> None:
     verdict = result.verdict
     if verdict is Verdict.INCONCLUSIVE:
         return
+    if state.success is not (verdict is Verdict.SUCCESS):
+        state.verdict_since = result.started_at
     state.last_verdict = result
     state.verdicts += 1
     if verdict is Verdict.SUCCESS:

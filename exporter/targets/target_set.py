@@ -1,6 +1,6 @@
 """The target set: what the sources of all projects yield, joined."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from exporter.config.config import Project
@@ -31,8 +31,9 @@ class Changes:
 class TargetSet:
     """Keeps the last whole set of each project and source; `Source` says which entry stands."""
 
-    def __init__(self) -> None:
-        """Start with no project."""
+    def __init__(self, keeps: Callable[[TargetKey], bool] = lambda _key: True) -> None:
+        """Start with no project. What ``keeps`` denies is known, and not of the target set."""
+        self._keeps = keeps
         self._sets: dict[str, dict[Source, _Set]] = {}
 
     def reconfigure(
@@ -70,7 +71,7 @@ class TargetSet:
         old, new = before.get(source, _NOTHING), _by_key(targets)
         after = {**before, source: new}
         changes = Changes([], [])
-        for key in old | new:
+        for key in filter(self._keeps, old | new):
             target = _standing(after, key)
             if target is None:
                 changes.gone.append(key)
@@ -81,11 +82,19 @@ class TargetSet:
 
     def of(self, project: str) -> list[Target]:
         """Return the targets of one project."""
+        return [target for target in self._joined(project) if self._keeps(target.key)]
+
+    def elsewhere(self) -> list[Target]:
+        """Return what the sources yield and the target set does not keep."""
+        joined = (target for project in self._sets for target in self._joined(project))
+        return [target for target in joined if not self._keeps(target.key)]
+
+    def _joined(self, project: str) -> Iterable[Target]:
         sets = self._sets.get(project, {})
         joined: _Set = {}
         for source in Source:
             joined = sets.get(source, _NOTHING) | joined if joined else sets.get(source, _NOTHING)
-        return list(joined.values())
+        return joined.values()
 
     def all(self) -> list[Target]:
         """Return the whole target set, project by project."""
@@ -101,11 +110,11 @@ class TargetSet:
         ]
 
     def size(self, project: str, source: Source) -> int:
-        """Return how many servers a source yields, listed elsewhere or not."""
+        """Return how many servers a source yields, listed by others or not, kept or not."""
         return len(self._sets.get(project, {}).get(source, _NOTHING))
 
     def yielded(self, project: str, source: Source) -> int:
-        """Return how many servers a source yields that it is the first to list."""
+        """Return how many targets of the set come from a source, as the first to list them."""
         sets = self._sets[project]
         keys = sets.get(source, _NOTHING).keys()
         listed_before: set[TargetKey] = set()
@@ -114,7 +123,7 @@ class TargetSet:
                 break
             # The shorter is walked through: what people list, as a rule.
             listed_before |= sets.get(one, _NOTHING).keys() & keys
-        return len(keys) - len(listed_before)
+        return sum(map(self._keeps, keys - listed_before))
 
 
 def _standing(sets: Mapping[Source, _Set], key: TargetKey) -> Target | None:

@@ -1,10 +1,11 @@
 """What the routes read of the running program, and the few things that they can ask of it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from exporter.metrics.exposition import Exposition
 from exporter.model import ProbeResult, ProjectStatus, Target
+from exporter.shard import ALONE, Shard
 from exporter.state import StateStore
 
 
@@ -19,6 +20,7 @@ class Running:
     ``not_ready`` gives the reason why the program is not ready, None when it is,
     ``incomplete`` why the servers that there are may not be all, None when they are. ``reload``
     raises `ReloadRefusedError`. ``probe_now`` takes a target and the seconds there are for it.
+    ``elsewhere`` gives the targets of the other shards.
     """
 
     state: StateStore
@@ -32,3 +34,5 @@ class Running:
     probe_now: Callable[[Target, float], Awaitable[ProbeResult]]
     clock_time: Callable[[], float]
     version: str
+    shard: Shard = ALONE
+    elsewhere: Callable[[], Sequence[Target]] = tuple

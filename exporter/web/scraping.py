@@ -44,7 +44,7 @@ class _Scraping:
 
     async def probe(self, request: Request) -> Response:
         try:
-            target = choose_target(self._running.state, request.query_params)
+            target = choose_target(self._running, request.query_params)
             result = await self._on_demand.probe(target, request.headers)
         except RequestRefusedError as error:
             return PlainTextResponse(f"{error}\n", error.status)

@@ -51,7 +51,7 @@ def _now() -> Row:
         "Now",
         line(
             4,
-            (4, 4, 4, 4, 4, 4),
+            (4, 4, 4, 3, 3, 3, 3),
             figure(
                 "Exporters",
                 "Whether Prometheus reaches all exporters of the job. While one is down, its"
@@ -64,6 +64,15 @@ def _now() -> Row:
                 "What runs. Two versions at once: an update is under way, or was forgotten"
                 " somewhere.",
                 Query(f"count by (version) ({select(catalog.BUILD_INFO)})", "{{version}}"),
+            ),
+            names(
+                "Shards",
+                "The parts that the servers are divided into, and have an exporter. One is missing:"
+                " nobody watches its servers.",
+                Query(
+                    f"count by (index, count) ({select(catalog.SHARD_INFO)})",
+                    "{{index}} of {{count}}",
+                ),
             ),
             figure(
                 "Servers probed",

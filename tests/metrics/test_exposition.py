@@ -79,6 +79,7 @@ def exposition(instruments: Instruments, readings: Readings) -> Exposition:
     project.discovery.show(["static", "cloud"])
     project.discovery.discovered("static", 3)
     project.discovery.refreshed("cloud", 1.8e9)
+    instruments.sharded(0, 1)
     instruments.config_loaded(b"0" * 32, at=1.8e9)
     instruments.probe_due(0.01)
     instruments.scraped(0.01)

@@ -2,9 +2,6 @@
 
 from exporter.cli import command_line
 
-# Written into the manifests and units ahead of the program.
-AWAITED = frozenset({"--shard.count", "--shard.index", "--state.file"})
-
 
 def known(words: list[str]) -> tuple[list[str], list[str]]:
     """Return the words of a command that the program takes, and the flags that it does not."""

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.app import ProjectParts, list_once
 from exporter.clock import SystemClock
 from exporter.cloud.auth import Lockouts
 from exporter.cloud.errors import CloudError
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import AkskAuth, Discovery, Project, RateLimit
 from exporter.config.secret import Secret
+from exporter.project_parts import ProjectParts, list_once
 from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.scenario import Fault, FaultKind, Operation
 from exporter.targets.cloud import CloudDiscovery

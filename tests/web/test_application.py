@@ -14,6 +14,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
+from exporter.shard import Shard
 from exporter.state import StateStore
 from exporter.web.application import web_application
 from exporter.web.running import ReloadRefusedError, Running
@@ -21,6 +22,8 @@ from exporter.web.running import ReloadRefusedError, Running
 NOW = 1_800_000_000.0
 DB = Target(TargetKey("southwest", "id-1"), "db-01", "cn-southwest-2", 60.0, 10.0)
 WEB = Target(TargetKey("southwest", "id-2"), "<script>alert(1)</script>", "r", 60.0, 10.0)
+ELSEWHERE = Target(TargetKey("southwest", "id-9"), "db-09", "cn-southwest-2", 60.0, 10.0)
+OTHER_SHARD = (Shard(0, 3).owner(ELSEWHERE.key) + 1) % 3
 TWIN = Target(TargetKey("east", "id-1"), "db-01", "cn-east-3", 60.0, 10.0)
 
 
@@ -83,6 +86,8 @@ async def client(pretend: Pretend) -> AsyncIterator[httpx.AsyncClient]:
             probe_now=pretend.probe_now,
             clock_time=lambda: NOW + 5,
             version="1.2.3",
+            shard=Shard(OTHER_SHARD, 3),
+            elsewhere=lambda: [ELSEWHERE],
         )
     )
     async with httpx.AsyncClient(
@@ -175,6 +180,18 @@ async def test_only_a_configured_server_can_be_probed(
     answer = await client.get(f"/probe?{query}")
     assert (answer.status_code, says in answer.text) == (status, True)
     assert pretend.asked == []
+
+
+@pytest.mark.parametrize("wanted", [ELSEWHERE.key.server_id, ELSEWHERE.name])
+async def test_a_server_of_another_shard_is_not_probed_here_and_the_answer_says_where(
+    client: httpx.AsyncClient, wanted: str
+) -> None:
+    answer = await client.get("/probe", params={"target": wanted})
+    assert answer.status_code == 404
+    owner = Shard(0, 3).owner(ELSEWHERE.key)
+    assert answer.text == (
+        f"this is shard {OTHER_SHARD} of 3, and shard {owner} probes this server: ask there\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["id-1", "db-01"])

@@ -1,5 +1,7 @@
 """The login of a cloud machine's agency: temporary keys from the machine's metadata service."""
 
+import json
+
 import httpx
 
 from exporter.clock import Clock
@@ -8,7 +10,7 @@ from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.lifetime import Lease, lease
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, Send
-from exporter.cloud.auth.renewal import Renewal
+from exporter.cloud.auth.renewal import Renewal, RenewedLogin
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
 from exporter.cloud.errors import CloudError, LoginFailedError
@@ -20,7 +22,7 @@ _NOT_FOUND = 404
 _NO_TOKENS = frozenset({404, 405, 503})
 
 
-class AgencyLogin:
+class AgencyLogin(RenewedLogin[Keys]):
     """Signs requests with temporary keys."""
 
     def __init__(
@@ -34,17 +36,12 @@ class AgencyLogin:
     ) -> None:
         """Sign for ``project_id`` with keys from the metadata service, asked through ``fetch``."""
         source = MetadataSource(auth, fetch=fetch, clock=clock)
-        self._keys = Renewal(source, lockout=Lockout(clock), observer=observer, clock=clock)
+        super().__init__(Renewal(source, lockout=Lockout(clock), observer=observer, clock=clock))
         self._signer = Signer(project_id, clock=clock)
-
-    @property
-    def expires_at(self) -> float | None:
-        """Return the Unix time at which the keys end; None before the first."""
-        return self._keys.expires_at
 
     async def authorize(self, request: httpx.Request) -> None:
         """Sign a request; get keys first if need be. Raises `LoginFailedError`."""
-        self._signer.sign(request, await self._keys.current())
+        self._signer.sign(request, await self._credentials.current())
 
     async def renew(self, rejected: httpx.Request) -> bool:
         """Get other keys, once for all requests that were rejected with the same ones."""
@@ -52,14 +49,14 @@ class AgencyLogin:
         def was_sent(keys: Keys) -> bool:
             return signed_with(rejected, keys)
 
-        if self._keys.holds(was_sent):
+        if self._credentials.holds(was_sent):
             self._signer.refused(rejected)
-        return await self._keys.renew(was_sent)
+        return await self._credentials.renew(was_sent)
 
     def accepted(self, request: httpx.Request) -> None:
         """Note that a request's signature was not refused."""
         self._signer.accepted()
-        self._keys.accepted(lambda keys: signed_with(request, keys))
+        self._credentials.accepted(lambda keys: signed_with(request, keys))
 
 
 class MetadataSource:
@@ -74,6 +71,27 @@ class MetadataSource:
     def fingerprint(self) -> bytes:
         """Return nothing: there is no secret of ours that could change."""
         return b""
+
+    def account(self) -> str:
+        """Return where the keys come from; they open every project of the agency."""
+        return self._endpoint
+
+    def written(self, credentials: Keys) -> str:
+        """Return keys as a text."""
+        return json.dumps(
+            [credentials.access_key, credentials.secret_key, credentials.security_token]
+        )
+
+    def read(self, written: str) -> Keys:
+        """Return keys that were kept; raises `LoginFailedError` where they are none."""
+        what = "a key that was kept"
+        try:
+            access, secret, token = json.loads(written)
+        except (ValueError, TypeError, RecursionError):
+            raise LoginFailedError(f"{what} cannot be read") from None
+        return Keys(
+            header_value(access, what), header_value(secret, what), header_value(token, what)
+        )
 
     async def obtain(self) -> Lease[Keys]:
         """Get keys; raises `LoginFailedError`."""

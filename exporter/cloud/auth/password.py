@@ -11,7 +11,7 @@ from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.lifetime import Lease, lease
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, Send
-from exporter.cloud.auth.renewal import CredentialsRefusedError, Renewal
+from exporter.cloud.auth.renewal import CredentialsRefusedError, Renewal, RenewedLogin
 from exporter.cloud.errors import CloudError, LoginFailedError
 from exporter.config.config import PasswordAuth
 from exporter.config.secret import SecretUnreadableError
@@ -28,7 +28,7 @@ _CURES = {
 }
 
 
-class PasswordLogin:
+class PasswordLogin(RenewedLogin[str]):
     """Puts a project's token on requests, had with a password."""
 
     def __init__(  # noqa: PLR0913 - what a login is made of
@@ -43,24 +43,19 @@ class PasswordLogin:
     ) -> None:
         """Log in as ``auth`` to ``project_id``, through ``send``."""
         source = PasswordSource(auth, project_id, send=send, clock=clock)
-        self._token = Renewal(source, lockout=lockout, observer=observer, clock=clock)
-
-    @property
-    def expires_at(self) -> float | None:
-        """Return the Unix time at which the token ends; None before the first."""
-        return self._token.expires_at
+        super().__init__(Renewal(source, lockout=lockout, observer=observer, clock=clock))
 
     async def authorize(self, request: httpx.Request) -> None:
         """Put the token on a request; log in first if need be. Raises `LoginFailedError`."""
-        request.headers[_HEADER] = await self._token.current()
+        request.headers[_HEADER] = await self._credentials.current()
 
     async def renew(self, rejected: httpx.Request) -> bool:
         """Log in again, once for all requests that were rejected with the same token."""
-        return await self._token.renew(lambda token: _carries(rejected, token))
+        return await self._credentials.renew(lambda token: _carries(rejected, token))
 
     def accepted(self, request: httpx.Request) -> None:
         """Note that the token on a request was not refused."""
-        self._token.accepted(lambda token: _carries(request, token))
+        self._credentials.accepted(lambda token: _carries(request, token))
 
 
 class PasswordSource:
@@ -81,6 +76,19 @@ class PasswordSource:
             ).digest()
         except SecretUnreadableError:
             return b""
+
+    def account(self) -> str:
+        """Return the user, where it logs in, and to what."""
+        auth = self._auth
+        return json.dumps([auth.iam_endpoint, auth.domain, auth.username, self._project_id])
+
+    def written(self, credentials: str) -> str:
+        """Return a token as it is."""
+        return credentials
+
+    def read(self, written: str) -> str:
+        """Return a token that was kept; raises `LoginFailedError` where it is none."""
+        return header_value(written, "the token that was kept")
 
     async def obtain(self) -> Lease[str]:
         """Log in; raises `CredentialsRefusedError` or another `CloudError`."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from exporter.clock import Clock
+from exporter.cloud.auth.keepsake import Keepsake
 from exporter.cloud.auth.lifetime import Lease
 from exporter.cloud.auth.lockout import REFUSED_FIRST, REFUSED_LAST, Lockout
 from exporter.cloud.auth.login import LoginObserver
@@ -26,6 +27,15 @@ class Source(Protocol[T]):
 
     def fingerprint(self) -> bytes:
         """Return a digest of the secret in use; it changes when the secret does."""
+
+    def account(self) -> str:
+        """Return what names the account: the credentials of one are of no use to another."""
+
+    def written(self, credentials: T) -> str:
+        """Return credentials as a text, to keep them."""
+
+    def read(self, written: str) -> T:
+        """Return what `written` gave; raises `LoginFailedError` where it is none."""
 
     async def obtain(self) -> Lease[T]:
         """Get fresh credentials.
@@ -53,6 +63,12 @@ class Renewal(Generic[T]):
         self._outage = Setback(clock, first=_OUTAGE_FIRST, last=_OUTAGE_LAST)
         self._fresh_refused = Setback(clock, first=REFUSED_FIRST, last=REFUSED_LAST)
         self._lease: Lease[T] | None = None
+        # From before a restart, until it is known whether they are of use.
+        self._recalled: Keepsake | None = None
+        # The credentials that we hold, as they are to be kept.
+        self._keepsake: Keepsake | None = None
+        self._owner = b""
+        self._obtained_at = 0.0
         self._renew_from = 0.0
         self._ends = 0.0
         self._flight: asyncio.Task[Lease[T] | LoginFailedError] | None = None
@@ -64,6 +80,31 @@ class Renewal(Generic[T]):
     def expires_at(self) -> float | None:
         """Return the Unix time at which the credentials end; None before the first."""
         return self._lease.expires_at if self._lease else None
+
+    def recall(self, keepsake: Keepsake) -> None:
+        """Try credentials from before a restart first, if they turn out to be of this account."""
+        self._recalled = keepsake
+
+    async def keepsake(self) -> Keepsake | None:
+        """Return what `recall` may take after a restart; None while there is nothing to keep."""
+        if self._recalled is not None:
+            return self._recalled
+        lease = self._lease
+        if lease is None or self._clock.monotonic() >= self._ends:
+            return None
+        if self._keepsake is None:
+            keepsake = await asyncio.to_thread(
+                Keepsake.of,
+                self._source.written(lease.value),
+                self._owner,
+                expires_at=lease.expires_at,
+                obtained_at=self._obtained_at,
+                lifetime=lease.lifetime,
+            )
+            if lease is not self._lease:
+                return None
+            self._keepsake = keepsake
+        return self._keepsake
 
     async def current(self) -> T:
         """Return credentials that are still good; raises `LoginFailedError`."""
@@ -111,7 +152,7 @@ class Renewal(Generic[T]):
     async def _fresh(self) -> Lease[T]:
         flight = self._flight
         if flight is None or flight.done():
-            if blocked := self._blocked():
+            if self._recalled is None and (blocked := self._blocked()):
                 raise blocked
             flight = self._launch()
         await asyncio.wait([flight])
@@ -141,6 +182,11 @@ class Renewal(Generic[T]):
 
     async def _attempt(self) -> Lease[T] | LoginFailedError:
         try:
+            if self._recalled is not None:
+                if lease := await self._proven(self._recalled):
+                    return lease
+                if blocked := self._blocked():
+                    return blocked
             if self._lockout.trusts(self._source.fingerprint()):
                 return await self._obtain()
             # Secrets not known to be good are tried by one login of the account at a time, and
@@ -150,6 +196,34 @@ class Renewal(Generic[T]):
         finally:
             self._forced = False
 
+    async def _proven(self, keepsake: Keepsake) -> Lease[T] | None:
+        """Hold what was kept, if it is of this account and still good."""
+        owner = self._owner_now(self._source.fingerprint())
+        is_ours = await asyncio.to_thread(keepsake.is_of, owner)
+        self._recalled = None
+        left = keepsake.seconds_left(self._clock.time())
+        if not is_ours or not left:
+            return None
+        try:
+            lease = Lease(self._source.read(keepsake.value), keepsake.expires_at, left)
+        except LoginFailedError:
+            return None
+        self._hold(lease, owner, left, keepsake.lifetime)
+        self._keepsake = keepsake
+        return lease
+
+    def _owner_now(self, fingerprint: bytes) -> bytes:
+        return self._source.account().encode("utf-8", "surrogatepass") + b"\0" + fingerprint
+
+    def _hold(self, lease: Lease[T], owner: bytes, left: float, lifetime: float) -> None:
+        """Serve these credentials for the ``left`` seconds of their ``lifetime``."""
+        self._lease = lease
+        self._ends = self._clock.monotonic() + left
+        self._renew_from = self._ends - min(lifetime * _AHEAD_SHARE, _AHEAD_MAX)
+        self._owner = owner
+        self._obtained_at = self._clock.time()
+        self._keepsake = None
+
     async def _obtain(self) -> Lease[T] | LoginFailedError:
         fingerprint = self._source.fingerprint()
         try:
@@ -158,10 +232,7 @@ class Renewal(Generic[T]):
             return self._failed(self._lockout, error, fingerprint)
         except CloudError as error:
             return self._failed(self._outage, error, fingerprint)
-        now = self._clock.monotonic()
-        self._lease = lease
-        self._ends = now + lease.lifetime
-        self._renew_from = self._ends - min(lease.lifetime * _AHEAD_SHARE, _AHEAD_MAX)
+        self._hold(lease, self._owner_now(fingerprint), lease.lifetime, lease.lifetime)
         self._on_trial = self._forced
         self._outage.clear()
         self._lockout.trust(fingerprint)
@@ -172,6 +243,30 @@ class Renewal(Generic[T]):
         setback.note(str(error), fingerprint)
         self._observer.login_failed()
         return setback.error(fingerprint)
+
+
+class RenewedLogin(Generic[T]):
+    """A login whose credentials end, and can be kept across a restart until they do."""
+
+    def __init__(self, credentials: Renewal[T]) -> None:
+        """Log in with ``credentials``."""
+        self._credentials = credentials
+
+    @property
+    def expires_at(self) -> float | None:
+        """Return the Unix time at which the credentials end; None before the first."""
+        return self._credentials.expires_at
+
+    def recall(self, written: str) -> None:
+        """Begin with what `keepsake` gave before a restart, if it is still of use."""
+        keepsake = Keepsake.read(written)
+        if keepsake is not None:
+            self._credentials.recall(keepsake)
+
+    async def keepsake(self) -> str | None:
+        """Return the credentials, to keep where only their owner can read; None: there are none."""
+        keepsake = await self._credentials.keepsake()
+        return keepsake.written() if keepsake else None
 
 
 def _retrieve(flight: "asyncio.Task[object]") -> None:

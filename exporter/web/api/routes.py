@@ -24,7 +24,7 @@ from exporter.web.api.service_discovery import target_group
 from exporter.web.on_demand import OnDemand
 from exporter.web.refusal import RequestRefusedError
 from exporter.web.running import Running
-from exporter.web.target_choice import to_depth
+from exporter.web.target_choice import of_another_shard, to_depth
 
 # Looking at this many takes well under a millisecond.
 _SERVERS_AT_ONCE = 200
@@ -97,6 +97,9 @@ class _Api:
         key = TargetKey(request.path_params["project"], request.path_params["server_id"])
         state = self._running.state.get(key)
         if state is None:
+            for target in self._running.elsewhere():
+                if target.key == key:
+                    raise of_another_shard(self._running, target)
             raise RequestRefusedError(
                 "no server with this id is configured in this project;"
                 " GET /api/v1/servers lists those there are",

@@ -474,7 +474,8 @@ class FixedClock:
 async def test_no_secret_shows_in_what_can_be_printed(new_login: NewLogin, iam: PretendIam) -> None:
     login = new_login()
     await token_of(login)
-    shown = f"{login!r} {vars(login)!r} {vars(login._token)!r}"  # type: ignore[attr-defined]  # noqa: SLF001
+    assert await login.keepsake()  # type: ignore[attr-defined]
+    shown = f"{login!r} {vars(login)!r} {vars(login._credentials)!r}"  # type: ignore[attr-defined]  # noqa: SLF001
     assert "right" not in shown
     assert "token-1" not in shown
     assert iam.requests

@@ -1,0 +1,143 @@
+"""What is remembered of a target across a restart, and how it is written down.
+
+Written are a line of JSON and the packed history. The results in the JSON keep every digit, so that
+metrics come back as they were; the counters of metrics begin anew, as counters do.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.model import ProbeResult, Stage, StageTiming, Target
+from exporter.outcome import Outcome
+from exporter.state.history import DamagedHistoryError, Form, History, shared_form
+
+
+class DamagedMemoryError(Exception):
+    """What was written down of a target cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of one target; the fields are those of `TargetState`."""
+
+    last: ProbeResult
+    last_attempt: ProbeResult | None
+    last_verdict: ProbeResult | None
+    last_success_at: float | None
+    consecutive_failures: int
+    verdict_since: float | None
+    history: History
+
+    def written(self) -> tuple[str, bytes]:
+        """Return a line of JSON, and the packed history that it explains."""
+        forms, packed = self.history.packed
+        results: list[ProbeResult] = []
+
+        def place(result: ProbeResult | None) -> int | None:
+            # Most often all three are the same one.
+            if result is None:
+                return None
+            for index, there in enumerate(results):
+                if there is result:
+                    return index
+            results.append(result)
+            return len(results) - 1
+
+        places = [place(one) for one in (self.last, self.last_attempt, self.last_verdict)]
+        line = json.dumps(
+            [
+                [_told(result) for result in results],
+                places,
+                self.last_success_at,
+                self.consecutive_failures,
+                self.verdict_since,
+                [_form_told(form) for form in forms],
+            ],
+            separators=(",", ":"),
+        )
+        return line, packed
+
+    @classmethod
+    def read(cls, target: Target, line: str, packed: bytes) -> "Memory":
+        """Read what `written` gave, of ``target`` as it is now; raises `DamagedMemoryError`."""
+        try:
+            told, places, success_at, failures, since, forms = json.loads(line)
+            results = [_result(target, one) for one in told]
+            last, attempt, verdict = [None if at is None else results[at] for at in places]
+            if last is None:
+                raise DamagedMemoryError("there is no last result")
+            return cls(
+                last=last,
+                last_attempt=attempt,
+                last_verdict=verdict,
+                last_success_at=None if success_at is None else float(success_at),
+                consecutive_failures=int(failures),
+                verdict_since=None if since is None else float(since),
+                history=History.unpacked(target, [_form(one) for one in forms], packed),
+            )
+        except (ValueError, TypeError, IndexError, RecursionError, DamagedHistoryError) as error:
+            raise DamagedMemoryError(type(error).__name__) from None
+
+
+def _told(result: ProbeResult) -> list[Any]:
+    return [
+        result.started_at,
+        result.outcome,
+        result.failed_stage,
+        result.status_code,
+        result.error_code,
+        result.request_id,
+        [[one.stage, one.seconds, one.passed, one.note] for one in result.stages],
+        result.waited_seconds,
+        result.detail,
+    ]
+
+
+def _result(target: Target, told: Sequence[Any]) -> ProbeResult:
+    started_at, outcome, failed, status, code, request_id, stages, waited, detail = told
+    return ProbeResult(
+        target=target,
+        started_at=float(started_at),
+        outcome=Outcome(outcome),
+        failed_stage=None if failed is None else Stage(failed),
+        status_code=int(status),
+        error_code=str(code),
+        request_id=str(request_id),
+        stages=tuple(
+            StageTiming(Stage(stage), float(seconds), bool(passed), str(note))
+            for stage, seconds, passed, note in stages
+        ),
+        waited_seconds=float(waited),
+        detail=str(detail),
+    )
+
+
+def _form_told(form: Form) -> list[Any]:
+    return [
+        form.outcome,
+        form.failed_stage,
+        form.status_code,
+        form.error_code,
+        form.detail,
+        form.stages,
+        form.waited,
+        form.request_id,
+    ]
+
+
+def _form(told: Sequence[Any]) -> Form:
+    outcome, failed, status, code, detail, stages, waited, request_id = told
+    return shared_form(
+        (
+            Outcome(outcome),
+            None if failed is None else Stage(failed),
+            int(status),
+            str(code),
+            str(detail),
+            tuple((Stage(stage), bool(passed), str(note)) for stage, passed, note in stages),
+            bool(waited),
+            int(request_id),
+        )
+    )

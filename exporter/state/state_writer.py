@@ -1,0 +1,136 @@
+"""Writes down what changes, some seconds behind, without holding up the event loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import structlog
+
+from exporter.clock import Clock
+from exporter.model import TargetKey
+from exporter.state.errors import StateFileError, StateFileLostError
+from exporter.state.memory import Memory
+from exporter.state.remembered import Changes, Note
+from exporter.state.state_file import StateFile
+from exporter.state.store import TargetState
+
+FLUSH_SECONDS = 3.0
+"""The pause between two writes, so that nothing unwritten is older than some seconds."""
+
+_WARN_AGAIN_SECONDS = 300.0
+# What the event loop puts together at once; takes well under a millisecond.
+_STATES_AT_ONCE = 500
+
+Notes = Callable[[], Awaitable[Mapping[str, Note]]]
+"""Tells what each project wants to be told after a restart."""
+
+log = structlog.get_logger(__name__)
+
+
+class StateWriter:
+    """Collects changes as a `StateListener` and hands them to the one thread that writes."""
+
+    def __init__(self, file: StateFile, notes: Notes, clock: Clock) -> None:
+        """Write to ``file``, which no one else may use any more."""
+        self._file = file
+        self._notes = notes
+        self._clock = clock
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="state")
+        self._one_at_a_time = asyncio.Lock()
+        self._states: dict[TargetKey, TargetState] = {}
+        # In the order of their results, which is that of the schedule.
+        self._changed: dict[TargetKey, None] = {}
+        self._gone: set[TargetKey] = set()
+        self._noted: Mapping[str, Note] = {}
+        self._closed = False
+        self._warned = ""
+        self._warn_again_at = 0.0
+
+    def on_change(self, state: TargetState) -> None:
+        """Note that a target has something new to remember."""
+        key = state.target.key
+        self._states[key] = state
+        if state.last is not state.recalled:
+            self._changed[key] = None
+            self._gone.discard(key)
+
+    def on_remove(self, key: TargetKey) -> None:
+        """Note that a target is to be forgotten."""
+        del self._states[key]
+        self._changed.pop(key, None)
+        self._gone.add(key)
+
+    async def run(self) -> None:
+        """Write every few seconds, until cancelled."""
+        while True:
+            await self._clock.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what has changed; what cannot be written now waits for the next time."""
+        try:
+            await self._flush()
+        except Exception:  # whatever it is, the next write must come
+            log.exception("the state could not be written")
+
+    async def _flush(self) -> None:
+        async with self._one_at_a_time:
+            if self._closed:
+                return
+            notes = await self._notes()
+            changed, self._changed = self._changed, {}
+            gone, self._gone = self._gone, set()
+            changes = Changes(
+                await self._memories(changed),
+                gone,
+                {name: note for name, note in notes.items() if self._noted.get(name) != note},
+            )
+            if not changes:
+                return
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._writing, self._file.write, changes
+                )
+            except Exception as error:
+                self._changed = {
+                    key: None for key in (*changed, *self._changed) if key in self._states
+                }
+                self._gone |= gone - self._states.keys()
+                if isinstance(error, StateFileLostError):
+                    self._changed = dict.fromkeys(self._states)
+                    self._noted = {}
+                if not isinstance(error, StateFileError):
+                    raise
+                self._warn(str(error))
+                return
+            self._noted = notes
+            self._warned = ""
+
+    async def close(self, patience: float) -> None:
+        """Write what is left, within ``patience`` seconds, and close the file."""
+        if self._closed:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.flush(), patience)
+        self._closed = True
+        self._writing.submit(self._file.close)
+        self._writing.shutdown(wait=False)
+
+    async def _memories(self, keys: Iterable[TargetKey]) -> dict[TargetKey, Memory]:
+        memories = {}
+        for count, key in enumerate(keys, 1):
+            state = self._states.get(key)
+            memory = state.memory() if state else None
+            if memory:
+                memories[key] = memory
+            if count % _STATES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return memories
+
+    def _warn(self, what: str) -> None:
+        now = self._clock.monotonic()
+        if what == self._warned and now < self._warn_again_at:
+            return
+        self._warned, self._warn_again_at = what, now + _WARN_AGAIN_SECONDS
+        log.warning("the state is not written", why=what)

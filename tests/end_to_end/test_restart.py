@@ -1,0 +1,214 @@
+"""A restart forgets no verdict, no cool-down and no login, however the program ended."""
+
+import json
+import re
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from tests.real.programs import Program, command, exporter, simulator, until
+from tests.real.simulated_project import PASSWORD, write_config
+
+KILLS = 3
+# So rarely that no probe comes by itself while a test runs.
+NEVER = "1d"
+_COUNTERS = ("_verdicts_total", "_failures_total", "_throttled_total")
+
+
+@pytest.fixture(scope="module")
+def own_cloud() -> Iterator[str]:
+    """Yield a cloud that no other test turns the levers of."""
+    with simulator("--seed=1") as running:
+        yield running.url
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+def test_a_restart_after_a_kill_shows_at_once_what_was_known(
+    tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
+) -> None:
+    config = write_config(
+        tmp_path / "config.yaml", own_cloud, servers[:3], interval="1s", timeout="900ms"
+    )
+    fault = {"kind": "status", "status": 500, "servers": servers[0][1]}
+    httpx.put(f"{own_cloud}/simulator/faults", json=[fault]).raise_for_status()
+    with exporter(config, None, f"--state.file={state}") as ours:
+        until(lambda: " 0.0" in series(ours, "console_probe_success"), 10)
+        until(lambda: series(ours, "console_probe_success").count("\n") == 3, 10)
+        write_config(config, own_cloud, servers[:3], interval=NEVER, timeout="900ms")
+        httpx.post(f"http://{ours.url}/-/reload").raise_for_status()
+        time.sleep(1)
+        before = known(ours)
+        time.sleep(3.5)
+        ours.process.kill()
+    httpx.put(f"{own_cloud}/simulator/faults", json=[]).raise_for_status()
+    logins = count(own_cloud, "create_token")
+    token = kept_token(state)
+
+    with exporter(config, None, f"--state.file={state}") as ours:
+        text = metrics(ours)
+        assert known(ours) == before
+        assert re.search(rf"console_probe_success{{.*{servers[0][0]}.*}} 0\.0", text)
+        assert sum(map(float, re.findall(r"console_probes_total{.*} (\S+)", text))) == 0
+        assert "console_scheduler_overdue_servers 0.0" in text
+
+        probed = httpx.get(f"http://{ours.url}/probe", params={"target": servers[1][0]}).text
+        assert 'outcome="success"' in probed
+        assert count(own_cloud, "create_token") == logins
+        shown = "".join(httpx.get(f"http://{ours.url}{page}").text for page in ("/", "/config"))
+        assert ours.stop(signal.SIGTERM) == 0
+        assert token not in text + shown + probed + ours.output
+
+    write_config(
+        config,
+        own_cloud,
+        servers[:3],
+        password="password: another",
+        interval=NEVER,
+        timeout="900ms",
+    )
+    with exporter(config, None, f"--state.file={state}") as ours:
+        assert known(ours) == before
+        probed = httpx.get(f"http://{ours.url}/probe", params={"target": servers[1][0]}).text
+        assert 'outcome="unauthorized"' in probed
+        assert count(own_cloud, "create_token") == logins + 1
+        assert PASSWORD not in ours.output
+        assert ours.stop(signal.SIGTERM) == 0
+    assert PASSWORD.encode() not in b"".join(one.read_bytes() for one in tmp_path.glob("state*"))
+
+
+def test_a_cool_down_goes_on_after_a_kill(
+    tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
+) -> None:
+    config = write_config(
+        tmp_path / "config.yaml", own_cloud, servers[:3], interval=NEVER, timeout="900ms"
+    )
+    flag = f"--state.file={state}"
+    quota = {"limit": 1, "window": 3600, "kind": "fixed_window", "retry_after": "seconds"}
+    with exporter(config, None, flag) as ours:
+        ask(ours, servers[0][0])
+        httpx.put(f"{own_cloud}/simulator/quota/southwest", json=quota).raise_for_status()
+        for _ in range(2):
+            told = ask(ours, servers[0][0])
+        assert 'outcome="throttled"' in told or 'outcome="skipped"' in told
+        resume = series(ours, "console_throttle_resume_timestamp_seconds")
+        assert float(resume.split()[-1]) > time.time() + 30
+        time.sleep(3.5)
+        ours.process.kill()
+    httpx.put(f"{own_cloud}/simulator/quota/southwest", json=None).raise_for_status()
+    before = count(own_cloud)
+    with exporter(config, None, flag) as ours:
+        after = series(ours, "console_throttle_resume_timestamp_seconds")
+        assert float(after.split()[-1]) == pytest.approx(float(resume.split()[-1]), abs=0.01)
+        limit = series(ours, "console_throttle_limit_requests_per_second")
+        assert float(limit.split()[-1]) <= 500
+        assert 'outcome="skipped"' in ask(ours, servers[0][0])
+        assert count(own_cloud) == before
+
+
+def test_killed_again_and_again_it_always_starts_and_knows_the_last_ten_seconds(
+    tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
+) -> None:
+    config = write_config(
+        tmp_path / "config.yaml", own_cloud, servers, interval="1s", timeout="900ms"
+    )
+    random = Random(2)  # noqa: S311 - no secret
+    killed_at = 0.0
+    for _ in range(KILLS):
+        with exporter(config, None, f"--state.file={state}") as ours:
+            if killed_at:
+                last = re.findall(
+                    r"console_probe_last_verdict_timestamp_seconds{.*} (\S+)", metrics(ours)
+                )
+                assert len(last) == len(servers)
+                assert min(map(float, last)) > killed_at - 10
+            # At its first writes, or close to them.
+            time.sleep(random.uniform(3.0, 3.4) if killed_at else 4.5)
+            ours.process.kill()
+            killed_at = time.time()
+            ours.process.wait()
+            assert '"level":"warning"' not in ours.output
+            assert "level=warning" not in ours.output
+    assert not list(tmp_path.glob("*.corrupt*"))
+
+
+def test_a_second_exporter_on_the_same_state_file_is_refused(
+    tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
+) -> None:
+    config = write_config(
+        tmp_path / "config.yaml", own_cloud, servers[:3], interval=NEVER, timeout="900ms"
+    )
+    with exporter(config, None, f"--state.file={state}"):
+        ended = command(
+            "serve", f"--config.file={config}", "--web.listen-address=127.0.0.1:0",
+            f"--state.file={state}",
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"console-exporter: state file {state} is in use by another process:"
+        " give each exporter its own with --state.file\n"
+    )
+
+
+def test_where_no_state_can_be_kept_probing_goes_on(
+    tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]]
+) -> None:
+    config = write_config(
+        tmp_path / "config.yaml", own_cloud, servers[:3], interval="1s", timeout="900ms"
+    )
+    with exporter(config, None, f"--state.file={tmp_path}/none/state.db") as ours:
+        until(lambda: series(ours, "console_probe_success"), 10)
+        until(lambda: "the state is not written" in ours.output, 10)
+        assert "nothing is remembered of the time before the start" in ours.output
+        logged = re.findall(r'log_messages_total{level="warning"} (\S+)', metrics(ours))
+        assert float(logged[0]) >= 2
+        assert ours.stop(signal.SIGTERM) == 0
+
+
+def kept_token(state: Path) -> str:
+    """Return the token that a state file holds, whose owner has been killed."""
+    with closing(sqlite3.connect(state)) as database:
+        (login,) = database.execute("SELECT login FROM note").fetchone()
+    token: str = json.loads(login)["value"]
+    assert len(token) > 1000
+    return token
+
+
+def metrics(ours: Program) -> str:
+    return httpx.get(f"http://{ours.url}/metrics", timeout=20).text
+
+
+def series(ours: Program, name: str) -> str:
+    return "".join(re.findall(rf"^{name}{{.*\n", metrics(ours), re.MULTILINE))
+
+
+def known(ours: Program) -> list[str]:
+    """Return the lines of all servers, save for what counts anew after a restart."""
+    return [
+        line
+        for line in metrics(ours).splitlines()
+        if line.startswith("console_probe_") and not line.partition("{")[0].endswith(_COUNTERS)
+    ]
+
+
+def ask(ours: Program, server: str) -> str:
+    header = {"X-Prometheus-Scrape-Timeout-Seconds": "2"}
+    return httpx.get(f"http://{ours.url}/probe", params={"target": server}, headers=header).text
+
+
+def count(cloud: str, operation: str = "") -> int:
+    return sum(
+        int(one["count"])
+        for one in httpx.get(f"{cloud}/simulator/counts").json()
+        if operation in {"", one["operation"]}
+    )

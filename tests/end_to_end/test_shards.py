@@ -1,0 +1,101 @@
+"""Three exporters side by side: every server once, and the project's limit for all together."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.model import TargetKey
+from exporter.shard import Shard
+from tests.real.programs import command, exporter, simulator, until
+from tests.real.simulated_project import listed_servers, write_config
+
+SERVERS, SHARDS = 3000, 3
+RATE = 60.0
+MEASURED_SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def large_cloud() -> Iterator[str]:
+    with simulator(f"--servers={SERVERS}", "--seed=1") as running:
+        yield running.url
+
+
+def test_three_shards_cover_all_servers_once_within_the_limit_of_the_project(
+    tmp_path: Path, large_cloud: str
+) -> None:
+    servers = listed_servers(large_cloud)
+    config = write_config(
+        tmp_path / "config.yaml", large_cloud, servers, interval="10s", timeout="5s", rate=RATE
+    )
+    with ExitStack() as stack:
+        before = requests(large_cloud)
+        started = time.monotonic()
+        shards = [
+            stack.enter_context(
+                exporter(config, None, f"--shard.index={index}", f"--shard.count={SHARDS}")
+            )
+            for index in range(SHARDS)
+        ]
+        own = [
+            set(re.findall(r'console_server_info{.*server_id="([^"]+)"', metrics(one.url)))
+            for one in shards
+        ]
+        assert sum(map(len, own)) == len(servers)
+        assert set().union(*own) == {server_id for server_id, _ in servers}
+        assert all(0.28 < len(some) / len(servers) < 0.39 for some in own)
+
+        grown = [
+            server_id
+            for server_id, _ in servers
+            if Shard(0, SHARDS + 1).owner(TargetKey("southwest", server_id)) == SHARDS
+        ]
+        assert len(grown) < 0.27 * len(servers)
+
+        # They ask for five times as much as they may.
+        until(lambda: requests(large_cloud) - before > RATE, 10)
+        measured_from, counted = time.monotonic(), requests(large_cloud)
+        time.sleep(MEASURED_SECONDS)
+        passed, count = time.monotonic() - measured_from, requests(large_cloud) - counted
+        assert 0.5 * RATE * passed < count <= RATE * passed + SHARDS
+        total = requests(large_cloud) - before
+        assert total <= RATE * (time.monotonic() - started) + RATE
+
+        text = metrics(shards[1].url)
+        assert 'console_exporter_shard_info{count="3",index="1"} 1.0' in text
+        assert (
+            f'console_throttle_ceiling_requests_per_second{{project="southwest"}} {RATE / 3}'
+            in (text)
+        )
+        other = next(iter(own[2]))
+        answer = httpx.get(f"http://{shards[1].url}/probe", params={"target": other})
+        assert answer.status_code == 404
+        assert answer.text == ("this is shard 1 of 3, and shard 2 probes this server: ask there\n")
+        assert "project southwest (cn-southwest-2), shard 1 of 3:" in shards[1].output
+
+
+def metrics(address: str) -> str:
+    return httpx.get(f"http://{address}/metrics", timeout=20).text
+
+
+def requests(cloud: str) -> int:
+    """Return how many requests of the project the simulator has counted."""
+    return sum(one["count"] for one in httpx.get(f"{cloud}/simulator/counts").json())
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--shard.index=3", "--shard.count=3"], "--shard.index must be auto, or a number"),
+        (["--shard.index=auto", "--shard.count=0"], "--shard.count must be from 1 to 1000"),
+    ],
+)
+def test_a_shard_that_cannot_be_is_one_clear_line(flags: list[str], told: str) -> None:
+    ended = command("serve", *flags)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"console-exporter: {told}")
+    assert len(ended.stderr.splitlines()) == 1

@@ -1,0 +1,120 @@
+"""Packed results: they come back as they were, few bytes each."""
+
+import gc
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.state.history import DamagedHistoryError, History
+from tests.state.results import RESULTS, TARGET
+
+OTHER = replace(TARGET, name="db-02")
+
+
+@given(RESULTS)
+def test_any_result_comes_back_as_it_was(result: ProbeResult) -> None:
+    (back,) = History.of(TARGET, [result], 1)
+    assert back == result
+    assert type(back.outcome) is Outcome
+
+
+@given(st.lists(RESULTS, max_size=40), st.integers(1, 20))
+def test_the_newest_are_kept_in_their_order(results: list[ProbeResult], length: int) -> None:
+    history = History.of(TARGET, results, length)
+    assert list(history) == results[-length:]
+    assert len(history) == min(length, len(results))
+
+
+@given(st.lists(RESULTS, max_size=20), st.integers(1, 20))
+def test_a_shorter_history_keeps_the_newest(results: list[ProbeResult], length: int) -> None:
+    history = History.of(TARGET, results, 20)
+    history.shorten(length)
+    assert list(history) == results[-length:]
+
+
+@given(st.lists(RESULTS, max_size=20))
+def test_what_was_packed_is_unpacked(results: list[ProbeResult]) -> None:
+    history = History.of(TARGET, results, 20)
+    again = History.unpacked(TARGET, *history.packed)
+    assert list(again) == results
+    assert len(again) == len(results)
+
+
+@given(st.lists(RESULTS, max_size=5), st.binary(max_size=100))
+def test_damaged_bytes_are_found_out_or_are_results(
+    results: list[ProbeResult], damage: bytes
+) -> None:
+    forms, data = History.of(TARGET, results, 5).packed
+    try:
+        history = History.unpacked(TARGET, forms, data[: len(damage)] + damage)
+    except DamagedHistoryError:
+        return
+    assert len(list(history)) == len(history)
+
+
+def test_times_are_kept_to_the_millisecond_and_durations_to_the_microsecond() -> None:
+    stages = (StageTiming(Stage.API, 0.123_456_789, passed=True),)
+    result = ProbeResult(TARGET, 1.8e9 + 0.123_456, Outcome.SUCCESS, stages=stages)
+    (back,) = History.of(TARGET, [replace(result, waited_seconds=1e9)], 1)
+    assert back.started_at == 1.8e9 + 0.123
+    assert back.stages[0].seconds == 0.123_457
+    assert back.waited_seconds == pytest.approx(71.6 * 60, rel=0.01)
+
+
+def test_a_request_id_of_any_length_is_bounded() -> None:
+    result = ProbeResult(TARGET, 1.8e9, Outcome.SUCCESS, request_id="🖥" * 100_000)
+    (back,) = History.of(TARGET, [result], 1)
+    assert back.request_id == "🖥" * 16_000
+
+
+def test_results_are_those_of_the_target_as_it_is_now() -> None:
+    history = History.of(TARGET, [ProbeResult(TARGET, 1.8e9, Outcome.SUCCESS)], 1)
+    history.target = OTHER
+    assert [result.target for result in history] == [OTHER]
+
+
+def test_texts_that_no_history_has_any_more_are_given_up() -> None:
+    history = History(TARGET)
+    for number in range(1000):
+        detail = f"at {number} " + "x" * 100
+        history.append(ProbeResult(TARGET, number, Outcome.TIMEOUT, detail=detail), 10)
+    forms, _ = history.packed
+    assert len(forms) <= 10
+
+
+def test_fifty_results_of_a_server_take_about_one_and_a_half_kilobytes() -> None:
+    servers = 200
+    targets = [replace(TARGET, key=TargetKey("southwest", f"id-{n}")) for n in range(servers)]
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        histories = [filled(target, 60) for target in targets]
+        gc.collect()
+        size = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(histories[0]) == 50
+    assert size / servers < 1600
+
+
+def filled(target: Target, results: int) -> History:
+    history = History(target)
+    for number in range(results):
+        passed = number % 7 != 0
+        result = ProbeResult(
+            target,
+            1.8e9 + 60.001 * number,
+            Outcome.SUCCESS if passed else Outcome.TIMEOUT,
+            None if passed else Stage.API,
+            request_id=f"{number * 7919:032x}",
+            stages=(StageTiming(Stage.API, 0.1 + number / 1e5, passed),),
+            detail="" if passed else "no answer in time",
+        )
+        history.append(result, 50)
+    return history

@@ -1,0 +1,92 @@
+"""A writer that is killed at any moment: what was told as written is there at the next start."""
+
+import os
+import signal
+import struct
+import time
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+from exporter.model import ProbeResult, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.state import StateStore
+from exporter.state.remembered import Changes, Note
+from exporter.state.state_file import StateFile
+from tests.state.results import TARGET
+
+KILLS = 50
+TARGETS = [
+    replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(60)
+]
+_ROUND = struct.Struct("<I")
+
+
+def test_killed_fifty_times_it_always_starts_again_and_knows_what_was_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.db"
+    random = Random(1)  # noqa: S311 - no secret
+    acknowledged = 0
+    for _ in range(KILLS):
+        acknowledged = killed_while_writing(path, acknowledged, random.uniform(0.0, 0.08))
+        killed_at = time.time()
+        file = StateFile(path, time.time)
+        remembered = file.load()
+        store = StateStore(50, remembered.target)
+        store.reconcile(TARGETS)
+        file.close()
+        rounds = {state.consecutive_failures for state in store}
+        # A transaction counts whole: no server is a round ahead of another.
+        assert len(rounds) == 1
+        (reached,) = rounds
+        assert acknowledged <= reached <= acknowledged + 1
+        for state in store:
+            assert state.success is (False if reached else None)
+            if state.last:
+                assert state.last.error_code == f"round {reached}"
+                assert killed_at - state.last.started_at < 10
+                assert list(state.history)[-1].error_code == f"round {reached}"
+        assert remembered.note("southwest").login == (f"login {reached}" if reached else None)
+        acknowledged = reached
+    assert acknowledged > KILLS
+    assert not list(tmp_path.glob("*.corrupt*"))
+
+
+def killed_while_writing(path: Path, reached: int, seconds: float) -> int:
+    """Write in a process of its own, kill it; return the last round it told as written."""
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            write_for_ever(path, writer)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        time.sleep(seconds)
+        os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+        rounds = told.read()
+    assert os.WIFSIGNALED(status), "the writer ended by itself"
+    whole = len(rounds) // _ROUND.size * _ROUND.size
+    return _ROUND.unpack(rounds[whole - _ROUND.size : whole])[0] if whole else reached
+
+
+def write_for_ever(path: Path, told: int) -> None:
+    file = StateFile(path, time.time)
+    store = StateStore(50, file.load().target)
+    store.reconcile(TARGETS)
+    while True:
+        for target in TARGETS:
+            store.record(failed(target, store))
+        number = next(iter(store)).consecutive_failures
+        memories = {state.target.key: memory for state in store if (memory := state.memory())}
+        file.write(Changes(memories, notes={"southwest": Note(login=f"login {number}")}))
+        os.write(told, _ROUND.pack(number))
+
+
+def failed(target: Target, store: StateStore) -> ProbeResult:
+    state = store.get(target.key)
+    number = state.consecutive_failures + 1 if state else 0
+    return ProbeResult(target, time.time(), Outcome.TIMEOUT, error_code=f"round {number}")

@@ -1,0 +1,422 @@
+"""The state file: what comes back, and what becomes of one that cannot be used."""
+
+import os
+import resource
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from exporter.model import ProbeResult, TargetKey
+from exporter.outcome import Outcome
+from exporter.state import Memory, StateStore
+from exporter.state.errors import (
+    StateFileError,
+    StateFileForeignError,
+    StateFileInUseError,
+    StateFileLostError,
+)
+from exporter.state.memory import DamagedMemoryError
+from exporter.state.remembered import Changes, Note, Remembered
+from exporter.state.state_file import MAX_AGE_SECONDS, StateFile
+from tests.state.results import RESULTS, TARGET
+
+NOW = 1_800_000_000.0
+TARGETS = [
+    replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(40)
+]
+NOTE = Note(pace="how fast", login="a key to the cloud")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@contextmanager
+def opened(path: Path, now: float = NOW) -> Iterator[StateFile]:
+    file = StateFile(path, lambda: now)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def memories(outcome: Outcome = Outcome.TIMEOUT, at: float = NOW - 10) -> dict[TargetKey, Memory]:
+    store = StateStore(50)
+    store.reconcile(TARGETS)
+    for target in TARGETS:
+        for age in (120, 60, 0):
+            store.record(ProbeResult(target, at - age, outcome, detail=f"{outcome} of {age}"))
+    return {state.target.key: memory for state in store if (memory := state.memory())}
+
+
+def write(path: Path, changes: Changes, now: float = NOW) -> None:
+    with opened(path, now) as file:
+        file.load()
+        file.write(changes)
+
+
+def load(path: Path, now: float = NOW) -> Remembered:
+    with opened(path, now) as file:
+        return file.load()
+
+
+def recalled(remembered: Remembered) -> StateStore:
+    store = StateStore(50, remembered.target)
+    store.reconcile(TARGETS)
+    return store
+
+
+def test_what_is_known_of_a_server_comes_back_as_it_was(path: Path) -> None:
+    write(path, Changes(memories()))
+    state = recalled(load(path)).get(TARGETS[7].key)
+    assert state is not None
+    assert state.success is False
+    assert state.last == ProbeResult(TARGETS[7], NOW - 10, Outcome.TIMEOUT, detail="timeout of 0")
+    assert state.last is state.last_attempt is state.last_verdict
+    assert (state.consecutive_failures, state.verdict_since) == (3, NOW - 130)
+    assert [result.started_at for result in state.history] == [NOW - 130, NOW - 70, NOW - 10]
+    assert (state.verdicts, state.failures, state.throttled) == (0, 0, 0)
+
+
+@given(st.lists(RESULTS, min_size=1, max_size=6))
+def test_any_row_of_results_is_remembered(results: list[ProbeResult]) -> None:
+    store = StateStore(4)
+    store.reconcile([TARGET])
+    for result in results:
+        store.record(result)
+    (state,) = store
+    memory = state.memory()
+    assert memory is not None
+    again = Memory.read(TARGET, *memory.written())
+    assert same(again, memory)
+    assert list(again.history) == list(state.history)
+
+
+def same(one: Memory | None, other: Memory) -> bool:
+    return (
+        one is not None
+        and replace(one, history=other.history) == other
+        and (list(one.history) == list(other.history))
+    )
+
+
+@given(st.text() | st.recursive(st.none(), st.lists).map(str), st.binary())
+def test_what_was_not_written_by_us_is_no_memory(written: str, packed: bytes) -> None:
+    with pytest.raises(DamagedMemoryError):
+        Memory.read(TARGET, written, packed)
+
+
+def test_a_new_result_counts_on_from_what_is_remembered(path: Path) -> None:
+    write(path, Changes(memories()))
+    store = recalled(load(path))
+    store.record(ProbeResult(TARGETS[0], NOW, Outcome.TLS_ERROR))
+    state = store.get(TARGETS[0].key)
+    assert state is not None
+    assert (state.consecutive_failures, state.verdict_since) == (4, NOW - 130)
+    assert (state.verdicts, state.failures, len(state.history)) == (1, 1, 4)
+
+
+def test_a_shorter_history_is_asked_for_after_the_restart(path: Path) -> None:
+    write(path, Changes(memories()))
+    store = StateStore(2, load(path).target)
+    store.reconcile(TARGETS)
+    assert {len(state.history) for state in store} == {2}
+
+
+def test_a_server_that_went_is_forgotten(path: Path) -> None:
+    write(path, Changes(memories()))
+    write(path, Changes(gone=[TARGETS[0].key]))
+    kept = load(path)
+    assert kept.target(TARGETS[0]) is None
+    assert kept.target(TARGETS[1]) is not None
+
+
+def test_what_is_remembered_serves_once(path: Path) -> None:
+    write(path, Changes(memories(), notes={"southwest": NOTE}))
+    remembered = load(path)
+    assert remembered.note("southwest") == NOTE
+    assert remembered.note("southwest") == Note()
+    assert remembered.target(TARGETS[0]) is not None
+    assert remembered.target(TARGETS[0]) is None
+
+
+@pytest.mark.parametrize("now", [NOW + MAX_AGE_SECONDS + 1, NOW - 3600])
+def test_what_is_too_old_or_from_the_future_is_dropped_for_good(path: Path, now: float) -> None:
+    write(path, Changes(memories(), notes={"southwest": NOTE}))
+    remembered = load(path, now)
+    assert not remembered.targets
+    assert not remembered.notes
+    assert not load(path).targets
+
+
+def test_no_secret_shows_in_what_can_be_printed(path: Path) -> None:
+    assert NOTE.login is not None
+    changes = Changes(memories(), notes={"southwest": NOTE})
+    write(path, changes)
+    assert NOTE.login not in f"{NOTE!r} {changes!r} {load(path)!r}"
+
+
+class TestWhoMayRead:
+    def test_the_file_is_its_owners_alone_from_the_start(self, path: Path) -> None:
+        old = os.umask(0)
+        try:
+            with opened(path) as file:
+                file.load()
+                file.write(Changes(memories(), notes={"southwest": NOTE}))
+                made = sorted(path.parent.iterdir())
+                assert {stat.S_IMODE(one.stat().st_mode) for one in made} == {0o600}
+                assert path in made
+        finally:
+            os.umask(old)
+
+    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+    def test_a_login_that_others_can_read_is_neither_used_nor_left(
+        self, path: Path, mode: int
+    ) -> None:
+        write(path, Changes(memories(), notes={"southwest": NOTE}))
+        path.chmod(mode)
+        with capture_logs() as logs, opened(path) as file:
+            remembered = file.load()
+            assert remembered.note("southwest") == Note(pace="how fast")
+            assert len(remembered.targets) == len(TARGETS)
+            file.write(Changes(notes={"southwest": NOTE}))
+            file.write(Changes(notes={"east": NOTE}))
+        assert [one["event"] for one in logs] == [
+            "others can read the state file, so no log-in is kept in it"
+        ]
+        assert logs[0]["cure"].startswith(f"chmod 600 {path}")
+        assert b"a key to the cloud" not in path.read_bytes()
+
+    def test_it_is_kept_again_once_the_file_is_private(self, path: Path) -> None:
+        write(path, Changes())
+        path.chmod(0o644)
+        with capture_logs(), opened(path) as file:
+            file.load()
+            path.chmod(0o600)
+            file.write(Changes(notes={"southwest": NOTE}))
+        assert load(path).note("southwest") == NOTE
+
+
+def flipped(path: Path, seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - no secret
+    content = bytearray(path.read_bytes())
+    for _ in range(random.choice((1, 8, 200))):
+        content[random.randrange(len(content))] ^= 1 << random.randrange(8)
+    path.write_bytes(content)
+
+
+class TestDamage:
+    @pytest.mark.parametrize("seed", range(40))
+    def test_flipped_bits_never_stop_the_start_nor_invent_anything(
+        self, path: Path, seed: int
+    ) -> None:
+        written = memories()
+        write(path, Changes(written))
+        flipped(path, seed)
+        with opened(path) as file, capture_logs():
+            try:
+                remembered = file.load()
+            except StateFileForeignError:
+                # The flipped bit was in the mark that says whose file it is.
+                return
+            for target in TARGETS:
+                found = remembered.target(target)
+                assert found is None or same(found, written[target.key])
+            written_anew(file)
+        assert len(load(path).targets) == len(TARGETS)
+
+    @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.99])
+    def test_a_truncated_file_is_set_aside_or_begun(self, path: Path, share: float) -> None:
+        write(path, Changes(memories()))
+        size = path.stat().st_size
+        os.truncate(path, int(size * share))
+        with opened(path) as file, capture_logs() as logs:
+            assert not file.load().targets
+            written_anew(file)
+        assert len(load(path).targets) == len(TARGETS)
+        if share:
+            assert (path.parent / "state.db.corrupt").stat().st_size == int(size * share)
+            assert logs[0]["event"] == "the state file cannot be read: a new one is begun"
+
+    def test_what_is_no_database_is_set_aside_with_its_log(self, path: Path) -> None:
+        path.write_bytes(b"\0\xff" * 10_000)
+        with capture_logs() as logs:
+            assert not load(path).targets
+        assert (path.parent / "state.db.corrupt").read_bytes().startswith(b"\0\xff")
+        assert [one["log_level"] for one in logs] == ["warning"]
+
+    def test_a_newer_format_is_set_aside(self, path: Path) -> None:
+        write(path, Changes(memories()))
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA user_version = 2")
+        with capture_logs() as logs:
+            assert not load(path).targets
+        assert logs[0]["why"] == "its format is 2, this version writes 1"
+        assert (path.parent / "state.db.corrupt").exists()
+
+    def test_another_programs_database_is_left_alone(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE dashboards (id)")
+            database.commit()
+        before = path.read_bytes()
+        with opened(path) as file, pytest.raises(StateFileForeignError, match="left alone"):
+            file.load()
+        assert path.read_bytes() == before
+        assert [one.name for one in path.parent.iterdir()] == ["state.db"]
+
+    def test_a_text_is_left_alone_as_it_may_be_the_configuration(self, path: Path) -> None:
+        path.write_text("projects:\n  - name: southwest\n")
+        with opened(path) as file, pytest.raises(StateFileForeignError, match="is a text"):
+            file.load()
+        assert path.read_text().startswith("projects:")
+
+    def test_a_folder_is_left_alone(self, path: Path) -> None:
+        path.mkdir()
+        with opened(path) as file, pytest.raises(StateFileForeignError, match="is no file"):
+            file.load()
+
+    def test_damage_found_while_writing_begins_a_new_file(self, path: Path) -> None:
+        with opened(path) as file:
+            file.load()
+            file.write(Changes(memories()))
+            file.close()
+            path.write_bytes(b"overwritten\0" * 1000)
+            with capture_logs(), pytest.raises(StateFileLostError):
+                file.write(Changes(memories()))
+            file.write(Changes(memories(Outcome.SUCCESS)))
+        assert len(load(path).targets) == len(TARGETS)
+
+
+def written_anew(file: StateFile) -> None:
+    try:
+        file.write(Changes(memories()))
+    except StateFileLostError:
+        file.write(Changes(memories()))
+
+
+class TestWhereNothingCanBeWritten:
+    def test_a_folder_that_is_not_there_is_told_and_tried_again(self, tmp_path: Path) -> None:
+        path = tmp_path / "later" / "state.db"
+        with opened(path) as file:
+            with pytest.raises(StateFileError, match="No such file"):
+                file.load()
+            with pytest.raises(StateFileError, match="No such file"):
+                file.write(Changes(memories()))
+            path.parent.mkdir()
+            file.write(Changes(memories()))
+        assert len(load(path).targets) == len(TARGETS)
+
+    def test_a_folder_that_may_not_be_written_is_told(self, tmp_path: Path) -> None:
+        folder = tmp_path / "theirs"
+        folder.mkdir(mode=0o500)
+        with nobody(), opened(folder / "state.db") as file:
+            with pytest.raises(StateFileError, match="Permission denied"):
+                file.load()
+            with pytest.raises(StateFileError, match="Permission denied"):
+                file.write(Changes(memories()))
+
+    def test_a_full_disk_loses_nothing_that_was_written(self, path: Path) -> None:
+        write(path, Changes(memories(), notes={"southwest": NOTE}))
+        with opened(path) as file:
+            file.load()
+            with disk_full(16_384), pytest.raises(StateFileError, match="cannot keep"):
+                write_often(file)
+            assert_whole(load_copy(path))
+            file.write(Changes(memories(Outcome.SUCCESS)))
+        (state, *_) = recalled(load(path))
+        assert state.success is True
+
+    def test_a_disk_full_from_the_start_is_told(self, path: Path) -> None:
+        with opened(path) as file:
+            with disk_full(0), pytest.raises(StateFileError, match="cannot keep state"):
+                file.load()
+            file.write(Changes(memories()))
+        assert len(load(path).targets) == len(TARGETS)
+
+
+def write_often(file: StateFile) -> None:
+    for _ in range(20):
+        file.write(Changes(memories(Outcome.SUCCESS)))
+
+
+def load_copy(path: Path) -> Remembered:
+    """Load what another process would find if this one were killed now."""
+    for suffix in ("", "-wal"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            path.with_name(f"copy.db{suffix}").write_bytes(beside.read_bytes())
+            path.with_name(f"copy.db{suffix}").chmod(0o600)
+    return load(path.with_name("copy.db"))
+
+
+def assert_whole(remembered: Remembered) -> None:
+    assert remembered.note("southwest") == NOTE
+    outcomes = {state.last.outcome for state in recalled(remembered) if state.last}
+    assert len(outcomes) == 1
+
+
+@contextmanager
+def disk_full(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user whom permissions bind, where the tests run as one whom they don't."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_two_exporters_cannot_use_one_file(path: Path) -> None:
+    with opened(path) as first, opened(path) as second:
+        first.load()
+        with pytest.raises(StateFileInUseError, match="give each exporter its own"):
+            second.load()
+        first.close()
+        second.load()
+
+
+def test_a_file_that_is_in_use_is_neither_damaged_nor_set_aside(path: Path) -> None:
+    with opened(path) as first, opened(path) as second:
+        first.load()
+        first.write(Changes(memories()))
+        with pytest.raises(StateFileInUseError):
+            second.write(Changes(memories(Outcome.SUCCESS)))
+        first.write(Changes(notes={"southwest": NOTE}))
+    assert_whole(load(path))
+
+
+def test_only_what_changed_is_written(path: Path) -> None:
+    with opened(path) as file:
+        file.load()
+        file.write(Changes(memories()))
+        key, memory = next(iter(memories().items()))
+
+        def log_size(write: Callable[[], None]) -> int:
+            before = path.with_name("state.db-wal").stat().st_size
+            write()
+            return path.with_name("state.db-wal").stat().st_size - before
+
+        assert log_size(lambda: file.write(Changes({key: memory}))) < 5 * 4200

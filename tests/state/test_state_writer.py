@@ -1,0 +1,237 @@
+"""The writer: what it writes when, and what becomes of what could not be written."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.model import ProbeResult, TargetKey
+from exporter.outcome import Outcome
+from exporter.state import Memory, StateStore
+from exporter.state.errors import StateFileError, StateFileLostError
+from exporter.state.remembered import Changes, Note
+from exporter.state.state_file import StateFile
+from exporter.state.state_writer import FLUSH_SECONDS, StateWriter
+from tests.state.results import TARGET
+
+if TYPE_CHECKING:
+    from tests.conftest import MovedClock
+
+TARGETS = [replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(5)]
+
+
+class WatchedFile(StateFile):
+    """A state file that counts what is written, and fails when told to."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("nowhere"), lambda: 0.0)
+        self.written: list[Changes] = []
+        self.failure: Exception | None = None
+        self.was_written = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+
+    def write(self, changes: Changes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.written.append(changes)
+        self.loop.call_soon_threadsafe(self.was_written.set)
+
+
+@dataclass
+class Wired:
+    """A store whose changes are written."""
+
+    store: StateStore
+    file: WatchedFile
+    notes: dict[str, Note]
+    writer: StateWriter
+
+    def probe(self, number: int, outcome: Outcome = Outcome.TIMEOUT) -> None:
+        self.store.record(ProbeResult(TARGETS[number], 1.8e9, outcome))
+
+    @property
+    def servers(self) -> list[set[str]]:
+        return [{key.server_id for key in one.targets} for one in self.file.written]
+
+
+@pytest.fixture
+async def wired(clock: "MovedClock") -> AsyncIterator[Wired]:
+    store, file, notes = StateStore(50), WatchedFile(), dict[str, Note]()
+    store.reconcile(TARGETS)
+
+    async def told() -> Mapping[str, Note]:
+        return dict(notes)
+
+    writer = StateWriter(file, told, clock)
+    store.listen(writer)
+    yield Wired(store, file, notes, writer)
+    await writer.close(1)
+
+
+async def test_what_changed_is_written_once(wired: Wired) -> None:
+    wired.probe(0)
+    wired.probe(0)
+    wired.probe(3)
+    await wired.writer.flush()
+    wired.probe(1)
+    await wired.writer.flush()
+    assert wired.servers == [{"id-0", "id-3"}, {"id-1"}]
+
+
+async def test_where_nothing_changed_nothing_is_written(wired: Wired) -> None:
+    await wired.writer.flush()
+    assert not wired.file.written
+
+
+async def test_it_writes_every_few_seconds(wired: Wired, clock: "MovedClock") -> None:
+    assert FLUSH_SECONDS <= 5
+    running = asyncio.create_task(wired.writer.run())
+    for number in (0, 2):
+        wired.probe(number)
+        await clock.advance(FLUSH_SECONDS)
+        await asyncio.wait_for(wired.file.was_written.wait(), 5)
+        wired.file.was_written.clear()
+        # Waits for the one under way to end.
+        await wired.writer.flush()
+        assert wired.servers[-1] == {f"id-{number}"}
+    running.cancel()
+
+
+async def test_what_came_back_from_the_file_is_not_written_again(clock: "MovedClock") -> None:
+    before = StateStore(50)
+    before.reconcile(TARGETS)
+    before.record(ProbeResult(TARGETS[0], 1.8e9, Outcome.TIMEOUT))
+    store, file = StateStore(50, lambda target: known(before, target.key)), WatchedFile()
+    store.reconcile(TARGETS)
+    writer = StateWriter(file, nothing_noted, clock)
+    store.listen(writer)
+    await writer.flush()
+    assert not file.written
+    store.record(ProbeResult(TARGETS[0], 1.8e9 + 60, Outcome.TIMEOUT))
+    await writer.flush()
+    await writer.close(1)
+    assert file.written[0].targets[TARGETS[0].key].consecutive_failures == 2
+
+
+def known(store: StateStore, key: TargetKey) -> Memory | None:
+    state = store.get(key)
+    return state.memory() if state else None
+
+
+async def nothing_noted() -> Mapping[str, Note]:
+    return {}
+
+
+async def test_a_server_that_went_is_told_as_gone(wired: Wired) -> None:
+    wired.probe(0)
+    wired.store.reconcile(TARGETS[1:])
+    await wired.writer.flush()
+    (changes,) = wired.file.written
+    assert (set(changes.gone), changes.targets) == ({TARGETS[0].key}, {})
+
+
+async def test_one_that_went_and_came_back_is_both(wired: Wired) -> None:
+    wired.probe(0)
+    wired.store.reconcile(TARGETS[1:])
+    wired.store.reconcile(TARGETS)
+    await wired.writer.flush()
+    wired.probe(0)
+    await wired.writer.flush()
+    assert set(wired.file.written[0].gone) == {TARGETS[0].key}
+    assert wired.servers[1] == {"id-0"}
+
+
+async def test_notes_are_written_when_they_change(wired: Wired) -> None:
+    wired.notes["southwest"] = Note(pace="slow")
+    await wired.writer.flush()
+    await wired.writer.flush()
+    wired.notes["southwest"] = Note(pace="fast")
+    await wired.writer.flush()
+    assert [one.notes for one in wired.file.written] == [
+        {"southwest": Note(pace="slow")},
+        {"southwest": Note(pace="fast")},
+    ]
+
+
+async def test_what_cannot_be_written_is_told_once_and_written_later(
+    wired: Wired, clock: "MovedClock"
+) -> None:
+    wired.file.failure = StateFileError("cannot keep state in x: disk full")
+    wired.notes["southwest"] = Note(pace="slow")
+    with capture_logs() as logs:
+        wired.probe(0)
+        await wired.writer.flush()
+        wired.probe(1)
+        await wired.writer.flush()
+        assert [one["why"] for one in logs] == ["cannot keep state in x: disk full"]
+        await clock.advance(301)
+        await wired.writer.flush()
+        assert len(logs) == 2
+    wired.file.failure = None
+    await wired.writer.flush()
+    assert wired.servers == [{"id-0", "id-1"}]
+    assert wired.file.written[0].notes == wired.notes
+
+
+async def test_a_server_removed_while_nothing_could_be_written_is_not_written_later(
+    wired: Wired,
+) -> None:
+    wired.file.failure = StateFileError("disk full")
+    wired.probe(0)
+    with capture_logs():
+        await wired.writer.flush()
+    wired.store.reconcile(TARGETS[1:])
+    wired.file.failure = None
+    await wired.writer.flush()
+    assert wired.servers == [set()]
+
+
+async def test_a_file_begun_anew_gets_everything(wired: Wired) -> None:
+    for number in range(len(TARGETS)):
+        wired.probe(number)
+    await wired.writer.flush()
+    wired.probe(0)
+    wired.file.failure = StateFileLostError("it was damaged")
+    with capture_logs():
+        await wired.writer.flush()
+    wired.file.failure = None
+    await wired.writer.flush()
+    assert wired.servers[-1] == {target.key.server_id for target in TARGETS}
+
+
+async def test_a_fault_of_ours_is_logged_and_the_next_write_comes(wired: Wired) -> None:
+    wired.file.failure = ZeroDivisionError()
+    wired.probe(0)
+    with capture_logs() as logs:
+        await wired.writer.flush()
+    assert [one["log_level"] for one in logs] == ["error"]
+    wired.file.failure = None
+    await wired.writer.flush()
+    assert wired.servers == [{"id-0"}]
+
+
+async def test_closing_writes_what_is_left_and_no_more(wired: Wired) -> None:
+    wired.probe(0)
+    await wired.writer.close(1)
+    wired.probe(1)
+    await wired.writer.flush()
+    assert wired.servers == [{"id-0"}]
+
+
+async def test_all_of_it_reaches_a_real_file(tmp_path: Path, clock: "MovedClock") -> None:
+    file = StateFile(tmp_path / "state.db", clock.time)
+    file.load()
+    store = StateStore(50)
+    store.reconcile(TARGETS)
+    writer = StateWriter(file, nothing_noted, clock)
+    store.listen(writer)
+    for target in TARGETS:
+        store.record(ProbeResult(target, clock.time(), Outcome.TIMEOUT))
+    await writer.close(5)
+    again = StateFile(tmp_path / "state.db", clock.time)
+    assert set(again.load().targets) == {target.key for target in TARGETS}
+    again.close()
