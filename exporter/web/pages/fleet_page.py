@@ -48,10 +48,11 @@ class Filter:
 
 @dataclass(slots=True)
 class CellList:
-    """The cells of a project that are in one condition, as HTML, in blocks; how many in all."""
+    """The cells of a project that are in one condition, as HTML; ``total`` counts all of them."""
 
     condition: Condition
     total: int = 0
+    doubtful: int = 0
     cells: list[str] = field(default_factory=list)
 
     def blocks(self) -> Iterator[tuple[Markup, bool]]:
@@ -99,6 +100,7 @@ class FleetPage:
             shown=sum(len(one.cells) for section in sections for one in section.lists),
             total=sum(totals.values()),
             doubt=DOUBT,
+            doubtful=sum(one.doubtful for section in sections for one in section.lists),
         )
         gathered: list[str] = []
         size = 0
@@ -152,6 +154,7 @@ def _lists(project: ProjectCells, wanted: Filter) -> tuple[CellList, ...]:
             continue
         one = lists[cell.condition]
         one.total += 1
+        one.doubtful += bool(cell.doubt)
         if everything or (
             (not wanted.state or wanted.state in (cell.condition, DOUBT if cell.doubt else ""))
             and cell.matches(terms)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from exporter.model import ProbeResult
+from exporter.outcome import Verdict
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
@@ -34,6 +35,8 @@ def duration_words(seconds: float) -> str:
 
 
 def outcome_words(result: ProbeResult) -> str:
-    """Return how a probe ended, and at which stage it failed."""
-    words = result.outcome.value.replace("_", " ")
-    return f"{words} at {result.failed_stage.value}" if result.failed_stage else words
+    """Return how a probe ended, and at which stage where a failure's name does not say so."""
+    words, stage = result.outcome.value.replace("_", " "), result.failed_stage
+    if stage is None or result.verdict is not Verdict.FAILURE or words.startswith(stage.value):
+        return words
+    return f"{words} at {stage.value}"

@@ -107,11 +107,15 @@
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname);
   }
 
+  function ask(text, wanted) {
+    form.q.value = text;
+    for (const radio of form.state) radio.checked = radio.value === wanted;
+  }
+
   function recall() {
     const parts = new URLSearchParams(location.hash.slice(1));
     if (location.hash && !parts.has("q") && !parts.has("state")) return;
-    form.q.value = parts.get("q") || "";
-    form.state.value = parts.get("state") || "";
+    ask(parts.get("q") || "", parts.get("state") || "");
     filter();
   }
 
@@ -123,7 +127,7 @@
   addEventListener("hashchange", recall);
   document.querySelector("#nothing a").addEventListener("click", (event) => {
     event.preventDefault();
-    form.q.value = form.state.value = "";
+    ask("", "");
     filter();
     remember();
     form.q.focus();
@@ -235,9 +239,12 @@
   function count() {
     const totals = {};
     for (const list of lists.values()) totals[list.condition] = (totals[list.condition] || 0) + list.cells.length;
+    let doubtful = 0;
+    for (const { link } of cells.values()) doubtful += link.classList.contains("doubt");
     for (const [condition, total] of Object.entries(totals)) {
       document.getElementById(`count-${condition}`).textContent = total;
     }
+    document.getElementById("count-inconclusive").textContent = doubtful;
     document.getElementById("count-all").textContent = cells.size;
   }
 
