@@ -91,7 +91,7 @@ def filtered(url: str) -> list[tuple[str, float]]:
         one.page.wait_for_selector(".live")
         print(f"{'open in a browser and live':50} {time.perf_counter() - started:.2f} s")
         found = []
-        for _ in range(3):
+        for _ in range(5):
             for text in FILTERS:
                 found.append((text, one.page.evaluate(TYPE, text)))
                 one.page.wait_for_timeout(150)
@@ -116,7 +116,7 @@ def report(
     """Print the figures."""
     times = [took for took, _, _ in pages]
     packed, plain = pages[-1][1:]
-    slowest = max(took for _, took in filters)
+    by_text = {text: [took for one, took in filters if one == text] for text in FILTERS}
     rows = [
         ("servers", f"{servers}"),
         ("the grid, gzip", f"median {median(times):.0f} ms, worst {max(times):.0f} ms"),
@@ -124,8 +124,8 @@ def report(
         ("what changed: nothing", f"median {asked[0]:.1f} ms"),
         ("what changed: 500 cells", f"{asked[1]:.1f} ms"),
         *(
-            (f"filter {text!r}", f"{max(t for one, t in filters if one == text):.0f} ms at worst")
-            for text in dict.fromkeys(FILTERS)
+            (f"filter {text!r}", f"median {median(all_of):.0f} ms, worst {max(all_of):.0f} ms")
+            for text, all_of in by_text.items()
         ),
         ("worst lag of the event loop, nobody looking", f"{lags[0]:.1f} ms"),
         ("worst lag, the grid asked for every second", f"{lags[1]:.1f} ms"),
@@ -136,7 +136,7 @@ def report(
     beyond = (
         median(times) > PAGE_MS
         or packed > PAGE_BYTES
-        or slowest > FILTER_MS
+        or max(map(median, by_text.values())) > FILTER_MS
         or max(lags[1:]) > LAG_MS
     )
     sys.exit(1 if beyond else 0)

@@ -85,6 +85,8 @@ def test_the_page_follows_its_server_without_a_reload(browser: Browser, fleet: F
             fleet.breaks()
         expect(page.locator("#state.working")).to_be_attached(timeout=10_000)
         assert page.evaluate("window.sameDocument && document.getElementById('table').open")
+        # Who has opened the table stands where they were.
+        expect(page.locator("summary")).to_be_focused()
         assert one.complaints == []
 
 

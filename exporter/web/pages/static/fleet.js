@@ -6,6 +6,7 @@
 
 (() => {
   const BLOCK = 240; // divisible by every number of columns in status.css
+  const AT_ONCE = 4 * BLOCK;
   const SAY_EVERY = 5000;
   const fleet = document.getElementById("fleet");
   const form = document.getElementById("filter");
@@ -31,6 +32,7 @@
         grid: box.querySelector(".cells"),
         cells: [],
         stop: null,
+        filling: 0,
       };
       lists.set(key(list.project, list.condition), list);
       for (const link of box.querySelectorAll("a")) {
@@ -62,17 +64,26 @@
   function lay(list) {
     const shown = terms.length || state ? list.cells.filter(matches) : list.cells;
     const blocks = list.grid.children;
-    for (let start = 0, place = 0; start < shown.length; start += BLOCK, place += 1) {
-      const links = shown.slice(start, start + BLOCK).map((cell) => cell.link);
-      const block = blocks[place] || list.grid.appendChild(document.createElement("div"));
-      block.className = links.length === BLOCK ? "block full" : "block";
-      if (!same(block.children, links)) block.replaceChildren(...links);
-    }
     while (blocks.length > Math.ceil(shown.length / BLOCK)) blocks[blocks.length - 1].remove();
+    clearTimeout(list.filling);
+    fill(list, shown, 0);
     list.box.hidden = !shown.length;
     list.count.textContent = shown.length === list.cells.length ? shown.length : `${shown.length} of ${list.cells.length}`;
     if (!shown.includes(list.stop)) stopAt(list, shown[0]);
     return shown.length;
+  }
+
+  // What is in sight at once, all else behind it: who types must not wait for ten thousand cells.
+  function fill(list, shown, from) {
+    const blocks = list.grid.children;
+    const until = Math.min(shown.length, from + AT_ONCE);
+    for (let start = from; start < until; start += BLOCK) {
+      const links = shown.slice(start, start + BLOCK).map((cell) => cell.link);
+      const block = blocks[start / BLOCK] || list.grid.appendChild(document.createElement("div"));
+      block.className = links.length === BLOCK ? "block full" : "block";
+      if (!same(block.children, links)) block.replaceChildren(...links);
+    }
+    if (until < shown.length) list.filling = setTimeout(() => fill(list, shown, until));
   }
 
   function same(children, links) {

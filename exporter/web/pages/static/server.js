@@ -21,9 +21,10 @@
       for (const details of other.querySelectorAll("details")) {
         details.open = document.getElementById(details.id)?.open || false;
       }
-      // Who reads a table is not to be thrown out of it.
-      if (part.contains(document.activeElement)) continue;
+      // What can have the focus in these parts: who reads a table is not thrown out of it.
+      const held = ["summary", ".wide"].find((one) => part.querySelector(one)?.matches(":focus"));
       part.replaceWith(other);
+      if (held) other.querySelector(held)?.focus({ preventScroll: true });
     }
     document.querySelector("h1").textContent = anew.querySelector("h1").textContent;
     const now = document.getElementById("state");
