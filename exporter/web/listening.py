@@ -64,18 +64,6 @@ class WebServer(uvicorn.Server):
             )
         )
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve, without the kernel holding back what follows a first piece.
-
-        asyncio sees to that only where a socket names its protocol, and these do not: the body of
-        each answer on a kept connection would wait 40 ms for the client to acknowledge the head.
-        """
-        for one in sockets or ():
-            if one.family != socket.AF_UNIX:
-                # What is accepted takes after it.
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await super().startup(sockets)
-
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone: uvicorn would raise them again after its shutdown."""
