@@ -32,12 +32,10 @@ def page_routes(running: Running, on_demand: OnDemand) -> list[BaseRoute]:
     """Return the pages over a running program."""
     files = StaticFiles()
     routes = _Pages(running, on_demand, files)
-    server = "/servers/{project}/{server_id}"
     return [
         Route("/", routes.fleet),
         Route("/fleet/changes", routes.changes),
-        Route(server, routes.server),
-        Route(server, routes.probe, methods=["POST"]),
+        Route("/servers/{project}/{server_id}", routes.server, methods=["GET", "POST"]),
         Route("/static/{name}", files.answer),
         Route("/favicon.ico", files.icon),
     ]
@@ -85,6 +83,8 @@ class _Pages:
         return Response(told, media_type="application/json", headers=_FRESH)
 
     async def server(self, request: Request) -> Response:
+        if request.method == "POST":
+            return await self._probe(request)
         await self._cells.settle()
         state = self._state_of(request)
         if state is None:
@@ -96,7 +96,7 @@ class _Pages:
             )
         return self._page(state, None, tag)
 
-    async def probe(self, request: Request) -> Response:
+    async def _probe(self, request: Request) -> Response:
         state = self._state_of(request)
         if state is None:
             return self._not_found(request)
