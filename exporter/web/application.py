@@ -13,14 +13,15 @@ from exporter.web.running import Running
 from exporter.web.scraping import scraping_routes
 
 _POLICY = (
-    b"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none';"
-    b" frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    b" form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _BODY_BYTES_MAX = 1024 * 1024
 _HEADERS = (
     (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    # Not no-referrer: with that a browser hides from us that a form is our own.
+    (b"referrer-policy", b"same-origin"),
 )
 
 
@@ -29,7 +30,7 @@ def web_application(running: Running) -> Starlette:
     on_demand = OnDemand(running.probe_now)
     return Starlette(
         routes=[
-            *page_routes(running),
+            *page_routes(running, on_demand),
             *api_routes(running, on_demand),
             *scraping_routes(running, on_demand),
             *lifecycle_routes(running),

@@ -1,94 +1,173 @@
-"""The status page: projects and servers with their state, worst first."""
+"""The fleet as a grid, project by project, the worst first; made in pieces."""
 
-from collections import Counter
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
+from markupsafe import Markup
+from starlette.datastructures import QueryParams
 
-from exporter.state import StateStore, TargetState
+from exporter.model import ProjectStatus
+from exporter.web.condition import Condition
+from exporter.web.pages.fleet_cells import FleetCells, ProjectCells, worst
+from exporter.web.pages.project_words import ProjectWords, project_words
+from exporter.web.pages.words import clock_words
+from exporter.web.refusal import RequestRefusedError
 
-_WORST_FIRST = ("failing", "unknown", "working")
-_MARK = {"failing": "✕", "unknown": "?", "working": "●"}
+# Divisible by every number of columns that the style sheet has, so that no row breaks off where
+# two blocks meet. A browser lays out only the blocks that are in sight.
+_BLOCK = 240
+# Looking at so many takes a millisecond or two.
+_AT_ONCE = 2000
+_PIECE_CHARACTERS = 32 * 1024
+_TEXT_MAX = 256
+_BAD_REQUEST = 400
+# The state of those whose newest probe could not tell, whatever the verdict before.
+DOUBT = "inconclusive"
 
 
 @dataclass(frozen=True, slots=True)
-class ServerRow:
-    """One server as the page shows it."""
+class Filter:
+    """Which servers are asked for: ``state`` is a `Condition`, `DOUBT`, or empty for all."""
 
-    name: str
-    server_id: str
-    condition: str
-    mark: str
-    outcome: str
-    stage: str
-    duration: str
-    since: str
-    detail: str
+    text: str = ""
+    state: str = ""
+
+    @classmethod
+    def of(cls, query: QueryParams) -> "Filter":
+        """Return the filter of a request; raises `RequestRefusedError`."""
+        text, state = query.get("q", ""), query.get("state", "")
+        if len(text) > _TEXT_MAX:
+            raise RequestRefusedError(
+                f"parameter q is longer than {_TEXT_MAX} characters", _BAD_REQUEST
+            )
+        if state and state not in {*Condition, DOUBT}:
+            words = ", ".join([*Condition, DOUBT])
+            raise RequestRefusedError(f"parameter state must be one of {words}", _BAD_REQUEST)
+        return cls(text, state)
+
+
+@dataclass(slots=True)
+class CellList:
+    """The cells of a project that are in one condition, as HTML; ``total`` counts all of them."""
+
+    condition: Condition
+    total: int = 0
+    doubtful: int = 0
+    cells: list[str] = field(default_factory=list)
+
+    def blocks(self) -> Iterator[tuple[Markup, bool]]:
+        """Yield the blocks, and whether each is full; cells have escaped what is in them."""
+        for start in range(0, len(self.cells), _BLOCK):
+            block = self.cells[start : start + _BLOCK]
+            yield Markup("").join(map(Markup, block)), len(block) == _BLOCK
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectSection:
-    """One project as the page shows it."""
+class Section:
+    """One project on the page."""
 
     name: str
     region: str
-    counts: tuple[tuple[str, int], ...]
-    rows: tuple[ServerRow, ...]
+    words: ProjectWords | None
+    lists: tuple[CellList, ...]
 
 
-class StatusPage:
-    """Renders the page. Everything from outside is escaped."""
+class FleetPage:
+    """Renders the page."""
 
-    def __init__(self, version: str) -> None:
-        """Prepare the template."""
-        environment = Environment(
-            loader=PackageLoader("exporter.web.pages"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
+    def __init__(self, cells: FleetCells, environment: Environment) -> None:
+        """Show ``cells``."""
+        self._cells = cells
+        self._template = environment.get_template("fleet.html")
+
+    async def pieces(
+        self, statuses: Iterable[ProjectStatus], wanted: Filter, now: float
+    ) -> AsyncIterator[bytes]:
+        """Yield the page, letting all else run between two pieces."""
+        # What changes from here on is told to the page again.
+        revision = self._cells.revision
+        sections = [section async for section in self._sections(statuses, wanted, now)]
+        totals = {
+            condition.value: sum(section.lists[place].total for section in sections)
+            for place, condition in enumerate(Condition)
+        }
+        parts = self._template.generate(
+            root="",
+            now=now,
+            at=clock_words(now, now),
+            revision=revision,
+            sections=sections,
+            totals=totals,
+            wanted=wanted,
+            shown=sum(len(one.cells) for section in sections for one in section.lists),
+            total=sum(totals.values()),
+            doubt=DOUBT,
+            doubtful=sum(one.doubtful for section in sections for one in section.lists),
         )
-        self._template = environment.get_template("status.html")
-        self._version = version
+        gathered: list[str] = []
+        size = 0
+        for part in parts:
+            gathered.append(part)
+            size += len(part)
+            if size >= _PIECE_CHARACTERS:
+                yield _encoded(gathered)
+                gathered, size = [], 0
+                await asyncio.sleep(0)
+        yield _encoded(gathered)
 
-    def render(self, state: StateStore, now: float) -> str:
-        """Return the page as HTML; ``now`` is Unix time in seconds."""
-        by_project: dict[str, list[TargetState]] = {}
-        for known in state:
-            by_project.setdefault(known.target.key.project, []).append(known)
-        return self._template.render(
-            version=self._version,
-            at=datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-            sections=[_section(name, states, now) for name, states in by_project.items()],
-        )
+    async def _sections(
+        self, statuses: Iterable[ProjectStatus], wanted: Filter, now: float
+    ) -> AsyncIterator[Section]:
+        """Yield the projects, those with the worst servers first, else as they are configured."""
+        known = {status.name: status for status in statuses}
+        projects = {
+            name: self._cells.projects.get(name) or ProjectCells(name, known[name].region)
+            for name in (*known, *self._cells.projects)
+        }
+        for project in sorted(projects.values(), key=worst):
+            status = known.get(project.name)
+            yield Section(
+                project.name,
+                project.region,
+                project_words(status, project.login, now) if status else None,
+                await _lists(project, wanted),
+            )
 
 
-def _section(name: str, states: list[TargetState], now: float) -> ProjectSection:
-    rows = sorted(
-        (_row(known, now) for known in states),
-        key=lambda row: (_WORST_FIRST.index(row.condition), row.name),
-    )
-    counts = Counter(row.condition for row in rows)
-    return ProjectSection(
-        name=name,
-        region=states[0].target.region,
-        counts=tuple((condition, counts[condition]) for condition in _WORST_FIRST),
-        rows=tuple(rows),
-    )
+def told_words(
+    statuses: Iterable[ProjectStatus], cells: FleetCells, now: float
+) -> list[dict[str, object]]:
+    """Return each project's words as JSON values."""
+    return [
+        {"project": status.name, **asdict(project_words(status, project.login, now))}
+        for status in statuses
+        if (project := cells.projects.get(status.name)) is not None
+    ]
 
 
-def _row(known: TargetState, now: float) -> ServerRow:
-    condition = {None: "unknown", True: "working", False: "failing"}[known.success]
-    last, attempt = known.last, known.last_attempt
-    return ServerRow(
-        name=known.target.name,
-        server_id=known.target.key.server_id,
-        condition=condition,
-        mark=_MARK[condition],
-        outcome=last.outcome.value if last else "not probed yet",
-        stage=last.failed_stage.value if last and last.failed_stage else "",
-        duration=f"{attempt.duration_seconds * 1000:.0f} ms" if attempt and attempt.stages else "",
-        since=f"{max(0.0, now - attempt.started_at):.0f} s ago" if attempt else "",
-        detail=last.detail if last else "",
-    )
+async def _lists(project: ProjectCells, wanted: Filter) -> tuple[CellList, ...]:
+    lists = {condition: CellList(condition) for condition in Condition}
+    terms = tuple(wanted.text.lower().split())
+    everything = not terms and not wanted.state
+    for place, entry in enumerate(project.in_order()):
+        if place % _AT_ONCE == 0:
+            await asyncio.sleep(0)
+        cell = entry.cell
+        if cell is None:
+            continue
+        one = lists[cell.condition]
+        one.total += 1
+        one.doubtful += bool(cell.doubt)
+        if everything or (
+            (not wanted.state or wanted.state in (cell.condition, DOUBT if cell.doubt else ""))
+            and cell.matches(terms)
+        ):
+            one.cells.append(entry.html)
+    return tuple(lists.values())
+
+
+def _encoded(parts: list[str]) -> bytes:
+    # Half a surrogate pair cannot be told in UTF-8.
+    return "".join(parts).encode(errors="replace")

@@ -1,34 +1,133 @@
-"""The status pages and what they are made of."""
+"""The status pages, what keeps them current, and what they are made of."""
 
-from pathlib import Path
+import json
+from zlib import crc32
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import (
+    HTMLResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import BaseRoute, Route
 
-from exporter.web.pages.fleet_page import StatusPage
+from exporter.model import ProbeResult, TargetKey
+from exporter.state import TargetState
+from exporter.web.on_demand import OnDemand
+from exporter.web.pages.assets import StaticFiles, templates
+from exporter.web.pages.fleet_cells import FleetCells
+from exporter.web.pages.fleet_page import Filter, FleetPage, told_words
+from exporter.web.pages.server_page import ServerPage
+from exporter.web.refusal import RequestRefusedError
 from exporter.web.running import Running
 
-_STATIC = Path(__file__).parent / "static"
+_NOT_FOUND = 404
+_NOT_MODIFIED = 304
+# Asked for anew each time, so that a browser shows no page of yesterday as today's.
+_FRESH = {"cache-control": "no-cache"}
 
 
-def page_routes(running: Running) -> list[BaseRoute]:
+def page_routes(running: Running, on_demand: OnDemand) -> list[BaseRoute]:
     """Return the pages over a running program."""
-    routes = _Pages(running)
-    return [Route("/", routes.fleet), Route("/static/status.css", routes.style)]
+    files = StaticFiles()
+    routes = _Pages(running, on_demand, files)
+    return [
+        Route("/", routes.fleet),
+        Route("/fleet/changes", routes.changes),
+        Route("/servers/{project}/{server_id}", routes.server, methods=["GET", "POST"]),
+        Route("/static/{name}", files.answer),
+        Route("/favicon.ico", files.icon),
+    ]
 
 
 class _Pages:
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, on_demand: OnDemand, files: StaticFiles) -> None:
         self._running = running
-        self._page = StatusPage(running.version)
-        self._style = (_STATIC / "status.css").read_bytes()
+        self._on_demand = on_demand
+        self._cells = FleetCells(running.clock_time)
+        running.state.listen(self._cells)
+        environment = templates(files, running.version)
+        self._fleet = FleetPage(self._cells, environment)
+        self._server = ServerPage(environment)
+        self._unknown = environment.get_template("unknown.html")
 
-    async def fleet(self, _request: Request) -> Response:
-        html = self._page.render(self._running.state, self._running.clock_time())
-        return Response(html, media_type="text/html")
+    async def fleet(self, request: Request) -> Response:
+        try:
+            wanted = Filter.of(request.query_params)
+        except RequestRefusedError as error:
+            return PlainTextResponse(f"{error}\n", error.status)
+        await self._cells.settle()
+        pieces = self._fleet.pieces(self._running.projects(), wanted, self._running.clock_time())
+        return StreamingResponse(pieces, media_type="text/html", headers=_FRESH)
 
-    async def style(self, _request: Request) -> Response:
-        return Response(
-            self._style, media_type="text/css", headers={"cache-control": "max-age=3600"}
+    async def changes(self, request: Request) -> Response:
+        await self._cells.settle()
+        now = self._running.clock_time()
+        changes = self._cells.changes_since(request.query_params.get("since", ""))
+        words = told_words(self._running.projects(), self._cells, now)
+        digest = f"{crc32(repr(words).encode(errors='replace')):08x}"
+        # In ASCII: half a surrogate pair cannot be told in UTF-8.
+        told = json.dumps(
+            {
+                "now": now,
+                "revision": changes.revision,
+                "reset": changes.reset,
+                "more": changes.more,
+                "gone": changes.gone,
+                "cells": [cell._asdict() for cell in changes.cells],
+                "words": digest,
+                "projects": [] if request.query_params.get("words") == digest else words,
+            }
         )
+        return Response(told, media_type="application/json", headers=_FRESH)
+
+    async def server(self, request: Request) -> Response:
+        if request.method == "POST":
+            return await self._probe(request)
+        await self._cells.settle()
+        state = self._state_of(request)
+        if state is None:
+            return self._not_found(request)
+        tag = f'"{self._cells.seen(state.target)}"'
+        if request.headers.get("if-none-match") == tag:
+            return Response(
+                status_code=_NOT_MODIFIED, headers={**_FRESH, "etag": tag, **self._now()}
+            )
+        return self._page(state, None, tag)
+
+    async def _probe(self, request: Request) -> Response:
+        state = self._state_of(request)
+        if state is None:
+            return self._not_found(request)
+        told: ProbeResult | str
+        status = 200
+        try:
+            told = await self._on_demand.probe(state.target, request.headers)
+        except RequestRefusedError as error:
+            told, status = str(error), error.status
+        # It may be gone meanwhile.
+        state = self._state_of(request)
+        if state is None:
+            return self._not_found(request)
+        return self._page(state, told, f'"{self._cells.seen(state.target)}"', status)
+
+    def _state_of(self, request: Request) -> TargetState | None:
+        parameters = request.path_params
+        key = TargetKey(parameters["project"], parameters["server_id"])
+        return self._running.state.get(key)
+
+    def _page(
+        self, state: TargetState, told: ProbeResult | str | None, tag: str, status: int = 200
+    ) -> Response:
+        html = self._server.render(state, self._running.clock_time(), tag, told)
+        text = html.encode(errors="replace")
+        return HTMLResponse(text, status, headers={**_FRESH, "etag": tag, **self._now()})
+
+    def _not_found(self, request: Request) -> Response:
+        html = self._unknown.render(root="../../", key=request.path_params)
+        return HTMLResponse(html.encode(errors="replace"), _NOT_FOUND)
+
+    def _now(self) -> dict[str, str]:
+        """Return the time by our clock, which the pages' script counts ages from."""
+        return {"console-exporter-time": f"{self._running.clock_time():.3f}"}

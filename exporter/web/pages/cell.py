@@ -1,0 +1,96 @@
+"""One server as a cell of the grid: what it shows, and its HTML."""
+
+import re
+from typing import NamedTuple
+from urllib.parse import quote
+
+from markupsafe import escape
+
+from exporter.model import Target
+from exporter.state import TargetState
+from exporter.web.condition import Condition, condition_of, could_not_tell
+from exporter.web.pages.words import outcome_words
+
+# A longer name is cut off in the grid, and shown whole under the pointer.
+_NAME_FITS = 18
+_DIGITS = re.compile("[0-9]+")
+
+
+class Cell(NamedTuple):
+    """What a cell shows, and nothing that changes with each probe.
+
+    ``note`` says why it is not working; ``doubt`` why the newest probe could not tell.
+    """
+
+    href: str
+    project: str
+    name: str
+    labels: str
+    condition: Condition
+    note: str
+    doubt: str
+
+    def html(self) -> str:
+        """Return the cell as a link to its server."""
+        hints = [self.name] if len(self.name) > _NAME_FITS else []
+        if self.doubt:
+            hints.append(f"the last probe could not tell: {self.doubt}")
+        return "".join(
+            (
+                f'<a href="{escape(self.href)}"',
+                ' class="doubt"' if self.doubt else "",
+                f' title="{escape("; ".join(hints))}"' if hints else "",
+                f' data-labels="{escape(self.labels)}"' if self.labels else "",
+                f">{escape(self.name)}",
+                f"<small>{escape(self.note)}</small>" if self.note else "",
+                "</a>",
+            )
+        )
+
+    def matches(self, terms: tuple[str, ...]) -> bool:
+        """Return whether all of ``terms``, in lower case, are found in what is known of it."""
+        text = f"{self.project} {self.name} {self.href} {self.labels} {self.note}".lower()
+        return all(term in text for term in terms)
+
+
+def cell_of(state: TargetState, href: str, labels: str, now: float) -> Cell:
+    """Return the cell of a server at ``now``, Unix time in seconds."""
+    target, last = state.target, state.last
+    condition = condition_of(state, now)
+    return Cell(
+        href,
+        target.key.project,
+        target.name,
+        labels,
+        condition,
+        _note(state, condition),
+        outcome_words(last) if last is not None and could_not_tell(state) else "",
+    )
+
+
+def server_path(target: Target) -> str:
+    """Return the path of a server's page, relative to the fleet's."""
+    key = target.key
+    return f"servers/{quote(key.project, safe='')}/{quote(key.server_id, safe='')}"
+
+
+def label_text(target: Target) -> str:
+    """Return a target's labels as one text that can be searched."""
+    return " ".join(f"{name}={text}" for name, text in target.labels)
+
+
+def order_of(target: Target) -> tuple[str, str]:
+    """Return what to sort servers by: their names, web-2 before web-10."""
+    name = _DIGITS.sub(lambda digits: digits[0].zfill(12), target.name.lower())
+    return name, target.key.server_id
+
+
+def _note(state: TargetState, condition: Condition) -> str:
+    verdict = state.last_verdict
+    if verdict is None:
+        return outcome_words(state.last) if state.last else "not probed yet"
+    if condition is Condition.WORKING:
+        return ""
+    if condition is Condition.STALE:
+        return "was working" if state.success else f"was failing: {outcome_words(verdict)}"
+    return outcome_words(verdict)

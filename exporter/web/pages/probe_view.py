@@ -1,0 +1,132 @@
+"""Results as a server's page shows them: the waterfall of one, the timeline of many."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import sqrt
+
+from exporter.model import ProbeResult
+from exporter.outcome import Verdict
+from exporter.web.pages.words import clock_words, duration_words, outcome_words
+
+_HEIGHTS = 8
+_FULL = 100.0
+_BAR_MIN = 0.6
+_VERDICT_WORDS = {
+    Verdict.SUCCESS: "working",
+    Verdict.FAILURE: "failing",
+    Verdict.INCONCLUSIVE: "could not tell",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One stage: where its bar begins and how long it is, in percent of the whole."""
+
+    stage: str
+    start: float
+    length: float
+    took: str
+    passed: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeView:
+    """One result, in words and bars. ``facts`` are what the cloud's support asks for."""
+
+    verdict: str
+    words: str
+    outcome: str
+    detail: str
+    at: float
+    clock: str
+    took: str
+    waited: str
+    bars: tuple[Bar, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One result of the timeline; ``height`` from 1 to 8 tells how long it took."""
+
+    verdict: str
+    height: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The newest results, the newest last, and what they come to in words."""
+
+    marks: tuple[Mark, ...]
+    words: str
+    slowest: str
+    begins: str
+    ends: str
+
+
+def probe_view(result: ProbeResult, now: float) -> ProbeView:
+    """Return one result as the page shows it at ``now``, Unix time in seconds."""
+    facts = {
+        "HTTP status": str(result.status_code) if result.status_code else "",
+        "Error code": result.error_code,
+        "Request id": result.request_id,
+    }
+    return ProbeView(
+        verdict=result.verdict.value,
+        words=_VERDICT_WORDS[result.verdict],
+        outcome=outcome_words(result),
+        detail=result.detail,
+        at=result.started_at,
+        clock=clock_words(result.started_at, now),
+        took=duration_words(result.duration_seconds) if result.stages else "",
+        waited=duration_words(result.waited_seconds) if result.waited_seconds > 0 else "",
+        bars=tuple(_bars(result)),
+        facts=tuple((name, text) for name, text in facts.items() if text),
+    )
+
+
+def timeline(results: list[ProbeResult], now: float) -> Timeline:
+    """Return results, the newest last, as the page draws them."""
+    slowest = max((result.duration_seconds for result in results), default=0.0)
+    counts = Counter(result.verdict for result in results)
+    told = [f"{counts[verdict]} {_VERDICT_WORDS[verdict]}" for verdict in Verdict]
+    return Timeline(
+        marks=tuple(_mark(result, slowest) for result in results),
+        words=f"{len(results)} results: {', '.join(told)}",
+        slowest=duration_words(slowest),
+        begins=clock_words(results[0].started_at, now) if results else "",
+        ends=clock_words(results[-1].started_at, now) if results else "",
+    )
+
+
+def _bars(result: ProbeResult) -> Iterable[Bar]:
+    total = result.duration_seconds
+    before = 0.0
+    for timing in result.stages:
+        length = max(_BAR_MIN, timing.seconds / total * _FULL) if total else _FULL
+        start = min(before / total * _FULL, _FULL - length) if total else 0.0
+        yield Bar(
+            timing.stage.value,
+            round(start, 2),
+            round(length, 2),
+            duration_words(timing.seconds),
+            timing.passed,
+            timing.note,
+        )
+        before += timing.seconds
+
+
+def _mark(result: ProbeResult, slowest: float) -> Mark:
+    # By the root, so that quick ones can be told apart beside a timeout.
+    share = sqrt(result.duration_seconds / slowest) if slowest else 0.0
+    at = datetime.fromtimestamp(result.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    took = f", {duration_words(result.duration_seconds)}" if result.stages else ""
+    return Mark(
+        result.verdict.value,
+        max(1, round(share * _HEIGHTS)),
+        f"{at}: {outcome_words(result)}{took}",
+    )

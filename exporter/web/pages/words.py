@@ -1,0 +1,42 @@
+"""Times, durations and outcomes in words; all times are UTC, as in the log."""
+
+from datetime import UTC, datetime
+
+from exporter.model import ProbeResult
+from exporter.outcome import Verdict
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+
+def clock_words(at: float, now: float) -> str:
+    """Return the time of day of ``at``, with its date when that is not today's."""
+    then = datetime.fromtimestamp(at, UTC)
+    same_day = then.date() == datetime.fromtimestamp(now, UTC).date()
+    return then.strftime("%H:%M:%S UTC" if same_day else "%Y-%m-%d %H:%M:%S UTC")
+
+
+def ago_words(seconds: float) -> str:
+    """Return an age, as coarse as people say it; the pages' script says it in the same words."""
+    whole = max(0, int(seconds))
+    if whole < 2 * _MINUTE:
+        return f"{whole} s ago"
+    if whole < 2 * _HOUR:
+        return f"{whole // _MINUTE} min ago"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h ago"
+    return f"{whole // _DAY} days ago"
+
+
+def duration_words(seconds: float) -> str:
+    """Return how long something took."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.2f} s"
+
+
+def outcome_words(result: ProbeResult) -> str:
+    """Return how a probe ended, and at which stage where a failure's name does not say so."""
+    words, stage = result.outcome.value.replace("_", " "), result.failed_stage
+    if stage is None or result.verdict is not Verdict.FAILURE or words.startswith(stage.value):
+        return words
+    return f"{words} at {stage.value}"

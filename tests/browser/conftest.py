@@ -1,0 +1,26 @@
+"""One fleet for all browser tests, and a browser that is gone before other tests begin."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.pretend_fleet import Fleet, pretend_fleet
+from tests.real.browser import chromium
+from tests.real.programs import required
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Run a fleet in which a few consoles are broken."""
+    required("chromium")
+    with pretend_fleet(tmp_path_factory.mktemp("fleet")) as running:
+        running.settled()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Run Chromium. Its driver has an event loop of its own, so it must end with its module."""
+    with chromium() as running:
+        yield running

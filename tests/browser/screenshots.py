@@ -1,0 +1,58 @@
+"""Take the pictures of the README: ``python -m tests.browser.screenshots``."""
+
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.browser.pretend_fleet import Fleet, pretend_fleet
+from tests.real.browser import DESK, PHONE, chromium, visit
+
+FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
+_PICTURES = (
+    ("fleet-light", "", DESK, False),
+    ("fleet-dark", "", DESK, True),
+    ("fleet-phone", "", PHONE, False),
+    ("server-light", "queue-03", (1280, 1120), False),
+    ("server-dark", "web-05", (1280, 1120), True),
+    ("server-phone", "queue-03", PHONE, True),
+)
+
+
+def main() -> None:
+    """Let a fleet run for a while, then take them all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pretend_fleet(Path(folder), east="east", more=()) as fleet,
+    ):
+        fleet.settled()
+        time.sleep(15)
+        _throttle(fleet)
+        time.sleep(8)
+        _take(fleet)
+
+
+def _throttle(fleet: Fleet) -> None:
+    """Let the cloud grant a project less than it asks for."""
+    httpx.put(
+        f"{fleet.cloud}/simulator/quota/east",
+        json={"limit": 3, "window": 1, "kind": "token_bucket"},
+    ).raise_for_status()
+
+
+def _take(fleet: Fleet) -> None:
+    with chromium() as browser:
+        for name, server, size, dark in _PICTURES:
+            with visit(browser, size, dark=dark) as one:
+                project = "east" if server == "queue-03" else "southwest"
+                one.page.goto(fleet.server(server, project) if server else fleet.url)
+                one.page.wait_for_selector(".live")
+                path = FOLDER / f"{name}.png"
+                one.page.screenshot(path=path)
+                print(f"{path.name}: {path.stat().st_size // 1000} kB", *one.complaints)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
