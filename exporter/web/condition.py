@@ -41,6 +41,11 @@ def stale_at(state: TargetState) -> float | None:
     return state.last_verdict.started_at + STALE_INTERVALS * state.target.interval
 
 
+def since(state: TargetState, now: float) -> float | None:
+    """Return when the condition at ``now`` began; None before the first verdict."""
+    return stale_at(state) if condition_of(state, now) is Condition.STALE else state.verdict_since
+
+
 def could_not_tell(state: TargetState) -> bool:
     """Return whether the newest probe was inconclusive, so that an older verdict stands."""
     return state.last is not None and state.last.verdict is Verdict.INCONCLUSIVE

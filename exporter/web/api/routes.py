@@ -83,9 +83,8 @@ class _Api:
     async def server(self, request: Request) -> Response:
         check_parameters(request.query_params)
         state = self._known(request)
-        history = list(state.history)
-        fields = full_server_json(state, history, self._running.clock_time())
-        return success_with(fields, "history", map(as_json, reversed(history)))
+        fields = full_server_json(state, self._running.clock_time())
+        return success_with(fields, "history", map(as_json, reversed(list(state.history))))
 
     async def probe(self, request: Request) -> Response:
         check_parameters(request.query_params, once=("depth",))

@@ -5,10 +5,9 @@ Times end in ``_at`` and are Unix time in seconds, as Prometheus' own; durations
 """
 
 from exporter.model import ProbeResult, ProjectStatus, Target
-from exporter.outcome import Verdict
 from exporter.probe.report import as_json
 from exporter.state import TargetState
-from exporter.web.condition import Condition, condition_of, stale_at
+from exporter.web.condition import condition_of, since
 
 
 def project_json(status: ProjectStatus) -> dict[str, object]:
@@ -33,6 +32,7 @@ def server_json(state: TargetState, now: float) -> dict[str, object]:
     return {
         **_attributes(state.target),
         "state": condition_of(state, now).value,
+        "since": _time(since(state, now)),
         "success": state.success,
         "outcome": last.outcome.value if last else None,
         "verdict": last.verdict.value if last else None,
@@ -49,14 +49,11 @@ def server_json(state: TargetState, now: float) -> dict[str, object]:
     }
 
 
-def full_server_json(
-    state: TargetState, history: list[ProbeResult], now: float
-) -> dict[str, object]:
+def full_server_json(state: TargetState, now: float) -> dict[str, object]:
     """Return all that is known of a server, save its history itself."""
     target = state.target
     return {
         **server_json(state, now),
-        "since": _since(state, history, now),
         "interval_seconds": target.interval,
         "timeout_seconds": target.timeout,
         "verdicts": state.verdicts,
@@ -75,25 +72,6 @@ def _attributes(target: Target) -> dict[str, object]:
         "depth": target.depth.value,
         "labels": dict(target.labels),
     }
-
-
-def _since(state: TargetState, history: list[ProbeResult], now: float) -> float | None:
-    """Return when the state began, None where that is not known.
-
-    A verdict holds since the first of the probes that gave it one after the other. When all that
-    the history still holds gave it, and there were more, nobody knows.
-    """
-    condition = condition_of(state, now)
-    if condition is Condition.STALE:
-        return _time(stale_at(state))
-    first, seen = None, 0
-    for result in reversed(history):
-        if result.verdict is Verdict.INCONCLUSIVE:
-            continue
-        if (result.verdict is Verdict.SUCCESS) is not state.success:
-            return _started_at(first)
-        first, seen = result, seen + 1
-    return _started_at(first) if seen == state.verdicts else None
 
 
 def _failed_stage(result: ProbeResult) -> str:

@@ -1,15 +1,13 @@
 """One server: its state since when, its last probe as a waterfall, its history, a probe now."""
 
-from collections.abc import Iterable
 from itertools import islice
 
 from jinja2 import Environment
 
 from exporter.config.duration import format_duration
 from exporter.model import ProbeResult
-from exporter.outcome import Verdict
 from exporter.state import TargetState
-from exporter.web.condition import STALE_INTERVALS, Condition, condition_of, could_not_tell
+from exporter.web.condition import STALE_INTERVALS, Condition, condition_of, could_not_tell, since
 from exporter.web.pages.probe_view import probe_view, timeline
 from exporter.web.pages.words import clock_words, outcome_words
 
@@ -36,7 +34,7 @@ class ServerPage:
         target, last = state.target, state.last
         newest = list(islice(reversed(list(state.history)), _MARKS_MAX))
         condition = condition_of(state, now)
-        began, exactly = _since(state)
+        began = since(state, now)
         return self._template.render(
             root="../../",
             target=target,
@@ -46,7 +44,6 @@ class ServerPage:
             condition=condition.value,
             since=began,
             since_clock=clock_words(began, now) if began is not None else "",
-            exactly=exactly,
             reason=_reason(state, condition),
             doubt=outcome_words(last) if last and could_not_tell(state) else "",
             doubt_detail=last.detail if last and could_not_tell(state) else "",
@@ -58,27 +55,6 @@ class ServerPage:
             refusal=on_demand if isinstance(on_demand, str) else "",
             on_demand=probe_view(on_demand, now) if isinstance(on_demand, ProbeResult) else None,
         )
-
-
-def _since(state: TargetState) -> tuple[float | None, bool]:
-    """Return since when verdicts have been as the last one, and whether that is known exactly.
-
-    It is not when the history does not go back to the verdict before.
-    """
-    if state.last_verdict is None:
-        return None, False
-    wanted = state.last_verdict.verdict
-    began = state.last_verdict.started_at
-    for result in _verdicts(reversed(list(state.history))):
-        if result.verdict is not wanted:
-            return began, True
-        began = result.started_at
-    told = sum(1 for _ in _verdicts(state.history))
-    return began, told == state.verdicts
-
-
-def _verdicts(results: Iterable[ProbeResult]) -> Iterable[ProbeResult]:
-    return (result for result in results if result.verdict is not Verdict.INCONCLUSIVE)
 
 
 def _reason(state: TargetState, condition: Condition) -> str:

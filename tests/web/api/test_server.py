@@ -33,7 +33,6 @@ async def test_all_that_is_known_is_told(client: httpx.AsyncClient, pretend: Pre
     history = told.pop("history")
     assert [one["outcome"] for one in history] == ["throttled", "server_error", "success"]
     assert told == {
-        "since": NOW - 70,
         "interval_seconds": 60.0,
         "timeout_seconds": 10.0,
         "verdicts": 2,
@@ -69,9 +68,9 @@ async def test_all_that_is_known_is_told(client: httpx.AsyncClient, pretend: Pre
         ([FAIL, GOOD, GOOD], "working", NOW - 70),
         ([GOOD, FAIL, FAIL], "failing", NOW - 70),
         ([FAIL, BUSY, FAIL], "failing", NOW - 130),
-        # Three are kept, so that nobody knows what was before them, or when.
-        ([GOOD, FAIL, FAIL, FAIL], "failing", None),
-        ([GOOD, BUSY, BUSY, BUSY], "working", None),
+        # Though only three results are kept.
+        ([GOOD, FAIL, FAIL, FAIL], "failing", NOW - 130),
+        ([GOOD, BUSY, BUSY, BUSY], "working", NOW - 190),
         # Its last verdict is not believed from five intervals after it.
         ([GOOD, *[BUSY] * 6], "stale", NOW - 70),
     ],

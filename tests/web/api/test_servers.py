@@ -43,6 +43,7 @@ async def test_a_server_is_told_with_its_state_in_short(
             "depth": "api",
             "labels": {"rack": "r12"},
             "state": "failing",
+            "since": NOW - 70,
             "success": False,
             "outcome": "skipped",
             "verdict": "inconclusive",
@@ -62,6 +63,7 @@ async def test_what_is_not_known_is_null(client: httpx.AsyncClient, pretend: Pre
     (server,) = (await client.get(SERVERS)).json()["data"]["servers"]
     assert server["state"] == "unknown"
     assert {name for name, value in server.items() if value is None} == {
+        "since",
         "success",
         "outcome",
         "verdict",
