@@ -80,9 +80,7 @@ def endpoint(folder: Path) -> Iterator[tuple[str, Path]]:
 
 async def ours(folder: Path, url: str, authority: Path, options: argparse.Namespace) -> Used:
     """Measure this exporter."""
-    servers = "".join(
-        f"      - {{id: id-{number}}}\n" for number in range(options.rate * INTERVAL)
-    )
+    servers = "".join(f"      - {{id: id-{number}}}\n" for number in range(options.rate * INTERVAL))
     config = folder / "config.yaml"
     config.write_text(
         f"""
@@ -151,9 +149,7 @@ async def blackbox(folder: Path, url: str, authority: Path, options: argparse.Na
     return Used(after - before, rate * (ended - begun))
 
 
-async def ask(
-    base: str, url: str, rate: int, ready: asyncio.Event, done: asyncio.Event
-) -> float:
+async def ask(base: str, url: str, rate: int, ready: asyncio.Event, done: asyncio.Event) -> float:
     """Ask for ``rate`` probes a second until ``done``; return the rate reached since ``ready``."""
     count, failed, since = 0, 0, 0.0
     running: set[asyncio.Task[None]] = set()
@@ -179,7 +175,8 @@ async def ask(
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         reached = count / (time.monotonic() - since)
         await asyncio.gather(*running)
-    assert not failed, f"{failed} probes of blackbox_exporter failed"
+    if failed:
+        raise SystemExit(f"{failed} probes of blackbox_exporter failed")
     return reached
 
 
@@ -212,7 +209,8 @@ async def probes_seen(url: str) -> float:
     for line in text.splitlines():
         if line.startswith("console_probes_total"):
             value = float(line.rpartition(" ")[2])
-            assert not value or 'outcome="success"' in line, line
+            if value and 'outcome="success"' not in line:
+                raise SystemExit(f"probes failed: {line}")
             total += value
     return total
 
