@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 KEYSTONE := .venv-keystone
 GRAFANA := .grafana-types
-DEBIAN := prometheus prometheus-alertmanager nginx-light novnc tigervnc-standalone-server \
-  websockify
+KUSTOMIZE := .kustomize
+DEBIAN := prometheus prometheus-alertmanager nginx-light novnc strace systemd \
+  tigervnc-standalone-server websockify
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
   --generate-hashes --no-annotate --no-header
 
-.PHONY: help run test check format bench generate requirements clean apt
+.PHONY: help run test check format bench dist generate requirements clean apt
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -18,7 +19,7 @@ help: ## list the targets
 run: $(VENV)/.run ## install what is needed and run the demonstration
 	@exec $(BIN)/console-exporter demo
 
-test: $(VENV)/.dev $(KEYSTONE)/.ready apt $(GRAFANA)/.ready ## install what is needed and run all tests
+test: $(VENV)/.dev $(KEYSTONE)/.ready apt $(GRAFANA)/.ready $(KUSTOMIZE)/.ready ## install what is needed and run all tests
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev ## lint, types, imports, generated files
@@ -34,11 +35,15 @@ format: $(VENV)/.dev ## format the code
 bench: $(VENV)/.dev apt ## run the benchmarks (minutes; see benchmarks/README.md)
 	$(BIN)/python -m benchmarks
 
+dist: $(VENV)/.dev ## build the sdist, and the wheel of it, into dist/
+	$(BIN)/uv build --clear --build-constraints requirements-build.txt --require-hashes --out-dir dist
+
 requirements: $(VENV)/.dev ## pin and hash the dependencies anew
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group dev --constraint requirements.txt \
 	  --output-file requirements-dev.txt
+	echo 'hatchling>=1.27' | $(COMPILE) - --output-file requirements-build.txt
 	echo 'keystone>=30,<31' | $(COMPILE) - --output-file tests/requirements-keystone.txt
 
 generate: $(VENV)/.dev ## write dashboards, rules and generated documents anew
@@ -46,7 +51,7 @@ generate: $(VENV)/.dev ## write dashboards, rules and generated documents anew
 	$(BIN)/python -m monitoring
 
 clean: ## remove everything that make installed or built
-	rm -rf $(VENV) $(KEYSTONE) $(GRAFANA) build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(KEYSTONE) $(GRAFANA) $(KUSTOMIZE) build dist .mypy_cache .ruff_cache .hypothesis
 
 # Debian ships venv apart from python3.
 $(BIN)/python:
@@ -77,6 +82,13 @@ $(GRAFANA)/.ready: tests/monitoring/grafana_types/package-lock.json | apt
 	@command -v npm >/dev/null || $(call apt_install,nodejs npm) || true
 	@command -v npm >/dev/null && npm ci --prefix $(GRAFANA) --ignore-scripts --no-audit --no-fund \
 	  --silent && touch $@ || echo "cannot install Grafana's types: their tests are skipped"
+
+# What renders the manifests for Kubernetes where there is no kubectl. Without Go those tests say so.
+$(KUSTOMIZE)/.ready:
+	@mkdir -p $(KUSTOMIZE)
+	@command -v kubectl >/dev/null || { command -v go >/dev/null && \
+	  GOBIN=$(CURDIR)/$(KUSTOMIZE) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1; } && \
+	  touch $@ || echo "cannot install kustomize: the tests that need it are skipped"
 
 # Real components for the tests. Without root or sudo the tests that need them say so.
 apt:

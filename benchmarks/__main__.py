@@ -3,6 +3,6 @@
 import subprocess
 import sys
 
-for name in ("pacing", "quota", "dashboards", "fleet"):
+for name in ("api", "pacing", "quota", "dashboards", "fleet"):
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -190,7 +190,6 @@ class Exporter:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(parts.aclose() for parts in self._projects.values()))
-        self.exposition.close()
 
     def _apply(self, config: Config) -> None:
         """Go over to ``config``. What can fail comes first, so that nothing is half done."""

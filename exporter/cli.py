@@ -4,10 +4,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from exporter.help_text import ManualParser
+from exporter.manual import OVERVIEW, PAGES
 from exporter.model import Stage
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         return command(options)
@@ -33,52 +34,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=_PROG,
-        description=(
-            "Probe the remote consoles of bare-metal servers in Huawei Cloud CloudDC and expose"
-            " what was seen to Prometheus."
-        ),
-        epilog=f"'{_PROG} demo' shows it all against a pretend cloud, with no account.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"{_PROG} {installed_version(_PROG)}"
-    )
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all commands and their flags."""
+    parser = ManualParser(page=OVERVIEW, prog=_PROG)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], text: str
-    ) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )
+    def command(name: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        page = PAGES[name]
+        sub = commands.add_parser(name, help=page.summary, page=page)
         sub.set_defaults(run=run)
         return sub
 
-    _serve_arguments(command("serve", _serve, "run the exporter"))
-    _config_argument(
-        command(
-            "check-config",
-            _check_config,
-            "validate the configuration and show what it asks of the rate limits; exit 1 on a"
-            " mistake, 2 when the probes do not fit the limits",
-        )
-    )
-    _probe_arguments(
-        command("probe", _probe, "probe one server now; exit 0 only when its console is reachable")
-    )
-    _simulate_arguments(command("simulate", _simulate, "run the pretend cloud alone"))
-    _demo_arguments(
-        command("demo", _demo, "run the pretend cloud and an exporter that probes it, on loopback")
-    )
-    command("config-schema", _config_schema, "print the JSON Schema of the configuration")
+    _serve_arguments(command("serve", _serve))
+    _config_argument(command("check-config", _check_config))
+    _probe_arguments(command("probe", _probe))
+    _simulate_arguments(command("simulate", _simulate))
+    _demo_arguments(command("demo", _demo))
+    command("config-schema", _config_schema)
     return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, *_: object) -> None:
+        _say(f"{_PROG} {installed_version(_PROG)}", sys.stdout)
+        sys.exit(_OK)
+
+
+def installed_version(distribution: str) -> str:
+    """Return the version of an installed distribution."""
+    # Half of what --help would import otherwise.
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version(distribution)
 
 
 def _config_argument(parser: argparse.ArgumentParser) -> None:

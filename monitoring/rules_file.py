@@ -31,7 +31,14 @@ def all_rules(parameters: Parameters) -> dict[str, str]:
         },
         "spec": {"groups": [recorded, raised]},
     }
+    # deploy/kubernetes takes the folder as it is: kustomize reads no single file of another folder.
+    base = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["prometheusrule.yaml"],
+    }
     return {
+        "kustomization.yaml": _text(base),
         "recording.yaml": _text({"groups": [recorded]}),
         "alerts.yaml": _text({"groups": [raised]}),
         "prometheusrule.yaml": _text(resource),

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from exporter.cli import main
@@ -47,7 +48,22 @@ def test_the_readme_names_every_outcome_that_can_be_had_with_its_verdict() -> No
         assert named == {one for one in Outcome if one.verdict is verdict}
 
 
-def test_links_of_the_documents_lead_somewhere() -> None:
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
-            assert (document.parent / link).exists(), f"{document.name}: {link}"
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_of_the_documents_lead_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        assert (document.parent / link).exists(), link
+    headings = {
+        re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-")
+        for line in re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    }
+    for anchor in re.findall(r"\]\(#([^)]+)\)", document.read_text()):
+        assert anchor in headings, anchor
+
+
+def test_the_documents_that_a_newcomer_looks_for_are_there() -> None:
+    names = {document.name for document in DOCUMENTS}
+    assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "deployment.md"} <= names
+    assert (ROOT / "LICENSE").read_text().lstrip().startswith("Apache License")

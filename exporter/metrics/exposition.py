@@ -1,9 +1,7 @@
 """The text that `/metrics` answers, made in pieces so that no piece holds the event loop."""
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -17,8 +15,6 @@ from exporter.state import StateStore
 
 _END = b"# EOF\n"
 _PIECE_BYTES = 64 * 1024
-_GZIP_LEVEL = 1
-_GZIP_HEADER = 16 + zlib.MAX_WBITS
 
 _OF_ONE_PROBE = (
     catalog.PROBE_SUCCESS,
@@ -33,15 +29,9 @@ class Exposition:
     """Joins the per-server series with those of the registry."""
 
     def __init__(self, series: ServerSeries, registry: CollectorRegistry) -> None:
-        """Expose ``series`` and ``registry``; `close` ends the thread that compresses."""
+        """Expose ``series`` and ``registry``."""
         self._series = series
         self._registry = registry
-        # One of our own: the event loop's threads may all be waiting for a dead name server.
-        self._compressing = ThreadPoolExecutor(1, thread_name_prefix="gzip")
-
-    def close(self) -> None:
-        """End the thread that compresses, once its piece is done."""
-        self._compressing.shutdown(wait=False)
 
     def chunks(self, form: Format, names: Collection[str] = ()) -> Iterator[bytes]:
         """Yield the whole text in pieces, each made in a few milliseconds at most.
@@ -56,7 +46,7 @@ class Exposition:
         if form is Format.OPENMETRICS:
             yield _END
 
-    async def plain(self, form: Format, names: Collection[str] = ()) -> AsyncIterator[bytes]:
+    async def pieces(self, form: Format, names: Collection[str] = ()) -> AsyncIterator[bytes]:
         """Yield the text, letting all else that is ready run between two pieces."""
         gathered = bytearray()
         for chunk in self.chunks(form, names):
@@ -70,16 +60,6 @@ class Exposition:
             yield chunk
         if gathered:
             yield bytes(gathered)
-
-    async def gzipped(self, form: Format, names: Collection[str] = ()) -> AsyncIterator[bytes]:
-        """Yield the text as gzip, compressed in a thread."""
-        loop = asyncio.get_running_loop()
-        compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_HEADER)
-        async for piece in self.plain(form, names):
-            packed = await loop.run_in_executor(self._compressing, compressor.compress, piece)
-            if packed:
-                yield packed
-        yield compressor.flush()
 
 
 def probe_text(result: ProbeResult, form: Format) -> bytes:

@@ -8,11 +8,15 @@ _MARK = {Verdict.SUCCESS: "ok", Verdict.FAILURE: "FAILED", Verdict.INCONCLUSIVE:
 
 
 def as_json(result: ProbeResult) -> dict[str, object]:
-    """Return a result as JSON values; ``stage`` is where it failed, empty on success."""
+    """Return a result as JSON values.
+
+    ``started_at`` is Unix time in seconds; ``stage`` is where it failed, empty on success.
+    """
     return {
         "project": result.target.key.project,
         "server_id": result.target.key.server_id,
         "server": result.target.name,
+        "started_at": round(result.started_at, 3),
         "outcome": result.outcome.value,
         "verdict": result.verdict.value,
         "stage": result.failed_stage.value if result.failed_stage else "",

@@ -4,7 +4,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from exporter.web.api import api_routes
+from exporter.web.compression import Compression
 from exporter.web.lifecycle import lifecycle_routes
+from exporter.web.on_demand import OnDemand
 from exporter.web.pages.routes import page_routes
 from exporter.web.running import Running
 from exporter.web.scraping import scraping_routes
@@ -22,13 +25,15 @@ _HEADERS = (
 
 def web_application(running: Running) -> Starlette:
     """Return the routes over a running program."""
+    on_demand = OnDemand(running.probe_now)
     return Starlette(
         routes=[
             *page_routes(running),
-            *scraping_routes(running),
+            *api_routes(running, on_demand),
+            *scraping_routes(running, on_demand),
             *lifecycle_routes(running),
         ],
-        middleware=[Middleware(_SafeHeaders)],
+        middleware=[Middleware(_SafeHeaders), Middleware(Compression)],
     )
 
 

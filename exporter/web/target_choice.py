@@ -6,37 +6,39 @@ from dataclasses import replace
 from exporter.model import Stage, Target
 from exporter.state import StateStore
 from exporter.targets import TargetNotFoundError, find_target
+from exporter.web.refusal import RequestRefusedError
 
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
 
 
-class TargetChoiceError(Exception):
-    """A request names no single configured target; ``status`` is the HTTP status to answer."""
-
-    def __init__(self, message: str, status: int) -> None:
-        """Keep the status beside the message."""
-        super().__init__(message)
-        self.status = status
-
-
 def choose_target(state: StateStore, query: Mapping[str, str]) -> Target:
     """Return the target that ``target=ID_OR_NAME[&project=][&depth=]`` means.
 
-    An id goes before a name. Raises `TargetChoiceError`.
+    An id goes before a name. Raises `RequestRefusedError`.
     """
     wanted = query.get("target", "")
     if not wanted:
-        raise TargetChoiceError(
+        raise RequestRefusedError(
             "parameter target is missing: the id or name of a server", _BAD_REQUEST
         )
     try:
         target = find_target((known.target for known in state), wanted, query.get("project"))
     except TargetNotFoundError as error:
-        raise TargetChoiceError(str(error), _BAD_REQUEST if error.found else _NOT_FOUND) from None
-    depth = query.get("depth")
+        status = _BAD_REQUEST if error.found else _NOT_FOUND
+        raise RequestRefusedError(str(error), status) from None
+    return to_depth(target, query.get("depth"))
+
+
+def to_depth(target: Target, depth: str | None) -> Target:
+    """Return a target that is probed to ``depth``, to its own where that is None.
+
+    Raises `RequestRefusedError` when there is no such depth.
+    """
     if depth is None:
         return target
     if depth not in set(Stage):
-        raise TargetChoiceError(f"parameter depth must be one of {', '.join(Stage)}", _BAD_REQUEST)
+        raise RequestRefusedError(
+            f"parameter depth must be one of {', '.join(Stage)}", _BAD_REQUEST
+        )
     return replace(target, depth=Stage(depth))

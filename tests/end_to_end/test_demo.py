@@ -9,6 +9,9 @@ import pytest
 
 from tests.real.programs import command, program, required, until
 
+# The demonstration's ports are fixed: one at a time.
+pytestmark = pytest.mark.xdist_group("demo")
+
 ALERTS = "http://127.0.0.1:9093/api/v2/alerts"
 
 

@@ -13,6 +13,12 @@ BRIEFLY = {"X-Prometheus-Scrape-Timeout-Seconds": "1"}
 SERVERS = [(f"id-{number}", f"name-{number}") for number in range(8)]
 
 
+def told_by_the_api(servers: list[tuple[str, str]]) -> list[str]:
+    """Return the paths of all that the API tells."""
+    each = [f"/api/v1/servers/southwest/{server_id}" for server_id, _ in servers]
+    return ["/api/v1/servers", "/api/v1/servers?format=http_sd", *each]
+
+
 def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> None:
     with canary_cloud() as cloud:
         password = tmp_path / "password"
@@ -30,7 +36,7 @@ def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> Non
             until(lambda: cloud.requests > 2 * len(SERVERS), 20)
             said = [
                 httpx.get(f"{base}{path}", headers=headers).text
-                for path in ("/", "/metrics", "/config", "/-/ready")
+                for path in ("/", "/metrics", "/config", "/-/ready", *told_by_the_api(SERVERS))
                 for headers in ({}, {"accept": "application/openmetrics-text;version=1.0.0"})
             ]
             for server_id, _ in SERVERS[:3]:
@@ -38,6 +44,8 @@ def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> Non
                 said.append(
                     httpx.get(f"{base}/probe", params=query, headers=BRIEFLY, timeout=10).text
                 )
+            probe = f"{base}/api/v1/servers/southwest/{SERVERS[0][0]}/probe"
+            said.append(httpx.post(probe, headers=BRIEFLY, timeout=10).text)
             config.write_text(config.read_text().replace("password_file", f"{CANARY}_x"))
             # The mistake's place and name may be told; it is the operator's own text.
             httpx.post(f"{base}/-/reload")
@@ -79,7 +87,8 @@ projects:
         with exporter(config, None, "--log.level=debug", "--log.format=json") as ours:
             base = f"http://{ours.url}"
             until(lambda: cloud.requests > 3, 10)
-            said = [httpx.get(f"{base}{path}").text for path in ("/", "/metrics", "/config")]
+            paths = ("/", "/metrics", "/config", "/api/v1/servers", "/api/v1/servers/p/id-0")
+            said = [httpx.get(f"{base}{path}").text for path in paths]
             said.append(
                 httpx.get(f"{base}/probe?target=id-0&debug=true", headers=BRIEFLY, timeout=10).text
             )
@@ -105,7 +114,7 @@ def test_no_console_token_reaches_anything_that_the_program_says(tmp_path: Path)
             until(lambda: cloud.handshakes > 3 * len(servers), 20)
             said = [
                 httpx.get(f"{base}{path}", headers=headers).text
-                for path in ("/", "/metrics", "/config")
+                for path in ("/", "/metrics", "/config", *told_by_the_api(servers))
                 for headers in ({}, {"accept": "application/openmetrics-text;version=1.0.0"})
             ]
             for server_id, _ in servers:
@@ -113,6 +122,8 @@ def test_no_console_token_reaches_anything_that_the_program_says(tmp_path: Path)
                 said.append(
                     httpx.get(f"{base}/probe", params=query, headers=BRIEFLY, timeout=10).text
                 )
+            probe = f"{base}/api/v1/servers/southwest/{servers[0][0]}/probe"
+            said.append(httpx.post(probe, headers=BRIEFLY, timeout=10).text)
             ours.stop()
             said.append(ours.output)
         for form in ("text", "json"):

@@ -1,11 +1,10 @@
 """The whole text: complete, well-formed in both formats, and made without holding the loop."""
 
 import asyncio
-import gzip
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import pytest
@@ -49,7 +48,7 @@ class Readings(Protocol):
 
 
 @pytest.fixture
-def exposition(instruments: Instruments, readings: Readings) -> Iterator[Exposition]:
+def exposition(instruments: Instruments, readings: Readings) -> Exposition:
     """Expose a small exporter in which everything has happened once."""
     readings.now = dict.fromkeys(
         ("limit", "ceiling", "queue", "resume", "expiry", "lag", "overdue", "targets"), 1.0
@@ -81,9 +80,7 @@ def exposition(instruments: Instruments, readings: Readings) -> Iterator[Exposit
     instruments.config_loaded(b"0" * 32, at=1.8e9)
     instruments.probe_due(0.01)
     instruments.scraped(0.01)
-    exposition = Exposition(series, instruments.registry)
-    yield exposition
-    exposition.close()
+    return Exposition(series, instruments.registry)
 
 
 def text_of(exposition: Exposition, form: Format, *names: str) -> str:
@@ -193,19 +190,14 @@ def test_a_selection_of_nothing_is_still_whole_openmetrics(exposition: Expositio
     assert text_of(exposition, Format.TEXT, "no_such_metric") == ""
 
 
-async def test_pieces_join_to_the_whole_text_plain_and_compressed(exposition: Exposition) -> None:
+async def test_pieces_join_to_the_whole_text(exposition: Exposition) -> None:
     names = [metric.name for metric in CATALOG]
     for form in Format:
         whole = b"".join(exposition.chunks(form, names))
-        plain = b"".join([piece async for piece in exposition.plain(form, names)])
-        packed = b"".join([piece async for piece in exposition.gzipped(form, names)])
-        assert plain == whole
-        assert gzip.decompress(packed) == whole
-        assert len(packed) < len(whole) / 5
+        assert b"".join([piece async for piece in exposition.pieces(form, names)]) == whole
 
 
-@pytest.mark.parametrize("way", ["plain", "gzipped"])
-async def test_all_else_runs_between_the_pieces(exposition: Exposition, way: str) -> None:
+async def test_all_else_runs_between_the_pieces(exposition: Exposition) -> None:
     runs = 0
     scraping = True
 
@@ -216,19 +208,11 @@ async def test_all_else_runs_between_the_pieces(exposition: Exposition, way: str
             await asyncio.sleep(0)
 
     task = asyncio.create_task(all_else())
-    async for _ in getattr(exposition, way)(Format.TEXT):
+    async for _ in exposition.pieces(Format.TEXT):
         pass
     scraping = False
     await task
     assert runs >= len(CATALOG)
-
-
-async def test_a_scraper_that_leaves_midway_does_no_harm(exposition: Exposition) -> None:
-    pieces = exposition.gzipped(Format.TEXT)
-    await anext(pieces)
-    await pieces.aclose()  # type: ignore[attr-defined]
-    packed = b"".join([piece async for piece in exposition.gzipped(Format.TEXT)])
-    assert gzip.decompress(packed)
 
 
 def test_one_probe_alone_is_told_without_the_counts_of_its_server() -> None:

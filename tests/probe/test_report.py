@@ -24,6 +24,7 @@ def test_the_json_form_has_the_fields_that_programs_rely_on() -> None:
         "project": "southwest",
         "server_id": "id-1",
         "server": "db-01",
+        "started_at": 1_800_000_000.0,
         "outcome": "server_error",
         "verdict": "failure",
         "stage": "api",

@@ -88,7 +88,6 @@ async def client(pretend: Pretend) -> AsyncIterator[httpx.AsyncClient]:
         transport=httpx.ASGITransport(application), base_url="http://exporter"
     ) as client:
         yield client
-    exposition.close()
 
 
 async def test_metrics_come_as_text_unless_openmetrics_is_preferred(
@@ -244,7 +243,7 @@ async def test_the_page_shows_the_worst_first_and_escapes_what_comes_from_outsid
 async def test_probes_on_demand_at_once_are_bounded(
     client: httpx.AsyncClient, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.web.scraping._PROBES_AT_ONCE", 0)
+    monkeypatch.setattr("exporter.web.on_demand._PROBES_AT_ONCE", 0)
     answer = await client.get("/probe?target=id-2")
     assert answer.status_code == 503
     assert pretend.asked == []

@@ -1,0 +1,161 @@
+"""Measure what the API costs at a large fleet: time and size of an answer, and the loop's stalls.
+
+The program's web server runs in this process, so that its event loop can be watched; curl asks from
+others. Held is the CPU time of the longest turn of the loop, so that other programs do not count.
+
+Run as ``python -m benchmarks.api --servers 10000``; takes some seconds.
+"""
+
+import argparse
+import asyncio
+import gc
+import random
+import statistics
+import time
+import uuid
+from asyncio.subprocess import PIPE
+from typing import NoReturn
+
+from prometheus_client import CollectorRegistry
+
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.server_series import ServerSeries
+from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.state import StateStore
+from exporter.web.application import web_application
+from exporter.web.listening import WebServer, listen
+from exporter.web.running import Running
+
+NOW = 1_800_000_000.0
+RESULTS_EACH = 3
+REQUESTS = 7
+PATHS = (
+    "/api/v1/servers",
+    "/api/v1/servers?format=http_sd",
+    "/api/v1/servers?state=failing",
+    "/api/v1/servers?limit=100",
+    "/api/v1/servers/southwest/{server_id}",
+)
+
+
+def fleet(servers: int) -> StateStore:
+    """Return a fleet of which one server in ten fails."""
+    chance = random.Random(1)  # noqa: S311 - no secret
+    store = StateStore(history_length=50)
+    labels = (("rack", "r12"), ("team", "storage"))
+    store.reconcile(
+        Target(
+            TargetKey("southwest", str(uuid.UUID(int=chance.getrandbits(128)))),
+            f"srv-{number:05}",
+            "cn-southwest-2",
+            60.0,
+            10.0,
+            labels=labels,
+        )
+        for number in range(servers)
+    )
+    for known in store:
+        for _ in range(RESULTS_EACH):
+            store.record(result(known.target, failed=chance.random() < 0.1))
+    return store
+
+
+def result(target: Target, *, failed: bool) -> ProbeResult:
+    """Return what a probe may have seen."""
+    return ProbeResult(
+        target,
+        NOW - 5,
+        Outcome.TIMEOUT if failed else Outcome.SUCCESS,
+        Stage.API if failed else None,
+        200,
+        request_id="r" * 32,
+        stages=(StageTiming(Stage.API, 0.123456, passed=not failed),),
+        detail="no answer within 10s" if failed else "",
+    )
+
+
+class Watch:
+    """Takes a turn of the event loop whenever it can, and notes how long it had to wait."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.held = 0.0
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            self.held = max(self.held, now - before)
+            before = now
+
+
+async def ask(url: str, encoding: str) -> tuple[float, int, float]:
+    """Ask several times; return the median of seconds, the bytes, and the seconds held at most."""
+    form = "%{time_total} %{size_download}\\n"
+    curl = f"curl -sf -H 'Accept-Encoding: {encoding}' -o /dev/null -w '{form}' '{url}'"
+    # Starting a process takes the loop's time too: the asking begins after that.
+    script = f"sleep 0.3; for i in $(seq {REQUESTS}); do {curl} || exit 1; done"
+    asking = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=PIPE)
+    await asyncio.sleep(0.2)
+    watch = Watch()
+    watching = asyncio.create_task(watch.run())
+    told, _ = await asking.communicate()
+    watching.cancel()
+    if asking.returncode:
+        raise SystemExit(f"curl could not ask {url}")
+    rows = [line.split() for line in told.decode().splitlines()]
+    return statistics.median(float(row[0]) for row in rows), int(rows[0][1]), watch.held
+
+
+def running(state: StateStore) -> Running:
+    """Return a program that knows a fleet and does nothing."""
+
+    async def nothing(*_: object) -> NoReturn:
+        raise NotImplementedError
+
+    return Running(
+        state=state,
+        projects=list,
+        exposition=Exposition(ServerSeries(), CollectorRegistry()),
+        scraped=lambda _: None,
+        config_yaml=str,
+        not_ready=lambda: None,
+        reload=nothing,
+        probe_now=nothing,
+        clock_time=lambda: NOW,
+        version="0",
+    )
+
+
+async def measure(servers: int) -> None:
+    """Print a line for each path, plain and compressed."""
+    state = fleet(servers)
+    # That Python now and then looks all over the fleet for garbage is no cost of an answer.
+    gc.collect()
+    gc.freeze()
+    server_id = next(iter(state)).target.key.server_id
+    with listen("127.0.0.1:0") as listening:
+        server = WebServer(web_application(running(state)))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        # The first answer in pieces imports what all others share.
+        await ask(f"{url}/metrics", "identity")
+        for path in PATHS:
+            for encoding in ("identity", "gzip"):
+                took, size, held = await ask(url + path.format(server_id=server_id), encoding)
+                print(
+                    f"{path:40} {encoding:9} {took * 1000:6.1f} ms {size / 1e6:7.3f} MB,"
+                    f" held {held * 1000:4.1f} ms",
+                    flush=True,
+                )
+        server.should_exit = True
+        await serving
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", type=int, default=10_000)
+    asyncio.run(measure(parser.parse_args().servers))

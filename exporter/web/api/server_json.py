@@ -1,0 +1,108 @@
+"""What is known of servers and projects as JSON values.
+
+Times end in ``_at`` and are Unix time in seconds, as Prometheus' own; durations end in
+``_seconds``. What is not known is null.
+"""
+
+from exporter.model import ProbeResult, ProjectStatus, Target
+from exporter.outcome import Verdict
+from exporter.probe.report import as_json
+from exporter.state import TargetState
+from exporter.web.condition import Condition, condition_of, stale_at
+
+
+def project_json(status: ProjectStatus) -> dict[str, object]:
+    """Return how a project's throttle and login stand; paces are requests a second."""
+    return {
+        "project": status.name,
+        "region": status.region,
+        "limit": status.limit,
+        "ceiling": status.ceiling,
+        "queue_length": status.queue_length,
+        "resume_at": _time(status.resume_at),
+        "login_expires_at": _time(status.login_expires_at),
+    }
+
+
+def server_json(state: TargetState, now: float) -> dict[str, object]:
+    """Return a server's attributes and its state in short; ``now`` is Unix time in seconds.
+
+    ``success`` is what the last verdict said, ``outcome`` to ``detail`` are of the last probe.
+    """
+    last, attempt = state.last, state.last_attempt
+    return {
+        **_attributes(state.target),
+        "state": condition_of(state, now).value,
+        "success": state.success,
+        "outcome": last.outcome.value if last else None,
+        "verdict": last.verdict.value if last else None,
+        "stage": _failed_stage(last) if last else None,
+        "detail": last.detail if last else None,
+        # Where no stage ran, zero would claim a very quick probe.
+        "duration_seconds": round(attempt.duration_seconds, 6)
+        if attempt and attempt.stages
+        else None,
+        "last_attempt_at": _started_at(attempt),
+        "last_verdict_at": _started_at(state.last_verdict),
+        "last_success_at": _time(state.last_success_at),
+        "consecutive_failures": state.consecutive_failures,
+    }
+
+
+def full_server_json(
+    state: TargetState, history: list[ProbeResult], now: float
+) -> dict[str, object]:
+    """Return all that is known of a server, save its history itself."""
+    target = state.target
+    return {
+        **server_json(state, now),
+        "since": _since(state, history, now),
+        "interval_seconds": target.interval,
+        "timeout_seconds": target.timeout,
+        "verdicts": state.verdicts,
+        "failures": state.failures,
+        "throttled": state.throttled,
+        "last": as_json(state.last) if state.last else None,
+    }
+
+
+def _attributes(target: Target) -> dict[str, object]:
+    return {
+        "project": target.key.project,
+        "server_id": target.key.server_id,
+        "server": target.name,
+        "region": target.region,
+        "depth": target.depth.value,
+        "labels": dict(target.labels),
+    }
+
+
+def _since(state: TargetState, history: list[ProbeResult], now: float) -> float | None:
+    """Return when the state began, None where that is not known.
+
+    A verdict holds since the first of the probes that gave it one after the other. When all that
+    the history still holds gave it, and there were more, nobody knows.
+    """
+    condition = condition_of(state, now)
+    if condition is Condition.STALE:
+        return _time(stale_at(state))
+    first, seen = None, 0
+    for result in reversed(history):
+        if result.verdict is Verdict.INCONCLUSIVE:
+            continue
+        if (result.verdict is Verdict.SUCCESS) is not state.success:
+            return _started_at(first)
+        first, seen = result, seen + 1
+    return _started_at(first) if seen == state.verdicts else None
+
+
+def _failed_stage(result: ProbeResult) -> str:
+    return result.failed_stage.value if result.failed_stage else ""
+
+
+def _started_at(result: ProbeResult | None) -> float | None:
+    return _time(result.started_at) if result else None
+
+
+def _time(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

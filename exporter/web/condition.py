@@ -1,0 +1,46 @@
+"""What state a target is in, in the words that pages and API tell people.
+
+A target is as its last verdict says, however many probes since could not tell: an exhausted
+quota or an expired password turns nothing red, and nothing green. When no verdict has come for
+long, the last one is no longer believed.
+"""
+
+from enum import StrEnum, unique
+
+from exporter.outcome import Verdict
+from exporter.state import TargetState
+
+# As the alert ConsoleProbeStale has it.
+STALE_INTERVALS = 5
+
+
+@unique
+class Condition(StrEnum):
+    """The state of a target, the worst first."""
+
+    FAILING = "failing"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+    WORKING = "working"
+
+
+def condition_of(state: TargetState, now: float) -> Condition:
+    """Return the condition of a target at ``now``, Unix time in seconds."""
+    end = stale_at(state)
+    if end is None:
+        return Condition.UNKNOWN
+    if now > end:
+        return Condition.STALE
+    return Condition.WORKING if state.success else Condition.FAILING
+
+
+def stale_at(state: TargetState) -> float | None:
+    """Return when the last verdict will be too old to be believed; None before the first."""
+    if state.last_verdict is None:
+        return None
+    return state.last_verdict.started_at + STALE_INTERVALS * state.target.interval
+
+
+def could_not_tell(state: TargetState) -> bool:
+    """Return whether the newest probe was inconclusive, so that an older verdict stands."""
+    return state.last is not None and state.last.verdict is Verdict.INCONCLUSIVE

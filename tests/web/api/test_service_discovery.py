@@ -1,0 +1,123 @@
+"""Servers as targets: the form that Prometheus reads, and a real Prometheus that reads it."""
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+import yaml
+
+from exporter.model import Stage, Target
+from exporter.outcome import Outcome
+from exporter.state import StateStore
+from tests.real.programs import exporter, free_port, program, query, required, simulator, until
+from tests.real.simulated_project import listed_servers, write_config
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
+HTTP_SD = "/api/v1/servers?format=http_sd"
+
+
+class Pretend(Protocol):
+    state: StateStore
+    unready: str | None
+
+    def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
+
+
+async def test_a_server_is_a_target_with_all_that_can_be_relabelled(
+    client: httpx.AsyncClient, pretend: Pretend
+) -> None:
+    target = pretend.add("id-1", name="db-01", rack="r12", team="storage")
+    pretend.state.reconcile([replace(target, depth=Stage.RFB)])
+    answer = await client.get(HTTP_SD)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == [
+        {
+            "targets": ["id-1"],
+            "labels": {
+                "instance": "southwest/id-1",
+                "__param_target": "id-1",
+                "__param_project": "southwest",
+                "__meta_console_project": "southwest",
+                "__meta_console_server_id": "id-1",
+                "__meta_console_server": "db-01",
+                "__meta_console_region": "cn-southwest-2",
+                "__meta_console_depth": "rfb",
+                "__meta_console_label_rack": "r12",
+                "__meta_console_label_team": "storage",
+            },
+        }
+    ]
+
+
+async def test_filters_hold_for_targets_too(client: httpx.AsyncClient, pretend: Pretend) -> None:
+    pretend.add("b", Outcome.SUCCESS)
+    pretend.add("a", Outcome.TIMEOUT)
+    pretend.add("c", Outcome.TIMEOUT, project="east")
+    answer = await client.get(f"{HTTP_SD}&state=failing&limit=1&after=east/c")
+    assert [one["targets"] for one in answer.json()] == [["a"]]
+
+
+async def test_no_servers_are_no_targets(client: httpx.AsyncClient) -> None:
+    assert (await client.get(HTTP_SD)).json() == []
+
+
+async def test_targets_are_refused_until_all_are_known(
+    client: httpx.AsyncClient, pretend: Pretend
+) -> None:
+    pretend.add("id-1")
+    pretend.unready = "shutting down"
+    answer = await client.get(HTTP_SD)
+    assert (answer.status_code, answer.json()["errorType"]) == (503, "unavailable")
+    assert answer.json()["error"] == "not ready: shutting down; ask again later"
+    assert (await client.get("/api/v1/servers")).status_code == 200
+
+
+def test_a_real_prometheus_discovers_the_servers_and_probes_them(tmp_path: Path) -> None:
+    """The scrape configuration is the one of docs/api.md, asked more often."""
+    (shown,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    with simulator("--seed=1", "--scenario=calm") as cloud:
+        servers = listed_servers(cloud.url)[:3]
+        config = write_config(tmp_path / "config.yaml", cloud.url, servers, interval="60s")
+        with exporter(config) as ours, prometheus(tmp_path, shown, ours.url) as url:
+            until(lambda: len(query(url, "console_probe_success == 1")) == len(servers), 30)
+            targets = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
+            # One scrape a server, of `/probe` at our address.
+            assert {one["scrapeUrl"].partition("?")[0] for one in targets} == {
+                f"http://{ours.url}/probe"
+            }
+            assert {one["health"] for one in targets} == {"up"}
+            found = {
+                (one["labels"]["instance"], one["discoveredLabels"]["__meta_console_server"])
+                for one in targets
+            }
+            assert found == {(f"southwest/{server_id}", name) for server_id, name in servers}
+            assert {
+                (one["metric"]["instance"], one["metric"]["server"])
+                for one in query(url, "console_probe_success")
+            } == found
+            assert len(query(url, "up == 1")) == len(servers)
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, shown: str, address: str) -> Iterator[str]:
+    """Run a real Prometheus with the scrape configuration shown, our address in it."""
+    written = yaml.safe_load(shown.replace("localhost:10429", address))
+    (job,) = written["scrape_configs"]
+    job |= {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    (folder / "prometheus.yml").write_text(json.dumps(written))
+    port = free_port()
+    with program(
+        [
+            required("prometheus"),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        r"Server is ready to receive web requests",
+    ):
+        yield f"http://127.0.0.1:{port}"
