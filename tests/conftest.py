@@ -74,9 +74,9 @@ def demo_ports() -> Iterator[None]:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Run asynchronous tests on asyncio alone: the program runs on nothing else."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Run asynchronous tests on the event loop that the program runs on."""
+    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture

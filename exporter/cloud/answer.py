@@ -2,10 +2,9 @@
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
-
-import httpx
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}\.[0-9]{1,8}\Z|[0-9]{1,8}\Z")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
@@ -14,19 +13,26 @@ _MESSAGE_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer: ``body`` is decoded and bounded, ``seconds`` is the time on the wire."""
+    """One HTTP answer: ``body`` is decoded and bounded, ``seconds`` is the time on the wire.
+
+    ``headers`` are asked for in any case; ``items()`` has each as often as it was sent.
+    """
 
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     body: bytes
     seconds: float
 
+    _read: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+
     def json(self) -> Any:  # noqa: ANN401 - the shape is the caller's to check
-        """Return the body as JSON, or None when it is none."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
+        """Return the body as JSON, or None when it is none; it is parsed once."""
+        if not self._read:
+            try:
+                self._read.append(json.loads(self.body))
+            except (ValueError, RecursionError):
+                self._read.append(None)
+        return self._read[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _THROTTLED = 429
 # Only who has been let in is answered so; a 429 or a 5xx may come from before the door.
 _PROVING = frozenset({200, 400, 403, 404})
 _OK = 200
+_URLS_MAX = 100_000
 
 
 class Sender(Protocol):
@@ -128,6 +129,8 @@ class CloudClient:
         self._servers_url = f"{endpoint}/v1/{quote(project_id, safe='')}/physicalservers"
         self._door = door
         self._login = login
+        # Reading a URL costs a twentieth of a probe.
+        self._console_urls: dict[str, httpx.URL] = {}
 
     async def turn(self, due: float) -> Turn:
         """Wait for this project's next turn to probe."""
@@ -138,7 +141,14 @@ class CloudClient:
 
         A 401 is asked once more when fresh credentials can be had. Raises `CloudError`.
         """
-        url = f"{self._servers_url}/{quote(server_id, safe='')}/remote-console-address"
+        url = self._console_urls.get(server_id)
+        if url is None:
+            url = httpx.URL(
+                f"{self._servers_url}/{quote(server_id, safe='')}/remote-console-address"
+            )
+            if len(self._console_urls) >= _URLS_MAX:
+                self._console_urls.clear()
+            self._console_urls[server_id] = url
         return await self._ask(
             "remote_console", url, turn, budget, max_bytes=CONSOLE_MAX_BYTES, server_id=server_id
         )
@@ -170,7 +180,7 @@ class CloudClient:
                 query["manage_state"] = manage_state
             if marker:
                 query["marker"] = marker
-            url = str(httpx.URL(self._servers_url, params=query))
+            url = httpx.URL(self._servers_url, params=query)
             turn = await self._door.turn(URGENT)
             answer = await self._ask(
                 "list_servers", url, turn, Budget(timeout), max_bytes=_LIST_MAX_BYTES
@@ -193,7 +203,7 @@ class CloudClient:
     async def _ask(  # noqa: PLR0913 - passes on what a request is made of
         self,
         operation: str,
-        url: str,
+        url: httpx.URL,
         turn: Turn,
         budget: Budget,
         *,
@@ -217,7 +227,7 @@ class CloudClient:
             self._login.accepted(request)
         return answer
 
-    async def _authorized(self, url: str, turn: Turn) -> httpx.Request:
+    async def _authorized(self, url: httpx.URL, turn: Turn) -> httpx.Request:
         request = httpx.Request(
             "GET",
             url,

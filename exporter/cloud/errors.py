@@ -58,6 +58,10 @@ class HandshakeRefusedError(CloudError):
         self.status = status
 
 
+class ConnectionBrokeError(Exception):
+    """A new connection broke; why is its cause. Never leaves the transport."""
+
+
 class ForbiddenAddressError(OSError):
     """Nothing may be connected to there; an `OSError` because name resolvers raise that."""
 

@@ -4,18 +4,22 @@ import errno
 import ssl
 
 import aiohttp
-import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.cloud.connection import Opening
-from exporter.cloud.errors import ForbiddenAddressError, NoAnswer, NoAnswerError
+from exporter.cloud.errors import (
+    ConnectionBrokeError,
+    ForbiddenAddressError,
+    NoAnswer,
+    NoAnswerError,
+)
 
 # Our own want of files, memory or ports says nothing of the other side.
 _EXHAUSTED = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 )
 
-BROKEN = (httpx.HTTPError, aiohttp.ClientError, HttpProcessingError, OSError)
+BROKEN = (ConnectionBrokeError, aiohttp.ClientError, HttpProcessingError, OSError)
 """What a transport can raise when a request comes to nothing."""
 
 _WORDS: dict[type, str] = {
@@ -29,8 +33,9 @@ _WORDS: dict[type, str] = {
 def no_answer(
     error: Exception, host: str, port: int, seen: Opening, status: int = 0
 ) -> NoAnswerError:
-    """Classify one of `BROKEN` by the original exception: httpx-aiohttp calls a cut a timeout."""
-    origin = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
+    """Classify one of `BROKEN`, by its cause where it is but a wrapping."""
+    cause = error.__cause__ if isinstance(error, ConnectionBrokeError) else None
+    origin = cause if isinstance(cause, Exception) else error
     place = f"{host}:{port}"
     os_error = getattr(origin, "os_error", origin)
     why = getattr(os_error, "strerror", None) or _WORDS.get(type(os_error)) or "no HTTP"

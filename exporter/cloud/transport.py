@@ -1,8 +1,7 @@
 """Send one request and read its answer whole and bounded, or open a WebSocket.
 
-httpx's request and transport interface over aiohttp's connections: a third of the CPU of httpx's
-own, and its name look-ups can be timed. The transport is called without a client around it: that
-saves as much again, and nothing that a client would add (redirects, cookies, logins) is wanted.
+httpx's requests over aiohttp's connections: a third of the CPU of httpx's own, and its name
+look-ups can be timed. Nothing that a client would add (redirects, cookies, logins) is wanted.
 """
 
 import asyncio
@@ -11,18 +10,19 @@ import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver
-from httpx_aiohttp import AiohttpTransport
+from multidict import CIMultiDict
 from yarl import URL
 
 from exporter.cloud.answer import Answer
 from exporter.cloud.connection import (
     Opening,
-    connection_trace,
+    TimedConnector,
+    TimedResolver,
     opening,
     past_ended_connections,
     strict_handshakes,
@@ -51,6 +51,7 @@ _FAREWELL_SECONDS = 0.5
 # aiohttp refuses what is as long as this; websockify sends up to 64 KiB at once.
 _MESSAGE_MAX_BYTES = 64 * 1024 + 1
 _SWITCHING = 101
+_FIRST_ERROR = 400
 USER_AGENT = "console-exporter"
 """As whom we ask, the cloud and the consoles alike."""
 _NO_BODY = frozenset({204, 304})
@@ -89,20 +90,25 @@ class Transport:
         if tls.insecure_skip_verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        self._server_name = tls.server_name
         self._proxy = _proxy(proxy_url.reveal()) if proxy_url else None
         self._session = aiohttp.ClientSession(
-            connector=_connector(context, guard, resolver, self._proxy),
+            connector=_connector(context, observer, guard, resolver, self._proxy),
+            # Deadlines are ours, redirects are answers, and what is unpacked is bounded.
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
-            trace_configs=[connection_trace(observer)],
             middlewares=(
                 *((guarded_requests(guard), strict_handshakes) if guard else ()),
                 past_ended_connections,
             ),
         )
-        self._transport = AiohttpTransport(verify=context, client=self._session, proxy=self._proxy)
+        # What leads through the proxy, if there is one, is the same for every request.
+        self._way: dict[str, Any] = {"server_hostname": tls.server_name}
+        if self._proxy:
+            self._way["proxy"] = URL(str(self._proxy.url))
+            self._way["proxy_headers"] = dict(self._proxy.headers)
 
     async def send(self, request: httpx.Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
         """Send ``request`` and read its answer whole, within ``timeout`` seconds.
@@ -111,22 +117,28 @@ class Transport:
         decoded body is over ``max_bytes`` or in an encoding that was not asked for. An answer of
         status 400 and up is returned without its body rather than not at all.
         """
-        if self._server_name:
-            request.extensions["sni_hostname"] = self._server_name
-        request.headers.setdefault("accept-encoding", "gzip, identity;q=0.5")
+        headers = CIMultiDict(request.headers)
+        headers.setdefault("accept-encoding", "gzip, identity;q=0.5")
         seen = Opening()
         opening.set(seen)
         started = perf_counter()
-        response: httpx.Response | None = None
+        response: aiohttp.ClientResponse | None = None
+        body = b""
         try:
-            async with asyncio.timeout(timeout):
-                response = await self._transport.handle_async_request(request)
-                try:
-                    body = await _read(response, max_bytes)
-                finally:
-                    await response.aclose()
+            async with (
+                asyncio.timeout(timeout),
+                self._session.request(
+                    request.method,
+                    URL(str(request.url), encoded=True),
+                    headers=headers,
+                    data=request.content or None,
+                    allow_redirects=False,
+                    **self._way,
+                ) as response,
+            ):
+                body = await _read(response, max_bytes)
         except BadAnswerError as error:
-            failure: NoAnswerError | BadAnswerError = error
+            failure: NoAnswerError | BadAnswerError | None = error
         except TimeoutError:
             failure = NoAnswerError(
                 NoAnswer.TIMEOUT, f"no complete answer within {timeout:.3g} s", _status(response)
@@ -134,11 +146,13 @@ class Transport:
         except BROKEN as error:
             failure = no_answer(error, *_place(request.url), seen, _status(response))
         else:
-            return Answer(response.status_code, response.headers, body, perf_counter() - started)
-        if response is not None and response.is_error:
-            # The status has said it: a 429 stays one, whatever becomes of its body.
-            return Answer(response.status_code, response.headers, b"", perf_counter() - started)
-        raise failure
+            failure = None
+        if failure is not None:
+            seen.abort()
+        # The status has said it: a 429 stays one, whatever becomes of its body.
+        if response is None or (failure and response.status < _FIRST_ERROR):
+            raise failure or AssertionError("no answer and no failure")
+        return Answer(response.status, response.headers, body, perf_counter() - started)
 
     @asynccontextmanager
     async def websocket(
@@ -167,9 +181,7 @@ class Transport:
                     autoping=False,
                     decode_text=False,
                     max_msg_size=_MESSAGE_MAX_BYTES,
-                    server_hostname=self._server_name,
-                    proxy=URL(str(self._proxy.url)) if self._proxy else None,
-                    proxy_headers=dict(self._proxy.headers) if self._proxy else None,
+                    **self._way,
                 )
         except aiohttp.WSServerHandshakeError as error:
             raise HandshakeRefusedError(
@@ -178,6 +190,7 @@ class Transport:
                 error.status,
             ) from None
         except TimeoutError:
+            seen.abort()
             raise NoAnswerError(
                 NoAnswer.TIMEOUT, f"no answer to the WebSocket handshake within {timeout:.3g} s"
             ) from None
@@ -189,29 +202,28 @@ class Transport:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FAREWELL_SECONDS):
                     await opened.close()
+            seen.abort()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._transport.aclose()
+        await self._session.close()
 
 
 def _connector(
     context: ssl.SSLContext,
+    observer: ConnectionObserver,
     guard: Guard | None,
     resolver: AbstractResolver | None,
     proxy: httpx.Proxy | None,
 ) -> aiohttp.TCPConnector:
+    resolver = TimedResolver(resolver or SystemResolver())
+    how: dict[str, Any] = {"keepalive_timeout": _KEEPALIVE_SECONDS}
+    if guard is not None:
+        how = {"force_close": True, "use_dns_cache": False}
+        if proxy is None:
+            resolver = GuardedResolver(guard, resolver)
     # No limit: a queue for a free connection would count as latency; the throttle paces.
-    resolver = resolver or SystemResolver()
-    if guard is None:
-        return aiohttp.TCPConnector(
-            ssl=context, limit=0, keepalive_timeout=_KEEPALIVE_SECONDS, resolver=resolver
-        )
-    if proxy is None:
-        resolver = GuardedResolver(guard, resolver)
-    return aiohttp.TCPConnector(
-        ssl=context, limit=0, force_close=True, use_dns_cache=False, resolver=resolver
-    )
+    return TimedConnector(observer, ssl=context, limit=0, resolver=resolver, **how)
 
 
 def _place(url: httpx.URL) -> tuple[str, int]:
@@ -229,35 +241,28 @@ def _proxy(url: str) -> httpx.Proxy:
     return httpx.Proxy(bare, headers={"proxy-authorization": credentials})
 
 
-def _status(response: httpx.Response | None) -> int:
-    return response.status_code if response is not None else 0
+def _status(response: aiohttp.ClientResponse | None) -> int:
+    return response.status if response is not None else 0
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """Read a body whole. Bounded before and after decoding, whatever the headers say."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
-        raise BadAnswerError(
-            "the answer is in an encoding that was not asked for", response.status_code
-        )
+        raise BadAnswerError("the answer is in an encoding that was not asked for", response.status)
     decoder = None if encoding in {"", "identity"} else zlib.decompressobj(_GZIP_OR_ZLIB)
     body = bytearray()
-    stream = response.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        raise TypeError("the transport's stream is not asynchronous")
-    async for chunk in stream:
+    async for chunk in response.content.iter_any():
         if decoder and decoder.eof:
-            raise BadAnswerError("more follows the end of the gzip", response.status_code)
+            raise BadAnswerError("more follows the end of the gzip", response.status)
         try:
             body += decoder.decompress(chunk, max_bytes + 1 - len(body)) if decoder else chunk
         except zlib.error:
             raise BadAnswerError(
-                "the answer is not the gzip it claims to be", response.status_code
+                "the answer is not the gzip it claims to be", response.status
             ) from None
         if len(body) > max_bytes:
-            raise BadAnswerError(
-                f"the answer is larger than {max_bytes} bytes", response.status_code
-            )
-    if decoder and not decoder.eof and response.status_code not in _NO_BODY and body:
-        raise BadAnswerError("the answer's gzip ends too early", response.status_code)
+            raise BadAnswerError(f"the answer is larger than {max_bytes} bytes", response.status)
+    if decoder and not decoder.eof and response.status not in _NO_BODY and body:
+        raise BadAnswerError("the answer's gzip ends too early", response.status)
     return bytes(body)

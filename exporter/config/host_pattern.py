@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
@@ -97,6 +98,7 @@ def _check_encoded(name: str) -> None:
         raise ValueError("it is no host name") from None
 
 
+@lru_cache(maxsize=1024)
 def host_of(text: str) -> str | IPAddress:
     """Return a URL's host in its one form: an address, else a name as `ascii_name` gives it.
 

@@ -62,7 +62,12 @@ async def _get(
             answer = await transport.send(request, timeout=budget.left, max_bytes=_PAGE_MAX_BYTES)
     except BadAnswerError as error:
         raise _page_error(str(error)) from None
-    cookies.extract_cookies(httpx.Response(answer.status, headers=answer.headers, request=request))
+    # Bytes beyond ASCII come as surrogates, and go as the bytes that they were.
+    headers = [
+        (name.encode(), text.encode(errors="surrogateescape"))
+        for name, text in answer.headers.items()
+    ]
+    cookies.extract_cookies(httpx.Response(answer.status, headers=headers, request=request))
     return answer
 
 
