@@ -1,4 +1,4 @@
-"""Connections and what they may cost: TLS for each, deadlines, and a share for each client.
+"""Connections and what they may cost: deadlines, and a share for each client.
 
 uvicorn reads requests; this stands before it. It sees bytes and times, and never a request's
 content. Nobody can hold a place for long without using it, and where places run out, whoever has
@@ -8,8 +8,9 @@ the most loses the oldest, so that a flood from one client leaves the scrapes of
 import asyncio
 import ssl
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import structlog
 import uvicorn
@@ -17,11 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from exporter.web.access.clients import client_of
-from exporter.web.access.live_config import LiveConfig
-from exporter.web.access.tls import welcome
+Admits = Callable[[ssl.SSLObject], bool]
+"""Tells of agreed TLS whether whoever is at its other end may come in."""
 
-_GOODBYE_SECONDS = 5.0
 _STATE = "connection"
 
 log = structlog.get_logger(__name__)
@@ -49,9 +48,8 @@ DEFAULT_LIMITS = Limits()
 class Connections:
     """All connections there are, by client, the oldest first."""
 
-    def __init__(self, live: LiveConfig, limits: Limits) -> None:
-        """Begin with none; ``live`` says which TLS new ones speak."""
-        self.live = live
+    def __init__(self, limits: Limits) -> None:
+        """Begin with none."""
         self.limits = limits
         self._of: dict[str, OrderedDict[Connection, None]] = {}
         self._count = 0
@@ -81,19 +79,10 @@ class Connections:
             del self._of[connection.client]
 
 
-class GuardedConfig(uvicorn.Config):
-    """uvicorn's settings, and the connections that it makes."""
-
-    def __init__(self, app: ASGIApp, connections: Connections, **settings: Any) -> None:  # noqa: ANN401 - uvicorn's
-        """Serve ``app`` with uvicorn's ``settings``."""
-        super().__init__(_timed(app), http=Connection, **settings)
-        self.connections = connections
-
-
-def _timed(app: ASGIApp) -> ASGIApp:
+def timed(app: ASGIApp) -> ASGIApp:
     """Tell a request's connection when its answer begins to be made, and when it is done."""
 
-    async def timed(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
         connection: Connection = scope["state"].pop(_STATE)
         connection.work_begins()
         try:
@@ -101,34 +90,37 @@ def _timed(app: ASGIApp) -> ASGIApp:
         finally:
             connection.work_ends()
 
-    return timed
+    return answered
 
 
 class Connection(asyncio.Protocol):
-    """One connection: first its TLS, then uvicorn's protocol, with a deadline at every time."""
+    """One connection: uvicorn's protocol, with a deadline at every time."""
 
     def __init__(
         self,
-        config: GuardedConfig,
+        client: str,
+        opening: asyncio.Task[None],
+        connections: Connections,
+        config: uvicorn.Config,
         server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """Be made by uvicorn for each connection."""
-        self.client = ""
-        self._all = config.connections
-        self._limits = config.connections.limits
-        self._http = H11Protocol(
-            config, server_state, {**app_state, _STATE: self}, asyncio.get_running_loop()
-        )
+        """Take the place of a connection that ``opening`` opens for ``client``."""
+        self.client = client
+        self._opening = opening
+        self._all = connections
+        self._limits = connections.limits
         self._loop = asyncio.get_running_loop()
+        self._http = H11Protocol(config, server_state, {_STATE: self}, self._loop)
         self._transport: asyncio.Transport | None = None
-        self._opening: asyncio.Task[None] | None = None
-        self._early: list[bytes] | None = []
+        self._admitted = False
+        # Asked before the first request is read, which may have come with the handshake's end.
+        self.admits: Admits = lambda _tls: True
         self._requests = 0
         self._lost = False
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        connections.add(self)
+        self._arm(self._limits.handshake)
 
     @property
     def at_work(self) -> bool:
@@ -136,57 +128,20 @@ class Connection(asyncio.Protocol):
         return self._requests > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the rules in force, and speak TLS if they say so."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's is no other
-        self._transport = transport
-        peer = transport.get_extra_info("peername")
-        self.client = client_of(peer[0] if isinstance(peer, tuple) else None)
-        transport.pause_reading()
-        self._arm(self._limits.handshake)
-        self._all.add(self)
-        self._opening = self._loop.create_task(self._open(transport))
-
-    async def _open(self, transport: asyncio.Transport) -> None:
-        rules = await self._all.live.current()
-        try:
-            if rules.tls is None:
-                transport.resume_reading()
-            else:
-                transport = await self._shake_hands(transport, rules.tls)
-                tls = rules.config.tls
-                if tls and not welcome(tls, transport.get_extra_info("ssl_object")):
-                    raise PermissionError("the certificate has no allowed name")
-        except (OSError, EOFError) as error:
-            log.debug("TLS handshake failed", client=self.client, reason=_reason(error))
+        """Begin with requests: TLS, if there is any, has been agreed on."""
+        # A stream's is no other, though uvloop's own type does not say so.
+        self._transport = cast("asyncio.Transport", transport)
+        if not self.admits(transport.get_extra_info("ssl_object")):
+            log.debug("the certificate has no allowed name", client=self.client)
             self.cut()
             return
-        self._transport = transport
-        self._http.connection_made(transport)
+        self._admitted = True
+        self._http.connection_made(self._transport)
         self._arm(self._limits.request)
-        early, self._early = self._early or [], None
-        for data in early:
-            self._http.data_received(data)
-
-    async def _shake_hands(
-        self, transport: asyncio.Transport, context: ssl.SSLContext
-    ) -> asyncio.Transport:
-        secured = await self._loop.start_tls(
-            transport,
-            self,
-            context,
-            server_side=True,
-            ssl_handshake_timeout=self._limits.handshake,
-            ssl_shutdown_timeout=_GOODBYE_SECONDS,
-        )
-        if secured is None:
-            raise ConnectionResetError
-        return secured
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what came; the first bytes after a handshake may be early."""
-        if self._early is not None:
-            self._early.append(data)
-        else:
+        """Hand on what came."""
+        if self._admitted:
             self._http.data_received(data)
 
     def eof_received(self) -> None:
@@ -206,15 +161,17 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything about it."""
+        self.forget()
+        if self._admitted:
+            self._http.connection_lost(exc)
+
+    def forget(self) -> None:
+        """Give the place back; doing so twice does no harm."""
         self._lost = True
         self._all.remove(self)
         for timer in (self._deadline, self._stalled):
             if timer:
                 timer.cancel()
-        if self._early is None:
-            self._http.connection_lost(exc)
-        elif self._opening:
-            self._opening.cancel()
 
     def work_begins(self) -> None:
         """Note that a request's header is complete."""
@@ -232,6 +189,8 @@ class Connection(asyncio.Protocol):
         self._all.remove(self)
         if self._transport:
             self._transport.abort()
+        else:
+            self._opening.cancel()
 
     def _arm(self, seconds: float) -> None:
         if self._deadline:
@@ -239,9 +198,3 @@ class Connection(asyncio.Protocol):
         # Also when it is closing already: what was sent last may never be read.
         if not self._lost:
             self._deadline = self._loop.call_later(seconds, self.cut)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.lower().replace("_", " ")
-    return str(error) or type(error).__name__

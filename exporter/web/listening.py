@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
+from exporter.web.accepting import Acceptor
 from exporter.web.access.live_config import LiveConfig
-from exporter.web.connections import DEFAULT_LIMITS, Connections, GuardedConfig, Limits
+from exporter.web.connections import DEFAULT_LIMITS, Connections, Limits, timed
 
 _GRACE_SECONDS = 1
 _PORT_MAX = 65535
@@ -79,10 +80,9 @@ class WebServer(uvicorn.Server):
         self, application: ASGIApp, live: LiveConfig, limits: Limits = DEFAULT_LIMITS
     ) -> None:
         """Serve ``application``, over TLS if ``live`` says so."""
-        self._connections = Connections(live, limits)
-        settings = GuardedConfig(
-            application,
-            self._connections,
+        settings = uvicorn.Config(
+            timed(application),
+            http="h11",
             log_config=None,
             # A bad request is its sender's trouble: no line in our log for each.
             log_level="error",
@@ -94,18 +94,30 @@ class WebServer(uvicorn.Server):
             timeout_graceful_shutdown=_GRACE_SECONDS,
             timeout_keep_alive=_IDLE_SECONDS,
             h11_max_incomplete_event_size=_HEADER_BYTES_MAX,
-            backlog=_BACKLOG,
             ws="none",
         )
         super().__init__(settings)
+        self._connections = Connections(limits)
+        self._acceptor = Acceptor(live, self._connections, settings, self.server_state)
+        self._accepting: list[asyncio.Task[None]] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept; called by `serve`."""
+        self.servers = []
+        self._accepting = [
+            asyncio.create_task(self._acceptor.accept(listening)) for listening in sockets or ()
+        ]
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more and let answers end; called by `serve`."""
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        await super().shutdown(sockets)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve on ``sockets`` until told to stop, and close them."""
-        for listening in sockets or ():
-            # asyncio does this only where the protocol was named. Without it, an answer in two
-            # pieces on a kept connection waits 40 ms for the client to acknowledge the first.
-            if listening.family in {socket.AF_INET, socket.AF_INET6}:
-                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await super().serve(sockets)
         self._connections.cut_all()
         # Connections that were cut close at the loop's next turns.

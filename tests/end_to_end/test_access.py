@@ -161,7 +161,7 @@ def test_everything_is_under_the_prefix(prefixed: str) -> None:
         assert client.get("/").headers["location"] == "/console/"
         page = client.get("/", follow_redirects=True)
         assert page.status_code == 200
-        (style,) = re.findall(r'href="([^"]+\.css)"', page.text)
+        (style,) = re.findall(r'href="([^"]+\.css[^"]*)"', page.text)
         assert client.get(page.url.join(style)).status_code == 200
         for path in ("metrics", "-/healthy", "-/ready", "config"):
             assert client.get(f"/console/{path}").status_code == 200

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from exporter.cli import command_line
-from exporter.help_text import ManualParser
-from exporter.manual import OVERVIEW, PAGES, Page
+from exporter.cli.help_text import ManualParser
+from exporter.cli.manual import OVERVIEW, PAGES, Page
 
 HELP_SECONDS_MAX = 0.15
 HEAVY = {

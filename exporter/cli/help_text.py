@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from exporter.manual import Page
+from exporter.cli.manual import Page
 
 _TERM_WIDTH_MAX = 20
 _WIDTH_MIN = 40
