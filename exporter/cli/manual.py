@@ -84,13 +84,21 @@ PAGES = {
         summary="run the exporter",
         description=(
             "Probe every configured server on its own schedule, below the project's rate limit, and"
-            " answer /metrics, the status page and /probe from what was seen. A scrape never waits"
-            " for a probe. Log lines go to standard error."
+            " answer /metrics, the status pages and the JSON API from what was seen. A scrape never"
+            " waits for a probe. Log lines go to standard error."
         ),
         examples=(
             (
                 "console-exporter serve --config.file=my.yaml --web.listen-address=127.0.0.1:10429",
                 "answer this machine alone",
+            ),
+            (
+                "console-exporter serve --config.file=my.yaml --web.config.file=web.yml",
+                "answer over TLS, and only who logs in",
+            ),
+            (
+                "console-exporter serve --shard.index=auto --shard.count=3 --state.file=state.db",
+                "be one of three that share the servers, and remember across a restart",
             ),
             (
                 "console-exporter serve --config.file=my.yaml --log.level=debug --log.format=json",
@@ -116,10 +124,28 @@ PAGES = {
             ("NOTIFY_SOCKET", "where systemd is told of readiness, reloads and the end"),
             ("WATCHDOG_USEC", "how often systemd wants a sign of life, in microseconds"),
         ),
-        files=_CONFIG_FILES,
+        files=(
+            *_CONFIG_FILES,
+            (
+                "server_files",
+                "lists that the configuration names; read again within seconds of a change",
+            ),
+            (
+                "--web.config.file",
+                "TLS and users; in force at the next connection or request",
+            ),
+            (
+                "--state.file",
+                "a SQLite database, made where there is none; a damaged one is set aside",
+            ),
+        ),
         exit_status=(
             ("0", "stopped by a signal"),
-            ("1", _MISTAKE[1] + "; or the address cannot be listened on"),
+            (
+                "1",
+                _MISTAKE[1] + "; or the address cannot be listened on; or another exporter uses the"
+                " state file",
+            ),
             _WRONG_USE,
         ),
     ),
