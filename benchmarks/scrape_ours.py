@@ -1,6 +1,6 @@
 """The program's web application over a state that holds a result of every server; for `scrape`.
 
-Everything is as in ``serve``, save that nothing is probed: results are recorded as if they had been.
+Everything is as in ``serve``, save that nothing is probed: results are recorded as if it had been.
 """
 
 import argparse
