@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -62,12 +63,20 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
     )
 
     async def reload() -> None:
+        gc.disable()
         try:
             await exporter.reload(lambda: load(settings.config_file, os.environ))
         except (ConfigError, OSError, SecretUnreadableError) as error:
             for line in str(error).splitlines():
                 log.error("configuration not reloaded", mistake=line)  # noqa: TRY400 - a mistake of theirs
             raise ReloadRefusedError(str(error)) from None
+        else:
+            # Projects that changed leave parts behind that hold on to each other.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+        finally:
+            gc.enable()
         _warn_of_plans(exporter.config)
 
     server = WebServer(
@@ -89,6 +98,10 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
     ended = asyncio.Event()
     _on_signals(ended, reload)
     _warn_of_plans(config)
+    # All that is there now stays. Python would look through it for garbage again and again, and
+    # hold the event loop meanwhile, for 0.1 s at 10,000 servers.
+    gc.freeze()
+    gc.enable()
     exporter.start()
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     host, port = listening.getsockname()[:2]
