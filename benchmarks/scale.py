@@ -24,6 +24,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.cpu import endpoint, scraped, written_config
+from benchmarks.fleet import SCENARIO
 from benchmarks.machine import cpu_seconds, memory_bytes, noise, say, table
 from tests.real.programs import Program, exporter, simulator
 from tests.real.simulated_project import listed_servers, write_config
@@ -105,7 +106,7 @@ class Figures:
 def main() -> None:
     """Measure one size after the other, then the deep probes, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--servers", type=int, nargs="+", default=SIZES, help="the sizes")
+    parser.add_argument("--servers", type=int, nargs="*", default=SIZES, help="the sizes")
     parser.add_argument("--seconds", type=float, default=120.0, help="for each size, once warm")
     parser.add_argument(
         "--deep", type=int, default=DEEP_SERVERS, metavar="N", help="servers of depth rfb; 0: none"
@@ -132,18 +133,19 @@ def shallow(servers: int) -> Iterator[Path]:
 @contextlib.contextmanager
 def deep(servers: int) -> Iterator[Path]:
     """Run the simulator with its consoles; yield a configuration that goes all the way."""
-    with (
-        tempfile.TemporaryDirectory(prefix="scale-") as name,
-        simulator(f"--servers={servers}") as cloud,
-    ):
-        yield write_config(
-            Path(name) / "config.yaml",
-            cloud.url,
-            listed_servers(cloud.url),
-            interval=f"{INTERVAL}s",
-            timeout="10s",
-            depth="rfb",
-        )
+    with tempfile.TemporaryDirectory(prefix="scale-") as name:
+        folder = Path(name)
+        (folder / "scenario.yaml").write_text(SCENARIO)
+        flags = (f"--scenario={folder / 'scenario.yaml'}", f"--servers={servers}")
+        with simulator(*flags) as cloud:
+            yield write_config(
+                folder / "config.yaml",
+                cloud.url,
+                listed_servers(cloud.url),
+                interval=f"{INTERVAL}s",
+                timeout="10s",
+                depth="rfb",
+            )
 
 
 def measure(
