@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 KEYSTONE := .venv-keystone
 GRAFANA := .grafana-types
 KUSTOMIZE := .kustomize
-DEBIAN := chromium curl jq nginx-light novnc prometheus prometheus-alertmanager strace systemd \
-  tigervnc-standalone-server websockify
+DEBIAN := chromium curl jq nginx-light novnc prometheus prometheus-alertmanager \
+  prometheus-blackbox-exporter prometheus-pushgateway strace systemd tigervnc-standalone-server \
+  websockify
 # Most tests wait for somebody: more of them than there are cores.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \

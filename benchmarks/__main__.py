@@ -3,6 +3,11 @@
 import subprocess
 import sys
 
-for name in ("api", "pacing", "quota", "pages", "dashboards", "fleet"):
+NAMES = (
+    "start", "api", "scrape", "pages", "pacing", "latency", "cpu", "quota", "dashboards", "fleet",
+    "scale",
+)  # fmt: skip
+
+for name in NAMES:
     print(f"\n== {name}", flush=True)
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

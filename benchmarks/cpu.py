@@ -9,25 +9,24 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
+from benchmarks.blackbox import ask, blackbox_exporter
+from benchmarks.machine import cpu_seconds, noise, say, table
 from tests.real.certificates import Certificates
 from tests.real.nginx import nginx
-from tests.real.programs import exporter, free_port, program, required
+from tests.real.programs import exporter
 
 PROJECT_ID = "0123456789abcdef0123456789abcdef"
 TOKEN = "t" * 3000
 BODY = json.dumps({"url": "https://console.example:443/vnc/a/vnc_auto.html?token=abc"})
 INTERVAL = 10
 SCRAPE_EVERY = 15.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +50,18 @@ def main() -> None:
     parser.add_argument("--only", choices=("ours", "blackbox"))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cpu-"))
-    with endpoint(folder) as (url, authority):
+    with noise(), endpoint(folder) as (url, authority):
         used = {}
         if options.only != "blackbox":
             used["ours"] = asyncio.run(ours(folder, url, authority, options))
         if options.only != "ours":
             used["blackbox"] = asyncio.run(blackbox(folder, url, authority, options))
-    for name, one in used.items():
-        print(f"{name:10} {one.per_probe:.3f} ms CPU a probe, {one.probes:.0f} probes")
+    table(
+        ("who", "CPU a probe", "probes"),
+        [(name, f"{one.per_probe:.3f} ms", f"{one.probes:,.0f}") for name, one in used.items()],
+    )
     if len(used) > 1:
-        print(f"ratio      {used['ours'].per_probe / used['blackbox'].per_probe:.3f}")
+        say(f"\nratio {used['ours'].per_probe / used['blackbox'].per_probe:.3f}")
 
 
 @contextlib.contextmanager
@@ -80,11 +81,48 @@ def endpoint(folder: Path) -> Iterator[tuple[str, Path]]:
 
 async def ours(folder: Path, url: str, authority: Path, options: argparse.Namespace) -> Used:
     """Measure this exporter."""
-    servers = "".join(f"      - {{id: id-{number}}}\n" for number in range(options.rate * INTERVAL))
+    config = written_config(folder, url, authority, options.rate * INTERVAL, INTERVAL)
+    with exporter(config) as running:
+        scrape = f"http://{running.url}/metrics"
+        async with scraped(scrape):
+            await asyncio.sleep(2 * INTERVAL)
+            before = cpu_seconds(running.process.pid), await probes_seen(scrape)
+            await asyncio.sleep(options.seconds)
+            after = cpu_seconds(running.process.pid), await probes_seen(scrape)
+    return Used(after[0] - before[0], after[1] - before[1])
+
+
+async def blackbox(folder: Path, url: str, authority: Path, options: argparse.Namespace) -> Used:
+    """Measure blackbox_exporter."""
+    target = f"{url}/v1/{PROJECT_ID}/physicalservers/id-1/remote-console-address"
+    probes = 0
+
+    def count(_number: int, _metrics: str) -> None:
+        nonlocal probes
+        probes += 1
+
+    with blackbox_exporter(folder, authority, TOKEN) as running:
+        async with scraped(f"{running.url}/metrics"):
+            done = asyncio.Event()
+            asking = asyncio.create_task(
+                ask(running.url, options.rate, lambda _: target, count, done)
+            )
+            await asyncio.sleep(5)
+            before = cpu_seconds(running.process.pid), probes
+            await asyncio.sleep(options.seconds)
+            after = cpu_seconds(running.process.pid), probes
+            done.set()
+            await asking
+    return Used(after[0] - before[0], after[1] - before[1])
+
+
+def written_config(folder: Path, url: str, authority: Path, servers: int, interval: float) -> Path:
+    """Write a configuration of ``servers`` servers, ``id-0`` and so on, at ``interval`` seconds."""
     config = folder / "config.yaml"
+    entries = "".join(f"      - {{id: id-{number}}}\n" for number in range(servers))
     config.write_text(
         f"""
-global: {{interval: {INTERVAL}s, timeout: 5s}}
+global: {{interval: {interval:g}s, timeout: 5s}}
 projects:
   - name: southwest
     region: cn-southwest-2
@@ -94,90 +132,9 @@ projects:
     rate_limit: {{requests_per_second: 1000, burst: 1000}}
     tls: {{ca_file: {authority}}}
     servers:
-{servers}"""
+{entries}"""
     )
-    with exporter(config) as running:
-        scrape = f"http://{running.url}/metrics"
-        async with scraped(scrape):
-            await asyncio.sleep(2 * INTERVAL)
-            before = cpu(running.process.pid), await probes_seen(scrape)
-            await asyncio.sleep(options.seconds)
-            after = cpu(running.process.pid), await probes_seen(scrape)
-    return Used(after[0] - before[0], after[1] - before[1])
-
-
-async def blackbox(folder: Path, url: str, authority: Path, options: argparse.Namespace) -> Used:
-    """Measure blackbox_exporter."""
-    (folder / "blackbox.yml").write_text(
-        json.dumps(
-            {
-                "modules": {
-                    "console": {
-                        "prober": "http",
-                        "timeout": "5s",
-                        "http": {
-                            "valid_status_codes": [200],
-                            "headers": {"X-Auth-Token": TOKEN},
-                            "fail_if_body_not_matches_regexp": ['"url": "https?://[^"]+"'],
-                            "tls_config": {"ca_file": str(authority)},
-                        },
-                    }
-                }
-            }
-        )
-    )
-    port = free_port()
-    with program(
-        [
-            required("prometheus-blackbox-exporter"),
-            f"--config.file={folder / 'blackbox.yml'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        r"Listening on|msg=\"?TLS is disabled",
-    ) as running:
-        base = f"http://127.0.0.1:{port}"
-        async with scraped(f"{base}/metrics"):
-            ready, done = asyncio.Event(), asyncio.Event()
-            asking = asyncio.create_task(ask(base, url, options.rate, ready, done))
-            await asyncio.sleep(5)
-            before, begun = cpu(running.process.pid), time.monotonic()
-            ready.set()
-            await asyncio.sleep(options.seconds)
-            after, ended = cpu(running.process.pid), time.monotonic()
-            done.set()
-            rate = await asking
-    return Used(after - before, rate * (ended - begun))
-
-
-async def ask(base: str, url: str, rate: int, ready: asyncio.Event, done: asyncio.Event) -> float:
-    """Ask for ``rate`` probes a second until ``done``; return the rate reached since ``ready``."""
-    count, failed, since = 0, 0, 0.0
-    running: set[asyncio.Task[None]] = set()
-    target = f"{url}/v1/{PROJECT_ID}/physicalservers/id-1/remote-console-address"
-
-    async with aiohttp.ClientSession() as session:
-
-        async def one() -> None:
-            nonlocal count, failed
-            query = {"module": "console", "target": target}
-            async with session.get(f"{base}/probe", params=query) as answer:
-                failed += "probe_success 1" not in await answer.text()
-            count += 1
-
-        due = time.monotonic()
-        while not done.is_set():
-            task = asyncio.create_task(one())
-            running.add(task)
-            task.add_done_callback(running.discard)
-            if ready.is_set() and not since:
-                since, count = time.monotonic(), 0
-            due += 1 / rate
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-        reached = count / (time.monotonic() - since)
-        await asyncio.gather(*running)
-    if failed:
-        raise SystemExit(f"{failed} probes of blackbox_exporter failed")
-    return reached
+    return config
 
 
 @contextlib.asynccontextmanager
@@ -213,12 +170,6 @@ async def probes_seen(url: str) -> float:
                 raise SystemExit(f"probes failed: {line}")
             total += value
     return total
-
-
-def cpu(pid: int) -> float:
-    """Return the CPU seconds that a process has used, of all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 if __name__ == "__main__":

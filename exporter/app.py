@@ -1,12 +1,12 @@
 """The composition root: from a configuration to running parts; reload, drain, stop."""
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 
 import structlog
 
+from exporter import garbage
 from exporter.clock import Clock
 from exporter.cloud.auth import Lockouts
 from exporter.config.config import Config, Project
@@ -106,9 +106,7 @@ class Exporter:
         for discovery, targets in files.items():
             if targets is not None:
                 await self._discovered(discovery.project.name, Source.FILE, targets)
-        # What is there now stays for as long as the program runs.
-        gc.collect()
-        gc.freeze()
+        garbage.keep()
         self._discoverers.go_over(self._projects, files, self._listed)
         if self._writer is not None:
             self._background(self._writer.run())
@@ -241,8 +239,7 @@ class Exporter:
         if not changes.put and not changes.gone:
             return
         if len(changes.put) >= _TARGETS_MANY:
-            # They stay too; with 10,000 in its lists the collector stops the loop for 0.1 s.
-            gc.freeze()
+            garbage.keep()
         log.info(
             "target set changed",
             project=name,
@@ -281,6 +278,8 @@ class Exporter:
         finally:
             # Also when the program stops meanwhile.
             await parts.aclose()
+        # The parts hold on to each other.
+        garbage.look_through_everything()
 
     def _record(self, result: ProbeResult) -> None:
         if self.state.get(result.target.key) is None:

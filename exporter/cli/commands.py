@@ -45,6 +45,10 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     """Run the exporter."""
+    from exporter import garbage  # noqa: PLC0415
+
+    garbage.pause()
+
     import socket  # noqa: PLC0415
 
     from exporter.config.mistake import ConfigError  # noqa: PLC0415

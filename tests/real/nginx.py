@@ -42,7 +42,7 @@ daemon off;
 master_process off;
 pid {folder / "nginx.pid"};
 error_log stderr notice;
-events {{ worker_connections 256; }}
+events {{ worker_connections 4096; }}
 http {{
   access_log off;
   {temporary}

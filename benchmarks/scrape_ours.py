@@ -1,0 +1,131 @@
+"""The program's web application over a state that holds a result of every server; for `scrape`.
+
+Everything is as in ``serve``, save that nothing is probed: results are recorded as if it had been.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import uvloop
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from benchmarks.start import CONFIG
+from exporter import log
+from exporter.app import Exporter
+from exporter.clock import SystemClock
+from exporter.config.load import load
+from exporter.model import ProbeResult, Stage, StageTiming, Target
+from exporter.outcome import Outcome
+from exporter.web.application import web_application
+from exporter.web.listening import WebServer, listen
+from exporter.web.running import Running
+
+FAILING = 0.1
+TICK = 0.001
+
+
+class Ticker:
+    """Sleeps 1 ms at a time, and notes how late it wakes and what the loop did meanwhile."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.late = 0.0
+        self.used = 0.0
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            before, used = time.perf_counter(), time.thread_time()
+            await asyncio.sleep(TICK)
+            self.late = max(self.late, time.perf_counter() - before - TICK)
+            self.used = max(self.used, time.thread_time() - used)
+
+    async def told(self, _request: Request) -> JSONResponse:
+        """Answer the longest lateness and CPU since the last time."""
+        seen = [self.late, self.used]
+        self.late = self.used = 0.0
+        return JSONResponse(seen)
+
+
+def written_config(servers: int) -> Path:
+    """Write a configuration of so many servers, with labels as operators have them."""
+    chance = random.Random(1)  # noqa: S311 - no secret
+    path = Path(f"/tmp/scrape-{os.getpid()}.yaml")  # noqa: S108 - gone at once
+    entries = (
+        f"      - {{id: {uuid.UUID(int=chance.getrandbits(128))}, name: srv-{number:05},"
+        f" labels: {{rack: r{number % 40:02}, team: storage}}}}\n"
+        for number in range(servers)
+    )
+    path.write_text(CONFIG + "".join(entries))
+    return path
+
+
+def result(target: Target, chance: random.Random) -> ProbeResult:
+    """Return what a probe may have seen: a duration of many digits, and now and then a failure."""
+    seen = ProbeResult(
+        target,
+        time.time(),
+        Outcome.SUCCESS,
+        status_code=200,
+        request_id="r" * 32,
+        stages=(StageTiming(Stage.API, chance.random(), passed=True),),
+    )
+    if chance.random() >= FAILING:
+        return seen
+    return replace(seen, outcome=Outcome.SERVER_ERROR, failed_stage=Stage.API, status_code=500)
+
+
+async def serve(servers: int, *, watch: bool) -> None:
+    """Answer until killed."""
+    log.configure(level="error", form="logfmt")
+    path = written_config(servers)
+    try:
+        config = load(path, {})
+    finally:
+        path.unlink()
+    exporter = Exporter(config, version="0", clock=SystemClock())
+    chance = random.Random(2)  # noqa: S311 - no secret
+    for known in list(exporter.state):
+        for _ in range(3):
+            exporter.state.record(result(known.target, chance))
+    application = web_application(
+        Running(
+            state=exporter.state,
+            projects=exporter.projects,
+            exposition=exporter.exposition,
+            scraped=exporter.instruments.scraped,
+            config_yaml=lambda: exporter.config.as_yaml,
+            not_ready=lambda: None,
+            reload=lambda: exporter.reload(lambda: config),
+            probe_now=exporter.scheduler.probe_now,
+            clock_time=time.time,
+            version="0",
+        )
+    )
+    if watch:
+        ticker = Ticker()
+        application.routes.append(Route("/watch", ticker.told))
+        ticking = asyncio.create_task(ticker.run())
+    with listen("127.0.0.1:0") as listening:
+        host, port = listening.getsockname()[:2]
+        print(f"listening on http://{host}:{port}/metrics", flush=True)
+        await WebServer(application).serve(sockets=[listening])
+    if watch:
+        ticking.cancel()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", type=int, default=10_000)
+    parser.add_argument("--watch", action="store_true", help="tick, and tell at /watch")
+    options = parser.parse_args()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(options.servers, watch=options.watch))
