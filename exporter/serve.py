@@ -19,10 +19,13 @@ from exporter.clock import SystemClock
 from exporter.config.config import Config
 from exporter.config.load import ConfigError, load
 from exporter.config.secret import SecretUnreadableError
+from exporter.log_writer import LogWriter
 from exporter.plan import plans
 from exporter.web.application import web_application
 from exporter.web.listening import ListenError, WebServer, listen
 from exporter.web.running import ReloadRefusedError, Running
+
+_LAST_WORDS_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +60,12 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
     except (OSError, SecretUnreadableError) as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    writer = LogWriter(_standard_error(), exporter.instruments.log_lost)
     logging_setup.configure(
-        level=settings.log_level, form=settings.log_format, count=exporter.instruments.logged
+        level=settings.log_level,
+        form=settings.log_format,
+        count=exporter.instruments.logged,
+        stream=writer,
     )
 
     async def reload() -> None:
@@ -103,7 +110,14 @@ async def _run(config: Config, settings: Settings, listening: socket.socket) -> 
     await exporter.stop()
     server.should_exit = True
     await serving
+    writer.drain(_LAST_WORDS_SECONDS)
     return 0
+
+
+def _standard_error() -> int:
+    """Return its descriptor; where it was closed before the start, that number may be a socket."""
+    stream = sys.__stderr__
+    return stream.fileno() if stream else os.open(os.devnull, os.O_WRONLY)
 
 
 def _warn_of_plans(config: Config) -> None:
