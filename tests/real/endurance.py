@@ -323,8 +323,12 @@ def configuration(
     cloud: str,
     endpoints: Mapping[str, str] = MappingProxyType({}),
     ca_file: Path | None = None,
+    depths: Mapping[str, str] = MappingProxyType({WITNESS: "rfb"}),
 ) -> str:
-    """Return a configuration for some projects of the cloud; ``endpoints`` lead elsewhere."""
+    """Return a configuration for some projects of the cloud.
+
+    ``endpoints`` lead elsewhere than to the cloud directly; ``depths`` are ``api`` where not given.
+    """
     document = [f"global: {{interval: {INTERVAL:g}s, timeout: {int(TIMEOUT * 1000)}ms}}\nprojects:"]
     for name, count in projects.items():
         auth = f"{{type: aksk, access_key: AK-{name}, secret_key: simulated-secret-key}}"
@@ -336,11 +340,11 @@ def configuration(
     region: cn-southwest-2
     project_id: id-of-{name}
     endpoint: {endpoints.get(name, cloud)}
-    auth: {password_login(name, cloud) if name == LOGIN else auth}
+    auth: {password_login(name, cloud) if name in (LOGIN, *depths) else auth}
     rate_limit: {{requests_per_second: {rate}, burst: {rate}}}
-    tls: {{{f"ca_file: {ca_file}" if ca_file else ""}}}
-    depth: {"rfb" if name == WITNESS else "api"}
-    console: {{allowed_hosts: [127.0.0.1]}}
+    tls: {{{f"ca_file: {ca_file}, server_name: localhost" if ca_file else ""}}}
+    depth: {depths.get(name, "api")}
+    console: {{allowed_hosts: [127.0.0.1, {name}.test]}}
     servers: [{", ".join(f"{{id: {one}}}" for one in server_ids(name, count))}]"""
         )
     return "".join(document)
