@@ -20,7 +20,7 @@ from tests.real.nginx import nginx, passing
 from tests.real.programs import Program
 
 GATED = ("down", "resets", "stopped", "forgotten", "untrusted", "renewed")
-PROJECTS = dict.fromkeys((*GATED, "slow", LOGIN, WITNESS), 4) | {QUOTA: 10}
+PROJECTS = dict.fromkeys((*GATED, "slow", LOGIN, WITNESS), 4) | {QUOTA: 6}
 EXPIRY = "console_tls_certificate_expiry_timestamp_seconds"
 FAILURES = "console_probe_failures_total"
 ENDS = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
@@ -55,7 +55,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
             "renewed": Fault(ours.gates["renewed"].led_to(_port(renewed))),
             "slow": Fault(ours.cloud_fault("slow", kind="slow", seconds=0.3)),
             LOGIN: Fault(ours.cloud_fault(LOGIN, kind="iam_down"), LOGIN_PATIENCE),
-            QUOTA: Fault(ours.quota(QUOTA, limit=1, window=1), QUOTA_PATIENCE),
+            QUOTA: Fault(ours.quota(QUOTA, limit=1, window=2), QUOTA_PATIENCE),
         }
         # The tokens end within 3 s.
         return ours.endure(faults, settle=4.5)

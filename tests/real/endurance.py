@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +31,8 @@ SLACK = 1.5
 RECOVERY = 2 * INTERVAL + TIMEOUT + SLACK
 _FAREWELL_SECONDS = 5.0
 _THREADS_MAX = 16
-_GROWTH_BYTES_MAX = 32 << 20
+# Ten thousand connections at once leave some of their memory behind, but once only.
+_GROWTH_BYTES_MAX = 64 << 20
 TO_CLOUD = "proxy_set_header Host $http_host; proxy_http_version 1.1;"
 """How nginx hands requests on: their signatures hold for the host that was asked."""
 WITNESS, LOGIN, QUOTA = "witness", "login", "quota"
@@ -182,24 +183,26 @@ class Stage:
         self,
         faults: Mapping[str, Fault],
         settle: float = INTERVAL + TIMEOUT,
+        meanwhile: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it holds nothing
     ) -> dict[str, Seen]:
         """Let faults come and go, and hold the exporter to what must be so after any.
 
         Every project is well again in its time, those without a fault were so in every slot, and
-        nothing stays behind. ``settle`` seconds pass until the faults can be seen.
+        nothing stays behind. ``settle`` seconds pass until the faults can be seen; what happens
+        ``meanwhile`` may be felt by none.
         """
         before, held = self.steady(), self.hold()
-        with ExitStack() as holding:
+        with meanwhile, ExitStack() as holding:
             for fault in faults.values():
                 holding.enter_context(fault.holds)
             time.sleep(settle)
             begun = self.scrape()
             time.sleep(FAULT_SECONDS)
             during = self.scrape()
-        self._recover({name: fault.patience for name, fault in faults.items()})
+        self.recover({name: fault.patience for name, fault in faults.items()})
         after = self.scrape()
         for project in self.projects.keys() - faults.keys():
-            self._assert_untouched(project, before, after)
+            self.assert_untouched(project, before, after)
         self.assert_nothing_left(held)
         return {
             project: Seen(
@@ -213,7 +216,7 @@ class Stage:
             for project in self.projects
         }
 
-    def _recover(self, patience: Mapping[str, float]) -> None:
+    def recover(self, patience: Mapping[str, float]) -> None:
         """Wait until each project is well again, or has had its time."""
         ended = time.time()
         ill = set(patience)
@@ -223,7 +226,7 @@ class Stage:
             assert not late, f"not well in time: {late}"
             time.sleep(0.1)
 
-    def _assert_untouched(self, project: str, before: Scrape, after: Scrape) -> None:
+    def assert_untouched(self, project: str, before: Scrape, after: Scrape) -> None:
         """Hold each server of a project to a success in every slot."""
         assert set(after.outcomes(project) - before.outcomes(project)) == {"success"}, project
         name = "console_probe_verdicts_total"
