@@ -10,7 +10,7 @@ DEBIAN := prometheus prometheus-alertmanager nginx-light novnc strace systemd \
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
   --generate-hashes --no-annotate --no-header
 
-.PHONY: help run test check format bench dist generate requirements clean apt
+.PHONY: help run test check format bench chaos soak dist generate requirements clean apt
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -34,6 +34,12 @@ format: $(VENV)/.dev ## format the code
 
 bench: $(VENV)/.dev apt ## run the benchmarks (minutes; see benchmarks/README.md)
 	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.dev apt ## let each fault last a minute (a quarter of an hour in all)
+	ENDURANCE_SECONDS=60 $(BIN)/python -m pytest --verbose tests/endurance
+
+soak: $(VENV)/.dev ## probe for an hour while faults come and go
+	$(BIN)/python -m benchmarks.soak
 
 dist: $(VENV)/.dev ## build the sdist, and the wheel of it, into dist/
 	$(BIN)/uv build --clear --build-constraints requirements-build.txt --require-hashes --out-dir dist

@@ -3,8 +3,6 @@
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.real.endurance import (
     FAULT_SECONDS,
     INTERVAL,

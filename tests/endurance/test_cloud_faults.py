@@ -15,7 +15,17 @@ import httpx
 import pytest
 
 from tests.real.certificates import Certificates, PemFiles
-from tests.real.endurance import LOGIN, QUOTA, TO_CLOUD, WITNESS, Fault, Seen, Stage, stage
+from tests.real.endurance import (
+    LOGIN,
+    LOGIN_PATIENCE,
+    QUOTA,
+    TO_CLOUD,
+    WITNESS,
+    Fault,
+    Seen,
+    Stage,
+    stage,
+)
 from tests.real.nginx import nginx, passing
 from tests.real.programs import Program
 
@@ -24,10 +34,8 @@ PROJECTS = dict.fromkeys((*GATED, "slow", LOGIN, WITNESS), 4) | {QUOTA: 6}
 EXPIRY = "console_tls_certificate_expiry_timestamp_seconds"
 FAILURES = "console_probe_failures_total"
 ENDS = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
-# Who finds a login service down tries again after 2 s, then 4 s, and so on up to a minute.
-LOGIN_PATIENCE = 15.0
 # The pace rises slowly after a quota was cut, yet everybody gets a turn.
-QUOTA_PATIENCE = 40.0
+QUOTA_PATIENCE = 100.0
 
 
 @pytest.fixture(scope="module")

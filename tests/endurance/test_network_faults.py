@@ -75,9 +75,9 @@ def _endured(folder: Path, of_named: Path, of_vanished: Path) -> dict[str, Seen]
         front = running.enter_context(nginx(of_named, pem, *ways))
         alone = running.enter_context(nginx(of_vanished, pem, passing("/", cloud.url)))
         config = folder / "config.yaml"
-        endpoints = {
-            name: front.url.replace(_LOOPBACK, f"{name}.test") for name in NAMED
-        } | {"vanished": alone.url}
+        endpoints = {name: front.url.replace(_LOOPBACK, f"{name}.test") for name in NAMED} | {
+            "vanished": alone.url
+        }
         depths = dict.fromkeys(NAMED, "page") | {"vanished": "api"}
         config.write_text(configuration(PROJECTS, cloud.url, endpoints, authority, depths))
         ours = running.enter_context(exporter(config, None, "--log.format=json"))

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
-from tests.real.endurance import FAULT_SECONDS, INTERVAL, WITNESS, Stage
+from tests.real.endurance import FAULT_SECONDS, INTERVAL, LOGIN_PATIENCE, WITNESS, Stage
+from tests.real.programs import until
 from tests.real.rights import missing
 
 CROWD = 10_000
+# So many at once at least, whatever limit we set ourselves.
+_MANY = 200
 _SPARE = 1000
 _HALF_A_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nAccept: "
 _SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n"
@@ -27,8 +30,6 @@ FAILURES = "console_probe_failures_total"
 _HEADER_BYTES = 16 << 20
 _GROWTH_BYTES_MAX = 8 << 20
 _LINGER_NOT = struct.pack("ii", 1, 0)
-# A log-in that failed is tried again after two seconds, then after four.
-_PATIENCE = 15.0
 
 
 def test_a_want_of_file_descriptors_turns_no_console(stage: Stage) -> None:
@@ -38,7 +39,7 @@ def test_a_want_of_file_descriptors_turns_no_console(stage: Stage) -> None:
     resource.prlimit(stage.pid, resource.RLIMIT_NOFILE, (_NONE_LEFT, limit[1]))
     time.sleep(FAULT_SECONDS + INTERVAL)
     resource.prlimit(stage.pid, resource.RLIMIT_NOFILE, limit)
-    stage.recover(dict.fromkeys(stage.projects, _PATIENCE))
+    stage.recover(dict.fromkeys(stage.projects, LOGIN_PATIENCE))
     after = stage.scrape()
     seen = {name: after.outcomes(name) - before.outcomes(name) for name in stage.projects}
     # Every probe of a console opens connections.
@@ -79,14 +80,19 @@ def _room_for_a_crowd(stage: Stage) -> None:
 
 @contextmanager
 def _crowd(stage: Stage) -> Iterator[None]:
-    """Hold ten thousand connections; every other has begun a request and says no more."""
+    """Hold ten thousand connections; half of them have begun a request and say no more."""
     crowd = []
     try:
-        for number in range(CROWD):
-            crowd.append(_connected(stage))
+        for _ in range(CROWD):
+            crowd.append(_opened())
+            # Nobody waits to be let in.
+            crowd[-1].setblocking(False)
+            crowd[-1].connect_ex(_address(stage))
+        for one in crowd[::2]:
             # It may have been shown out already.
             with suppress(OSError):
-                crowd[-1].send(_HALF_A_REQUEST if number % 2 else b"")
+                one.send(_HALF_A_REQUEST)
+        until(lambda: stage.hold().sockets["ESTABLISHED"] >= _MANY, 10)
         yield
     finally:
         for one in crowd:
@@ -139,12 +145,21 @@ def _send_endless_header(stage: Stage) -> bytes:
 
 
 def _connected(stage: Stage, receive_buffer: int | None = None) -> socket.socket:
-    """Return a connection that ends by a reset, so that no port of ours waits afterwards."""
-    host, _, port = stage.ours.url.rpartition(":")
-    one = socket.socket()
+    one = _opened()
     one.settimeout(5)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
     if receive_buffer is not None:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    one.connect((host, int(port)))
+    one.connect(_address(stage))
     return one
+
+
+def _opened() -> socket.socket:
+    """Return a socket that ends by a reset, so that no port of ours waits afterwards."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    return one
+
+
+def _address(stage: Stage) -> tuple[str, int]:
+    host, _, port = stage.ours.url.rpartition(":")
+    return host, int(port)

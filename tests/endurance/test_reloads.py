@@ -1,4 +1,4 @@
-"""The configuration is loaded over and over, by signal and by request, while servers come and go."""
+"""The configuration is loaded over and over, while servers come and go."""
 
 import itertools
 import signal

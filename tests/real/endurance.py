@@ -26,6 +26,8 @@ from tests.real.programs import Program, exporter, simulator, until
 INTERVAL, TIMEOUT = 1.0, 0.5
 FAULT_SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "2"))
 """How long each fault lasts; `make chaos` sets more than the test suite has time for."""
+LOGIN_PATIENCE = 10.0 + min(FAULT_SECONDS, 60)
+"""Who finds a login service down tries again after 2 s, then 4 s, and so on up to a minute."""
 SLACK = 1.5
 """Seconds that a busy machine may add to two intervals."""
 RECOVERY = 2 * INTERVAL + TIMEOUT + SLACK

@@ -67,7 +67,7 @@ class Gate:
 
     async def open(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._carry, sock=_bound(self.port))
+        self._server = await asyncio.start_server(self._connected, sock=_bound(self.port))
 
     async def close(self) -> None:
         """Stop listening and reset all connections."""
@@ -97,11 +97,13 @@ class Gate:
         for task in (*self._tasks, *self._pumps):
             task.cancel()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: asyncio calls it a fault when one of its own is cancelled.
+        task = self._loop.create_task(self._carry(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with self._kept(writer):
             try:
                 ahead, behind = await asyncio.open_connection(_LOOPBACK, self._upstream)

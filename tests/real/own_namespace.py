@@ -1,7 +1,7 @@
 """A network and a resolver configuration of one's own, for a test that takes parts of them away.
 
 Linux gives namespaces to threads: what runs in one of its own, and the processes it starts, see
-another loopback and another /etc/resolv.conf than everybody else. They vanish with the last of them.
+another loopback and another /etc/resolv.conf than everybody else. They vanish with the last user.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ def in_own_namespace(work: Callable[[], T], resolv_conf: Path) -> T:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         for command in (
             ["mount", "--make-rprivate", "/"],
-            ["mount", "--bind", resolv_conf, "/etc/resolv.conf"],
+            ["mount", "--bind", str(resolv_conf), "/etc/resolv.conf"],
             ["ip", "link", "set", "lo", "up"],
         ):
             subprocess.run(command, check=True)
