@@ -27,6 +27,11 @@ from tests.real.programs import Program, exporter, until
 INTERVAL, TIMEOUT = 10, 3
 _SAMPLE_SECONDS = 1.0
 _SCRAPE_SECONDS = 15.0
+_PROBES = "console_probes_total"
+_MISSED = "console_scheduler_missed_probes_total"
+_LATENESS = "console_scheduler_lateness_seconds"
+_LAG = "console_exporter_event_loop_lag_seconds"
+_UNDER_WAY = ("console_api_requests_in_flight", "console_throttle_queue_length")
 # Of ten servers one is probed down to its machine, and one has a log-in whose tokens end.
 _SHARES = {"plain": 0.8, WITNESS: 0.1, LOGIN: 0.1}
 
@@ -101,7 +106,7 @@ def soak(folder: Path, asked: Soak, told: Callable[[str], None] = lambda _line: 
     """Run it to its end; ``told`` gets a line for each period."""
     with _running(folder, asked) as (ours, faults):
         pid, started = ours.process.pid, time.monotonic()
-        soaked, first, last = Soaked(), None, scrape(ours.url)
+        soaked, first, last = Soaked(), None, _totals(ours.url)
         for name, fault in itertools.cycle(faults.items()):
             if time.monotonic() - started >= asked.seconds:
                 break
@@ -110,7 +115,7 @@ def soak(folder: Path, asked: Soak, told: Callable[[str], None] = lambda _line: 
             with fault():
                 seen += _watch(pid, ours.url, asked.period / 4)
             seen += _watch(pid, ours.url, asked.period / 2)
-            before, last = last, scrape(ours.url)
+            before, last = last, _totals(ours.url)
             at = time.monotonic() - started
             mark = Mark(
                 at,
@@ -133,31 +138,32 @@ def soak(folder: Path, asked: Soak, told: Callable[[str], None] = lambda _line: 
     return soaked
 
 
+def _totals(address: str) -> Scrape:
+    """Scrape what is not of single servers: to read those would take the processor from others."""
+    names = (_PROBES, _MISSED, _LATENESS, _LAG, *_UNDER_WAY)
+    return scrape(address, timeout=30, names=names)
+
+
 def _account(soaked: Soaked, first: Scrape, last: Scrape, rate: int) -> None:
     """Hold slots against results: each slot has a result, or was missed. Skipped ones are both."""
-    missed = "console_scheduler_missed_probes_total"
     soaked.expected = rate * (last.at - first.at)
-    soaked.missed = last.total(missed) - first.total(missed)
+    soaked.missed = last.total(_MISSED) - first.total(_MISSED)
     soaked.accounted = _results(last) - _results(first) + soaked.missed
-    soaked.under_way = sum(
-        last.total(name) + first.total(name)
-        for name in ("console_api_requests_in_flight", "console_throttle_queue_length")
-    )
+    soaked.under_way = sum(last.total(name) + first.total(name) for name in _UNDER_WAY)
 
 
 def _results(seen: Scrape) -> float:
-    name = "console_probes_total"
-    return seen.total(name) - seen.total(name, outcome="skipped")
+    return seen.total(_PROBES) - seen.total(_PROBES, outcome="skipped")
 
 
 def _probes(seen: Scrape) -> int:
-    return int(seen.total("console_probes_total"))
+    return int(seen.total(_PROBES))
 
 
 def _lateness(first: Scrape, last: Scrape) -> float:
-    name = "console_scheduler_lateness_seconds"
-    count = last.total(f"{name}_count") - first.total(f"{name}_count")
-    return (last.total(f"{name}_sum") - first.total(f"{name}_sum")) / max(count, 1)
+    count, seconds = f"{_LATENESS}_count", f"{_LATENESS}_sum"
+    starts = last.total(count) - first.total(count)
+    return (last.total(seconds) - first.total(seconds)) / max(starts, 1)
 
 
 def _watch(pid: int, address: str, seconds: float) -> list[Holdings]:
@@ -168,12 +174,12 @@ def _watch(pid: int, address: str, seconds: float) -> list[Holdings]:
         seen.append(holdings(pid))
         if time.monotonic() - scraped > _SCRAPE_SECONDS:
             scraped = time.monotonic()
-            httpx.get(f"http://{address}/metrics", timeout=30).raise_for_status()
+            httpx.get(f"http://{address}/metrics", timeout=60).raise_for_status()
     return seen
 
 
 def _line(mark: Mark, seen: Scrape) -> str:
-    lag = seen.total("console_exporter_event_loop_lag_seconds")
+    lag = seen.total(_LAG)
     return (
         f"{mark.at / 60:5.1f} min  {mark.fault:18} {mark.resident_bytes / 1e6:7.2f} MB"
         f"  {mark.files:3} files  {mark.threads:2} threads  {mark.probes:6} probes"
@@ -204,7 +210,7 @@ def _running(folder: Path, asked: Soak) -> Iterator[tuple[Program, _Faults]]:
         levers = running.enter_context(
             httpx.Client(base_url=f"{cloud.url}/simulator", verify=client_context(authority))
         )
-        until(lambda: _probes(scrape(ours.url)) >= sum(projects.values()), 3 * INTERVAL)
+        until(lambda: _probes(_totals(ours.url)) >= sum(projects.values()), 4 * INTERVAL, 1.0)
 
         @contextmanager
         def broken(**fault: object) -> Iterator[None]:
