@@ -5,15 +5,15 @@ BIN := $(VENV)/bin
 KEYSTONE := .venv-keystone
 GRAFANA := .grafana-types
 KUSTOMIZE := .kustomize
-DEBIAN := chromium curl jq nginx-light novnc prometheus prometheus-alertmanager \
-  prometheus-blackbox-exporter prometheus-pushgateway strace systemd tigervnc-standalone-server \
-  websockify
+DEBIAN := chromium curl faketime iproute2 jq nftables nginx-light novnc prometheus \
+  prometheus-alertmanager prometheus-blackbox-exporter prometheus-pushgateway strace systemd \
+  tigervnc-standalone-server websockify
 # Most tests wait for somebody: more of them than there are cores.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
   --generate-hashes --no-annotate --no-header
 
-.PHONY: help run test check format bench dist generate requirements clean apt
+.PHONY: help run test check format bench chaos soak dist generate requirements clean apt
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -37,6 +37,12 @@ format: $(VENV)/.dev ## format the code
 
 bench: $(VENV)/.dev apt ## run the benchmarks (minutes; see benchmarks/README.md)
 	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.dev apt ## let each fault last a minute (a quarter of an hour in all)
+	ENDURANCE_SECONDS=60 $(BIN)/python -m pytest --verbose tests/endurance
+
+soak: $(VENV)/.dev ## probe for an hour while faults come and go
+	$(BIN)/python -m benchmarks.soak
 
 dist: $(VENV)/.dev ## build the sdist, and the wheel of it, into dist/
 	$(BIN)/uv build --clear --build-constraints requirements-build.txt --require-hashes --out-dir dist

@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import structlog
 
@@ -37,6 +37,16 @@ _TALKATIVE = ("httpx", "httpcore", "aiohttp", "uvicorn", "apscheduler", "asyncio
 Event = MutableMapping[str, Any]
 
 
+class Stream(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str, /) -> object:
+        """Take one line."""
+
+    def flush(self) -> object:
+        """Let go of what is held."""
+
+
 def redact(text: str) -> str:
     """Return ``text`` with everything that looks like a secret replaced."""
     for pattern, replacement in _SECRETS:
@@ -49,7 +59,7 @@ def configure(
     level: str,
     form: str,
     count: Callable[[str], None] = lambda _level: None,
-    stream: TextIO | None = None,
+    stream: Stream | None = None,
 ) -> None:
     """Send all log messages, those of libraries too, to ``stream`` (standard error by default).
 

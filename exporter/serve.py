@@ -20,6 +20,7 @@ from exporter.clock import Clock, SystemClock
 from exporter.config.config import Config
 from exporter.config.load import ConfigError, load
 from exporter.config.secret import SecretUnreadableError
+from exporter.log_writer import LogWriter
 from exporter.shard import ALONE, Shard
 from exporter.state.errors import StateFileError, StateFileInUseError
 from exporter.state.remembered import Remembered
@@ -31,6 +32,8 @@ from exporter.web.access.live_config import OPEN, LiveConfig, Rules
 from exporter.web.application import web_application
 from exporter.web.listening import ListenError, WebServer, address_text, listen_all
 from exporter.web.running import ReloadRefusedError, Running
+
+_LAST_WORDS_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -109,8 +112,12 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     except (OSError, SecretUnreadableError, StateFileInUseError) as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    writer = LogWriter(_standard_error(), exporter.instruments.log_lost)
     logging_setup.configure(
-        level=settings.log_level, form=settings.log_format, count=exporter.instruments.logged
+        level=settings.log_level,
+        form=settings.log_format,
+        count=exporter.instruments.logged,
+        stream=writer,
     )
     for level in early:
         exporter.instruments.logged(level)
@@ -171,7 +178,14 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     server.should_exit = True
     await serving
     alive.cancel()
+    writer.drain(_LAST_WORDS_SECONDS)
     return 0
+
+
+def _standard_error() -> int:
+    """Return its descriptor; where it was closed before the start, that number may be a socket."""
+    stream = sys.__stderr__
+    return stream.fileno() if stream else os.open(os.devnull, os.O_WRONLY)
 
 
 def _web_server(application: ASGIApp, access: Access, clock: Clock) -> WebServer:

@@ -9,11 +9,12 @@ import asyncio
 import contextvars
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 import aiohttp
+import uvloop
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 
@@ -39,6 +40,7 @@ class Opening:
     certificate_host: str = ""
     tls_alert: str = ""
     transport: asyncio.Transport | None = None
+    sockets: list[socket.socket] = field(default_factory=list)
 
     def begin(self) -> None:
         """Note that a connection is being opened; only the first time counts."""
@@ -141,8 +143,11 @@ class TimedConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's form
     ) -> Connection:
         """Return a connection, new or kept; raises as `aiohttp.TCPConnector.connect` does."""
-        connection = await super().connect(req, traces, timeout)
         seen = opening.get()
+        try:
+            connection = await super().connect(req, traces, timeout)
+        finally:
+            _let_go(seen.sockets)
         seen.transport = connection.transport
         if seen.started:
             self._observer.connection_opened(seen.phases(perf_counter()))
@@ -151,9 +156,24 @@ class TimedConnector(aiohttp.TCPConnector):
         return connection
 
 
+def _let_go(sockets: list[socket.socket]) -> None:
+    """Leave the descriptors of sockets that became connections to the event loop alone.
+
+    Where the peer resets a connection in the moment that it is made, uvloop closes the descriptor
+    and forgets to tell the socket. That would close it once more when it is collected: by then it
+    may be another connection's, or a file's. What never became a connection is closed already.
+    """
+    if isinstance(asyncio.get_running_loop(), uvloop.Loop):
+        for one in sockets:
+            one.detach()
+    sockets.clear()
+
+
 def _noted_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    opening.get().begin()
+    seen = opening.get()
+    seen.begin()
     made = socket.socket(*address[:3])
+    seen.sockets.append(made)
     # What one read can bring is parsed at one go, and holds up everybody else meanwhile.
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     return made

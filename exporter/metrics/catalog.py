@@ -340,6 +340,11 @@ SCRAPE_DURATION = _of_exporter(
 LOG_MESSAGES = _of_exporter(
     "console_exporter_log_messages_total", Kind.COUNTER, "Log messages by level.", "level"
 )
+LOG_MESSAGES_LOST = _of_exporter(
+    "console_exporter_log_messages_lost_total",
+    Kind.COUNTER,
+    "Log messages that could not be written, because the disk is full or nobody reads them.",
+)
 
 OF_EXPORTER = (
     BUILD_INFO,
@@ -354,6 +359,7 @@ OF_EXPORTER = (
     EVENT_LOOP_LAG,
     SCRAPE_DURATION,
     LOG_MESSAGES,
+    LOG_MESSAGES_LOST,
 )
 
 CATALOG = (*PER_SERVER, *PER_PROJECT, *OF_EXPORTER)

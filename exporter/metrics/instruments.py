@@ -50,6 +50,7 @@ class Instruments:
         self._scrape_duration = histogram(catalog.SCRAPE_DURATION, registry)
         log_messages = counter(catalog.LOG_MESSAGES, registry)
         self._log_messages = {level: log_messages.labels(level) for level in catalog.LOG_LEVELS}
+        self._log_messages_lost = counter(catalog.LOG_MESSAGES_LOST, registry)
         self._pulled = PulledGauges(
             (
                 catalog.CONFIG_RELOAD_SUCCESS_TIME,
@@ -114,3 +115,7 @@ class Instruments:
     def logged(self, level: str) -> None:
         """Note a log message; a level that is none of the five counts as an error."""
         self._log_messages.get(level, self._log_messages["error"]).inc()
+
+    def log_lost(self) -> None:
+        """Note a log message that could not be written; may be called from any thread."""
+        self._log_messages_lost.inc()

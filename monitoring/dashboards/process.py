@@ -58,9 +58,10 @@ def work() -> Row:
             counted(
                 "Log messages",
                 "By level. Errors are faults of the exporter itself: read the log. Warnings are"
-                " what it could not do, and why.",
+                " what it could not do, and why. Lost: the disk is full, or nobody reads them.",
                 Figures(unit="short", low=0, decimals=0),
                 Query(total(increase(catalog.LOG_MESSAGES), "level"), "{{level}}"),
+                Query(total(increase(catalog.LOG_MESSAGES_LOST), "job"), "lost"),
             ),
         ),
     )

@@ -1,0 +1,29 @@
+"""The short form of `make soak`: a minute in which nothing grows without end, drifts or is lost."""
+
+from pathlib import Path
+
+from tests.real.soaking import Soak, slope, soak
+
+_ASKED = Soak(rate=50, seconds=40, warm_up=6, period=5)
+_GROWTH_BYTES_MAX = 16e6
+
+
+def test_a_minute_of_faults_loses_no_slot_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    soaked = soak(tmp_path, _ASKED)
+    first, last = soaked.marks[0], soaked.marks[-1]
+    assert len(soaked.marks) >= 5
+    assert last.resident_bytes - first.resident_bytes < _GROWTH_BYTES_MAX
+    assert last.files <= first.files
+    assert abs(soaked.unaccounted) <= _ASKED.rate + soaked.under_way
+    assert "Traceback" not in soaked.log
+
+
+def test_the_slope_of_what_grows_evenly_is_certain() -> None:
+    growth, error = slope([(hour / 60, 50e6 + 1e6 * hour / 60) for hour in range(60)])
+    assert abs(growth - 1e6) < 1
+    assert error < 1
+
+
+def test_the_slope_of_what_only_wavers_is_less_than_its_error() -> None:
+    growth, error = slope([(hour / 60, 50e6 + 1e5 * (-1) ** hour) for hour in range(60)])
+    assert abs(growth) < 2 * error
