@@ -1,0 +1,73 @@
+"""The disk that keeps the state is full for a while: nothing is forgotten, and no slot is lost."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.real.certificates import Certificates
+from tests.real.endurance import LOGIN, WITNESS, Stage, configuration, pretend_cloud, scrape
+from tests.real.programs import exporter, until
+from tests.real.rights import as_root
+
+PROJECTS = {"plain": 4, WITNESS: 4, LOGIN: 4}
+ATTEMPT = "console_probe_last_attempt_timestamp_seconds"
+_DISK_BYTES = 1 << 20
+# The state is written every three seconds.
+_SETTLE, _WRITTEN_WITHIN = 4.0, 8.0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    as_root()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_room(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    state = small_disk / "state"
+    with pretend_cloud(tmp_path, PROJECTS) as cloud:
+        config = tmp_path / "config.yaml"
+        config.write_text(configuration(PROJECTS, cloud.url))
+        flags = ("--log.format=json", f"--state.file={state}")
+        with exporter(config, None, *flags) as ours:
+            stage = Stage(ours, cloud, PROJECTS, {}, cloud, Certificates())
+            stage.endure({}, settle=_SETTLE, meanwhile=_full(small_disk))
+            assert "the state is not written" in ours.output
+            there_is_room = time.time()
+            until(lambda: _written(small_disk) > there_is_room, _WRITTEN_WITHIN)
+            ours.process.kill()
+        ended = time.time()
+        with exporter(config, None, *flags) as ours:
+            seen = scrape(ours.url)
+            for project, count in PROJECTS.items():
+                attempts = seen.each(ATTEMPT, project)
+                assert len(attempts) == count
+                assert all(there_is_room - 2 < at for at in attempts.values())
+            assert min(seen.each(ATTEMPT, "plain").values()) < ended
+
+
+def _written(disk: Path) -> float:
+    return max(one.stat().st_mtime for one in disk.iterdir())
+
+
+@contextmanager
+def _full(disk: Path) -> Iterator[None]:
+    """Leave no room on a disk meanwhile."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(os.urandom(4096)):
+            pass
+    try:
+        yield
+    finally:
+        filler.unlink()
