@@ -64,13 +64,37 @@ def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through
     assert slots == expected
 
 
-def test_a_clock_that_goes_back_starts_nothing_twice() -> None:
+def test_a_clock_set_back_by_less_than_an_interval_serves_no_slot_twice() -> None:
     rota = Rota(10.0, NOW)
     for key in keys(20):
         rota.add(key)
     assert len(list(rota.take(NOW + 10.0))) == 20
-    assert list(rota.take(NOW + 5.0)) == []
-    assert len(list(rota.take(NOW + 15.0))) == 20
+    assert rota.restart(NOW + 5.0) == 0
+    assert list(rota.take(NOW + 9.0)) == []
+    assert len(list(rota.take(NOW + 20.0))) == 20
+
+
+def test_a_clock_set_back_further_goes_on_from_there() -> None:
+    rota = Rota(10.0, NOW)
+    for key in keys(20):
+        rota.add(key)
+    assert rota.restart(NOW - 3600.0) == 0
+    assert len(list(rota.take(NOW - 3590.0))) == 20
+
+
+def test_a_clock_set_forward_makes_up_for_nothing_and_counts_what_it_skipped() -> None:
+    rota = Rota(10.0, NOW)
+    for key in keys(20):
+        rota.add(key)
+    assert rota.restart(NOW + 3600.0) == 20 * 360
+    assert list(rota.take(NOW + 3600.0)) == []
+    assert len(list(rota.take(NOW + 3610.0))) == 20
+
+
+def test_a_clock_that_was_years_behind_counts_a_day_of_missed_slots() -> None:
+    rota = Rota(10.0, NOW)
+    rota.add(keys(1)[0])
+    assert rota.restart(NOW + 20 * 365 * 86_400.0) == 8640
 
 
 def test_a_removed_target_is_not_due_again() -> None:
