@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any, Self
 
@@ -90,7 +90,7 @@ class Skewed(SystemClock):
 
 
 @pytest.fixture
-def skewed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Skewed]:
+def skewed(monkeypatch: pytest.MonkeyPatch) -> Skewed:
     """Return a clock that APScheduler goes by, too."""
     clock = Skewed()
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
 
 from exporter.cloud.answer import Answer
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.http_date import unix_time
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def lease(value: T, expires_at: object, answer: Answer, now: float) -> Lease[T]:
     end = _unix_time(expires_at)
     if end is None:
         raise LoginFailedError("the answer does not say when the credentials expire")
-    date = _date(answer)
+    date = unix_time(answer.headers.get("date", ""))
     lifetime = end - (now if date is None else date)
     if lifetime <= 0:
         clock = "this machine's clock, which may be wrong" if date is None else "the answer's date"
@@ -54,12 +54,4 @@ def _unix_time(text: object) -> float | None:
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        return None
-
-
-def _date(answer: Answer) -> float | None:
-    try:
-        date = parsedate_to_datetime(answer.headers["date"])
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None
