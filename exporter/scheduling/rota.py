@@ -9,11 +9,13 @@ import bisect
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import floor
+from math import ceil, floor
 
 from exporter.model import TargetKey
 
 GRID_SECONDS = 0.02
+# Where a sum of a slot's parts may be off, in this century and the next.
+_ROUNDING_SECONDS = 1e-5
 # A clock that was years behind says nothing of probes that were missed.
 _MISSED_MAX_SECONDS = 24 * 3600.0
 
@@ -85,11 +87,10 @@ class Rota:
             return
         self._served_until = now
         since = max(after, now - self.interval)
-        overslept = (now - after) / self.interval
         slot = self.next_after(since)
         while slot is not None and slot <= now:
             phase = self._phase_at(slot)
-            missed = max(0, floor((slot - after) / self.interval)) if overslept > 1 else 0
+            missed = max(0, ceil((slot - after - _ROUNDING_SECONDS) / self.interval) - 1)
             for key in self._keys[phase]:
                 yield Due(key, slot, missed)
             slot = self.next_after(slot)

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,16 @@ def test_every_target_is_due_once_an_interval_exactly_an_interval_apart() -> Non
     for times in slots.values():
         gaps = [after - before for before, after in pairwise(times)]
         assert all(abs(gap - 10.0) < 1e-6 for gap in gaps)
+
+
+@pytest.mark.parametrize("interval", [10.0, 61.7, 3600.3])
+def test_wake_ups_an_interval_apart_miss_nothing(interval: float) -> None:
+    rota = Rota(interval, NOW)
+    rota.add(keys(1)[0])
+    now = NOW
+    for _ in range(1000):
+        now = rota.next_after(now) or now
+        assert [due.missed for due in rota.take(now)] == [0]
 
 
 def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through() -> None:
