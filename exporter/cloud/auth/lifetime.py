@@ -32,18 +32,19 @@ def lease(value: T, expires_at: object, answer: Answer, now: float) -> Lease[T]:
 
     The lifetime is taken against the answer's ``Date``, so that a wrong clock here neither sends
     dead credentials nor renews good ones; without one against ``now``, our own Unix time. Raises
-    `LoginFailedError` for an end that is missing, unreadable or past.
+    `LoginFailedError` for an end that is missing, unreadable, past or now.
     """
     end = _unix_time(expires_at)
     if end is None:
         raise LoginFailedError("the answer does not say when the credentials expire")
     date = unix_time(answer.headers.get("date", ""))
-    lifetime = end - (now if date is None else date)
+    # Credentials that end as they arrive would be had anew for every request.
+    margin = answer.seconds + (0.0 if date is None else _DATE_RESOLUTION)
+    lifetime = end - (now if date is None else date) - margin
     if lifetime <= 0:
         clock = "this machine's clock, which may be wrong" if date is None else "the answer's date"
         raise LoginFailedError(f"the answer brings credentials that have expired by {clock}")
-    margin = answer.seconds + (0.0 if date is None else _DATE_RESOLUTION)
-    return Lease(value, end, max(0.0, lifetime - margin))
+    return Lease(value, end, lifetime)
 
 
 def _unix_time(text: object) -> float | None:
