@@ -1,7 +1,9 @@
 """The client of one CloudDC project: each request waits its turn, is signed, sent and counted."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from time import perf_counter
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
@@ -12,6 +14,7 @@ from exporter.cloud.answer import Answer, ApiError, request_id_of
 from exporter.cloud.auth.login import Login
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import BadAnswerError, CloudError, NoAnswerError
+from exporter.cloud.long_list import read_long_list
 from exporter.cloud.observer import RequestObserver
 from exporter.cloud.throttle import Throttle, Turn
 from exporter.cloud.transport import USER_AGENT
@@ -22,8 +25,9 @@ URGENT = float("-inf")
 CONSOLE_MAX_BYTES = 1 << 20
 _TOKEN_MAX_BYTES = 1 << 20
 # A thousand servers a page, a few kB each.
-_LIST_MAX_BYTES = 16 << 20
+_LIST_MAX_BYTES = 8 << 20
 _LIST_MAX_PAGES = 1000
+_ATTRIBUTES_MAX = 100
 _PAGE_LIMIT = 1000
 _UNAUTHORIZED = 401
 _THROTTLED = 429
@@ -31,6 +35,7 @@ _THROTTLED = 429
 _PROVING = frozenset({200, 400, 403, 404})
 _OK = 200
 _URLS_MAX = 100_000
+_MARKER = re.compile(r"[!-~]{1,512}")
 
 
 class Sender(Protocol):
@@ -184,19 +189,22 @@ class CloudClient:
             answer = await self._ask(
                 "list_servers", url, turn, Budget(timeout), max_bytes=_LIST_MAX_BYTES
             )
-            page = answer.json() if answer.status == _OK else None
-            records = page.get("servers") if isinstance(page, dict) else None
-            if not isinstance(page, dict) or not isinstance(records, list):
+            page = None
+            if answer.status == _OK:
+                page = await read_long_list(answer.body, _PAGE_LIMIT, _listed)
+            if page is None or not isinstance(records := page.get("servers"), list):
                 error = ApiError.of(answer)
                 raise BadAnswerError(
                     f"the list of servers was answered {answer.status} {error.code}".rstrip(),
                     answer.status,
                 )
-            servers = [server for record in records if (server := _listed(record))]
+            servers: list[ListedServer] = [server for server in records if server]
             found.update((server.id, server) for server in servers)
             marker = _next_marker(page) or (servers[-1].id if len(records) >= _PAGE_LIMIT else "")
             if not records or not marker or marker in markers:
                 return list(found.values())
+            if not _MARKER.fullmatch(marker):
+                raise BadAnswerError("the list of servers goes on at a marker that is none", _OK)
             markers.add(marker)
         raise BadAnswerError(f"the list of servers has over {_LIST_MAX_PAGES} pages", _OK)
 
@@ -246,9 +254,12 @@ def _next_marker(page: dict[str, Any]) -> str:
     marker = info.get("next_marker") if isinstance(info, dict) else None
     if not isinstance(marker, str):
         return ""
-    if "://" in marker or "?" in marker:
+    if "://" not in marker and "?" not in marker:
+        return marker
+    try:
         return parse_qs(urlsplit(marker).query).get("marker", [""])[0]
-    return marker
+    except ValueError:
+        return ""
 
 
 def _listed(record: object) -> ListedServer | None:
@@ -265,11 +276,13 @@ def _listed(record: object) -> ListedServer | None:
         health_state=_text(record.get("health_state")),
         location={
             str(key): _text(value)
-            for key, value in (location.items() if isinstance(location, dict) else ())
+            for key, value in islice(
+                location.items() if isinstance(location, dict) else (), _ATTRIBUTES_MAX
+            )
         },
         tags={
             _text(tag.get("key")): _text(tag.get("value"))
-            for tag in (tags if isinstance(tags, list) else ())
+            for tag in (tags[:_ATTRIBUTES_MAX] if isinstance(tags, list) else ())
             if isinstance(tag, dict) and _text(tag.get("key"))
         },
     )

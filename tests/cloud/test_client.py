@@ -1,6 +1,8 @@
 """The client: renewals after a 401, paging, and the accounts it keeps."""
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -243,3 +245,25 @@ async def test_only_an_answer_from_behind_the_door_proves_the_login(
     b = bench(answer(status))
     await b.ask()
     assert b.login.taken == taken
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "https://[",
+        "?marker=%ff%00",
+        "\ud800",
+        "a b",
+        "x" * 70_000,
+        "https://x.example/?marker=" + "y" * 600,
+    ],
+)
+async def test_no_marker_however_odd_breaks_the_listing(
+    bench: Callable[..., Bench], marker: str
+) -> None:
+    body = json.dumps({"servers": [{"id": "a"}], "page_info": {"next_marker": marker}}).encode()
+    b = bench(answer(200, body), answer(200, b'{"servers": []}'))
+    with suppress(BadAnswerError):
+        listed = await b.client.list_servers(manage_state=None, timeout=5)
+        assert [server.id for server in listed] == ["a"]
+    assert len(b.cloud.requests) <= 2
