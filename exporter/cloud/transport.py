@@ -7,7 +7,7 @@ look-ups can be timed. Nothing that a client would add (redirects, cookies, logi
 import asyncio
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -96,7 +96,7 @@ class Transport:
             # Deadlines are ours, redirects are answers, and what is unpacked is bounded.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=_NoCookies(),
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
             middlewares=(
@@ -209,6 +209,13 @@ class Transport:
         await self._session.close()
 
 
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Leaves cookies unread: aiohttp reads those that it drops, and logs the names of odd ones."""
+
+    def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
+        """Let them pass."""
+
+
 def _connector(
     context: ssl.SSLContext,
     observer: ConnectionObserver,
@@ -261,6 +268,8 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
             raise BadAnswerError(
                 "the answer is not the gzip it claims to be", response.status
             ) from None
+        if decoder and decoder.unused_data:
+            raise BadAnswerError("more follows the end of the gzip", response.status)
         if len(body) > max_bytes:
             raise BadAnswerError(f"the answer is larger than {max_bytes} bytes", response.status)
     if decoder and not decoder.eof and response.status not in _NO_BODY and body:
