@@ -9,11 +9,10 @@ _COOKIES_MAX = 50
 # RFC 6265, 6.1: what browsers take at least.
 _LENGTH_MAX = 4096
 _PAIR = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[ -~]*")
-# Those that can be read without surprises. What lives for the length of a probe needs no others.
+# Those that can be read without surprises. What lives for the length of a probe needs no others,
+# least of all dates.
 _ATTRIBUTE = re.compile(
-    r"path=/[ -~]*|domain=[a-z0-9.-]+|secure|max-age=-?[0-9]{1,9}"
-    r"|expires=[a-z]+,? [0-9]{1,2}[ -][a-z]{3}[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2} gmt",
-    re.IGNORECASE,
+    r"path=/[ -~]*|domain=[a-z0-9.-]+|secure|max-age=-?[0-9]{1,9}", re.IGNORECASE
 )
 
 

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
-from exporter.cloud.transport import USER_AGENT, Transport, WebSocket
+from exporter.cloud.farewell import WebSocket
+from exporter.cloud.transport import USER_AGENT, Transport
 from exporter.config.config import AUTO
 from exporter.config.host_pattern import IPAddress
 from exporter.model import Target
