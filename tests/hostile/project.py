@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import structlog
-from prometheus_client.openmetrics.parser import text_fd_to_metric_families as openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from exporter import log
@@ -64,8 +64,8 @@ AUTHS: dict[str, Callable[[str], Auth]] = {
 class HostileProject:
     """The project's parts, and what each door of the hostile server says.
 
-    ``says`` maps a part of a path to an answer; ``stays`` are those after which the server keeps
-    the connection and says nothing more.
+    ``says`` maps a part of a path to an answer; ``then`` is what the server does after
+    those: it ``closes``, ``stays`` and says nothing more, or ``serves`` on.
     """
 
     server: BrokenServer
@@ -76,7 +76,8 @@ class HostileProject:
     record: Callable[[ProbeResult], None]
     says: dict[str, Said] = field(default_factory=dict)
     speaks: bytes = b""
-    stays: bool = False
+    then: str = "closes"
+    held_max: float = HELD_MAX
 
     @property
     def client(self) -> CloudClient:
@@ -116,14 +117,14 @@ class HostileProject:
         """Fail when the block holds the loop."""
         async with watching_the_loop() as held:
             yield held
-        assert held.longest < HELD_MAX
+        assert held.longest < self.held_max
 
     def check(self, told: str) -> None:
         """Fail when a secret is in what was told, logged or measured, or the metrics are none."""
         text = b"".join(self.exposition.chunks(Format.TEXT)).decode()
         open_text = b"".join(self.exposition.chunks(Format.OPENMETRICS)).decode()
         assert [family.name for family in plain(text)]
-        assert [family.name for family in openmetrics(io.StringIO(open_text))]
+        assert [family.name for family in openmetrics(open_text)]  # type: ignore[no-untyped-call]
         assert len(text.splitlines()) < SERIES_MAX
         # A path may be shown; what it was given for one is not told from others.
         for where in (told, self.logged.getvalue(), text, open_text):
@@ -143,8 +144,8 @@ class HostileProject:
             await connection.send(raw(request) if callable(raw) else raw)
             if "upgrade" in request.headers:
                 await connection.send(self.speaks)
-            if said is not None or "upgrade" in request.headers:
-                if self.stays:
+            if "upgrade" in request.headers or (said is not None and self.then != "serves"):
+                if self.then == "stays":
                     await asyncio.Event().wait()
                 return
 
@@ -185,7 +186,7 @@ async def _nothing(connection: Connection) -> None:
 
 @contextmanager
 def _logged() -> Iterator[io.StringIO]:
-    """Log as the program does, everything, libraries' debugging among it, for as long as the block."""
+    """Log everything as the program does, for as long as the block lasts."""
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:], root.level

@@ -1,7 +1,7 @@
 """Every door, over real sockets, against a server that may answer anything at all.
 
-Whatever comes: one of the outcomes and never a fault of ours, in time, with no secret in result, log
-or metrics, metrics that can be read and do not multiply, and nobody else held up.
+Whatever comes: one of the outcomes and never a fault of ours, in time, with no secret in result,
+log or metrics, metrics that can be read and do not multiply, and nobody else held up.
 """
 
 import struct
@@ -22,7 +22,7 @@ from tests.hostile.project import HostileProject, hostile_project
 from tests.real import cloud_answers as cloud
 from tests.real.raw_console import close, frame
 
-staying = st.sampled_from([False] * 9 + [True])
+then = st.sampled_from(["closes"] * 19 + ["stays"])
 
 
 @pytest.fixture
@@ -31,23 +31,23 @@ async def project() -> AsyncIterator[HostileProject]:
         yield project
 
 
-@effort(120)
-@given(wire.answers(), staying)
+@effort(100)
+@given(wire.answers(), then)
 async def test_any_answer_to_the_question_for_a_console(
-    project: HostileProject, raw: bytes, stays: bool
+    project: HostileProject, raw: bytes, what_then: str
 ) -> None:
-    project.says, project.stays = {"remote-console-address": raw}, stays
+    project.says, project.then = {"remote-console-address": raw}, what_then
     await project.probe()
 
 
-@effort(80)
-@given(st.lists(wire.answers(), min_size=1, max_size=3), staying)
+@effort(60)
+@given(st.lists(wire.answers(), min_size=1, max_size=3), then)
 async def test_any_list_of_servers(
-    project: HostileProject, pages: list[bytes], stays: bool
+    project: HostileProject, pages: list[bytes], what_then: str
 ) -> None:
     left = iter(pages)
     project.says = {"physicalservers?": lambda _: next(left, b"")}
-    project.stays = stays
+    project.then = what_then
     told = ""
     async with project.watched():
         try:
@@ -58,24 +58,24 @@ async def test_any_list_of_servers(
     project.check(told)
 
 
-@effort(80)
-@given(wire.answers(wire.bodies), staying)
-async def test_any_page(project: HostileProject, raw: bytes, stays: bool) -> None:
-    project.says, project.stays = {"/vnc/": raw}, stays
+@effort(60)
+@given(wire.answers(wire.bodies), then)
+async def test_any_page(project: HostileProject, raw: bytes, what_then: str) -> None:
+    project.says, project.then = {"/vnc/": raw}, what_then
     await project.probe(Stage.PAGE)
 
 
 @effort(60)
-@given(wire.headers, wire.answers(), staying)
-@example([("Set-Cookie", "a\xff=\xff; Path=/")], b"", False)
-@example([("Set-Cookie", "a=b;max-age")], b"", False)
+@given(wire.headers, wire.answers(), then)
+@example([("Set-Cookie", "a\xff=\xff; Path=/")], b"", "closes")
+@example([("Set-Cookie", "a=b;max-age")], b"", "closes")
 async def test_any_answer_to_a_websockets_handshake(
-    project: HostileProject, fields: list[tuple[str, str]], raw: bytes, stays: bool
+    project: HostileProject, fields: list[tuple[str, str]], raw: bytes, what_then: str
 ) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields if name == "Set-Cookie")
     page = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 3\r\n\r\n<a>".encode(errors="replace")
     project.says = {"websockify": raw, "/vnc/": page}
-    project.stays = stays
+    project.then = what_then
     await project.probe(Stage.RFB)
 
 
@@ -104,30 +104,30 @@ frames = st.one_of(
 )
 
 
-@effort(120)
-@given(st.lists(frames, max_size=5).map(b"".join), staying)
-@example((frame(b"", 9) + frame(b"")) * 20_000, True)
-@example(frame(b"", 0, final=False) * 20_000, True)
+@effort(100)
+@given(st.lists(frames, max_size=5).map(b"".join), then)
+@example((frame(b"", 9) + frame(b"")) * 20_000, "stays")
+@example(frame(b"", 0, final=False) * 20_000, "stays")
 async def test_anything_that_a_websocket_says(
-    project: HostileProject, spoken: bytes, stays: bool
+    project: HostileProject, spoken: bytes, what_then: str
 ) -> None:
-    project.says, project.speaks, project.stays = {}, spoken, stays
+    project.says, project.speaks, project.then = {}, spoken, what_then
     await project.probe(Stage.RFB)
 
 
-@effort(80)
-@given(wire.answers(), staying)
-async def test_any_answer_to_a_log_in(project: HostileProject, raw: bytes, stays: bool) -> None:
-    project.says, project.stays = {"v3/auth/tokens": raw}, stays
+@effort(60)
+@given(wire.answers(), then)
+async def test_any_answer_to_a_log_in(project: HostileProject, raw: bytes, what_then: str) -> None:
+    project.says, project.then = {"v3/auth/tokens": raw}, what_then
     await obtain(project, project.password_source())
 
 
-@effort(80)
-@given(wire.answers(), wire.answers(), staying)
+@effort(60)
+@given(wire.answers(), wire.answers(), then)
 async def test_any_answer_of_the_metadata_service(
-    project: HostileProject, raw: bytes, token: bytes, stays: bool
+    project: HostileProject, raw: bytes, token: bytes, what_then: str
 ) -> None:
-    project.says, project.stays = {"securitykey": raw, "api/token": token}, stays
+    project.says, project.then = {"securitykey": raw, "api/token": token}, what_then
     await obtain(project, project.metadata_source())
 
 

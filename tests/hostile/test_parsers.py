@@ -140,6 +140,7 @@ def test_any_host_pattern_is_read_or_refused(text: str) -> None:
 @example([("Set-Cookie", "a Patdomain\xff\xff=b")])
 @example([("Set-Cookie", "a=b;max-age; Expn i0")])
 @example([("Set-Cookie", "a=b;version")])
+@example([("Set-Cookie", 'a=a; Expires=Wed, 04 Jwn 2027 10:18:14 GMT; Max"; Se"')])
 def test_any_cookie_is_kept_or_left_and_can_be_sent(fields: list[tuple[str, str]]) -> None:
     cookies, url = Cookies(), httpx.URL("https://h.example/a/b")
     with quickly():

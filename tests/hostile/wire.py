@@ -317,7 +317,7 @@ def _answer(  # noqa: PLR0913, PLR0917 - the parts of an answer
     encoding, packed = packing(body)
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
     head = f"HTTP/1.1 {status} {CANARY}\r\n{lines}".encode(errors="surrogatepass")
-    return before + head + encoding + framing(packed) + behind
+    return b"".join((before, head, encoding, framing(packed), behind))
 
 
 def answers(inside: st.SearchStrategy[bytes] = bodies) -> st.SearchStrategy[bytes]:
