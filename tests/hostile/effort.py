@@ -2,12 +2,13 @@
 
     HOSTILE_EXAMPLES=20 python -m pytest tests/hostile      # twenty times as many examples
 
-Every strategy is bounded, and so is what a single example may take. `make fuzz` is the long run.
+A long run tells what it found as it found it, and does not look for a simpler example: that would
+take longer than the run. It prints what to decorate the test with, to have that example again.
 """
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _FACTOR = int(os.environ.get("HOSTILE_EXAMPLES", "1"))
 
@@ -18,6 +19,7 @@ def effort(examples: int) -> settings:
         max_examples=examples * _FACTOR,
         deadline=None,
         print_blob=True,
+        phases=[phase for phase in Phase if phase is not Phase.shrink or _FACTOR == 1],
         suppress_health_check=[
             HealthCheck.function_scoped_fixture,
             HealthCheck.too_slow,

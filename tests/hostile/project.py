@@ -60,7 +60,7 @@ AUTHS: dict[str, Callable[[str], Auth]] = {
 }
 
 
-@dataclass
+@dataclass(repr=False)
 class HostileProject:
     """The project's parts, and what each door of the hostile server says.
 
@@ -115,6 +115,8 @@ class HostileProject:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[Held]:
         """Fail when the block holds the loop."""
+        # What the tests gather is not the exporter's to go through.
+        gc.freeze()
         async with watching_the_loop() as held:
             yield held
         assert held.longest < self.held_max
@@ -132,6 +134,7 @@ class HostileProject:
             assert f"{CANARY}=" not in where
             assert "planted-" not in where
         assert "Traceback" not in self.logged.getvalue()
+        self.server.requests.clear()
         self.logged.seek(0)
         self.logged.truncate()
 
@@ -169,9 +172,7 @@ async def hostile_project(auth: str = "token") -> AsyncIterator[HostileProject]:
             async with server:
                 project = _project(server, auth, logged)
                 server.behaviour = project.behave
-                # What the tests' own heap takes to be gone through is not the exporter's.
                 gc.collect()
-                gc.freeze()
                 try:
                     yield project
                 finally:

@@ -22,6 +22,8 @@ from tests.hostile.project import HostileProject, hostile_project
 from tests.real import cloud_answers as cloud
 from tests.real.raw_console import close, frame
 
+# What was found is told by what prints it again; some answers are long.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 then = st.sampled_from(["closes"] * 19 + ["stays"])
 
 
