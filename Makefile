@@ -13,7 +13,7 @@ SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
   --generate-hashes --no-annotate --no-header
 
-.PHONY: help run test check format bench chaos soak dist generate requirements clean apt
+.PHONY: help run test check format bench chaos soak fuzz dist generate requirements clean apt
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -43,6 +43,10 @@ chaos: $(VENV)/.dev apt ## let each fault last a minute (a quarter of an hour in
 
 soak: $(VENV)/.dev ## probe for an hour while faults come and go
 	$(BIN)/python -m benchmarks.soak
+
+fuzz: $(VENV)/.dev ## answer every door with anything at all (a quarter of an hour)
+	HOSTILE_EXAMPLES=15 timeout 1800 $(BIN)/python -m pytest tests/hostile \
+	  tests/cloud/test_long_list.py --show-capture=no
 
 dist: $(VENV)/.dev ## build the sdist, and the wheel of it, into dist/
 	$(BIN)/uv build --clear --build-constraints requirements-build.txt --require-hashes --out-dir dist

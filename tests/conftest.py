@@ -31,6 +31,10 @@ class MovedClock:
         """Return seconds since a fixed point."""
         return 1000.0 + self._elapsed
 
+    def set_wall_clock(self, by: float) -> None:
+        """Set the wall clock ``by`` seconds forward, or back; no time passes by that."""
+        self._start += by
+
     async def sleep(self, seconds: float) -> None:
         """Return when a test has moved time by ``seconds``."""
         if seconds <= 0:

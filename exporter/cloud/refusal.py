@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Self
 
 from exporter.cloud.answer import Answer
+from exporter.cloud.http_date import unix_time
 
 RETRY_AFTER_MIN = 1.0
 RETRY_AFTER_MAX = 240.0
@@ -56,19 +56,12 @@ def _retry_after(answer: Answer, now: float) -> float | None:
     if _SECONDS.match(text):
         seconds = float(text)
     else:
-        at = _unix_time(text)
+        at = unix_time(text)
         if at is None:
             return None
-        sent_at = _unix_time(answer.headers.get("date", ""))
+        sent_at = unix_time(answer.headers.get("date", ""))
         seconds = at - (now if sent_at is None else sent_at)
     return min(RETRY_AFTER_MAX, max(RETRY_AFTER_MIN, seconds))
-
-
-def _unix_time(text: str) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
 
 
 def _policy(answer: Answer) -> Policy | None:

@@ -3,16 +3,19 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from exporter.cloud.answer import Answer, ApiError
 from exporter.cloud.errors import BadAnswerError
+from exporter.cloud.long_list import read_long_list
 
 PAGE_LIMIT = 1000
 """The records that a page is asked to have; the API gives no more."""
 
 _OK = 200
+_ATTRIBUTES_MAX = 100
 _MARKER = re.compile(r"[!-~]{1,512}")
 
 
@@ -37,17 +40,19 @@ class ServerPage:
     next_marker: str
 
 
-def page_of(answer: Answer) -> ServerPage:
+async def page_of(answer: Answer) -> ServerPage:
     """Read a page of the list; raises `BadAnswerError` when it is none."""
-    page = answer.json() if answer.status == _OK else None
-    records = page.get("servers") if isinstance(page, dict) else None
-    if not isinstance(page, dict) or not isinstance(records, list):
+    page = None
+    if answer.status == _OK:
+        page = await read_long_list(answer.body, PAGE_LIMIT, _listed)
+    records = page.get("servers") if page else None
+    if page is None or not isinstance(records, list):
         error = ApiError.of(answer)
         raise BadAnswerError(
             f"the list of servers was answered {answer.status} {error.code}".rstrip(),
             answer.status,
         )
-    servers = [server for record in records if (server := _listed(record))]
+    servers: list[ListedServer] = [server for server in records if server]
     if not records:
         return ServerPage([], "")
     last = servers[-1].id if servers and len(records) >= PAGE_LIMIT else ""
@@ -84,11 +89,13 @@ def _listed(record: object) -> ListedServer | None:
         health_state=_text(record.get("health_state")),
         location={
             str(key): _text(value)
-            for key, value in (location.items() if isinstance(location, dict) else ())
+            for key, value in islice(
+                location.items() if isinstance(location, dict) else (), _ATTRIBUTES_MAX
+            )
         },
         tags={
             _text(tag.get("key")): _text(tag.get("value"))
-            for tag in (tags if isinstance(tags, list) else ())
+            for tag in (tags[:_ATTRIBUTES_MAX] if isinstance(tags, list) else ())
             if isinstance(tag, dict) and _text(tag.get("key"))
         },
     )

@@ -7,10 +7,10 @@ look-ups can be timed. Nothing that a client would add (redirects, cookies, logi
 import asyncio
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any
 
 import aiohttp
 import httpx
@@ -35,6 +35,7 @@ from exporter.cloud.errors import (
     NoAnswerError,
 )
 from exporter.cloud.failure import BROKEN, no_answer
+from exporter.cloud.farewell import WebSocket, say_goodbye
 from exporter.cloud.guard import Guard, GuardedResolver, guarded_requests
 from exporter.cloud.observer import ConnectionObserver
 from exporter.cloud.resolver import SystemResolver
@@ -46,8 +47,6 @@ _MAX_HEADER_BYTES = 64 * 1024
 # Longer than the usual interval, so that a probe each minute finds its connection open.
 _KEEPALIVE_SECONDS = 75.0
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-# A WebSocket that ends gives the other side this long to say goodbye.
-_FAREWELL_SECONDS = 0.5
 # aiohttp refuses what is as long as this; websockify sends up to 64 KiB at once.
 _MESSAGE_MAX_BYTES = 64 * 1024 + 1
 _SWITCHING = 101
@@ -55,10 +54,6 @@ _FIRST_ERROR = 400
 USER_AGENT = "console-exporter"
 """As whom we ask, the cloud and the consoles alike."""
 _NO_BODY = frozenset({204, 304})
-
-
-WebSocket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
-"""An open WebSocket: `receive` its messages."""
 
 
 class Transport:
@@ -96,7 +91,7 @@ class Transport:
             # Deadlines are ours, redirects are answers, and what is unpacked is bounded.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=_NoCookies(),
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
             middlewares=(
@@ -199,14 +194,23 @@ class Transport:
         try:
             yield opened
         finally:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_FAREWELL_SECONDS):
-                    await opened.close()
-            seen.abort()
+            try:
+                await say_goodbye(opened)
+            finally:
+                seen.abort()
+                # Sends nothing any more, but gives back what the connection held.
+                await opened.close()
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Leaves cookies unread: aiohttp reads those that it drops, and logs the names of odd ones."""
+
+    def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
+        """Let them pass."""
 
 
 def _connector(
@@ -261,6 +265,8 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
             raise BadAnswerError(
                 "the answer is not the gzip it claims to be", response.status
             ) from None
+        if decoder and decoder.unused_data:
+            raise BadAnswerError("more follows the end of the gzip", response.status)
         if len(body) > max_bytes:
             raise BadAnswerError(f"the answer is larger than {max_bytes} bytes", response.status)
     if decoder and not decoder.eof and response.status not in _NO_BODY and body:

@@ -157,7 +157,7 @@ PROBES = _per_project(
 API_REQUESTS = _per_project(
     "console_api_requests_total",
     Kind.COUNTER,
-    "Requests to the cloud by HTTP status; none when there was no answer.",
+    "Requests to the cloud by HTTP status; none when there was no answer, other past 50 statuses.",
     "operation",
     "code",
 )

@@ -17,6 +17,8 @@ _DOCUMENTED_STATUSES = (400, 401, 403, 404, 429, 500)
 _SUCCESS_STATUS = {"remote_console": 200, "list_servers": 200, "create_token": 201}
 _NO_STATUS = "none"
 
+# Of what the other side may make up as it likes.
+_STATUSES_MAX = 50
 _ERROR_CODES_MAX = 50
 _OTHER = "other"
 _HOSTS_MAX = 50
@@ -105,6 +107,7 @@ class ProjectInstruments:
         self._project = project
         self._families = families
         self._removed = False
+        self._statuses: set[str] = {_NO_STATUS, *map(str, _DOCUMENTED_STATUSES)}
         self._error_codes: set[str] = set()
         self._hosts: set[str] = set()
         self._probes = {outcome: families.probes.labels(project, outcome) for outcome in Outcome}
@@ -152,10 +155,11 @@ class ProjectInstruments:
         self._durations[operation].observe(seconds, _exemplar(server_id, request_id))
         if self._removed:
             return
-        code = _NO_STATUS if status is None else status
+        code = _NO_STATUS if status is None else str(status)
+        code = _shown(code, self._statuses, _STATUSES_MAX)
         self._families.requests.labels(self._project, operation, code).inc()
         if error_code:
-            shown = self._shown(error_code)
+            shown = _shown(error_code, self._error_codes, _ERROR_CODES_MAX)
             self._families.errors.labels(self._project, operation, shown).inc()
 
     def throttled(self) -> None:
@@ -191,14 +195,15 @@ class ProjectInstruments:
         """Note a probe's end; its wait is told by `waited`."""
         self._probes[result.outcome].inc()
 
-    def _shown(self, error_code: str) -> str:
-        """Return the code, or `other` once there are too many to tell apart."""
-        if error_code in self._error_codes:
-            return error_code
-        if len(self._error_codes) >= _ERROR_CODES_MAX:
-            return _OTHER
-        self._error_codes.add(error_code)
-        return error_code
+
+def _shown(text: str, known: set[str], most: int) -> str:
+    """Return the text, or `other` once there are too many to tell apart."""
+    if text in known:
+        return text
+    if len(known) >= most:
+        return _OTHER
+    known.add(text)
+    return text
 
 
 def _exemplar(server_id: str, request_id: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from exporter.cloud.transport import USER_AGENT, Transport
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.allowed_hosts import AllowedHosts
+from exporter.probe.cookies import Cookies
 from exporter.probe.stage import StageFailedError
 
 _REDIRECTS_MAX = 3
@@ -26,7 +27,7 @@ class Page:
     """The page that was opened, after redirects; ``cookies`` is what the way there has set."""
 
     address: ConsoleAddress
-    cookies: httpx.Cookies
+    cookies: Cookies
 
 
 async def open_page(
@@ -34,7 +35,7 @@ async def open_page(
 ) -> Page:
     """Open the page; raises `StageFailedError` when it is not 200 HTML, `NoAnswerError`."""
     # A gateway may tie the WebSocket to a cookie of its page.
-    cookies = httpx.Cookies()
+    cookies = Cookies()
     for _ in range(_REDIRECTS_MAX + 1):
         answer = await _get(address, cookies, transport, budget)
         location = answer.headers.get("location")
@@ -46,7 +47,7 @@ async def open_page(
 
 
 async def _get(
-    address: ConsoleAddress, cookies: httpx.Cookies, transport: Transport, budget: Budget
+    address: ConsoleAddress, cookies: Cookies, transport: Transport, budget: Budget
 ) -> Answer:
     request = httpx.Request(
         "GET",
@@ -56,18 +57,15 @@ async def _get(
             "user-agent": USER_AGENT,
         },
     )
-    cookies.set_cookie_header(request)
+    if cookie := cookies.header(address.url):
+        request.headers["cookie"] = cookie
     try:
         with budget.spending():
             answer = await transport.send(request, timeout=budget.left, max_bytes=_PAGE_MAX_BYTES)
     except BadAnswerError as error:
         raise _page_error(str(error)) from None
-    # Bytes beyond ASCII come as surrogates, and go as the bytes that they were.
-    headers = [
-        (name.encode(), text.encode(errors="surrogateescape"))
-        for name, text in answer.headers.items()
-    ]
-    cookies.extract_cookies(httpx.Response(answer.status, headers=headers, request=request))
+    set_cookie = [text for name, text in answer.headers.items() if name.lower() == "set-cookie"]
+    cookies.take(set_cookie, address.url)
     return answer
 
 

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType
 
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import NoAnswer, NoAnswerError
-from exporter.cloud.transport import WebSocket
+from exporter.cloud.farewell import WebSocket
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.probe.stage import StageFailedError

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
-import httpx
-
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
-from exporter.cloud.transport import USER_AGENT, Transport, WebSocket
+from exporter.cloud.farewell import WebSocket
+from exporter.cloud.transport import USER_AGENT, Transport
 from exporter.config.config import AUTO
 from exporter.config.host_pattern import IPAddress
 from exporter.model import Target
@@ -151,9 +150,7 @@ def _ways(paths: int, known: _Way | None) -> Iterator[_Way]:
 
 def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
     token = page.address.query("token")
-    asking = httpx.Request("GET", address.url)
-    page.cookies.set_cookie_header(asking)
-    cookies = asking.headers.get("cookie", "")
+    cookies = page.cookies.header(address.url)
     if token:
         own = f"token={quote(token, safe='')}"
         cookies = f"{own}; {cookies}" if cookies else own

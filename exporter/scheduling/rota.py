@@ -9,11 +9,15 @@ import bisect
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import floor
+from math import ceil, floor
 
 from exporter.model import TargetKey
 
 GRID_SECONDS = 0.02
+# Where a sum of a slot's parts may be off, in this century and the next.
+_ROUNDING_SECONDS = 1e-5
+# A clock that was years behind says nothing of probes that were missed.
+_MISSED_MAX_SECONDS = 24 * 3600.0
 
 
 def phase_of(key: TargetKey, interval: float) -> float:
@@ -80,19 +84,36 @@ class Rota:
         """Yield each target with slots since the last call, up to ``now``, once, in slot order."""
         after = self._served_until
         if now <= after:
-            # The clock went back: serve from here on, and no slot twice in a row.
-            self._served_until = now
             return
         self._served_until = now
         since = max(after, now - self.interval)
-        overslept = (now - after) / self.interval
         slot = self.next_after(since)
         while slot is not None and slot <= now:
             phase = self._phase_at(slot)
-            missed = max(0, floor((slot - after) / self.interval)) if overslept > 1 else 0
+            missed = max(0, ceil((slot - after - _ROUNDING_SECONDS) / self.interval) - 1)
             for key in self._keys[phase]:
                 yield Due(key, slot, missed)
             slot = self.next_after(slot)
+
+    def restart(self, now: float) -> int:
+        """Go on from ``now`` after the clock was set, and return how many slots were left out.
+
+        What a clock skipped is not made up for: nobody waited for longer than an interval, and
+        all at once would be a storm. What was served stays served, unless that would silence
+        everybody for longer than an interval. At most the slots of a day are counted.
+        """
+        after = self._served_until
+        if after - self.interval < now <= after:
+            return 0
+        self._served_until = now
+        since = max(after, now - _MISSED_MAX_SECONDS)
+        if now <= since:
+            return 0
+        return sum(
+            len(self._keys[phase])
+            * (floor((now - phase) / self.interval) - floor((since - phase) / self.interval))
+            for phase in self._phases
+        )
 
     def _phase_at(self, slot: float) -> float:
         start = floor((slot + GRID_SECONDS / 2) / self.interval) * self.interval

@@ -19,9 +19,11 @@ from exporter.clock import Clock
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.probe.prober import ProberOf, skipped
+from exporter.scheduling.clock_steps import ClockSteps
 from exporter.scheduling.rota import Due, Rota
 
 _OVERDUE_INTERVALS = 2
+_LOOK_AT_CLOCK_SECONDS = 1.0
 # Prometheus gives up a little before most timeouts; so much of a deadline still is evidence.
 _NEARLY = 0.9
 
@@ -49,7 +51,8 @@ class _Run:
     """What goes on with one target.
 
     ``since`` is the first slot that has not led to an answer yet: its place in the throttle's
-    queue, which it keeps while it is skipped or throttled, so that all get their turn.
+    queue, which it keeps while it is skipped or throttled, so that all get their turn. All times
+    are monotonic: a wall clock that is set makes nobody older or younger than the others.
     """
 
     target: Target
@@ -69,7 +72,8 @@ class _SlotTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler 3 has no ty
         self._rota = rota
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
-        slot = self._rota.next_after((previous or now).timestamp())
+        # APScheduler lists all that was missed, one by one; one wake-up stands for them all.
+        slot = self._rota.next_after(max(previous or now, now).timestamp())
         return None if slot is None else datetime.fromtimestamp(slot, UTC)
 
 
@@ -92,6 +96,8 @@ class Scheduler:
         self._runs: dict[TargetKey, _Run] = {}
         self._rotas: dict[float, Rota] = {}
         self._overdue: set[TargetKey] = set()
+        self._steps = ClockSteps(clock)
+        self._watch: asyncio.Task[None] | None = None
         self._apscheduler = AsyncIOScheduler(
             timezone=UTC,
             # A wake-up that comes late is served: the rota knows which slots it stands for.
@@ -106,6 +112,7 @@ class Scheduler:
     def start(self) -> None:
         """Set the schedule going. Must be called in a running event loop."""
         self._apscheduler.start()
+        self._watch = asyncio.get_running_loop().create_task(self._watch_clock())
 
     def reconcile(self, targets: Iterable[Target], rebuilt: Iterable[str] = ()) -> None:
         """Make ``targets`` the whole schedule.
@@ -142,10 +149,11 @@ class Scheduler:
         run = self._runs.get(target.key)
         probing = run.probing if run else asyncio.Lock()
         asked_at = self._clock.time()
-        give_up_at = self._clock.monotonic() + patience
+        asked_since = self._clock.monotonic()
+        give_up_at = asked_since + patience
         try:
             async with asyncio.timeout(patience):
-                turn = await prober.turn(asked_at)
+                turn = await prober.turn(asked_since)
                 await probing.acquire()
         except TimeoutError:
             return skipped(target, asked_at, patience)
@@ -166,6 +174,8 @@ class Scheduler:
         """Start no more probes, let those on the wire end for ``grace`` seconds, then cancel."""
         if self._apscheduler.running:
             self._apscheduler.shutdown(wait=False)
+        if self._watch is not None:
+            self._watch.cancel()
         for run in self._runs.values():
             if run.state is _State.WAITING and run.task:
                 run.task.cancel()
@@ -180,10 +190,28 @@ class Scheduler:
 
     def serve_slots(self, interval: float) -> None:
         """Start what is due by now among the targets of ``interval``."""
+        self._heed_clock()
         now = self._clock.time()
         rota = self._rotas.get(interval)
         for due in rota.take(now) if rota else ():
             self._slot(due, now)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await self._clock.sleep(_LOOK_AT_CLOCK_SECONDS)
+            self._heed_clock()
+
+    def _heed_clock(self) -> None:
+        """Begin anew from a clock that was set: APScheduler would wait until it has caught up."""
+        if not self._steps.seen():
+            return
+        now = self._clock.time()
+        missed = sum(rota.restart(now) for rota in self._rotas.values())
+        log.warning("the clock was set", missed_probes=missed)
+        if missed:
+            self._observer.probes_missed(missed)
+        for interval in list(self._rotas):
+            self._sync_job(interval)
 
     def _put(self, key: TargetKey, target: Target) -> set[float]:
         """Put a target on the rota of its interval; return the intervals whose rotas changed."""
@@ -191,7 +219,7 @@ class Scheduler:
         run = self._runs.get(key)
         touched = {target.interval}
         if run is None:
-            self._runs[key] = _Run(target, known_since=now)
+            self._runs[key] = _Run(target, known_since=self._clock.monotonic())
         elif run.target.interval == target.interval:
             run.target = target
             return set()
@@ -238,11 +266,13 @@ class Scheduler:
         self._observer.probe_due(now - due.at)
         if due.missed:
             self._observer.probes_missed(due.missed)
-        attempted = run.attempted_at or run.known_since
-        if now - attempted > _OVERDUE_INTERVALS * run.target.interval:
+        monotonic = self._clock.monotonic()
+        attempted = run.known_since if run.attempted_at is None else run.attempted_at
+        if monotonic - attempted > _OVERDUE_INTERVALS * run.target.interval:
             self._overdue.add(due.key)
         if run.state is _State.IDLE:
-            run.since = run.since or due.at
+            if run.since is None:
+                run.since = monotonic - (now - due.at)
             self._start(run)
             return
         self._observer.probes_missed(1)
@@ -258,10 +288,11 @@ class Scheduler:
         task = asyncio.current_task()
         try:
             prober = self._prober_of(run.target.key.project)
-            turn = await prober.turn(run.since or self._clock.time())
+            since = self._clock.monotonic() if run.since is None else run.since
+            turn = await prober.turn(since)
             async with run.probing:
                 run.state = _State.PROBING
-                run.attempted_at = self._clock.time()
+                run.attempted_at = self._clock.monotonic()
                 self._overdue.discard(run.target.key)
                 result = await prober.probe(run.target, turn)
             if result.outcome is not Outcome.THROTTLED:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cloud.answer import Answer, ApiError
+from tests.hostile.loop_hold import watching_the_loop
 
 
 def answer(body: object, headers: dict[str, str] | None = None, status: int = 400) -> Answer:
@@ -52,6 +53,16 @@ def test_a_request_id_that_is_none_is_not_believed() -> None:
 
 def test_a_message_is_cut() -> None:
     assert len(ApiError.of(answer({"error_msg": "x" * 10_000})).message) == 500
+
+
+@pytest.mark.parametrize(
+    "piece", [b"[],", b'{"":[]},', b"{},", b"0,", b'"",'], ids=lambda piece: piece.decode()
+)
+async def test_a_body_that_would_hold_the_loop_is_not_read(piece: bytes) -> None:
+    body = b"[" + piece * ((1 << 20) // len(piece)) + b"0]"
+    async with watching_the_loop() as held:
+        assert answer(body).json() is None
+    assert held.longest < 0.05
 
 
 @given(

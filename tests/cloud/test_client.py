@@ -1,7 +1,8 @@
 """The client: renewals after a 401, paging, and the accounts it keeps."""
 
-import threading
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,6 @@ from exporter.cloud.budget import Budget
 from exporter.cloud.client import URGENT, CloudClient, Door
 from exporter.cloud.errors import BadAnswerError, LoginFailedError, NoAnswer, NoAnswerError
 from exporter.cloud.observer import Unobserved
-from exporter.cloud.server_list import page_of
 from exporter.cloud.throttle import Throttle
 
 Reply = Callable[[httpx.Request], Answer]
@@ -253,21 +253,6 @@ async def test_a_marker_that_cannot_be_sent_is_an_error_or_none_and_never_a_faul
     assert len(b.cloud.requests) == 1
 
 
-async def test_a_page_that_takes_long_to_read_does_not_hold_the_loop(
-    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read_by: list[int] = []
-    whole = page_of
-
-    def noted(answer: Answer) -> Any:
-        read_by.append(threading.get_ident())
-        return whole(answer)
-
-    monkeypatch.setattr("exporter.cloud.client.page_of", noted)
-    await bench(page(["a"])).client.list_servers(manage_state=None, timeout=5)
-    assert read_by != [threading.get_ident()]
-
-
 @pytest.mark.parametrize("odd", [b"[]", b'{"servers": 1}', b"<html>"])
 async def test_what_is_no_list_is_an_error_and_not_an_empty_list(
     bench: Callable[..., Bench], odd: bytes
@@ -294,3 +279,25 @@ async def test_only_an_answer_from_behind_the_door_proves_the_login(
     b = bench(answer(status))
     await b.ask()
     assert b.login.taken == taken
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        "https://[",
+        "?marker=%ff%00",
+        "\ud800",
+        "a b",
+        "x" * 70_000,
+        "https://x.example/?marker=" + "y" * 600,
+    ],
+)
+async def test_no_marker_however_odd_breaks_the_listing(
+    bench: Callable[..., Bench], marker: str
+) -> None:
+    body = json.dumps({"servers": [{"id": "a"}], "page_info": {"next_marker": marker}}).encode()
+    b = bench(answer(200, body), answer(200, b'{"servers": []}'))
+    with suppress(BadAnswerError):
+        listed = await b.client.list_servers(manage_state=None, timeout=5)
+        assert [server.id for server in listed] == ["a"]
+    assert len(b.cloud.requests) <= 2

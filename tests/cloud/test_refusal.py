@@ -1,5 +1,6 @@
 """What a 429 says, in all the ways that it says it."""
 
+import time
 from email.utils import formatdate
 
 import httpx
@@ -39,8 +40,18 @@ def test_retry_after_as_a_date_counts_from_the_answers_own_date() -> None:
     assert said.retry_after == 42
 
 
-def test_a_date_without_a_zone_is_utc() -> None:
-    assert refusal(retry_after="Fri, 15 Jan 2027 08:00:20 -0000").retry_after == 20
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_a_date_without_a_zone_is_utc_wherever_we_are(
+    monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for date in ("Fri, 15 Jan 2027 08:00:20 -0000", "Fri Jan 15 08:00:20 2027"):
+            assert refusal(retry_after=date).retry_after == 20
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("text", ["0", "0.0", formatdate(NOW - 9999, usegmt=True)])

@@ -133,6 +133,27 @@ def test_error_codes_after_the_fiftieth_are_other(
     assert of_project(instruments, name, error_code="Odd.0049", operation="list_servers") == 1
 
 
+def test_statuses_after_the_first_fifty_count_as_other(
+    instruments: Instruments, project: ProjectInstruments
+) -> None:
+    name = "console_api_requests_total"
+    for status in range(1000):
+        project.request_started("list_servers")
+        project.request_finished("list_servers", status, 0.1)
+    assert of_project(instruments, name, code="429", operation="list_servers") == 1
+    others = of_project(instruments, name, code="other", operation="list_servers")
+    assert others is not None
+    assert others > 940
+    listed = [
+        sample
+        for family in instruments.registry.collect()
+        for sample in family.samples
+        if sample.name == name and sample.labels["operation"] == "list_servers"
+    ]
+    assert len(listed) <= 52
+    assert sum(sample.value for sample in listed) == 1000
+
+
 @pytest.mark.parametrize(
     ("server_id", "request_id", "exemplar"),
     [

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,16 @@ def test_every_target_is_due_once_an_interval_exactly_an_interval_apart() -> Non
         assert all(abs(gap - 10.0) < 1e-6 for gap in gaps)
 
 
+@pytest.mark.parametrize("interval", [10.0, 61.7, 3600.3])
+def test_wake_ups_an_interval_apart_miss_nothing(interval: float) -> None:
+    rota = Rota(interval, NOW)
+    rota.add(keys(1)[0])
+    now = NOW
+    for _ in range(1000):
+        now = rota.next_after(now) or now
+        assert [due.missed for due in rota.take(now)] == [0]
+
+
 def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through() -> None:
     rota = Rota(10.0, NOW)
     for key in keys(20):
@@ -64,13 +75,37 @@ def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through
     assert slots == expected
 
 
-def test_a_clock_that_goes_back_starts_nothing_twice() -> None:
+def test_a_clock_set_back_by_less_than_an_interval_serves_no_slot_twice() -> None:
     rota = Rota(10.0, NOW)
     for key in keys(20):
         rota.add(key)
     assert len(list(rota.take(NOW + 10.0))) == 20
-    assert list(rota.take(NOW + 5.0)) == []
-    assert len(list(rota.take(NOW + 15.0))) == 20
+    assert rota.restart(NOW + 5.0) == 0
+    assert list(rota.take(NOW + 9.0)) == []
+    assert len(list(rota.take(NOW + 20.0))) == 20
+
+
+def test_a_clock_set_back_further_goes_on_from_there() -> None:
+    rota = Rota(10.0, NOW)
+    for key in keys(20):
+        rota.add(key)
+    assert rota.restart(NOW - 3600.0) == 0
+    assert len(list(rota.take(NOW - 3590.0))) == 20
+
+
+def test_a_clock_set_forward_makes_up_for_nothing_and_counts_what_it_skipped() -> None:
+    rota = Rota(10.0, NOW)
+    for key in keys(20):
+        rota.add(key)
+    assert rota.restart(NOW + 3600.0) == 20 * 360
+    assert list(rota.take(NOW + 3600.0)) == []
+    assert len(list(rota.take(NOW + 3610.0))) == 20
+
+
+def test_a_clock_that_was_years_behind_counts_a_day_of_missed_slots() -> None:
+    rota = Rota(10.0, NOW)
+    rota.add(keys(1)[0])
+    assert rota.restart(NOW + 20 * 365 * 86_400.0) == 8640
 
 
 def test_a_removed_target_is_not_due_again() -> None:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
 
 from exporter.cloud.answer import Answer
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.http_date import unix_time
 
 T = TypeVar("T")
 
@@ -32,18 +32,19 @@ def lease(value: T, expires_at: object, answer: Answer, now: float) -> Lease[T]:
 
     The lifetime is taken against the answer's ``Date``, so that a wrong clock here neither sends
     dead credentials nor renews good ones; without one against ``now``, our own Unix time. Raises
-    `LoginFailedError` for an end that is missing, unreadable or past.
+    `LoginFailedError` for an end that is missing, unreadable, past or now.
     """
     end = _unix_time(expires_at)
     if end is None:
         raise LoginFailedError("the answer does not say when the credentials expire")
-    date = _date(answer)
-    lifetime = end - (now if date is None else date)
+    date = unix_time(answer.headers.get("date", ""))
+    # Credentials that end as they arrive would be had anew for every request.
+    margin = answer.seconds + (0.0 if date is None else _DATE_RESOLUTION)
+    lifetime = end - (now if date is None else date) - margin
     if lifetime <= 0:
         clock = "this machine's clock, which may be wrong" if date is None else "the answer's date"
         raise LoginFailedError(f"the answer brings credentials that have expired by {clock}")
-    margin = answer.seconds + (0.0 if date is None else _DATE_RESOLUTION)
-    return Lease(value, end, max(0.0, lifetime - margin))
+    return Lease(value, end, lifetime)
 
 
 def _unix_time(text: object) -> float | None:
@@ -54,12 +55,4 @@ def _unix_time(text: object) -> float | None:
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        return None
-
-
-def _date(answer: Answer) -> float | None:
-    try:
-        date = parsedate_to_datetime(answer.headers["date"])
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -1,0 +1,227 @@
+"""A whole project, its metrics and its log, whose every door leads to one hostile server."""
+
+import asyncio
+import gc
+import io
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import structlog
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as plain
+
+from exporter import log
+from exporter.clock import SystemClock
+from exporter.cloud.answer import Answer
+from exporter.cloud.auth import Lockouts
+from exporter.cloud.auth.agency import MetadataSource
+from exporter.cloud.auth.password import PasswordSource
+from exporter.cloud.client import CloudClient, TokenDoor
+from exporter.config.config import (
+    AgencyAuth,
+    Auth,
+    Console,
+    PasswordAuth,
+    Project,
+    RateLimit,
+    TokenAuth,
+)
+from exporter.config.host_pattern import HostPattern
+from exporter.config.secret import Secret
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.instruments import ExporterReadings, Instruments
+from exporter.metrics.negotiation import Format
+from exporter.metrics.project_instruments import ProjectReadings
+from exporter.metrics.server_series import ServerSeries
+from exporter.model import ProbeResult, Stage, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.project_parts import ProjectParts
+from exporter.state import ConsoleEvents, StateStore
+from tests.hostile.loop_hold import Held, watching_the_loop
+from tests.hostile.wire import CANARY
+from tests.real import cloud_answers as cloud
+from tests.real.broken_servers import BrokenServer, Connection, Request
+from tests.real.open_files import leaving_nothing_behind
+from tests.real.raw_console import PAGE, accepts, html
+
+DEADLINE = 0.25
+HELD_MAX = 0.05
+SERIES_MAX = 700
+"""Seconds for a probe; seconds that the loop may be held; lines of metrics."""
+
+Said = bytes | Callable[[Request], bytes]
+AUTHS: dict[str, Callable[[str], Auth]] = {
+    "token": lambda _: TokenAuth(Secret("planted-iam-token")),
+    "password": lambda url: PasswordAuth(url, "monitor", Secret("planted-password"), "d"),
+    "agency": AgencyAuth,
+}
+
+
+@dataclass(repr=False)
+class HostileProject:
+    """The project's parts, and what each door of the hostile server says.
+
+    ``says`` maps a part of a path to an answer; ``then`` is what the server does after
+    those: it ``closes``, ``stays`` and says nothing more, or ``serves`` on.
+    """
+
+    server: BrokenServer
+    parts: ProjectParts
+    state: StateStore
+    exposition: Exposition
+    logged: io.StringIO
+    record: Callable[[ProbeResult], None]
+    says: dict[str, Said] = field(default_factory=dict)
+    speaks: bytes = b""
+    then: str = "closes"
+    held_max: float = HELD_MAX
+
+    @property
+    def client(self) -> CloudClient:
+        """Return the client that the project's prober asks through."""
+        return self.parts.prober._client  # noqa: SLF001 - nobody else has it
+
+    def password_source(self) -> PasswordSource:
+        """Return what asks for tokens, with nothing before it that remembers refusals."""
+        door = self.client._door  # noqa: SLF001 - nobody else has it
+        auth = PasswordAuth(self.server.url, "monitor", Secret("planted-password"), "d")
+        return PasswordSource(auth, "0123", send=TokenDoor(door, DEADLINE), clock=SystemClock())
+
+    def metadata_source(self) -> MetadataSource:
+        """Return what asks the metadata service for keys."""
+
+        async def fetch(request: httpx.Request) -> Answer:
+            return await self.parts.transport.send(request, timeout=DEADLINE, max_bytes=64 * 1024)
+
+        return MetadataSource(AgencyAuth(self.server.url), fetch=fetch, clock=SystemClock())
+
+    async def probe(self, depth: Stage = Stage.API) -> ProbeResult:
+        """Probe, and check all that holds whatever the server says."""
+        target = Target(TargetKey("southwest", "s"), "db-01", "cn", 60.0, DEADLINE, depth)
+        self.state.reconcile([target])
+        async with self.watched():
+            turn = await self.parts.prober.turn(0.0)
+            result = await self.parts.prober.probe(target, turn)
+        self.record(result)
+        assert result.outcome in Outcome
+        assert result.outcome is not Outcome.INTERNAL_ERROR, self.logged.getvalue()
+        assert result.duration_seconds < DEADLINE + 0.5
+        self.check(repr(result))
+        return result
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[Held]:
+        """Fail when the block holds the loop."""
+        # What the tests gather is not the exporter's to go through.
+        gc.freeze()
+        async with watching_the_loop() as held:
+            yield held
+        assert held.longest < self.held_max
+
+    def check(self, told: str) -> None:
+        """Fail when a secret is in what was told, logged or measured, or the metrics are none."""
+        text = b"".join(self.exposition.chunks(Format.TEXT)).decode()
+        open_text = b"".join(self.exposition.chunks(Format.OPENMETRICS)).decode()
+        assert [family.name for family in plain(text)]
+        assert [family.name for family in openmetrics(open_text)]  # type: ignore[no-untyped-call]
+        assert len(text.splitlines()) < SERIES_MAX
+        # A path may be shown; what it was given for one is not told from others.
+        for where in (told, self.logged.getvalue(), text, open_text):
+            assert f"token={CANARY}" not in where
+            assert f"{CANARY}=" not in where
+            assert "planted-" not in where
+        assert "Traceback" not in self.logged.getvalue()
+        self.server.requests.clear()
+        self.logged.seek(0)
+        self.logged.truncate()
+
+    async def behave(self, connection: Connection) -> None:
+        """Answer as is to be said, and good where nothing is."""
+        while True:
+            request = await connection.request()
+            said = next((raw for part, raw in self.says.items() if part in request.path), None)
+            raw = self._good(request) if said is None else said
+            await connection.send(raw(request) if callable(raw) else raw)
+            if "upgrade" in request.headers:
+                await connection.send(self.speaks)
+            if "upgrade" in request.headers or (said is not None and self.then != "serves"):
+                if self.then == "stays":
+                    await asyncio.Event().wait()
+                return
+
+    def _good(self, request: Request) -> bytes:
+        if "upgrade" in request.headers:
+            return accepts(request)
+        if request.path.startswith("/vnc/"):
+            return html()
+        if "tokens" in request.path:
+            body = {"token": {"expires_at": "2100-01-01T00:00:00Z"}}
+            return cloud.json_answer(201, body, X_Subject_Token="t")
+        return cloud.console_address(f"{self.server.url}{PAGE}?token={CANARY}")
+
+
+@asynccontextmanager
+async def hostile_project(auth: str = "token") -> AsyncIterator[HostileProject]:
+    """Run the server and the project; leave nothing behind."""
+    async with leaving_nothing_behind():
+        server = BrokenServer(_nothing)
+        with _logged() as logged:
+            async with server:
+                project = _project(server, auth, logged)
+                server.behaviour = project.behave
+                gc.collect()
+                try:
+                    yield project
+                finally:
+                    gc.unfreeze()
+                    await project.parts.aclose()
+
+
+async def _nothing(connection: Connection) -> None:
+    """Say nothing, until it is known what to say."""
+    await connection.first_bytes()
+
+
+@contextmanager
+def _logged() -> Iterator[io.StringIO]:
+    """Log everything as the program does, for as long as the block lasts."""
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    log.configure(level="debug", form="logfmt", stream=stream)
+    try:
+        yield stream
+    finally:
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+        structlog.reset_defaults()
+
+
+def _project(server: BrokenServer, auth: str, logged: io.StringIO) -> HostileProject:
+    settings = Project(
+        name="southwest",
+        region="cn",
+        project_id="0123",
+        endpoint=server.url,
+        auth=AUTHS[auth](server.url),
+        timeout=DEADLINE,
+        rate_limit=RateLimit(100_000.0, 100_000),
+        console=Console(allowed_hosts=(HostPattern.parse("127.0.0.1"),)),
+    )
+    instruments = Instruments("0", ExporterReadings(lambda: 1, lambda: 0, lambda: 0.0))
+    observer = instruments.add_project("southwest", ProjectReadings(*[lambda: None] * 5))
+    clock = SystemClock()
+    parts = ProjectParts.build(settings, observer, Lockouts(clock), clock)
+    state, series = StateStore(50), ServerSeries()
+    state.listen(series)
+    state.listen(ConsoleEvents())
+
+    def record(result: ProbeResult) -> None:
+        observer.probed(result)
+        state.record(result)
+
+    exposition = Exposition(series, instruments.registry)
+    return HostileProject(server, parts, state, exposition, logged, record)

@@ -1,0 +1,87 @@
+"""A scheduler over a pretend prober, and all that it told."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from exporter.model import ProbeResult, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.scheduling.scheduler import Scheduler
+
+INTERVAL = 10.0
+
+
+def target(name: str, interval: float = INTERVAL, project: str = "southwest") -> Target:
+    return Target(TargetKey(project, name), name, "cn-southwest-2", interval, 5.0)
+
+
+@dataclass
+class PretendProber:
+    """Grants turns and ends probes when a test says so; at once unless told otherwise."""
+
+    clock: Any
+    turns: asyncio.Event = field(default_factory=asyncio.Event)
+    ends: asyncio.Event = field(default_factory=asyncio.Event)
+    outcome: Outcome = Outcome.SUCCESS
+    started: list[tuple[str, float]] = field(default_factory=list)
+    dues: list[float] = field(default_factory=list)
+    running: int = 0
+    most_running: int = 0
+    fault: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.turns.set()
+        self.ends.set()
+
+    async def turn(self, due: float) -> None:
+        self.dues.append(due)
+        await self.turns.wait()
+
+    async def probe(self, target: Target, _turn: None) -> ProbeResult:
+        if self.fault is not None:
+            raise self.fault
+        started_at = self.clock.time()
+        self.started.append((target.name, started_at))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await self.ends.wait()
+        finally:
+            self.running -= 1
+        return ProbeResult(target, started_at, self.outcome)
+
+
+@dataclass
+class Bench:
+    """A scheduler over a pretend prober, with all that it told."""
+
+    clock: Any
+    prober: PretendProber
+    results: list[ProbeResult] = field(default_factory=list)
+    lateness: list[float] = field(default_factory=list)
+    missed: int = 0
+    scheduler: Scheduler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scheduler = Scheduler(
+            prober_of=lambda _name: self.prober,  # type: ignore[arg-type,return-value]
+            record=self.results.append,
+            observer=self,
+            clock=self.clock,
+        )
+
+    def probe_due(self, lateness: float) -> None:
+        self.lateness.append(lateness)
+
+    def probes_missed(self, slots: int) -> None:
+        self.missed += slots
+
+    async def pass_time(self, seconds: float, step: float = 0.5) -> None:
+        """Let time pass and wake the scheduler as APScheduler would."""
+        for _ in range(round(seconds / step)):
+            await self.clock.advance(step)
+            self.scheduler.serve_slots(INTERVAL)
+            await self.clock.advance(0)
+
+    def outcomes(self) -> list[Outcome]:
+        return [result.outcome for result in self.results]

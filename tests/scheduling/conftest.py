@@ -1,0 +1,15 @@
+"""A scheduler for a test."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.scheduling.bench import Bench, PretendProber
+
+
+@pytest.fixture
+async def bench(clock: Any) -> AsyncIterator[Bench]:
+    bench = Bench(clock, PretendProber(clock))
+    yield bench
+    await bench.scheduler.stop(0)

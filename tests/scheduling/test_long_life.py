@@ -1,0 +1,233 @@
+"""A year of life in seconds: no slot lost, no drift, no log-in too many, and nothing that grows."""
+
+import asyncio
+import gc
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.app import Exporter
+from exporter.cloud.answer import Answer
+from exporter.config.load import load
+from exporter.metrics.negotiation import Format
+from exporter.model import TargetKey
+from exporter.outcome import Outcome
+from exporter.scheduling.rota import Rota, phase_of
+
+DAY = 86_400.0
+HOUR = 3600.0
+# A Sunday in Berlin on which clocks go forward: 2027-03-28.
+SPRING = 1_806_105_600.0
+CONFIG = """
+global: {interval: 1h, timeout: 10s}
+projects:
+  - name: southwest
+    region: cn-southwest-2
+    project_id: "0123"
+    auth: {type: password, username: monitor, password: hunter2, domain: d}
+    rate_limit: {requests_per_second: 1, burst: 2}
+    servers: [{id: a}, {id: b}, {id: c}]
+"""
+
+
+@pytest.mark.parametrize("interval", [60.0, 61.7, 3600.0])
+def test_in_a_year_every_slot_is_served_once_and_the_average_interval_is_exact(
+    interval: float,
+) -> None:
+    # Over a leap day: 2028-02-29.
+    start = 1_830_000_000.0
+    end = start + 366 * DAY
+    key = TargetKey("southwest", "db-01")
+    rota = Rota(interval, start)
+    rota.add(key)
+    slots = []
+    now = start
+    while (now := rota.next_after(now) or end) < end:
+        slots += [due.at for due in rota.take(now) if not due.missed]
+    assert len(slots) == pytest.approx(366 * DAY / interval, abs=1)
+    assert (slots[-1] - slots[0]) / (len(slots) - 1) == pytest.approx(interval, rel=1e-12)
+    assert max(abs(after - before - interval) for before, after in pairwise(slots)) < 1e-6
+    assert (slots[-1] - phase_of(key, interval) + 1) % interval == pytest.approx(1, abs=1e-5)
+
+
+@pytest.fixture(params=["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/New_York"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Live in a time zone; those with daylight saving change it in the weeks that are lived."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+@dataclass
+class PretendCloud:
+    """Answers like IAM and CloudDC, by a clock that tests move.
+
+    Tokens live for a day. ``exhausted`` says when (Unix seconds) the quota is used up; the
+    clock that tests move is ``ahead`` of the cloud's own.
+    """
+
+    clock: Any
+    log_ins: list[float] = field(default_factory=list)
+    asked: Counter[int] = field(default_factory=Counter)
+    probes: dict[str, list[float]] = field(default_factory=dict)
+    exhausted: Callable[[float], bool] = lambda _now: False
+    ahead: float = 0.0
+    _ends: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, **_how: object) -> "PretendCloud":
+        """Stand in for every transport."""
+        return self
+
+    async def send(self, request: httpx.Request, **_bounds: object) -> Answer:
+        now = self.clock.time() - self.ahead
+        status, headers, body = self._answer(request, now)
+        self.asked[status] += 1
+        headers["date"] = formatdate(now, usegmt=True)
+        return Answer(status, httpx.Headers(headers), json.dumps(body).encode(), 0.05)
+
+    async def aclose(self) -> None:
+        """Have nothing to close."""
+
+    def _answer(self, request: httpx.Request, now: float) -> tuple[int, dict[str, str], object]:
+        if request.method == "POST":
+            self.log_ins.append(now)
+            token = f"token-{len(self.log_ins)}"
+            self._ends = {old: end for old, end in self._ends.items() if end > now}
+            self._ends[token] = now + DAY
+            ends = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(now + DAY))
+            return 201, {"x-subject-token": token}, {"token": {"expires_at": ends}}
+        if self._ends.get(request.headers["x-auth-token"], 0.0) <= now:
+            return 401, {}, {"error_code": "APIGW.0307"}
+        if self.exhausted(now):
+            return 429, {}, {"error_code": "APIGW.0308"}
+        server = request.url.path.split("/")[-2]
+        self.probes.setdefault(server, []).append(now)
+        return 200, {}, {"url": f"https://c.huaweicloud.com/vnc.html?token={now}"}
+
+
+@dataclass
+class Life:
+    """A whole exporter that lives by a moved clock, and a pretend cloud."""
+
+    clock: Any
+    exporter: Exporter
+    cloud: PretendCloud
+
+    async def live(self, seconds: float, step: float = HOUR / 3) -> None:
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            await self.clock.advance(step)
+            self.exporter.scheduler.serve_slots(HOUR)
+            # A turn that is granted at once needs no time to pass; a queue does.
+            await self.clock.advance(5.0)
+
+    def scrape(self) -> str:
+        return b"".join(self.exporter.exposition.chunks(Format.TEXT)).decode()
+
+    def objects(self) -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many of each container's things there are, and how many series and tasks."""
+        scheduler = self.exporter.scheduler
+        parts = self.exporter._projects["southwest"]  # noqa: SLF001 - what grows is within
+        return {
+            "runs": len(scheduler._runs),  # noqa: SLF001
+            "rotas": len(scheduler._rotas),  # noqa: SLF001
+            "overdue": len(scheduler._overdue),  # noqa: SLF001
+            "waiters": len(parts.throttle._heap),  # noqa: SLF001
+            "states": len(self.exporter.state),
+            "tasks": len(asyncio.all_tasks()),
+            "series": len(self.scrape().splitlines()),
+        }
+
+
+@pytest.fixture
+async def life(clock: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Life]:
+    """Return an exporter whose every connection leads to the pretend cloud."""
+    cloud = PretendCloud(clock)
+    monkeypatch.setattr("exporter.project_parts.Transport", cloud)
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    exporter = Exporter(load(path, {}), version="0", clock=clock)
+    yield Life(clock, exporter, cloud)
+    await exporter.stop()
+
+
+async def test_in_a_year_nothing_drifts_and_nothing_grows(life: Life) -> None:
+    # An hour of every day the quota is used up by others.
+    life.cloud.exhausted = lambda now: now % DAY < HOUR
+    # The rings of results are full after two days and some.
+    await life.live(3 * DAY)
+    sizes, objects = life.sizes(), life.objects()
+    await life.live(362 * DAY)
+    assert life.sizes() == sizes
+    assert life.objects() < 1.02 * objects
+    hours = 365 * 24
+    for times in life.cloud.probes.values():
+        # One of a day's probes meets the used-up quota, and comes again within an interval.
+        assert len(times) == pytest.approx(hours * 23 / 24, abs=3)
+        assert all(after - before < 2.6 * HOUR for before, after in pairwise(times))
+    throttle = life.exporter.projects()[0]
+    assert throttle.limit == throttle.ceiling
+    # A token a day, renewed within its last half hour or when it is asked for next; never was one
+    # sent that had ended.
+    assert life.cloud.asked[401] == 0
+    gaps = [after - before for before, after in pairwise(life.cloud.log_ins)]
+    assert all(DAY - HOUR / 2 - 2 <= gap <= DAY + HOUR for gap in gaps)
+    assert life.cloud.asked[429] < 3 * 3 * 365
+    for state in life.exporter.state:
+        last = state.last_verdict
+        assert last is not None
+        assert state.success
+        assert state.verdicts == len(life.cloud.probes[state.target.key.server_id])
+        assert 0 <= life.clock.time() - last.started_at < 1.6 * HOUR
+
+
+async def test_daylight_saving_of_the_machine_changes_nothing(life: Life, zone: str) -> None:
+    life.clock.set_wall_clock(SPRING - DAY - life.clock.time())
+    await life.live(3 * DAY)
+    assert zone
+    for name, times in life.cloud.probes.items():
+        assert len(times) == pytest.approx(72, abs=1)
+        phase = phase_of(TargetKey("southwest", name), HOUR)
+        assert all((at - phase) % HOUR < HOUR / 3 + 10 for at in times)
+    assert life.cloud.asked[401] == 0
+    assert len(life.cloud.log_ins) == 4
+
+
+@pytest.mark.parametrize("jump", [-400 * DAY, -DAY, -HOUR, HOUR, DAY, 400 * DAY])
+async def test_a_clock_that_is_set_leaves_login_pace_and_timestamps_sane(
+    life: Life, jump: float
+) -> None:
+    await life.live(DAY / 2)
+    life.cloud.ahead = jump
+    life.clock.set_wall_clock(jump)
+    before = {name: len(times) for name, times in life.cloud.probes.items()}
+    await life.live(2 * HOUR)
+    for name, times in life.cloud.probes.items():
+        # Who was set wrong is for the cloud's clock to say, which nobody set.
+        assert 1 <= len(times) - before[name] <= 3
+    assert len(life.cloud.log_ins) == 1
+    now = life.clock.time()
+    for state in life.exporter.state:
+        assert state.last_verdict is not None
+        assert state.last_success_at is not None
+        assert 0 <= now - state.last_verdict.started_at < 1.6 * HOUR
+        assert 0 <= now - state.last_success_at < 1.6 * HOUR
+        assert state.last_verdict.outcome is Outcome.SUCCESS
+        assert 0 < state.last_verdict.duration_seconds < 1
+    assert life.exporter.scheduler.overdue == 0
+    assert life.sizes()["waiters"] == 0
