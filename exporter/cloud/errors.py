@@ -24,6 +24,7 @@ class NoAnswer(StrEnum):
     CLOSED = "closed"  # the connection ended before the first byte of an answer
     PROTOCOL = "protocol"
     TIMEOUT = "timeout"
+    HELD_UP = "held_up"  # the time ran out while we were busy: an answer may have been there
 
 
 class CloudError(Exception):

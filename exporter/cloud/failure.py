@@ -2,6 +2,8 @@
 
 import errno
 import ssl
+from time import perf_counter
+from traceback import clear_frames
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -19,6 +21,8 @@ _EXHAUSTED = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 )
 
+_HELD_UP_SECONDS = 0.25
+
 BROKEN = (ConnectionBrokeError, aiohttp.ClientError, HttpProcessingError, OSError)
 """What a transport can raise when a request comes to nothing."""
 
@@ -28,6 +32,32 @@ _WORDS: dict[type, str] = {
     aiohttp.ClientResponseError: "it does not speak HTTP",
     aiohttp.ClientHttpProxyError: "it opens no tunnel",
 }
+
+
+def let_go(error: BaseException) -> None:
+    """Empty the frames of an error that is dealt with.
+
+    aiohttp keeps errors in local variables that their own tracebacks hold: garbage in circles,
+    which would pile up while a cloud is down.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+
+
+def out_of_time(what: str, *, since: float, seconds: float, status: int = 0) -> NoAnswerError:
+    """Say that ``seconds`` since ``since`` (`perf_counter`'s) have gone by, and who took them.
+
+    A deadline that is noticed late says that our own event loop was held up. Then an answer may
+    have been there in time and not been looked at, which is no evidence against anybody.
+    """
+    late = perf_counter() - since - seconds
+    if late > _HELD_UP_SECONDS:
+        return NoAnswerError(
+            NoAnswer.HELD_UP, f"this exporter was held up itself, by {late:.2g} s", status
+        )
+    return NoAnswerError(NoAnswer.TIMEOUT, what, status)
 
 
 def no_answer(

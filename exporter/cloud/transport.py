@@ -31,10 +31,9 @@ from exporter.cloud.connection import (
 from exporter.cloud.errors import (
     BadAnswerError,
     HandshakeRefusedError,
-    NoAnswer,
     NoAnswerError,
 )
-from exporter.cloud.failure import BROKEN, no_answer
+from exporter.cloud.failure import BROKEN, let_go, no_answer, out_of_time
 from exporter.cloud.farewell import WebSocket, say_goodbye
 from exporter.cloud.guard import Guard, GuardedResolver, guarded_requests
 from exporter.cloud.observer import ConnectionObserver
@@ -135,18 +134,26 @@ class Transport:
         except BadAnswerError as error:
             failure: NoAnswerError | BadAnswerError | None = error
         except TimeoutError:
-            failure = NoAnswerError(
-                NoAnswer.TIMEOUT, f"no complete answer within {timeout:.3g} s", _status(response)
+            failure = out_of_time(
+                f"no complete answer within {timeout:.3g} s",
+                since=started,
+                seconds=timeout,
+                status=_status(response),
             )
         except BROKEN as error:
             failure = no_answer(error, *_place(request.url), seen, _status(response))
+            let_go(error)
         else:
             failure = None
         if failure is not None:
             seen.abort()
         # The status has said it: a 429 stays one, whatever becomes of its body.
         if response is None or (failure and response.status < _FIRST_ERROR):
-            raise failure or AssertionError("no answer and no failure")
+            try:
+                raise failure or AssertionError("no answer and no failure")
+            finally:
+                # Its traceback holds this frame: together they would be garbage in a circle.
+                del failure
         return Answer(response.status, response.headers, body, perf_counter() - started)
 
     @asynccontextmanager
@@ -165,6 +172,7 @@ class Transport:
         """
         seen = Opening()
         opening.set(seen)
+        started = perf_counter()
         try:
             async with asyncio.timeout(timeout):
                 opened = await self._session.ws_connect(
@@ -186,8 +194,10 @@ class Transport:
             ) from None
         except TimeoutError:
             seen.abort()
-            raise NoAnswerError(
-                NoAnswer.TIMEOUT, f"no answer to the WebSocket handshake within {timeout:.3g} s"
+            raise out_of_time(
+                f"no answer to the WebSocket handshake within {timeout:.3g} s",
+                since=started,
+                seconds=timeout,
             ) from None
         except BROKEN as error:
             raise no_answer(error, *_place(url), seen) from None

@@ -30,6 +30,7 @@ _NO_ANSWER = {
     NoAnswer.CONNECT: Outcome.CONNECT_ERROR,
     NoAnswer.TLS: Outcome.TLS_ERROR,
     NoAnswer.EXHAUSTED: Outcome.INTERNAL_ERROR,
+    NoAnswer.HELD_UP: Outcome.INTERNAL_ERROR,
     NoAnswer.FORBIDDEN: Outcome.BAD_RESPONSE,
     NoAnswer.CLOSED: Outcome.PROTOCOL_ERROR,
     NoAnswer.PROTOCOL: Outcome.PROTOCOL_ERROR,

@@ -7,11 +7,12 @@ probe sends nothing.
 
 import asyncio
 import re
+from time import perf_counter
 
 from aiohttp import WSMsgType
 
 from exporter.cloud.budget import Budget
-from exporter.cloud.errors import NoAnswer, NoAnswerError
+from exporter.cloud.failure import out_of_time
 from exporter.cloud.farewell import WebSocket
 from exporter.model import Stage
 from exporter.outcome import Outcome
@@ -53,13 +54,16 @@ async def read_version(messages: WebSocket, budget: Budget) -> str:
     `NoAnswerError` when the time runs out.
     """
     received = bytearray()
+    since, seconds = perf_counter(), budget.left
     try:
         with budget.spending():
-            async with asyncio.timeout(budget.left):
+            async with asyncio.timeout(seconds):
                 await _receive(messages, received)
     except TimeoutError:
-        raise NoAnswerError(
-            NoAnswer.TIMEOUT, f"the WebSocket is open, but {_so_far(received)} came in time"
+        raise out_of_time(
+            f"the WebSocket is open, but {_so_far(received)} came in time",
+            since=since,
+            seconds=seconds,
         ) from None
     found = _VERSION.fullmatch(received)
     if not found:
