@@ -114,7 +114,7 @@ def running(state: StateStore) -> Running:
     """Return a program that knows a fleet and does nothing."""
 
     async def nothing(*_: object) -> NoReturn:
-        raise NotImplementedError
+        raise AssertionError("nothing is asked of it")
 
     return Running(
         state=state,

@@ -20,7 +20,7 @@ from exporter.plan import Plan
 from exporter.project_parts import ProjectParts
 from exporter.scheduling.scheduler import Scheduler
 from exporter.shard import ALONE, Shard
-from exporter.state import ConsoleEvents, StateStore
+from exporter.state import ConsoleEvents, ProjectEvents, StateStore
 from exporter.state.remembered import Note, Remembered
 from exporter.state.state_file import StateFile
 from exporter.state.state_writer import StateWriter
@@ -89,6 +89,7 @@ class Exporter:
         self._series = ServerSeries()
         self.state.listen(self._series)
         self.state.listen(ConsoleEvents())
+        self.state.listen(ProjectEvents())
         self.exposition = Exposition(self._series, self.instruments.registry)
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()

@@ -68,11 +68,11 @@ def _lines(asked: Demo, path: Path) -> list[str]:
         "",
         f"Console Exporter probes a pretend cloud, http://{asked.simulator_address}, as",
         f"{path} says.",
-        "Every server is probed within the first 15 seconds. Open:",
+        "Every server is probed once within the first 15 seconds. Open:",
         "",
         f"  http://{_EXPORTER_ADDRESS}/                      each console's state",
         f"  http://{_EXPORTER_ADDRESS}/metrics               what Prometheus scrapes",
-        f"  http://{_EXPORTER_ADDRESS}/probe?target=cache-01&debug=true   one probe, told in full",
+        f"  http://{_EXPORTER_ADDRESS}/probe?target=db-01&debug=true   one probe, told in full",
     ]
 
 

@@ -204,7 +204,7 @@ def _remembered(state_file: StateFile | None) -> Remembered:
         raise
     except StateFileError as error:
         # Better to probe without a memory than not at all.
-        log.warning("nothing is remembered of the time before the start", why=str(error))
+        log.warning("starting without what was known before", why=str(error))
         return Remembered()
 
 

@@ -64,11 +64,6 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, for the others run beside it."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
 @pytest.fixture
 def demo_ports() -> Iterator[None]:
     """Have the demonstration's ports, which are fixed, for one test of this machine alone."""

@@ -38,6 +38,7 @@ def log_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log.level",
         dest="log_level",
+        type=lambda level: "warning" if level == "warn" else level,
         choices=("debug", "info", "warning", "error"),
         default="info",
         help="the least level that is logged",
@@ -123,7 +124,7 @@ def probe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", help="the server's project, where its name is not unique")
     parser.add_argument(
         "--depth",
-        choices=tuple(Stage),
+        choices=[stage.value for stage in Stage],
         help="the last stage to go to; what the configuration says if left out. Beyond page, a"
         " console that lets one viewer in at a time may be busy for as long as the probe takes",
     )

@@ -1,6 +1,7 @@
 """Say truly why no answer came, from the exceptions that aiohttp raises."""
 
 import errno
+import os
 import ssl
 from time import perf_counter
 from traceback import clear_frames
@@ -60,6 +61,13 @@ def out_of_time(what: str, *, since: float, seconds: float, status: int = 0) -> 
     return NoAnswerError(NoAnswer.TIMEOUT, what, status)
 
 
+def _of_errno(error: object) -> str:
+    """Return the system's words: asyncio puts an address of its own into the error's."""
+    number = getattr(error, "errno", None)
+    is_system_s = isinstance(error, ConnectionError | TimeoutError) and number in errno.errorcode
+    return os.strerror(number) if is_system_s and number is not None else ""
+
+
 def no_answer(
     error: Exception, host: str, port: int, seen: Opening, status: int = 0
 ) -> NoAnswerError:
@@ -68,7 +76,12 @@ def no_answer(
     origin = cause if isinstance(cause, Exception) else error
     place = f"{host}:{port}"
     os_error = getattr(origin, "os_error", origin)
-    why = getattr(os_error, "strerror", None) or _WORDS.get(type(os_error)) or "no HTTP"
+    why = (
+        _of_errno(os_error)
+        or getattr(os_error, "strerror", None)
+        or _WORDS.get(type(os_error))
+        or "no HTTP"
+    )
     if getattr(os_error, "errno", None) in _EXHAUSTED:
         return NoAnswerError(NoAnswer.EXHAUSTED, f"this machine cannot connect any more: {why}")
     # An alert may come after our side of the handshake, as for a client certificate in TLS 1.3.

@@ -94,7 +94,9 @@ def run(  # noqa: PLR0913 - the command's flags
         return _failed(str(error))
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        return _failed(f"cannot listen on {listen_host}:{port}: {reason}")
+        return _failed(
+            f"cannot listen on {listen_host}:{port}: {reason}; choose another with --listen"
+        )
     return 0
 
 

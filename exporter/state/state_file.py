@@ -229,6 +229,8 @@ class StateFile:
             return True
         except OSError:
             return False
+        if not stat.S_ISREG(found.st_mode):
+            return False
         if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & _OTHERS:
             self._is_warned_of_readers = False
             return True

@@ -264,7 +264,7 @@ def test_it_works_without_javascript(browser: Browser, fleet: Fleet) -> None:
         assert "does not renew itself" in page.content()
         page.get_by_role("searchbox").fill("cache")
         page.get_by_role("button", name="Filter").click()
-        assert page.locator(".block a").count() == EAST["cache"]
+        expect(page.locator(".block a")).to_have_count(EAST["cache"])
         assert "6 of" in page.locator("#found").inner_text()
         page.get_by_role("link", name=re.compile("cache-01")).click()
         expect(page.get_by_role("heading", level=1)).to_have_text("cache-01")

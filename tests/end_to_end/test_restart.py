@@ -169,7 +169,7 @@ def test_where_no_state_can_be_kept_probing_goes_on(
     with exporter(config, None, f"--state.file={tmp_path}/none/state.db") as ours:
         until(lambda: series(ours, "console_probe_success"), 10)
         until(lambda: "the state is not written" in ours.output, 10)
-        assert "nothing is remembered of the time before the start" in ours.output
+        assert "starting without what was known before" in ours.output
         logged = re.findall(r'log_messages_total{level="warning"} (\S+)', metrics(ours))
         assert float(logged[0]) >= 2
         assert ours.stop(signal.SIGTERM) == 0

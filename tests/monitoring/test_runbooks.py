@@ -17,6 +17,7 @@ import yaml
 
 from exporter.cli import main
 from exporter.metrics.catalog import CATALOG
+from exporter.state import StateStore
 from exporter.web.application import web_application
 from monitoring.__main__ import main as generate
 from monitoring.metrics_page import CLOSED
@@ -209,7 +210,9 @@ def test_a_silence_is_for_this_alert_alone(runbook: Path) -> None:
 
 @each_document
 def test_addresses_of_the_exporter_exist(document: Path) -> None:
-    running = cast("Running", SimpleNamespace(version="", probe_now=None))
+    running = cast(
+        "Running", SimpleNamespace(version="", probe_now=None, clock_time=None, state=StateStore(1))
+    )
     paths = {getattr(route, "path", "") for route in web_application(running).routes}
     found = re.findall(r"http://(?:localhost:10429|INSTANCE)(/[^\s'`]*)", document.read_text())
     for address in map(urlsplit, found):

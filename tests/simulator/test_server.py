@@ -74,7 +74,9 @@ def test_a_taken_port_is_told_in_one_line() -> None:
             out, error = process.communicate(timeout=10)
     assert process.returncode == 1
     assert out == ""
-    message = f"cannot listen on 127.0.0.1:{port}: Address already in use"
+    message = (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another with --listen"
+    )
     assert error == f"console-exporter: {message}\n"
 
 

@@ -96,7 +96,7 @@ def timeline(results: list[ProbeResult], now: float) -> Timeline:
     told = [f"{counts[verdict]} {_VERDICT_WORDS[verdict]}" for verdict in Verdict]
     return Timeline(
         marks=tuple(_mark(result, slowest) for result in results),
-        words=f"{len(results)} results: {', '.join(told)}",
+        words=f"{len(results)} {'result' if len(results) == 1 else 'results'}: {', '.join(told)}",
         slowest=duration_words(slowest),
         begins=clock_words(results[0].started_at, now) if results else "",
         ends=clock_words(results[-1].started_at, now) if results else "",

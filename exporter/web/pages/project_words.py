@@ -60,7 +60,7 @@ def _throttle(status: ProjectStatus, now: float) -> str:
         parts.append(f"the cloud said 429, asking again at {clock_words(status.resume_at, now)}")
     elif status.resume_at is not None and status.limit < status.ceiling:
         when = clock_words(status.resume_at, now)
-        parts.append(f"the cloud said 429, asking again since {when}")
+        parts.append(f"still slow after a 429, asking again since {when}")
     return "; ".join(parts)
 
 

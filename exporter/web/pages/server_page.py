@@ -89,7 +89,7 @@ def _settings(state: TargetState) -> list[tuple[str, str]]:
 def _counters(state: TargetState) -> list[tuple[str, int]]:
     return [
         ("Verdicts", state.verdicts),
-        ("of them failures", state.failures),
+        ("Failures among them", state.failures),
         ("Failures in a row", state.consecutive_failures),
         ("Answered 429", state.throttled),
     ]

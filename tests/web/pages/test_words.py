@@ -30,7 +30,7 @@ DB = target("db-01")
             replace(QUIET, limit=0.25, queue_length=1, resume_at=NOW - 10),
             (
                 "asks at 0.25 of 5 requests a second; 1 waits;"
-                " the cloud said 429, asking again since 07:59:50 UTC"
+                " still slow after a 429, asking again since 07:59:50 UTC"
             ),
             True,
         ),
