@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -106,9 +106,13 @@ def ask(url: str, query: DashboardQuery) -> tuple[DashboardQuery, int, float]:
 def report(answers: list[tuple[DashboardQuery, int, float]]) -> None:
     """Print the five slowest answers and the five with the most series."""
     print(f"{len(answers)} queries")
-    for title, place in (("slowest", 2), ("most series", 1)):
+    keys: dict[str, Callable[[tuple[DashboardQuery, int, float]], float]] = {
+        "slowest": lambda one: one[2],
+        "most series": lambda one: one[1],
+    }
+    for title, key in keys.items():
         print(f"\n{title}")
-        for one in sorted(answers, key=lambda one: one[place], reverse=True)[:5]:
+        for one in sorted(answers, key=key, reverse=True)[:5]:
             query, series, seconds = one
             where = f"{query.dashboard} / {query.name}"
             print(f"  {seconds:6.3f} s  {series:5} series  {query.kind:<12}  {where}")

@@ -97,7 +97,8 @@ def ours(options: argparse.Namespace) -> dict[str, list[float]]:
             with exporter(config) as running:
                 probes = asyncio.run(watch(f"http://{running.url}/metrics", options.seconds))
         book = read_book(folder)
-    kept, opened = [], []
+    kept: list[float] = []
+    opened: list[float] = []
     for server_id, seen in probes.items():
         for started, duration in seen.items():
             visit = visit_of(book[server_id], started)

@@ -24,6 +24,7 @@ from exporter.clock import SystemClock
 from exporter.config.load import load
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
+from exporter.web.access.live_config import OPEN, LiveConfig
 from exporter.web.application import web_application
 from exporter.web.listening import WebServer, listen
 from exporter.web.running import Running
@@ -104,6 +105,7 @@ async def serve(servers: int, *, watch: bool) -> None:
             scraped=exporter.instruments.scraped,
             config_yaml=lambda: exporter.config.as_yaml,
             not_ready=lambda: None,
+            incomplete=exporter.incomplete,
             reload=lambda: exporter.reload(lambda: config),
             probe_now=exporter.scheduler.probe_now,
             clock_time=time.time,
@@ -117,7 +119,7 @@ async def serve(servers: int, *, watch: bool) -> None:
     with listen("127.0.0.1:0") as listening:
         host, port = listening.getsockname()[:2]
         print(f"listening on http://{host}:{port}/metrics", flush=True)
-        await WebServer(application).serve(sockets=[listening])
+        await WebServer(application, LiveConfig(OPEN, time.time)).serve(sockets=[listening])
     if watch:
         ticking.cancel()
 

@@ -173,6 +173,10 @@ class Scheduler:
     async def stop(self, grace: float) -> None:
         """Start no more probes, let those on the wire end for ``grace`` seconds, then cancel."""
         if self._apscheduler.running:
+            self._apscheduler.pause()
+            # A wake-up that was about to run does so: cancelled, it would be logged as an error.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             self._apscheduler.shutdown(wait=False)
         if self._watch is not None:
             self._watch.cancel()
