@@ -9,9 +9,11 @@ DEBIAN := chromium curl faketime iproute2 jq nftables nginx-light novnc promethe
   prometheus-alertmanager prometheus-blackbox-exporter prometheus-pushgateway strace systemd \
   tigervnc-standalone-server websockify
 # Most tests wait for somebody: more of them than there are cores. Those that take minutes watch
-# alerts come and go in shortened time, and so run apart from what keeps the machine busy.
+# alerts come and go in shortened time, and so run apart from what keeps the machine busy; those that
+# measure or strain it run by themselves.
 LONG := -m long -n 2 --dist loadfile
-SHORT := -m "not long" -n 3 --dist loadfile
+SHORT := -m "not long and not alone" -n 3 --dist loadfile
+ALONE := -m alone
 COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 \
   --generate-hashes --no-annotate --no-header
 
@@ -27,6 +29,7 @@ run: $(VENV)/.run ## install what is needed and run the demonstration
 test: $(VENV)/.dev $(KEYSTONE)/.ready apt $(GRAFANA)/.ready $(KUSTOMIZE)/.ready ## install what is needed and run all tests
 	$(BIN)/python -m pytest $(LONG)
 	$(BIN)/python -m pytest $(SHORT)
+	$(BIN)/python -m pytest $(ALONE)
 
 check: $(VENV)/.dev ## lint, types, imports, generated files
 	$(BIN)/ruff format --check .

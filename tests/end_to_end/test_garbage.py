@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.real.programs import exporter, until
 from tests.real.simulated_project import write_config
+
+pytestmark = pytest.mark.alone
 
 
 def test_everything_is_looked_through_when_a_project_was_rebuilt_and_not_before(

@@ -4,10 +4,13 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.real.keystone import Keystone
 from tests.real.keystone_cloud import keystone_cloud
 from tests.real.programs import exporter, until
+
+pytestmark = pytest.mark.alone
 
 
 def test_a_probe_outlives_its_tokens_and_a_changed_password_turns_nobody_red(

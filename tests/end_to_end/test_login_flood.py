@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.real.access import LOGIN, USER, hashed
 from tests.real.programs import exporter, simulator
 from tests.real.simulated_project import listed_servers, write_config
+
+pytestmark = pytest.mark.alone
 
 QUIET_SECONDS, FLOOD_SECONDS = 4.0, 10.0
 PASSWORDS_A_SECOND = 200

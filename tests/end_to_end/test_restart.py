@@ -16,6 +16,8 @@ import pytest
 from tests.real.programs import Program, command, exporter, simulator, until
 from tests.real.simulated_project import PASSWORD, write_config
 
+pytestmark = pytest.mark.alone
+
 KILLS = 3
 # So rarely that no probe comes by itself while a test runs.
 NEVER = "1d"

@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.real.endurance import (
     FAULT_SECONDS,
     INTERVAL,
@@ -14,6 +16,8 @@ from tests.real.endurance import (
 )
 from tests.real.programs import Program, exporter, until
 from tests.real.rights import missing
+
+pytestmark = pytest.mark.alone
 
 SIGNED = "plain"
 PROJECTS = {LOGIN: 4, SIGNED: 4}

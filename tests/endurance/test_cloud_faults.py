@@ -30,6 +30,8 @@ from tests.real.endurance import (
 from tests.real.nginx import nginx, passing
 from tests.real.programs import Program
 
+pytestmark = pytest.mark.alone
+
 GATED = ("down", "resets", "stopped", "forgotten", "untrusted", "renewed")
 PROJECTS = dict.fromkeys((*GATED, "slow", LOGIN, WITNESS), 4) | {QUOTA: 6}
 EXPIRY = "console_tls_certificate_expiry_timestamp_seconds"

@@ -28,6 +28,8 @@ from tests.real.holdings import holdings
 from tests.real.programs import free_port, until
 from tests.real.rights import as_root
 
+pytestmark = pytest.mark.alone
+
 PROJECTS = {"plain": 30}
 LOST = "console_exporter_log_messages_lost_total"
 _PIPE_BYTES = 4096

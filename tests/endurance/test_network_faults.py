@@ -20,6 +20,8 @@ from tests.real.own_namespace import in_own_namespace
 from tests.real.programs import exporter, required
 from tests.real.rights import as_root
 
+pytestmark = pytest.mark.alone
+
 NAMED = ("failing", "silent")
 PROJECTS = dict.fromkeys((*NAMED, "vanished", "plain"), 4)
 _NAME_SERVER, _LOOPBACK = "127.0.0.53", "127.0.0.1"

@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
+import pytest
+
 from tests.real.endurance import FAULT_SECONDS, INTERVAL, LOGIN_PATIENCE, WITNESS, Stage
 from tests.real.programs import until
 from tests.real.rights import missing
+
+pytestmark = pytest.mark.alone
 
 CROWD = 10_000
 # So many at once at least, whatever limit we set ourselves.

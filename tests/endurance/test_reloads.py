@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.real.certificates import Certificates
 from tests.real.endurance import (
@@ -17,6 +18,8 @@ from tests.real.endurance import (
     pretend_cloud,
 )
 from tests.real.programs import exporter
+
+pytestmark = pytest.mark.alone
 
 STAYING = {"plain": 4, WITNESS: 4, LOGIN: 4}
 COMING = {"guests": 6}

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.real.soaking import Soak, slope, soak
+
+pytestmark = pytest.mark.alone
 
 _ASKED = Soak(rate=50, seconds=40, warm_up=6, period=5)
 _GROWTH_BYTES_MAX = 16e6

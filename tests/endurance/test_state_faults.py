@@ -14,6 +14,8 @@ from tests.real.endurance import LOGIN, WITNESS, Stage, configuration, pretend_c
 from tests.real.programs import exporter, until
 from tests.real.rights import as_root
 
+pytestmark = pytest.mark.alone
+
 PROJECTS = {"plain": 4, WITNESS: 4, LOGIN: 4}
 ATTEMPT = "console_probe_last_attempt_timestamp_seconds"
 _DISK_BYTES = 1 << 20
