@@ -22,6 +22,8 @@ from tests.real.rehearsal import ROOT, Rehearsal, Stage, rehearse, stage
 pytestmark = pytest.mark.long
 
 _AT_ONCE = 5
+# A machine that stands still for seconds is an outage of its own; no story stops the exporter.
+_TRIES, _SCRAPES_LOST_MAX = 3, 2
 _DASHBOARDS = {"console-fleet", "console-server", "console-api", "console-exporter", "console-slo"}
 
 
@@ -96,6 +98,15 @@ def change_over_to_the_other_user(running: Stage) -> None:
     reload(running)
 
 
+def undisturbed(name: str, make_folder: Callable[[str], Path]) -> Rehearsal:
+    """Run one story, again where this machine kept Prometheus from scraping the exporter."""
+    for _ in range(_TRIES):
+        seen = rehearsed(name, make_folder(name))
+        if seen.scrapes_lost <= _SCRAPES_LOST_MAX:
+            break
+    return seen
+
+
 def rehearsed(name: str, folder: Path) -> Rehearsal:
     """Run one story from beginning to end."""
     with ExitStack() as running:
@@ -134,7 +145,7 @@ def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, F
         required(name)
     with ThreadPoolExecutor(_AT_ONCE) as side_by_side:
         yield {
-            name: side_by_side.submit(rehearsed, name, tmp_path_factory.mktemp(name))
+            name: side_by_side.submit(undisturbed, name, tmp_path_factory.mktemp)
             for name in STORIES
         }
 
@@ -145,6 +156,7 @@ def test_a_story_raises_its_alerts_and_no_others(
 ) -> None:
     story, seen = STORIES[name], rehearsals[name].result()
 
+    assert seen.scrapes_lost <= _SCRAPES_LOST_MAX
     assert seen.before == (story.intended if story.lasting else set())
     assert seen.names >= story.intended
     assert seen.names <= story.intended | story.consequences

@@ -25,6 +25,7 @@ from tests.real.programs import Program, alertmanager, exporter, prometheus, sim
 ROOT = Path(__file__).parent.parent.parent
 SCENARIOS = ROOT / "exporter" / "simulator" / "scenarios"
 QUIET_SECONDS, STORY_SECONDS, RECOVERY_SECONDS = 20.0, 40.0, 330.0
+_SCRAPES_LOST = "sum by (job) (count_over_time(up[2m]) - sum_over_time(up[2m]))"
 _COMPRESSED = (
     "--scale=60", "--probe-interval=2m", "--api-slow-seconds=15s",
     "--window-1h=20m", "--window-2h=10m", "--window-6h=15m", "--window-1d=25m", "--window-3d=30m",
@@ -54,6 +55,7 @@ class Rehearsal:
     before: set[str] = field(default_factory=set)
     during: dict[tuple[str, ...], Seen] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    scrapes_lost: int = 0
 
     @property
     def names(self) -> set[str]:
@@ -82,6 +84,14 @@ class Stage:
         answer.raise_for_status()
         found: list[dict[str, Any]] = answer.json()
         return found
+
+    def scrapes_lost(self) -> int:
+        """Return how many scrapes of the last two minutes failed."""
+        answer = httpx.get(
+            f"{self.prometheus}/api/v1/query", params={"query": _SCRAPES_LOST}, timeout=10
+        )
+        answer.raise_for_status()
+        return sum(int(one["value"][1]) for one in answer.json()["data"]["result"])
 
 
 def in_little_time(name: str, folder: Path) -> Path:
@@ -168,7 +178,7 @@ def stage(name: str, folder: Path, *flags: str, ca_file: Path | None = None) -> 
             prometheus(
                 folder,
                 ours.url,
-                "250ms",
+                "500ms",
                 evaluation="500ms",
                 rules=rules / "rules",
                 alertmanager=alerting,
@@ -200,6 +210,7 @@ def rehearse(
             known = seen.during.setdefault(key, Seen(one["labels"], one["annotations"], inhibited))
             known.inhibited |= inhibited
         time.sleep(0.5)
+    seen.scrapes_lost = running.scrapes_lost()
     if cure is not None:
         cure(running)
     give_up = time.monotonic() + RECOVERY_SECONDS
