@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import threading
 from collections.abc import AsyncIterator
 
 import httpx
@@ -17,6 +16,7 @@ from exporter.web.compression import Compression
 
 LINES = [b"line %d of an answer that comes in pieces\n" % number for number in range(5000)]
 LONG = b"".join(LINES)
+LONG_SLICES = len(LONG) // (64 * 1024)
 
 
 async def pieces() -> AsyncIterator[bytes]:
@@ -95,7 +95,10 @@ async def test_caches_are_told_what_the_answer_depends_on(
     assert (await client.get(path)).headers["vary"] == vary
 
 
-async def test_the_event_loop_runs_while_a_piece_is_compressed(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(("path", "least"), [("/streamed", len(LINES)), ("/whole", LONG_SLICES)])
+async def test_the_event_loop_runs_between_slices(
+    client: httpx.AsyncClient, path: str, least: int
+) -> None:
     runs = 0
 
     async def all_else() -> None:
@@ -105,9 +108,9 @@ async def test_the_event_loop_runs_while_a_piece_is_compressed(client: httpx.Asy
             await asyncio.sleep(0)
 
     task = asyncio.create_task(all_else())
-    await raw(client, "/streamed", "gzip")
+    await raw(client, path, "gzip")
     task.cancel()
-    assert runs >= len(LINES)
+    assert runs >= least
 
 
 async def test_a_client_that_leaves_midway_does_no_harm(client: httpx.AsyncClient) -> None:
@@ -117,8 +120,6 @@ async def test_a_client_that_leaves_midway_does_no_harm(client: httpx.AsyncClien
     assert gzip.decompress(body) == LONG
 
 
-async def test_one_thread_compresses_for_all(client: httpx.AsyncClient) -> None:
-    before = threading.active_count()
+async def test_answers_are_compressed_side_by_side(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(raw(client, "/streamed", "gzip") for _ in range(5)))
     assert {gzip.decompress(body) for _, body in answers} == {LONG}
-    assert threading.active_count() <= before + 1
