@@ -1,14 +1,16 @@
 """Start each target's probe in its slot; never two of one target at once.
 
-APScheduler wakes us at the slots; the `Rota` says who is due; a `_Run` a target remembers whether
-it waits for the throttle or is being probed.
+APScheduler wakes us in each second that has slots; the `Rota` says who is due when; a `_Run` a
+target remembers whether it waits for the throttle or is being probed.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
+from math import ceil
 from typing import Protocol
 
 import structlog
@@ -24,6 +26,10 @@ from exporter.scheduling.rota import Due, Rota
 
 _OVERDUE_INTERVALS = 2
 _LOOK_AT_CLOCK_SECONDS = 1.0
+# One of APScheduler's wake-ups serves the slots of so long: it costs a quarter of a probe.
+_STRETCH_SECONDS = 1.0
+# Timers are rounded to milliseconds, and one that is early would find nobody due.
+_TIMER_SECONDS = 0.0005
 # Prometheus gives up a little before most timeouts; so much of a deadline still is evidence.
 _NEARLY = 0.9
 
@@ -65,16 +71,22 @@ class _Run:
     probing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class _SlotTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler 3 has no types
-    """Fires at each slot of a rota."""
+class _StretchTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler 3 has no types
+    """Fires at the first slot of each stretch of time that has any."""
 
     def __init__(self, rota: Rota) -> None:
         self._rota = rota
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
         # APScheduler lists all that was missed, one by one; one wake-up stands for them all.
-        slot = self._rota.next_after(max(previous or now, now).timestamp())
+        after = max(previous or now, now).timestamp()
+        slot = self._rota.next_after(after if previous is None else _end_of_stretch(after))
         return None if slot is None else datetime.fromtimestamp(slot, UTC)
+
+
+def _end_of_stretch(moment: float) -> float:
+    """Return the last moment of the stretch that a moment is in, both in Unix seconds."""
+    return ceil(moment / _STRETCH_SECONDS) * _STRETCH_SECONDS
 
 
 class Scheduler:
@@ -101,7 +113,8 @@ class Scheduler:
         self._apscheduler = AsyncIOScheduler(
             timezone=UTC,
             # A wake-up that comes late is served: the rota knows which slots it stands for.
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            # On a busy machine the last slots of one stretch are served with the first of the next.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
         )
 
     @property
@@ -192,13 +205,14 @@ class Scheduler:
         if unfinished:
             await asyncio.wait(unfinished, timeout=1)
 
-    def serve_slots(self, interval: float) -> None:
-        """Start what is due by now among the targets of ``interval``."""
+    def serve_slots(self, interval: float) -> float:
+        """Start what is due by now among the targets of ``interval``; return now, Unix seconds."""
         self._heed_clock()
         now = self._clock.time()
         rota = self._rotas.get(interval)
         for due in rota.take(now) if rota else ():
             self._slot(due, now)
+        return now
 
     async def _watch_clock(self) -> None:
         while True:
@@ -251,7 +265,7 @@ class Scheduler:
         if rota:
             self._apscheduler.add_job(
                 self._wake,
-                _SlotTrigger(rota),
+                _StretchTrigger(rota),
                 args=(interval,),
                 id=str(interval),
                 replace_existing=True,
@@ -262,8 +276,17 @@ class Scheduler:
             self._apscheduler.remove_job(str(interval))
 
     async def _wake(self, interval: float) -> None:
-        # A coroutine, because APScheduler runs plain functions in threads.
-        self.serve_slots(interval)
+        """Serve the slots until this stretch ends, or the clock is set, or the rota is gone."""
+        until = _end_of_stretch(self._clock.time())
+        # Cancelled as the schedule stops, which APScheduler would log as an error.
+        with suppress(asyncio.CancelledError):
+            while True:
+                now = self.serve_slots(interval)
+                rota = self._rotas.get(interval)
+                slot = rota.next_after(now) if rota else None
+                if slot is None or slot > until or now < until - _STRETCH_SECONDS:
+                    return
+                await self._clock.sleep(slot - now + _TIMER_SECONDS)
 
     def _slot(self, due: Due, now: float) -> None:
         run = self._runs[due.key]
