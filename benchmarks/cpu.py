@@ -1,5 +1,8 @@
 """CPU a probe, whole process: ours beside blackbox_exporter, same endpoint, same rate, same checks.
 
+Both probe at the same time, so that whatever the machine does is done to both: what a probe takes
+alone differs from minute to minute, by how deep the processors sleep between two probes.
+
 nginx answers over TLS as the cloud does. Both programs check status and body, keep metrics and are
 scraped every 15 s. blackbox_exporter probes when it is asked, so a third process asks it at the
 same rate, as a Prometheus would; only the exporters' own processes are counted.
@@ -43,7 +46,7 @@ class Used:
 
 
 def main() -> None:
-    """Run both, one after the other, and print the ratio."""
+    """Run both, side by side, and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=200, help="probes a second")
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -51,17 +54,25 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cpu-"))
     with noise(), endpoint(folder) as (url, authority):
-        used = {}
-        if options.only != "blackbox":
-            used["ours"] = asyncio.run(ours(folder, url, authority, options))
-        if options.only != "ours":
-            used["blackbox"] = asyncio.run(blackbox(folder, url, authority, options))
+        used = asyncio.run(measured(folder, url, authority, options))
     table(
         ("who", "CPU a probe", "probes"),
         [(name, f"{one.per_probe:.3f} ms", f"{one.probes:,.0f}") for name, one in used.items()],
     )
     if len(used) > 1:
         say(f"\nratio {used['ours'].per_probe / used['blackbox'].per_probe:.3f}")
+
+
+async def measured(
+    folder: Path, url: str, authority: Path, options: argparse.Namespace
+) -> dict[str, Used]:
+    """Measure both at once, or the only one that was asked for."""
+    programs = {"ours": ours, "blackbox": blackbox}
+    names = [options.only] if options.only else list(programs)
+    used = await asyncio.gather(
+        *[programs[name](folder, url, authority, options) for name in names]
+    )
+    return dict(zip(names, used, strict=True))
 
 
 @contextlib.contextmanager
@@ -107,7 +118,7 @@ async def blackbox(folder: Path, url: str, authority: Path, options: argparse.Na
             asking = asyncio.create_task(
                 ask(running.url, options.rate, lambda _: target, count, done)
             )
-            await asyncio.sleep(5)
+            await asyncio.sleep(2 * INTERVAL)
             before = cpu_seconds(running.process.pid), probes
             await asyncio.sleep(options.seconds)
             after = cpu_seconds(running.process.pid), probes

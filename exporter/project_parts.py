@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import httpx
-
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer
 from exporter.cloud.auth import Lockouts, login_for
@@ -12,6 +10,7 @@ from exporter.cloud.auth.renewal import RenewedLogin
 from exporter.cloud.client import CloudClient, Door, TokenDoor
 from exporter.cloud.learned import Learned
 from exporter.cloud.observer import DoorObserver, Unobserved
+from exporter.cloud.request import Request
 from exporter.cloud.throttle import Throttle
 from exporter.cloud.transport import Transport
 from exporter.config.config import AgencyAuth, Project, Tls
@@ -70,7 +69,7 @@ class ProjectParts:
         )
         door = Door(transport, throttle, observer)
 
-        async def fetch(request: httpx.Request) -> Answer:
+        async def fetch(request: Request) -> Answer:
             return await (metadata or transport).send(
                 request, timeout=_METADATA_TIMEOUT, max_bytes=_METADATA_MAX_BYTES
             )

@@ -6,12 +6,15 @@ from typing import Protocol
 from urllib.parse import quote
 
 import httpx
+from multidict import CIMultiDict
+from yarl import URL
 
 from exporter.cloud.answer import Answer, ApiError, request_id_of
 from exporter.cloud.auth.login import Login
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import BadAnswerError, CloudError, NoAnswerError
 from exporter.cloud.observer import RequestObserver
+from exporter.cloud.request import Request, wire_url
 from exporter.cloud.server_list import PAGE_LIMIT, ListedServer, page_of
 from exporter.cloud.throttle import Throttle, Turn
 from exporter.cloud.transport import USER_AGENT
@@ -26,6 +29,7 @@ _TOKEN_MAX_BYTES = 1 << 20
 # A thousand servers a page, a few kB each.
 _LIST_MAX_BYTES = 8 << 20
 _LIST_MAX_PAGES = 1000
+_HEADERS = CIMultiDict({"content-type": "application/json", "user-agent": USER_AGENT})
 _UNAUTHORIZED = 401
 _THROTTLED = 429
 # Only who has been let in is answered so; a 429 or a 5xx may come from before the door.
@@ -37,7 +41,7 @@ _URLS_MAX = 100_000
 class Sender(Protocol):
     """The transport, as the client sees it."""
 
-    async def send(self, request: httpx.Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
+    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
         """Send a request; raises `NoAnswerError` or `BadAnswerError`."""
 
 
@@ -67,7 +71,7 @@ class Door:
     async def send(  # noqa: PLR0913 - a request, told whole
         self,
         operation: str,
-        request: httpx.Request,
+        request: Request,
         turn: Turn,
         budget: Budget,
         *,
@@ -112,7 +116,7 @@ class TokenDoor:
         self._door = door
         self._timeout = timeout
 
-    async def __call__(self, request: httpx.Request) -> Answer:
+    async def __call__(self, request: Request) -> Answer:
         """Send one log-in request; raises `NoAnswerError` or `BadAnswerError`."""
         turn = await self._door.turn(URGENT)
         return await self._door.send(
@@ -129,7 +133,7 @@ class CloudClient:
         self._door = door
         self._login = login
         # Reading a URL costs a twentieth of a probe.
-        self._console_urls: dict[str, httpx.URL] = {}
+        self._console_urls: dict[str, URL] = {}
 
     async def turn(self, due: float) -> Turn:
         """Wait for this project's next turn to probe."""
@@ -142,7 +146,7 @@ class CloudClient:
         """
         url = self._console_urls.get(server_id)
         if url is None:
-            url = httpx.URL(
+            url = wire_url(
                 f"{self._servers_url}/{quote(server_id, safe='')}/remote-console-address"
             )
             if len(self._console_urls) >= _URLS_MAX:
@@ -179,7 +183,7 @@ class CloudClient:
                 query["manage_state"] = manage_state
             if marker:
                 query["marker"] = marker
-            url = httpx.URL(self._servers_url, params=query)
+            url = wire_url(httpx.URL(self._servers_url, params=query))
             turn = await self._door.turn(URGENT)
             answer = await self._ask(
                 "list_servers", url, turn, Budget(timeout), max_bytes=_LIST_MAX_BYTES
@@ -201,7 +205,7 @@ class CloudClient:
     async def _ask(  # noqa: PLR0913 - passes on what a request is made of
         self,
         operation: str,
-        url: httpx.URL,
+        url: URL,
         turn: Turn,
         budget: Budget,
         *,
@@ -225,12 +229,8 @@ class CloudClient:
             self._login.accepted(request)
         return answer
 
-    async def _authorized(self, url: httpx.URL, turn: Turn) -> httpx.Request:
-        request = httpx.Request(
-            "GET",
-            url,
-            headers={"content-type": "application/json", "user-agent": USER_AGENT},
-        )
+    async def _authorized(self, url: URL, turn: Turn) -> Request:
+        request = Request("GET", url, CIMultiDict(_HEADERS))
         try:
             await self._login.authorize(request)
         except CloudError:

@@ -1,7 +1,7 @@
 """Send one request and read its answer whole and bounded, or open a WebSocket.
 
-httpx's requests over aiohttp's connections: a third of the CPU of httpx's own, and its name
-look-ups can be timed. Nothing that a client would add (redirects, cookies, logins) is wanted.
+Over aiohttp's connections: a third of the CPU of httpx's own, and its name look-ups can be timed.
+Nothing that a client would add (redirects, cookies, logins) is wanted.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from typing import Any
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver
-from multidict import CIMultiDict
 from yarl import URL
 
 from exporter.cloud.answer import Answer
@@ -37,6 +36,7 @@ from exporter.cloud.failure import BROKEN, let_go, no_answer, out_of_time
 from exporter.cloud.farewell import WebSocket, say_goodbye
 from exporter.cloud.guard import Guard, GuardedResolver, guarded_requests
 from exporter.cloud.observer import ConnectionObserver
+from exporter.cloud.request import Request
 from exporter.cloud.resolver import SystemResolver
 from exporter.config.config import Tls
 from exporter.config.secret import Secret
@@ -104,15 +104,14 @@ class Transport:
             self._way["proxy"] = URL(str(self._proxy.url))
             self._way["proxy_headers"] = dict(self._proxy.headers)
 
-    async def send(self, request: httpx.Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
+    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
         """Send ``request`` and read its answer whole, within ``timeout`` seconds.
 
         Redirects are returned, not followed. Raises `NoAnswerError`, or `BadAnswerError` when the
         decoded body is over ``max_bytes`` or in an encoding that was not asked for. An answer of
         status 400 and up is returned without its body rather than not at all.
         """
-        headers = CIMultiDict(request.headers)
-        headers.setdefault("accept-encoding", "gzip, identity;q=0.5")
+        request.headers.setdefault("accept-encoding", "gzip, identity;q=0.5")
         seen = Opening()
         opening.set(seen)
         started = perf_counter()
@@ -123,8 +122,8 @@ class Transport:
                 asyncio.timeout(timeout),
                 self._session.request(
                     request.method,
-                    URL(str(request.url), encoded=True),
-                    headers=headers,
+                    request.url,
+                    headers=request.headers,
                     data=request.content or None,
                     allow_redirects=False,
                     **self._way,
@@ -159,7 +158,7 @@ class Transport:
     @asynccontextmanager
     async def websocket(
         self,
-        url: httpx.URL,
+        url: URL,
         *,
         headers: Mapping[str, str],
         subprotocols: tuple[str, ...],
@@ -176,7 +175,7 @@ class Transport:
         try:
             async with asyncio.timeout(timeout):
                 opened = await self._session.ws_connect(
-                    URL(str(url), encoded=True),
+                    url,
                     headers=headers,
                     protocols=subprotocols,
                     # Closing is ours: aiohttp would wait for a second close without a code.
@@ -240,9 +239,9 @@ def _connector(
     return TimedConnector(observer, ssl=context, limit=0, resolver=resolver, **how)
 
 
-def _place(url: httpx.URL) -> tuple[str, int]:
+def _place(url: URL) -> tuple[str, int]:
     """Return the host and port that a URL leads to."""
-    return url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80)
+    return url.raw_host or "", url.port or 0
 
 
 def _proxy(url: str) -> httpx.Proxy:

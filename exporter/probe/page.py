@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import httpx
-
 from exporter.cloud.answer import Answer
 from exporter.cloud.budget import Budget
 from exporter.cloud.connection import REDIRECTS
 from exporter.cloud.errors import BadAnswerError, ForbiddenAddressError
+from exporter.cloud.request import Request
 from exporter.cloud.transport import USER_AGENT, Transport
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
@@ -49,13 +48,10 @@ async def open_page(
 async def _get(
     address: ConsoleAddress, cookies: Cookies, transport: Transport, budget: Budget
 ) -> Answer:
-    request = httpx.Request(
+    request = Request.to(
         "GET",
         address.url,
-        headers={
-            "accept": "text/html,application/xhtml+xml;q=0.9",
-            "user-agent": USER_AGENT,
-        },
+        {"accept": "text/html,application/xhtml+xml;q=0.9", "user-agent": USER_AGENT},
     )
     if cookie := cookies.header(address.url):
         request.headers["cookie"] = cookie

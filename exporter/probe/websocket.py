@@ -17,6 +17,7 @@ from urllib.parse import quote
 from exporter.cloud.budget import Budget
 from exporter.cloud.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
 from exporter.cloud.farewell import WebSocket
+from exporter.cloud.request import wire_url
 from exporter.cloud.transport import USER_AGENT, Transport
 from exporter.config.config import AUTO
 from exporter.config.host_pattern import IPAddress
@@ -93,7 +94,7 @@ class WebSocketDoor:
                     with budget.spending():
                         messages = await stack.enter_async_context(
                             self._transport.websocket(
-                                address.url,
+                                wire_url(address.url),
                                 headers=_headers(page, address),
                                 subprotocols=way.subprotocols,
                                 timeout=budget.left,

@@ -14,9 +14,10 @@ from exporter.cloud.budget import Budget
 from exporter.cloud.client import URGENT, CloudClient, Door
 from exporter.cloud.errors import BadAnswerError, LoginFailedError, NoAnswer, NoAnswerError
 from exporter.cloud.observer import Unobserved
+from exporter.cloud.request import Request
 from exporter.cloud.throttle import Throttle
 
-Reply = Callable[[httpx.Request], Answer]
+Reply = Callable[[Request], Answer]
 
 
 def answer(status: int, body: bytes = b"{}", seconds: float = 0.1) -> Answer:
@@ -28,10 +29,10 @@ class PretendCloud:
     """A transport that answers from a list."""
 
     replies: list[Answer | Exception]
-    requests: list[httpx.Request] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
 
-    async def send(self, request: httpx.Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ARG002, ASYNC109
+    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ARG002, ASYNC109
         self.requests.append(request)
         self.timeouts.append(timeout)
         reply = self.replies.pop(0)
@@ -49,12 +50,12 @@ class PretendLogin:
     taken: int = 0
     expires_at: float | None = None
 
-    async def authorize(self, request: httpx.Request) -> None:
+    async def authorize(self, request: Request) -> None:
         if self.fails:
             raise LoginFailedError("the login is broken")
         request.headers["x-auth-token"] = f"token-{self.tokens}"
 
-    async def renew(self, rejected: httpx.Request) -> bool:  # noqa: ARG002
+    async def renew(self, rejected: Request) -> bool:  # noqa: ARG002
         self.rejected += 1
         if self.renewable <= 0:
             return False
@@ -62,7 +63,7 @@ class PretendLogin:
         self.tokens += 1
         return True
 
-    def accepted(self, request: httpx.Request) -> None:  # noqa: ARG002
+    def accepted(self, request: Request) -> None:  # noqa: ARG002
         self.taken += 1
 
 
@@ -201,8 +202,8 @@ async def test_a_marker_may_come_as_an_id_or_as_an_address(
     b = bench(page(["a", "b"], marker), page(["c"]))
     listed = await b.client.list_servers(manage_state="in-use", timeout=5)
     assert [one.id for one in listed] == ["a", "b", "c"]
-    assert [r.url.params.get("marker") for r in b.cloud.requests] == [None, "b"]
-    assert {r.url.params["manage_state"] for r in b.cloud.requests} == {"in-use"}
+    assert [r.url.query.get("marker") for r in b.cloud.requests] == [None, "b"]
+    assert {r.url.query["manage_state"] for r in b.cloud.requests} == {"in-use"}
 
 
 async def test_a_full_page_without_a_marker_goes_on_from_its_last_id(
@@ -211,7 +212,7 @@ async def test_a_full_page_without_a_marker_goes_on_from_its_last_id(
     ids = [str(number) for number in range(1000)]
     b = bench(page(ids), page(["last"]))
     assert len(await b.client.list_servers(manage_state=None, timeout=5)) == 1001
-    assert b.cloud.requests[1].url.params["marker"] == "999"
+    assert b.cloud.requests[1].url.query["marker"] == "999"
 
 
 async def test_a_marker_that_comes_again_ends_the_list(bench: Callable[..., Bench]) -> None:

@@ -9,11 +9,11 @@ import struct
 from collections.abc import Iterator
 from threading import Thread
 
-import httpx
 import pytest
 
 from exporter.cloud.errors import NoAnswerError
 from exporter.cloud.observer import Unobserved
+from exporter.cloud.request import Request
 from exporter.cloud.transport import Transport
 from exporter.config.config import Tls
 from tests.real.open_files import leaving_nothing_behind
@@ -42,7 +42,7 @@ def resetting_port() -> Iterator[int]:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_no_descriptor_is_closed_twice(resetting_port: int, scheme: str) -> None:
     transport = Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
-    request = httpx.Request("GET", f"{scheme}://127.0.0.1:{resetting_port}/")
+    request = Request.to("GET", f"{scheme}://127.0.0.1:{resetting_port}/")
 
     async def send() -> int:
         with pytest.raises(NoAnswerError):

@@ -7,15 +7,14 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
-import httpx
 import structlog
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from exporter import log
 from exporter.clock import SystemClock
-from exporter.cloud.answer import Answer
 from exporter.cloud.auth import Lockouts
 from exporter.cloud.auth.agency import MetadataSource
 from exporter.cloud.auth.password import PasswordSource
@@ -92,10 +91,7 @@ class HostileProject:
 
     def metadata_source(self) -> MetadataSource:
         """Return what asks the metadata service for keys."""
-
-        async def fetch(request: httpx.Request) -> Answer:
-            return await self.parts.transport.send(request, timeout=DEADLINE, max_bytes=64 * 1024)
-
+        fetch = partial(self.parts.transport.send, timeout=DEADLINE, max_bytes=64 * 1024)
         return MetadataSource(AgencyAuth(self.server.url), fetch=fetch, clock=SystemClock())
 
     async def probe(self, depth: Stage = Stage.API) -> ProbeResult:

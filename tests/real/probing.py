@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import httpx
 from aiohttp.abc import AbstractResolver
 
 from exporter.clock import SystemClock
 from exporter.cloud.client import CloudClient, Door
 from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import DoorObserver, Unobserved
+from exporter.cloud.request import Request
 from exporter.cloud.throttle import Throttle
 from exporter.cloud.transport import Transport
 from exporter.config.config import Console, Tls
@@ -36,18 +36,18 @@ class TokenLogin:
     def __init__(self, *tokens: str) -> None:
         self._tokens = list(tokens)
 
-    async def authorize(self, request: httpx.Request) -> None:
+    async def authorize(self, request: Request) -> None:
         if not self._tokens:
             raise LoginFailedError("the log-in was refused: check the password")
         request.headers["x-auth-token"] = self._tokens[0]
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: Request) -> bool:
         if len(self._tokens) < 2 or rejected.headers["x-auth-token"] != self._tokens[0]:
             return False
         self._tokens.pop(0)
         return True
 
-    def accepted(self, request: httpx.Request) -> None:
+    def accepted(self, request: Request) -> None:
         """Let it pass."""
 
 

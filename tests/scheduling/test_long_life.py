@@ -17,6 +17,7 @@ import pytest
 
 from exporter.app import Exporter
 from exporter.cloud.answer import Answer
+from exporter.cloud.request import Request
 from exporter.config.load import load
 from exporter.metrics.negotiation import Format
 from exporter.model import TargetKey
@@ -89,7 +90,7 @@ class PretendCloud:
         """Stand in for every transport."""
         return self
 
-    async def send(self, request: httpx.Request, **_bounds: object) -> Answer:
+    async def send(self, request: Request, **_bounds: object) -> Answer:
         now = self.clock.time() - self.ahead
         status, headers, body = self._answer(request, now)
         self.asked[status] += 1
@@ -99,7 +100,7 @@ class PretendCloud:
     async def aclose(self) -> None:
         """Have nothing to close."""
 
-    def _answer(self, request: httpx.Request, now: float) -> tuple[int, dict[str, str], object]:
+    def _answer(self, request: Request, now: float) -> tuple[int, dict[str, str], object]:
         if request.method == "POST":
             self.log_ins.append(now)
             token = f"token-{len(self.log_ins)}"

@@ -2,8 +2,6 @@
 
 import json
 
-import httpx
-
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer
 from exporter.cloud.auth.header_value import header_value
@@ -14,6 +12,7 @@ from exporter.cloud.auth.renewal import Renewal, RenewedLogin
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
 from exporter.cloud.errors import CloudError, LoginFailedError
+from exporter.cloud.request import Request
 from exporter.config.config import AgencyAuth
 
 _OK = 200
@@ -39,11 +38,11 @@ class AgencyLogin(RenewedLogin[Keys]):
         super().__init__(Renewal(source, lockout=Lockout(clock), observer=observer, clock=clock))
         self._signer = Signer(project_id, clock=clock)
 
-    async def authorize(self, request: httpx.Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Sign a request; get keys first if need be. Raises `LoginFailedError`."""
         self._signer.sign(request, await self._credentials.current())
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: Request) -> bool:
         """Get other keys, once for all requests that were rejected with the same ones."""
 
         def was_sent(keys: Keys) -> bool:
@@ -53,7 +52,7 @@ class AgencyLogin(RenewedLogin[Keys]):
             self._signer.refused(rejected)
         return await self._credentials.renew(was_sent)
 
-    def accepted(self, request: httpx.Request) -> None:
+    def accepted(self, request: Request) -> None:
         """Note that a request's signature was not refused."""
         self._signer.accepted()
         self._credentials.accepted(lambda keys: signed_with(request, keys))
@@ -130,7 +129,7 @@ class MetadataSource:
         return {"x-metadata-token": header_value(token, "the metadata service's token")}
 
     async def _ask(self, method: str, path: str, headers: dict[str, str]) -> Answer:
-        request = httpx.Request(method, f"{self._endpoint}{path}", headers=headers)
+        request = Request.to(method, f"{self._endpoint}{path}", headers)
         try:
             return await self._fetch(request)
         except CloudError as error:

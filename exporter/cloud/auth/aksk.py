@@ -1,13 +1,12 @@
 """The login with a permanent access key pair: each request is signed with it."""
 
-import httpx
-
 from exporter.clock import Clock
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.login import LoginObserver
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.request import Request
 from exporter.config.config import AkskAuth
 from exporter.config.secret import SecretUnreadableError
 
@@ -28,7 +27,7 @@ class AkskLogin:
         """Return None: permanent keys have no end."""
         return None
 
-    async def authorize(self, request: httpx.Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Sign a request; raises `LoginFailedError`, also while the API refuses the keys."""
         try:
             keys = self._keys()
@@ -37,7 +36,7 @@ class AkskLogin:
             raise
         self._signer.sign(request, keys)
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: Request) -> bool:
         """Return whether the keys are others by now than those the request was signed with."""
         try:
             if not signed_with(rejected, self._keys()):
@@ -48,7 +47,7 @@ class AkskLogin:
         self._observer.login_failed()
         return False
 
-    def accepted(self, request: httpx.Request) -> None:  # noqa: ARG002 - the protocol's form
+    def accepted(self, request: Request) -> None:  # noqa: ARG002 - the protocol's form
         """Note that a request's signature was not refused."""
         self._signer.accepted()
 

@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import httpx
-
 from exporter.cloud.answer import Answer
+from exporter.cloud.request import Request
 
-Send = Callable[[httpx.Request], Awaitable[Answer]]
+Send = Callable[[Request], Awaitable[Answer]]
 """Sends one request and reads the answer whole.
 
 Raises `NoAnswerError` or `BadAnswerError`; an answer of any status is returned.
@@ -31,18 +30,18 @@ class Login(Protocol):
     def expires_at(self) -> float | None:
         """Return the Unix time at which the credentials end; None where that is not known."""
 
-    async def authorize(self, request: httpx.Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Put the credentials on a request; get some first if need be.
 
         Raises `LoginFailedError`.
         """
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: Request) -> bool:
         """Get fresh credentials after ``rejected`` was answered 401.
 
         Return whether the request is worth sending again: false when nothing fresher can be had
         now. Many requests rejected for one stale credential cause one renewal.
         """
 
-    def accepted(self, request: httpx.Request) -> None:
+    def accepted(self, request: Request) -> None:
         """Note that the credentials on a request were not refused."""

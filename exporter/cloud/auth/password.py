@@ -3,8 +3,6 @@
 import hashlib
 import json
 
-import httpx
-
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer, ApiError
 from exporter.cloud.auth.header_value import header_value
@@ -13,6 +11,7 @@ from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, Send
 from exporter.cloud.auth.renewal import CredentialsRefusedError, Renewal, RenewedLogin
 from exporter.cloud.errors import CloudError, LoginFailedError
+from exporter.cloud.request import Request
 from exporter.config.config import PasswordAuth
 from exporter.config.secret import SecretUnreadableError
 
@@ -45,15 +44,15 @@ class PasswordLogin(RenewedLogin[str]):
         source = PasswordSource(auth, project_id, send=send, clock=clock)
         super().__init__(Renewal(source, lockout=lockout, observer=observer, clock=clock))
 
-    async def authorize(self, request: httpx.Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Put the token on a request; log in first if need be. Raises `LoginFailedError`."""
         request.headers[_HEADER] = await self._credentials.current()
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: Request) -> bool:
         """Log in again, once for all requests that were rejected with the same token."""
         return await self._credentials.renew(lambda token: _carries(rejected, token))
 
-    def accepted(self, request: httpx.Request) -> None:
+    def accepted(self, request: Request) -> None:
         """Note that the token on a request was not refused."""
         self._credentials.accepted(lambda token: _carries(request, token))
 
@@ -109,7 +108,7 @@ class PasswordSource:
             raise CredentialsRefusedError(f"{what}: {cure}")
         raise LoginFailedError(what)
 
-    def _request(self) -> httpx.Request:
+    def _request(self) -> Request:
         try:
             password = self._auth.password.reveal()
         except SecretUnreadableError as error:
@@ -123,7 +122,7 @@ class PasswordSource:
             "identity": {"methods": ["password"], "password": {"user": user}},
             "scope": {"project": {"id": self._project_id}},
         }
-        return httpx.Request(
+        return Request.to(
             "POST",
             f"{self._auth.iam_endpoint}/v3/auth/tokens?nocatalog=true",
             headers={"content-type": "application/json"},
@@ -132,7 +131,7 @@ class PasswordSource:
         )
 
 
-def _carries(request: httpx.Request, token: str) -> bool:
+def _carries(request: Request, token: str) -> bool:
     return bool(request.headers.get(_HEADER) == token)
 
 

@@ -4,11 +4,10 @@ import hashlib
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-import httpx
-
 from exporter.clock import Clock
 from exporter.cloud.auth.setback import Setback
 from exporter.cloud.auth.signature import DATE_FORMAT, Keys, signed_headers
+from exporter.cloud.request import Request
 
 # More than five failed signatures lock a key for five minutes.
 _MAX_REFUSALS = 3
@@ -30,7 +29,7 @@ class Signer:
         # The signature of the request that was let through to see whether the keys are taken now.
         self._trial = ""
 
-    def sign(self, request: httpx.Request, keys: Keys) -> None:
+    def sign(self, request: Request, keys: Keys) -> None:
         """Put a signature on a request.
 
         It covers the path and query that the server decodes, however the transport encodes them;
@@ -39,14 +38,15 @@ class Signer:
         """
         on_trial = self._on_trial(keys)
         date = datetime.fromtimestamp(self._clock.time(), UTC).strftime(DATE_FORMAT)
+        request.headers["host"] = request.url.host_port_subcomponent or ""
         request.headers["x-sdk-date"] = date
         request.headers["x-project-id"] = self._project_id
-        request.headers.pop("x-security-token", None)
+        request.headers.popall("x-security-token", None)
         request.headers.update(_signature(request, keys))
         if on_trial:
             self._trial = request.headers["authorization"]
 
-    def refused(self, request: httpx.Request) -> None:
+    def refused(self, request: Request) -> None:
         """Note that a request signed with the present keys was answered 401."""
         if self._refusals < _MAX_REFUSALS:
             self._refusals += 1
@@ -79,19 +79,18 @@ class Signer:
         return True
 
 
-def signed_with(request: httpx.Request, keys: Keys) -> bool:
+def signed_with(request: Request, keys: Keys) -> bool:
     """Return whether these keys made a request's signature."""
     headers = _signature(request, keys)
     return all(request.headers.get(name) == value for name, value in headers.items())
 
 
-def _signature(request: httpx.Request, keys: Keys) -> dict[str, str]:
-    path, _, query = request.url.raw_path.decode("ascii").partition("?")
+def _signature(request: Request, keys: Keys) -> dict[str, str]:
     return signed_headers(
         keys,
         method=request.method,
-        path=path,
-        query=parse_qsl(query, keep_blank_values=True),
+        path=request.url.raw_path,
+        query=parse_qsl(request.url.raw_query_string, keep_blank_values=True),
         headers={name: request.headers[name] for name in _SIGNED if name in request.headers},
         body=request.content,
     )

@@ -1,10 +1,9 @@
 """The login with a ready token, which somebody else renews by rewriting its file."""
 
-import httpx
-
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.login import LoginObserver
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.request import Request
 from exporter.config.config import TokenAuth
 from exporter.config.secret import SecretUnreadableError
 
@@ -25,7 +24,7 @@ class StaticTokenLogin:
         """Return None: a token does not tell when it ends."""
         return None
 
-    async def authorize(self, request: httpx.Request) -> None:
+    async def authorize(self, request: Request) -> None:
         """Put the token on a request; raises `LoginFailedError` when it cannot be read."""
         try:
             request.headers[_HEADER] = self._token()
@@ -33,7 +32,7 @@ class StaticTokenLogin:
             self._observer.login_failed()
             raise
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: Request) -> bool:
         """Return whether the token is another by now than the one that was rejected."""
         sent = rejected.headers.get(_HEADER, "")
         try:
@@ -46,7 +45,7 @@ class StaticTokenLogin:
             self._observer.login_failed()
         return False
 
-    def accepted(self, request: httpx.Request) -> None:
+    def accepted(self, request: Request) -> None:
         """Note that the token on a request was not refused."""
         if self._refused == request.headers.get(_HEADER):
             self._refused = ""

@@ -11,6 +11,7 @@ import httpx
 
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer
+from exporter.cloud.request import Request
 
 
 @dataclass
@@ -44,10 +45,10 @@ class PretendIam:
     down: Exception | None = None
     hold: asyncio.Event | None = None
     answers: list[Answer] = field(default_factory=list)
-    requests: list[httpx.Request] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     refused_at: list[float] = field(default_factory=list)
 
-    async def __call__(self, request: httpx.Request) -> Answer:
+    async def __call__(self, request: Request) -> Answer:
         """Answer one log-in."""
         self.requests.append(request)
         if self.hold is not None:
@@ -90,10 +91,10 @@ def created(token: str, expires_at: object, date: float | None = None, **body: A
     return answer(201, {"token": {"expires_at": expires_at, **body}}, headers)
 
 
-def api_request() -> httpx.Request:
+def api_request() -> Request:
     """Return a request to the API that asks for credentials."""
-    return httpx.Request(
+    return Request.to(
         "GET",
         "https://clouddc.example/v1/0123/physicalservers",
-        headers={"content-type": "application/json"},
+        {"content-type": "application/json"},
     )

@@ -9,6 +9,7 @@ import pytest
 from exporter.cloud.answer import Answer
 from exporter.cloud.auth.agency import AgencyLogin
 from exporter.cloud.errors import LoginFailedError, NoAnswer, NoAnswerError
+from exporter.cloud.request import Request
 from exporter.config.config import AgencyAuth
 from tests.cloud.auth.pretend_iam import Observed, answer, api_request, iso
 
@@ -25,10 +26,10 @@ class PretendMetadata:
     token: bytes = b"METATOKEN\n"
     keys: Answer | None = None
     down: bool = False
-    requests: list[httpx.Request] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     keys_given: int = 0
 
-    async def __call__(self, request: httpx.Request) -> Answer:
+    async def __call__(self, request: Request) -> Answer:
         """Answer one request."""
         self.requests.append(request)
         if self.down:
@@ -64,7 +65,7 @@ def login(metadata: PretendMetadata, observed: Observed, clock: "MovedClock") ->
     return AgencyLogin(auth, "0123", fetch=metadata, observer=observed, clock=clock)
 
 
-async def signed(login: AgencyLogin) -> httpx.Request:
+async def signed(login: AgencyLogin) -> Request:
     request = api_request()
     await login.authorize(request)
     return request

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from exporter.cloud.auth.aksk import AkskLogin
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.request import Request
 from exporter.config.config import AkskAuth
 from exporter.config.secret import Secret
 from tests.cloud.auth.pretend_iam import Observed, api_request
@@ -44,7 +44,7 @@ def login(new_login: Callable[..., AkskLogin]) -> AkskLogin:
     return new_login()
 
 
-async def signed(login: AkskLogin) -> httpx.Request:
+async def signed(login: AkskLogin) -> Request:
     request = api_request()
     await login.authorize(request)
     return request

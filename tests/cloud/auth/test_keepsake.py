@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from exporter.cloud.auth.keepsake import Keepsake
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.password import PasswordLogin
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.request import Request
 from exporter.config.config import AgencyAuth, PasswordAuth
 from exporter.config.secret import Secret
 from tests.cloud.auth.pretend_iam import Observed, PretendIam, answer, api_request, iso
@@ -193,9 +193,9 @@ async def test_a_login_begins_with_nothing_where_what_was_kept_is_none(
 
 
 async def test_an_agencys_keys_are_kept_too(clock: "MovedClock", observed: Observed) -> None:
-    asked: list[httpx.Request] = []
+    asked: list[Request] = []
 
-    async def metadata(request: httpx.Request) -> "Answer":
+    async def metadata(request: Request) -> "Answer":
         asked.append(request)
         if request.method == "PUT":
             return answer(404, {})

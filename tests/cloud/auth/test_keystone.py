@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from exporter.clock import Clock, SystemClock
@@ -13,6 +12,7 @@ from exporter.cloud.answer import Answer
 from exporter.cloud.auth import Login, Send, login_for
 from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import Unobserved
+from exporter.cloud.request import Request
 from exporter.cloud.transport import Transport
 from exporter.config.config import PasswordAuth, Project, Tls
 from exporter.config.secret import Secret
@@ -30,7 +30,7 @@ async def send() -> AsyncIterator[Send]:
     """Return the program's own way to the wire."""
     transport = Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
 
-    async def send(request: httpx.Request) -> Answer:
+    async def send(request: Request) -> Answer:
         return await transport.send(request, timeout=10, max_bytes=1 << 20)
 
     yield send
@@ -65,13 +65,13 @@ def new_login(keystone: Keystone, send: Send, observed: Observed) -> NewLogin:
     return make
 
 
-async def authorized(login: Login) -> httpx.Request:
+async def authorized(login: Login) -> Request:
     request = api_request()
     await login.authorize(request)
     return request
 
 
-def token(request: httpx.Request) -> str:
+def token(request: Request) -> str:
     return str(request.headers["x-auth-token"])
 
 

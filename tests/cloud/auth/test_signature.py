@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from exporter.cloud.auth.signature import Keys, signed_headers
 from exporter.cloud.auth.signing import Signer
 from exporter.cloud.observer import Unobserved
+from exporter.cloud.request import Request
 from exporter.cloud.transport import Transport
 from exporter.config.config import Tls
 
@@ -75,10 +76,10 @@ class Known:
     ],
 )
 def test_the_published_examples_hold(security_token: str | None, signature: str) -> None:
-    request = httpx.Request(
+    request = Request.to(
         "GET",
         f"https://{HOST}:443{CONSOLE}",
-        headers={"content-type": "application/json", "user-agent": "console-exporter"},
+        {"content-type": "application/json", "user-agent": "console-exporter"},
     )
     keys = Keys("AKEXAMPLE", "SKEXAMPLE", security_token)
     Signer(PROJECT_ID, clock=Known()).sign(request, keys)
@@ -171,7 +172,7 @@ def test_a_request_is_signed_as_the_server_decodes_it(
     keys: Keys, host: str, path: str, query: list[tuple[str, str]]
 ) -> None:
     url = httpx.URL(f"https://{host}{quote(path)}", params=query)
-    request = httpx.Request("GET", url, headers={"content-type": "application/json"})
+    request = Request.to("GET", url, {"content-type": "application/json"})
     Signer(PROJECT_ID, clock=Known()).sign(request, keys)
     # What aiohttp writes into the request line; encoded otherwise than httpx does.
     seen_path, _, seen_query = yarl.URL(str(request.url)).raw_path_qs.partition("?")
@@ -210,10 +211,10 @@ async def test_what_is_signed_is_what_arrives(target: str, clock: "MovedClock") 
     transport = Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        request = httpx.Request(
+        request = Request.to(
             "GET",
             f"http://127.0.0.1:{port}{target}",
-            headers={"content-type": "application/json", "user-agent": "console-exporter"},
+            {"content-type": "application/json", "user-agent": "console-exporter"},
         )
         Signer(PROJECT_ID, clock=clock).sign(request, keys)
         await transport.send(request, timeout=5, max_bytes=100)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from exporter.cloud.auth.static_token import StaticTokenLogin
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.request import Request
 from exporter.config.config import TokenAuth
 from exporter.config.secret import Secret
 from tests.cloud.auth.pretend_iam import Observed, api_request
@@ -26,7 +26,7 @@ def login(token: Path, observed: Observed) -> StaticTokenLogin:
     return StaticTokenLogin(TokenAuth(Secret(file=token)), observer=observed)
 
 
-async def authorized(login: StaticTokenLogin) -> httpx.Request:
+async def authorized(login: StaticTokenLogin) -> Request:
     request = api_request()
     await login.authorize(request)
     return request
