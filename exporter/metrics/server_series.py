@@ -11,15 +11,11 @@ from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
-from prometheus_client.utils import floatToGoString
-
 from exporter.metrics import catalog
 from exporter.metrics.catalog import Metric
 from exporter.metrics.negotiation import Format
 from exporter.model import Target, TargetKey
 from exporter.state import TargetState
-
-_number: Callable[[float], str] = floatToGoString
 
 # Joining this many takes well under a millisecond.
 _SERVERS_AT_ONCE = 5000
@@ -106,7 +102,7 @@ def _value(metric: Metric, read: Callable[[TargetState], float | None]) -> _Rend
         value = read(state)
         if value is None:
             return b""
-        return f"{name}{labels.own}}} {_number(value)}\n".encode()
+        return f"{name}{labels.own}}} {float(value)!r}\n".encode()
 
     return render
 
@@ -128,7 +124,7 @@ def _stage_durations(state: TargetState, labels: _Labels) -> bytes:
         return b""
     name = catalog.PROBE_STAGE_DURATION.name
     return "".join(
-        f'{name}{labels.own},stage="{timing.stage}"}} {_number(timing.seconds)}\n'
+        f'{name}{labels.own},stage="{timing.stage}"}} {timing.seconds!r}\n'
         for timing in state.last_attempt.stages
     ).encode()
 

@@ -1,6 +1,7 @@
 """The console address: a key to a machine, and data from outside."""
 
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Self
 
@@ -12,6 +13,12 @@ _URL_MAX = 8192
 _PATH_SHOWN_MAX = 200
 _PORT_MAX = 65535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# What nobody reads in two ways, nor writes otherwise; all else is for httpx to read, which takes as
+# long as a tenth of a probe.
+_PLAIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:/(?!\.)[A-Za-z0-9._~-]*)+(?:\?[A-Za-z0-9._~=&-]*)?"
+)
 
 
 class AddressError(ValueError):
@@ -20,12 +27,13 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ConsoleAddress:
-    """An http(s) URL in its one form. Only `place` of it may be shown.
+    """An http(s) URL in its one form, ``text``. Only `place` of it may be shown.
 
     ``host`` is an ASCII name in lower case, or an IP address.
     """
 
-    url: httpx.URL
+    text: str
+    scheme: str
     host: str | IPAddress
     port: int
 
@@ -36,17 +44,28 @@ class ConsoleAddress:
         if len(text) > _URL_MAX or not text.isprintable() or " " in text or "\\" in text:
             raise AddressError("is no http(s) URL")
         try:
-            url = httpx.URL(text)
-            if url.scheme not in _DEFAULT_PORTS or url.userinfo:
-                raise AddressError("is no http(s) URL")
-            host = host_of(url.raw_host.decode())
+            if plain := _PLAIN.fullmatch(text):
+                scheme, raw_host, number = plain.groups()
+                port = None if number is None else int(number)
+            else:
+                url = httpx.URL(text)
+                text, scheme, port = str(url), url.scheme, url.port
+                raw_host = url.raw_host.decode()
+                if scheme not in _DEFAULT_PORTS or url.userinfo:
+                    raise AddressError("is no http(s) URL")
+            host = host_of(raw_host)
+            if str(host) != raw_host or "#" in text:
+                text = str(httpx.URL(text).copy_with(host=str(host), fragment=None))
         except (httpx.InvalidURL, ValueError):
             raise AddressError("is no http(s) URL") from None
-        if url.port is not None and not 0 < url.port <= _PORT_MAX:
+        if port is not None and not 0 < port <= _PORT_MAX:
             raise AddressError("is no http(s) URL")
-        if str(host) != url.raw_host.decode() or url.fragment:
-            url = url.copy_with(host=str(host), fragment=None)
-        return cls(url, host, url.port or _DEFAULT_PORTS[url.scheme])
+        return cls(text, scheme, host, port or _DEFAULT_PORTS[scheme])
+
+    @property
+    def url(self) -> httpx.URL:
+        """Return it as httpx reads it."""
+        return httpx.URL(self.text)
 
     def follow(self, location: str) -> Self:
         """Return where a redirect or a link of this page leads; raises `AddressError`."""
@@ -61,10 +80,10 @@ class ConsoleAddress:
         Raises `AddressError` when the path leads elsewhere.
         """
         found = self.follow(path)
-        if (found.host, found.port, found.url.scheme) != (self.host, self.port, self.url.scheme):
+        if (found.host, found.port, found.scheme) != (self.host, self.port, self.scheme):
             raise AddressError("leads to another host")
         if token and "token" not in found.url.params:
-            return replace(found, url=found.url.copy_merge_params({"token": token}))
+            return self.parse(str(found.url.copy_merge_params({"token": token})))
         return found
 
     def query(self, name: str) -> str:
@@ -74,7 +93,7 @@ class ConsoleAddress:
     @property
     def origin(self) -> str:
         """Return ``scheme://host[:port]``, as browsers send it in ``Origin``."""
-        return f"{self.url.scheme}://{self.url.netloc.decode()}"
+        return f"{self.scheme}://{self.url.netloc.decode()}"
 
     @property
     def path(self) -> str:

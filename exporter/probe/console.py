@@ -44,7 +44,7 @@ class ConsoleDoor:
     def check(self, address: ConsoleAddress) -> None:
         """Raise `StageFailedError` when an address leads where nothing may be connected to."""
         try:
-            self._allowed.check(address.url.scheme, address.host, address.port)
+            self._allowed.check(address.scheme, address.host, address.port)
         except ForbiddenAddressError as error:
             raise StageFailedError(Outcome.BAD_RESPONSE, f"the console address: {error}") from None
 

@@ -68,7 +68,7 @@ async def _get(
 def _redirected(address: ConsoleAddress, location: str, allowed: AllowedHosts) -> ConsoleAddress:
     try:
         found = address.follow(location)
-        allowed.check(found.url.scheme, found.host, found.port)
+        allowed.check(found.scheme, found.host, found.port)
     except AddressError as error:
         raise _page_error(f"it redirects to what {error}") from None
     except ForbiddenAddressError as error:

@@ -18,6 +18,7 @@ class StaticTokenLogin:
         self._auth = auth
         self._observer = observer
         self._refused = ""
+        self._checked = ""
 
     @property
     def expires_at(self) -> float | None:
@@ -49,9 +50,13 @@ class StaticTokenLogin:
         """Note that the token on a request was not refused."""
         if self._refused == request.headers.get(_HEADER):
             self._refused = ""
+        self._checked = ""
 
     def _token(self) -> str:
         try:
-            return header_value(self._auth.token.reveal(), "the token")
+            token = self._auth.token.reveal()
         except SecretUnreadableError as error:
             raise LoginFailedError(str(error)) from None
+        if token != self._checked:
+            self._checked = header_value(token, "the token")
+        return self._checked
