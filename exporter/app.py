@@ -145,6 +145,7 @@ class Exporter:
         their pace and their token.
         """
         async with self._changing:
+            garbage.pause()
             try:
                 config = await asyncio.to_thread(load)
                 files = await self._discoverers.read_files(config.projects)
@@ -152,6 +153,8 @@ class Exporter:
             except Exception:
                 self.instruments.config_refused()
                 raise
+            finally:
+                garbage.go_on()
             self._discoverers.go_over(self._projects, files, self._listed)
         log.info("configuration reloaded", targets=len(self.state))
 

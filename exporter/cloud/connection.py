@@ -11,7 +11,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import uvloop
@@ -29,7 +29,10 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(slots=True)
 class Opening:
-    """The connection of one request: moments in `time.perf_counter` seconds, 0 if not reached."""
+    """The connection of one request: moments in `time.perf_counter` seconds, 0 if not reached.
+
+    Entered, it is what the request's connection reports to.
+    """
 
     started: float = 0.0
     dns_started: float = 0.0
@@ -41,6 +44,15 @@ class Opening:
     tls_alert: str = ""
     transport: asyncio.Transport | None = None
     sockets: list[socket.socket] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        opening.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # What a connection calls back holds on to the context that it was opened in, and so to us:
+        # in a circle it would stay until a full collection, and 100 kB of TLS with it.
+        self.transport = None
 
     def begin(self) -> None:
         """Note that a connection is being opened; only the first time counts."""

@@ -22,7 +22,6 @@ from exporter.cloud.connection import (
     Opening,
     TimedConnector,
     TimedResolver,
-    opening,
     past_ended_connections,
     strict_handshakes,
     tls_context,
@@ -112,8 +111,16 @@ class Transport:
         status 400 and up is returned without its body rather than not at all.
         """
         request.headers.setdefault("accept-encoding", "gzip, identity;q=0.5")
-        seen = Opening()
-        opening.set(seen)
+        with Opening() as seen:
+            return await self._exchange(seen, request, timeout, max_bytes)
+
+    async def _exchange(
+        self,
+        seen: Opening,
+        request: Request,
+        timeout: float,  # noqa: ASYNC109
+        max_bytes: int,
+    ) -> Answer:
         started = perf_counter()
         response: aiohttp.ClientResponse | None = None
         body = b""
@@ -169,46 +176,45 @@ class Transport:
         Messages over 64 KiB are an error of the WebSocket; text comes as bytes, and pings are
         messages too. Raises `HandshakeRefusedError` or `NoAnswerError`.
         """
-        seen = Opening()
-        opening.set(seen)
-        started = perf_counter()
-        try:
-            async with asyncio.timeout(timeout):
-                opened = await self._session.ws_connect(
-                    url,
-                    headers=headers,
-                    protocols=subprotocols,
-                    # Closing is ours: aiohttp would wait for a second close without a code.
-                    autoclose=False,
-                    autoping=False,
-                    decode_text=False,
-                    max_msg_size=_MESSAGE_MAX_BYTES,
-                    **self._way,
-                )
-        except aiohttp.WSServerHandshakeError as error:
-            raise HandshakeRefusedError(
-                f"answered {error.status}"
-                + (", but not as WebSocket does" if error.status == _SWITCHING else ""),
-                error.status,
-            ) from None
-        except TimeoutError:
-            seen.abort()
-            raise out_of_time(
-                f"no answer to the WebSocket handshake within {timeout:.3g} s",
-                since=started,
-                seconds=timeout,
-            ) from None
-        except BROKEN as error:
-            raise no_answer(error, *_place(url), seen) from None
-        try:
-            yield opened
-        finally:
+        with Opening() as seen:
+            started = perf_counter()
             try:
-                await say_goodbye(opened)
-            finally:
+                async with asyncio.timeout(timeout):
+                    opened = await self._session.ws_connect(
+                        url,
+                        headers=headers,
+                        protocols=subprotocols,
+                        # Closing is ours: aiohttp would wait for a second close without a code.
+                        autoclose=False,
+                        autoping=False,
+                        decode_text=False,
+                        max_msg_size=_MESSAGE_MAX_BYTES,
+                        **self._way,
+                    )
+            except aiohttp.WSServerHandshakeError as error:
+                raise HandshakeRefusedError(
+                    f"answered {error.status}"
+                    + (", but not as WebSocket does" if error.status == _SWITCHING else ""),
+                    error.status,
+                ) from None
+            except TimeoutError:
                 seen.abort()
-                # Sends nothing any more, but gives back what the connection held.
-                await opened.close()
+                raise out_of_time(
+                    f"no answer to the WebSocket handshake within {timeout:.3g} s",
+                    since=started,
+                    seconds=timeout,
+                ) from None
+            except BROKEN as error:
+                raise no_answer(error, *_place(url), seen) from None
+            try:
+                yield opened
+            finally:
+                try:
+                    await say_goodbye(opened)
+                finally:
+                    seen.abort()
+                    # Sends nothing any more, but gives back what the connection held.
+                    await opened.close()
 
     async def aclose(self) -> None:
         """Close all connections."""

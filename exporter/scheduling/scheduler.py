@@ -113,8 +113,8 @@ class Scheduler:
         self._apscheduler = AsyncIOScheduler(
             timezone=UTC,
             # A wake-up that comes late is served: the rota knows which slots it stands for.
-            # On a busy machine the last slots of one stretch are served with the first of the next.
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 2},
+            # Where the loop was held up, stretches overlap; one left out would be a second late.
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 100},
         )
 
     @property
