@@ -215,6 +215,8 @@ class Transport:
                     seen.abort()
                     # Sends nothing any more, but gives back what the connection held.
                     await opened.close()
+                    if (error := opened.exception()) is not None:
+                        let_go(error)
 
     async def aclose(self) -> None:
         """Close all connections."""
