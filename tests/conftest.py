@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import heapq
 import itertools
 import tempfile
@@ -82,3 +83,12 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 def clock() -> MovedClock:
     """Return a clock that stands still until it is moved."""
     return MovedClock()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Let nothing be collected meanwhile, and nothing be there of what came before."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

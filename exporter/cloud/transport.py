@@ -215,8 +215,8 @@ class Transport:
                     seen.abort()
                     # Sends nothing any more, but gives back what the connection held.
                     await opened.close()
-                    if (error := opened.exception()) is not None:
-                        let_go(error)
+                    if (broken := opened.exception()) is not None:
+                        let_go(broken)
 
     async def aclose(self) -> None:
         """Close all connections."""

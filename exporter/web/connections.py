@@ -110,7 +110,8 @@ class Connection(asyncio.Protocol):
         self._all = connections
         self._limits = connections.limits
         self._loop = asyncio.get_running_loop()
-        self._http = H11Protocol(config, server_state, {_STATE: self}, self._loop)
+        self._state = {_STATE: self}
+        self._http = H11Protocol(config, server_state, self._state, self._loop)
         self._transport: asyncio.Transport | None = None
         self._admitted = False
         # Asked before the first request is read, which may have come with the handshake's end.
@@ -164,6 +165,8 @@ class Connection(asyncio.Protocol):
         self.forget()
         if self._admitted:
             self._http.connection_lost(exc)
+        # The two hold on to each other, and to what TLS needs.
+        self._state.clear()
 
     def forget(self) -> None:
         """Give the place back; doing so twice does no harm."""

@@ -6,7 +6,7 @@ Its TLS takes 100 kB that the collector does not see, and so does not hurry for.
 import asyncio
 import gc
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,15 +24,6 @@ from tests.real.certificates import Certificates
 
 _AT_ONCE = 10
 _PATIENCE_SECONDS = 5.0
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Let nothing be collected meanwhile, and nothing be there of what came before."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from exporter.web.connections import DEFAULT_LIMITS, Limits
+from exporter.web.connections import DEFAULT_LIMITS, Connection, Limits
 from tests.real.web_server import serving
 
 QUICK = Limits(connections=8, handshake=0.3, request=0.3, answer=0.6, stalled=0.3)
@@ -212,3 +213,15 @@ async def test_connections_at_work_are_cut_last() -> None:
 
 def test_the_limits_leave_room_for_the_longest_probe_on_demand() -> None:
     assert DEFAULT_LIMITS.answer > 120
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_a_connection_that_ended_holds_nothing() -> None:
+    async with serving(APP) as server:
+        for _ in range(3):
+            async with connected(server.port) as (reader, writer):
+                writer.write(GET)
+                assert b"200 OK" in await reader.readuntil(b"hello")
+        async with asyncio.timeout(5):
+            while any(isinstance(one, Connection) for one in gc.get_objects()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)

@@ -153,7 +153,11 @@ class Renewal(Generic[T]):
         flight = self._flight
         if flight is None or flight.done():
             if self._recalled is None and (blocked := self._blocked()):
-                raise blocked
+                try:
+                    raise blocked
+                finally:
+                    # Its traceback holds this frame: together they would be garbage in a circle.
+                    del blocked
             flight = self._launch()
         await asyncio.wait([flight])
         if flight.cancelled():

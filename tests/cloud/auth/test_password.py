@@ -1,8 +1,10 @@
 """The password login: what it sends, keeps, renews, and when it holds back."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -307,6 +309,16 @@ class TestRefusedPassword:
                 f"since 2027-01-15T08:00:00Z, next attempt at 2027-01-15T{at}Z"
             )
             await clock.advance(60)
+
+    @pytest.mark.usefixtures("no_collector")
+    async def test_leaves_no_garbage_of_those_who_must_wait(self, new_login: NewLogin) -> None:
+        login = new_login(Secret("wrong"))
+        for _ in range(3):
+            with suppress(LoginFailedError):
+                await token_of(login)
+        # The last one is kept for who comes next, but not those whom it has met.
+        left = [one for one in gc.get_objects() if isinstance(one, LoginFailedError)]
+        assert [one.__traceback__ for one in left] == [None] * len(left)
 
     async def test_is_tried_at_once_when_it_changes(
         self, new_login: NewLogin, iam: PretendIam, tmp_path: Path
