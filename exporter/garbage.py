@@ -8,7 +8,7 @@ import gc
 
 # Python's own 10 made for a full collection every five seconds with fifty thousand servers, of a
 # quarter of a second each, that found nothing: results replace results, and end with that.
-_YOUNGER_COLLECTIONS = 1000
+_YOUNGER_COLLECTIONS = 300
 
 
 def pause() -> None:
