@@ -70,7 +70,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
             assert running.stop(seconds=20) == 0
             assert "Traceback" not in running.output
         # Unfinished where a thread is still waiting.
-        until(lambda: "exit_group(0" in trace.read_text(), 10)
+        until(lambda: re.search(r"exit_group\(0(\)| <unfinished)", trace.read_text()), 10)
     lines = trace.read_text().splitlines()
     return Watched([re.sub(r"^\d+\s+", "", line) for line in lines], state)
 
