@@ -98,10 +98,12 @@ def change_over_to_the_other_user(running: Stage) -> None:
     reload(running)
 
 
-def undisturbed(name: str, make_folder: Callable[[str], Path]) -> Rehearsal:
+def undisturbed(name: str, stories: Path) -> Rehearsal:
     """Run one story, again where this machine kept Prometheus from scraping the exporter."""
-    for _ in range(_TRIES):
-        seen = rehearsed(name, make_folder(name))
+    for attempt in range(_TRIES):
+        folder = stories / f"{name}-{attempt}"
+        folder.mkdir()
+        seen = rehearsed(name, folder)
         if seen.scrapes_lost <= _SCRAPES_LOST_MAX:
             break
     return seen
@@ -143,11 +145,10 @@ def rehearsed(name: str, folder: Path) -> Rehearsal:
 def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Rehearsal]]]:
     for name in ("prometheus", "prometheus-alertmanager"):
         required(name)
+    # Made before the threads: the factory makes its own folder anew for each that asks it first.
+    stories = tmp_path_factory.mktemp("stories")
     with ThreadPoolExecutor(_AT_ONCE) as side_by_side:
-        yield {
-            name: side_by_side.submit(undisturbed, name, tmp_path_factory.mktemp)
-            for name in STORIES
-        }
+        yield {name: side_by_side.submit(undisturbed, name, stories) for name in STORIES}
 
 
 @pytest.mark.parametrize("name", STORIES)
