@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from exporter import garbage
+from exporter import allocator, garbage
 from exporter.clock import Clock
 from exporter.cloud.auth import Lockouts
 from exporter.config.config import Config, Project
@@ -103,6 +103,7 @@ class Exporter:
     async def start(self) -> None:
         """Read the server files, then start probing; the cloud's lists come when they come."""
         self._background(self.loop_lag.run())
+        self._background(allocator.give_back(self._clock))
         files = await self._discoverers.read_files(self.config.projects)
         for discovery, targets in files.items():
             if targets is not None:
