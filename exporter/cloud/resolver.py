@@ -7,6 +7,7 @@ is being looked up already is not asked for twice.
 """
 
 import asyncio
+import errno
 import socket
 from threading import Thread
 
@@ -33,7 +34,8 @@ class SystemResolver(AbstractResolver):
         answer = self._running.get(asked)
         if answer is None:
             if len(self._running) >= _AT_ONCE_MAX:
-                raise socket.gaierror(socket.EAI_AGAIN, "too many names are being looked up")
+                # No word of the name: this limit is ours.
+                raise OSError(errno.ENOBUFS, "too many names are being looked up")
             answer = self._running[asked] = self._ask(asked)
         # Who gives up must not take the answer from the others.
         return await asyncio.shield(answer)

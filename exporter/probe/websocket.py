@@ -108,6 +108,11 @@ class WebSocketDoor:
                     protocol = messages.protocol or "none"
                     yield OpenWebSocket(messages, f"{shown}, subprotocol {protocol}")
                     return
+            if status == _TOO_MANY:
+                # Another way would be once more too often, and its answer would say nothing.
+                if known:
+                    self._remember(host, known)
+                break
             if status != _BAD_REQUEST:
                 # It is not the subprotocol that was wrong.
                 given_up = way.path

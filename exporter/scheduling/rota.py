@@ -45,12 +45,15 @@ class Rota:
         self._served_until = now
         self._phases: list[float] = []
         self._keys: dict[float, dict[TargetKey, None]] = {}
+        # Who came since then, and when.
+        self._newcomers: dict[TargetKey, float] = {}
 
     def __bool__(self) -> bool:
         return bool(self._phases)
 
-    def add(self, key: TargetKey) -> None:
-        """Give ``key`` its phase."""
+    def add(self, key: TargetKey, now: float) -> None:
+        """Give ``key`` its phase; its slots are those after ``now``, Unix seconds."""
+        self._newcomers[key] = now
         phase = phase_of(key, self.interval)
         if phase not in self._keys:
             bisect.insort(self._phases, phase)
@@ -59,6 +62,7 @@ class Rota:
 
     def remove(self, key: TargetKey) -> None:
         """Take ``key`` off the rota; raises `KeyError` when it is not on it."""
+        self._newcomers.pop(key, None)
         phase = phase_of(key, self.interval)
         del self._keys[phase][key]
         if not self._keys[phase]:
@@ -86,13 +90,15 @@ class Rota:
         if now <= after:
             return
         self._served_until = now
-        since = max(after, now - self.interval)
-        slot = self.next_after(since)
+        newcomers, self._newcomers = self._newcomers, {}
+        slot = self.next_after(max(after, now - self.interval))
         while slot is not None and slot <= now:
             phase = self._phase_at(slot)
-            missed = max(0, ceil((slot - after - _ROUNDING_SECONDS) / self.interval) - 1)
             for key in self._keys[phase]:
-                yield Due(key, slot, missed)
+                since = newcomers.get(key, after)
+                if slot > since:
+                    since += _ROUNDING_SECONDS
+                    yield Due(key, slot, max(0, ceil((slot - since) / self.interval) - 1))
             slot = self.next_after(slot)
 
     def restart(self, now: float) -> int:
@@ -106,6 +112,7 @@ class Rota:
         if after - self.interval < now <= after:
             return 0
         self._served_until = now
+        self._newcomers.clear()
         since = max(after, now - _MISSED_MAX_SECONDS)
         if now <= since:
             return 0

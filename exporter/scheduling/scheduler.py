@@ -247,7 +247,7 @@ class Scheduler:
             run.target = target
         if target.interval not in self._rotas:
             self._rotas[target.interval] = Rota(target.interval, now)
-        self._rotas[target.interval].add(key)
+        self._rotas[target.interval].add(key, now)
         return touched
 
     def _remove(self, key: TargetKey) -> float:
@@ -290,7 +290,6 @@ class Scheduler:
 
     def _slot(self, due: Due, now: float) -> None:
         run = self._runs[due.key]
-        self._observer.probe_due(now - due.at)
         if due.missed:
             self._observer.probes_missed(due.missed)
         monotonic = self._clock.monotonic()
@@ -298,6 +297,7 @@ class Scheduler:
         if monotonic - attempted > _OVERDUE_INTERVALS * run.target.interval:
             self._overdue.add(due.key)
         if run.state is _State.IDLE:
+            self._observer.probe_due(now - due.at)
             if run.since is None:
                 run.since = monotonic - (now - due.at)
             self._start(run)
@@ -322,7 +322,8 @@ class Scheduler:
                 run.attempted_at = self._clock.monotonic()
                 self._overdue.discard(run.target.key)
                 result = await prober.probe(run.target, turn)
-            if result.outcome is not Outcome.THROTTLED:
+            # Where a console says "too often", the cloud has answered.
+            if result.outcome is not Outcome.THROTTLED or result.failed_stage is not Stage.API:
                 run.since = None
             self._record(result)
         except Exception as fault:  # the next slot must come, whatever happened in this one

@@ -83,7 +83,7 @@ async def test_look_ups_at_once_are_bounded(
     resolver = SystemResolver()
     await asyncio.gather(*(give_up(resolver.resolve(f"{n}.dead.test")) for n in range(3)))
 
-    with pytest.raises(socket.gaierror, match="too many"):
+    with pytest.raises(OSError, match="too many"):
         await resolver.resolve("console.test")
     assert "console.test" not in system.asked
 

@@ -76,6 +76,16 @@ async def test_a_broken_answer_does_not_spoil_the_next_probe() -> None:
 # ---- The way to the server
 
 
+async def test_a_look_up_that_we_do_not_begin_says_nothing_of_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("exporter.cloud.resolver._AT_ONCE_MAX", 0)
+    result = await probe_once(f"https://{silent_ports.UNKNOWN_HOST}")
+
+    assert result.outcome is Outcome.INTERNAL_ERROR
+    assert "too many names" in result.detail
+
+
 async def test_a_name_that_does_not_resolve_is_a_dns_error() -> None:
     result = await probe_once(f"https://{silent_ports.UNKNOWN_HOST}")
 

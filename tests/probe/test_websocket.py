@@ -240,6 +240,40 @@ async def test_a_handshake_that_was_asked_for_too_often_says_nothing_of_the_cons
     assert (result.outcome, result.failed_stage) == (Outcome.THROTTLED, Stage.WEBSOCKET)
 
 
+async def test_who_is_asked_too_often_is_not_asked_another_way_in_the_same_breath() -> None:
+    answers = iter([accepts, lambda _: cloud.answer(429), accepts])
+
+    def handshake(request: Request) -> bytes | None:
+        if not request.path.startswith(RELATIVE):
+            return NOT_FOUND
+        return next(answers)(request)
+
+    async with (
+        console(handshake=handshake) as gateway,
+        probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
+    ):
+        outcomes = [(await probe()).outcome for _ in range(3)]
+
+    assert outcomes == [Outcome.SUCCESS, Outcome.THROTTLED, Outcome.SUCCESS]
+    assert gateway.asked == [PAGE, RELATIVE] * 3
+
+
+async def test_a_way_in_that_was_good_is_remembered_where_it_is_asked_for_too_often() -> None:
+    answers = iter([NOT_FOUND, None, cloud.answer(429), None])
+
+    def handshake(request: Request) -> bytes | None:
+        return next(answers) or accepts(request)
+
+    async with (
+        console(handshake=handshake) as gateway,
+        probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,
+    ):
+        outcomes = [(await probe()).outcome for _ in range(3)]
+
+    assert outcomes == [Outcome.SUCCESS, Outcome.THROTTLED, Outcome.SUCCESS]
+    assert gateway.asked == [PAGE, RELATIVE, ROOT, PAGE, ROOT, PAGE, ROOT]
+
+
 async def test_a_subprotocol_that_nobody_asked_for_is_refused_as_browsers_do() -> None:
     async with console(handshake=lambda request: switching(request, "xmpp")) as gateway:
         result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)

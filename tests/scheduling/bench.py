@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporter.model import ProbeResult, Target, TargetKey
+from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.scheduling.scheduler import Scheduler
 
@@ -23,6 +23,7 @@ class PretendProber:
     turns: asyncio.Event = field(default_factory=asyncio.Event)
     ends: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: Outcome = Outcome.SUCCESS
+    failed_stage: Stage = Stage.API
     started: list[tuple[str, float]] = field(default_factory=list)
     dues: list[float] = field(default_factory=list)
     running: int = 0
@@ -48,7 +49,8 @@ class PretendProber:
             await self.ends.wait()
         finally:
             self.running -= 1
-        return ProbeResult(target, started_at, self.outcome)
+        failed_stage = None if self.outcome is Outcome.SUCCESS else self.failed_stage
+        return ProbeResult(target, started_at, self.outcome, failed_stage)
 
 
 @dataclass

@@ -49,7 +49,7 @@ def test_in_a_year_every_slot_is_served_once_and_the_average_interval_is_exact(
     end = start + 366 * DAY
     key = TargetKey("southwest", "db-01")
     rota = Rota(interval, start)
-    rota.add(key)
+    rota.add(key, start)
     slots = []
     now = start
     while (now := rota.next_after(now) or end) < end:

@@ -34,7 +34,7 @@ def test_phases_spread_the_load_evenly() -> None:
 def test_every_target_is_due_once_an_interval_exactly_an_interval_apart() -> None:
     rota = Rota(10.0, NOW)
     for key in keys(50):
-        rota.add(key)
+        rota.add(key, NOW)
     slots: dict[TargetKey, list[float]] = {}
     now = NOW
     while now < NOW + 100:
@@ -50,7 +50,7 @@ def test_every_target_is_due_once_an_interval_exactly_an_interval_apart() -> Non
 @pytest.mark.parametrize("interval", [10.0, 61.7, 3600.3])
 def test_wake_ups_an_interval_apart_miss_nothing(interval: float) -> None:
     rota = Rota(interval, NOW)
-    rota.add(keys(1)[0])
+    rota.add(keys(1)[0], NOW)
     now = NOW
     for _ in range(1000):
         now = rota.next_after(now) or now
@@ -60,7 +60,7 @@ def test_wake_ups_an_interval_apart_miss_nothing(interval: float) -> None:
 def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through() -> None:
     rota = Rota(10.0, NOW)
     for key in keys(20):
-        rota.add(key)
+        rota.add(key, NOW)
     due = list(rota.take(NOW + 35.0))
     assert Counter(one.key for one in due) == Counter(keys(20))
     assert all(NOW + 25.0 < one.at <= NOW + 35.0 for one in due)
@@ -78,7 +78,7 @@ def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through
 def test_a_clock_set_back_by_less_than_an_interval_serves_no_slot_twice() -> None:
     rota = Rota(10.0, NOW)
     for key in keys(20):
-        rota.add(key)
+        rota.add(key, NOW)
     assert len(list(rota.take(NOW + 10.0))) == 20
     assert rota.restart(NOW + 5.0) == 0
     assert list(rota.take(NOW + 9.0)) == []
@@ -88,7 +88,7 @@ def test_a_clock_set_back_by_less_than_an_interval_serves_no_slot_twice() -> Non
 def test_a_clock_set_back_further_goes_on_from_there() -> None:
     rota = Rota(10.0, NOW)
     for key in keys(20):
-        rota.add(key)
+        rota.add(key, NOW)
     assert rota.restart(NOW - 3600.0) == 0
     assert len(list(rota.take(NOW - 3590.0))) == 20
 
@@ -96,7 +96,7 @@ def test_a_clock_set_back_further_goes_on_from_there() -> None:
 def test_a_clock_set_forward_makes_up_for_nothing_and_counts_what_it_skipped() -> None:
     rota = Rota(10.0, NOW)
     for key in keys(20):
-        rota.add(key)
+        rota.add(key, NOW)
     assert rota.restart(NOW + 3600.0) == 20 * 360
     assert list(rota.take(NOW + 3600.0)) == []
     assert len(list(rota.take(NOW + 3610.0))) == 20
@@ -104,20 +104,36 @@ def test_a_clock_set_forward_makes_up_for_nothing_and_counts_what_it_skipped() -
 
 def test_a_clock_that_was_years_behind_counts_a_day_of_missed_slots() -> None:
     rota = Rota(10.0, NOW)
-    rota.add(keys(1)[0])
+    rota.add(keys(1)[0], NOW)
     assert rota.restart(NOW + 20 * 365 * 86_400.0) == 8640
 
 
 def test_a_removed_target_is_not_due_again() -> None:
     rota = Rota(10.0, NOW)
     first, second = keys(2)
-    rota.add(first)
-    rota.add(second)
+    rota.add(first, NOW)
+    rota.add(second, NOW)
     rota.remove(first)
     assert [due.key for due in rota.take(NOW + 10.0)] == [second]
     rota.remove(second)
     assert not rota
     assert rota.next_after(NOW) is None
+
+
+def test_who_comes_later_is_not_due_for_slots_before() -> None:
+    early, *late = keys(200)
+    rota = Rota(3600.0, NOW)
+    rota.add(early, NOW)
+    came = NOW + 1800.0
+    for key in late:
+        rota.add(key, came)
+
+    due = list(rota.take(NOW + 3600.0))
+
+    assert {one.key for one in due} >= {early}
+    assert all(one.at > came and one.missed == 0 for one in due if one.key != early)
+    # Then all are, once each.
+    assert Counter(one.key for one in rota.take(NOW + 7200.0)) == Counter(keys(200))
 
 
 @given(
@@ -131,7 +147,7 @@ def test_no_slot_is_lost_or_served_twice_however_wake_ups_fall(
 ) -> None:
     rota = Rota(interval, start)
     for key in keys(count):
-        rota.add(key)
+        rota.add(key, start)
     served: Counter[TargetKey] = Counter()
     now = start
     for step in steps:

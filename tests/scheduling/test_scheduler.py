@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from exporter.clock import SystemClock
+from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.scheduling.rota import phase_of
 from tests.scheduling.bench import INTERVAL, Bench, PretendProber, target
@@ -66,6 +67,14 @@ async def test_a_throttled_target_keeps_its_seniority_until_it_is_answered(bench
     first, second, third, fourth = bench.prober.dues
     assert first == second == third
     assert fourth == pytest.approx(first + 3 * INTERVAL)
+
+
+async def test_a_target_whose_console_throttles_is_no_older_than_others(bench: Bench) -> None:
+    bench.prober.outcome, bench.prober.failed_stage = Outcome.THROTTLED, Stage.PAGE
+    bench.scheduler.reconcile([target("unlucky")])
+    await bench.pass_time(2 * INTERVAL)
+    first, second = bench.prober.dues
+    assert second == pytest.approx(first + INTERVAL)
 
 
 async def test_a_removed_target_stops_at_once_and_its_result_is_dropped(bench: Bench) -> None:
@@ -137,6 +146,14 @@ async def test_lateness_is_the_start_minus_the_slot(bench: Bench) -> None:
     await bench.clock.advance(to_slot + 0.25)
     bench.scheduler.serve_slots(INTERVAL)
     assert bench.lateness == [pytest.approx(0.25, abs=1e-3)]
+
+
+async def test_a_slot_in_which_nothing_starts_has_no_lateness(bench: Bench) -> None:
+    bench.prober.ends.clear()
+    bench.scheduler.reconcile([target("slow")])
+    await bench.pass_time(3 * INTERVAL)
+    assert bench.missed == 2
+    assert len(bench.lateness) == 1
 
 
 async def test_stop_lets_a_running_probe_end_and_starts_no_other(bench: Bench) -> None:
