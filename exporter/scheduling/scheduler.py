@@ -32,6 +32,10 @@ _STRETCH_SECONDS = 1.0
 _TIMER_SECONDS = 0.0005
 # Prometheus gives up a little before most timeouts; so much of a deadline still is evidence.
 _NEARLY = 0.9
+# A probe on demand ends by its own deadline; so much later it is ended, whatever it waits for.
+_GRACE_SECONDS = 0.25
+_NO_TIME = "the asker's deadline came first"
+_STOPPING = "the exporter stops"
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +111,8 @@ class Scheduler:
         self._clock = clock
         self._runs: dict[TargetKey, _Run] = {}
         self._rotas: dict[float, Rota] = {}
+        self._on_demand: set[asyncio.Task[ProbeResult]] = set()
+        self._stopping = False
         self._overdue: set[TargetKey] = set()
         self._steps = ClockSteps(clock)
         self._watch: asyncio.Task[None] | None = None
@@ -156,8 +162,30 @@ class Scheduler:
         """Probe a target on demand, within ``patience`` seconds, waiting and all.
 
         Goes through the same throttle and prober, waits for a probe of the same target that is
-        on the wire, and is not recorded. `skipped` when its turn does not come in time.
+        on the wire, and is not recorded. `skipped` when it does not come to an end in time, or
+        not before `stop` has ended all probes.
         """
+        asked_at = self._clock.time()
+        if self._stopping:
+            return replace(skipped(target, asked_at, 0.0), detail=_STOPPING)
+        asked = asyncio.get_running_loop().create_task(self._asked(target, patience))
+        self._on_demand.add(asked)
+        asked.add_done_callback(self._on_demand.discard)
+        try:
+            # A log-in that comes in between has its own deadline, which may be far longer.
+            async with asyncio.timeout(patience + _GRACE_SECONDS):
+                return await asked
+        except TimeoutError:
+            why = _NO_TIME
+        except asyncio.CancelledError:
+            # It was `stop` that cancelled, unless who asked has left.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            why = _STOPPING
+        return replace(skipped(target, asked_at, patience), detail=why)
+
+    async def _asked(self, target: Target, patience: float) -> ProbeResult:
+        """Probe on demand; see `probe_now`."""
         prober = self._prober_of(target.key.project)
         run = self._runs.get(target.key)
         probing = run.probing if run else asyncio.Lock()
@@ -178,13 +206,12 @@ class Scheduler:
             probing.release()
         if result.outcome is Outcome.TIMEOUT and left < _NEARLY * target.timeout:
             # Who asked was out of patience well before the console was out of time.
-            return replace(
-                result, outcome=Outcome.SKIPPED, detail="the asker's deadline came first"
-            )
+            return replace(result, outcome=Outcome.SKIPPED, detail=_NO_TIME)
         return result
 
     async def stop(self, grace: float) -> None:
         """Start no more probes, let those on the wire end for ``grace`` seconds, then cancel."""
+        self._stopping = True
         if self._apscheduler.running:
             self._apscheduler.pause()
             # A wake-up that was about to run does so: cancelled, it would be logged as an error.
@@ -196,7 +223,7 @@ class Scheduler:
         for run in self._runs.values():
             if run.state is _State.WAITING and run.task:
                 run.task.cancel()
-        tasks = {run.task for run in self._runs.values() if run.task}
+        tasks = {run.task for run in self._runs.values() if run.task} | self._on_demand
         if not tasks:
             return
         _, unfinished = await asyncio.wait(tasks, timeout=grace)

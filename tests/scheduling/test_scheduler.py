@@ -203,6 +203,57 @@ async def test_a_probe_on_demand_has_no_more_time_than_it_is_given(bench: Bench)
     assert result.target.timeout == pytest.approx(2.0)
 
 
+async def test_a_probe_on_demand_ends_with_the_asker_s_patience_whatever_it_waits_for(
+    bench: Bench,
+) -> None:
+    one = target("s")
+    bench.scheduler.reconcile([one])
+    # As where a log-in in between waits for the end of a cool-down.
+    bench.prober.ends.clear()
+    result = await bench.scheduler.probe_now(one, patience=0.05)
+    assert result.outcome is Outcome.SKIPPED
+    assert bench.prober.running == 0
+    # It holds up no other.
+    bench.prober.ends.set()
+    await bench.pass_time(INTERVAL)
+    assert bench.outcomes() == [Outcome.SUCCESS]
+
+
+async def test_stop_lets_a_probe_on_demand_end_too(bench: Bench) -> None:
+    bench.prober.ends.clear()
+    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), patience=5))
+    await bench.clock.advance(0)
+    stopping = asyncio.create_task(bench.scheduler.stop(grace=5))
+    await bench.clock.advance(0)
+    assert not stopping.done()
+    bench.prober.ends.set()
+    await stopping
+    assert (await asked).outcome is Outcome.SUCCESS
+
+
+async def test_a_probe_on_demand_that_stop_cuts_off_says_nothing_of_the_console(
+    bench: Bench,
+) -> None:
+    bench.prober.ends.clear()
+    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), patience=5))
+    await bench.clock.advance(0)
+    await bench.scheduler.stop(grace=0.05)
+    results = [await asked, await bench.scheduler.probe_now(target("s"), patience=5)]
+    assert [result.outcome for result in results] == [Outcome.SKIPPED] * 2
+    assert [result.detail for result in results] == ["the exporter stops"] * 2
+
+
+async def test_who_leaves_takes_the_probe_on_demand_along(bench: Bench) -> None:
+    bench.prober.ends.clear()
+    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), patience=5))
+    await bench.clock.advance(0)
+    assert bench.prober.running == 1
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert bench.prober.running == 0
+
+
 @pytest.mark.parametrize(("patience", "outcome"), [(2.0, Outcome.SKIPPED), (60.0, Outcome.TIMEOUT)])
 async def test_a_short_patience_is_no_evidence_against_a_console(
     bench: Bench, patience: float, outcome: Outcome
