@@ -25,7 +25,7 @@ def login_for(  # noqa: PLR0913 - what a login is made of
 
     ``send`` is the paced and counted way to IAM, ``fetch`` the way to the metadata service, which
     is on this machine and needs no pace. ``lockouts`` is shared by all projects, so that those
-    which use one account do not lock it together.
+    which use one account or one key do not lock it together.
     """
     match project.auth:
         case TokenAuth() as auth:
@@ -43,7 +43,13 @@ def login_for(  # noqa: PLR0913 - what a login is made of
                 clock=clock,
             )
         case AkskAuth() as auth:
-            return AkskLogin(auth, project.project_id, observer=observer, clock=clock)
+            return AkskLogin(
+                auth,
+                project.project_id,
+                lockout=(lockouts or Lockouts(clock)).of_keys(project.endpoint, auth),
+                observer=observer,
+                clock=clock,
+            )
         case AgencyAuth() as auth:
             return AgencyLogin(
                 auth, project.project_id, fetch=fetch, observer=observer, clock=clock

@@ -5,6 +5,7 @@ import json
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer
 from exporter.cloud.auth.header_value import header_value
+from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.lifetime import Lease, lease
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, Send
@@ -36,7 +37,7 @@ class AgencyLogin(RenewedLogin[Keys]):
         """Sign for ``project_id`` with keys from the metadata service, asked through ``fetch``."""
         source = MetadataSource(auth, fetch=fetch, clock=clock)
         super().__init__(Renewal(source, lockout=Lockout(clock), observer=observer, clock=clock))
-        self._signer = Signer(project_id, clock=clock)
+        self._signer = Signer(project_id, lockout=KeyLockout(clock), clock=clock)
 
     async def authorize(self, request: Request) -> None:
         """Sign a request; get keys first if need be. Raises `LoginFailedError`."""

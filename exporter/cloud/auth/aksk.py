@@ -2,6 +2,7 @@
 
 from exporter.clock import Clock
 from exporter.cloud.auth.header_value import header_value
+from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.login import LoginObserver
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
@@ -15,12 +16,18 @@ class AkskLogin:
     """Signs requests with keys that are read again for each."""
 
     def __init__(
-        self, auth: AkskAuth, project_id: str, *, observer: LoginObserver, clock: Clock
+        self,
+        auth: AkskAuth,
+        project_id: str,
+        *,
+        lockout: KeyLockout,
+        observer: LoginObserver,
+        clock: Clock,
     ) -> None:
-        """Sign with the keys of ``auth`` for ``project_id``."""
+        """Sign with the keys of ``auth``, whose refusals ``lockout`` counts, for ``project_id``."""
         self._auth = auth
         self._observer = observer
-        self._signer = Signer(project_id, clock=clock)
+        self._signer = Signer(project_id, lockout=lockout, clock=clock)
 
     @property
     def expires_at(self) -> float | None:

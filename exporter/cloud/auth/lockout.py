@@ -4,7 +4,9 @@ import asyncio
 from collections import deque
 
 from exporter.clock import Clock
+from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.setback import Setback
+from exporter.config.config import AkskAuth
 
 # IAM locks an account for 15 minutes after five failed log-ins within as long.
 _WINDOW = 15 * 60.0
@@ -52,18 +54,24 @@ class Lockout(Setback):
 
 
 class Lockouts:
-    """The lock-outs of all accounts.
+    """The lock-outs of all accounts and keys.
 
-    Projects that log in with one account share what was refused: each alone would stay below
-    what IAM takes, together they would lock the account. It outlives a reload for the same reason.
+    Projects that log in with one account, or sign with one key, share what was refused: each alone
+    would stay below what the cloud takes, together they would lock it. It outlives a reload for the
+    same reason.
     """
 
     def __init__(self, clock: Clock) -> None:
         """Start with nothing refused."""
         self._clock = clock
         self._of: dict[tuple[str, str, str], Lockout] = {}
+        self._of_keys: dict[tuple[str, AkskAuth], KeyLockout] = {}
 
     def of(self, iam_endpoint: str, domain: str, username: str) -> Lockout:
         """Return the lock-out of one account."""
         key = (iam_endpoint, domain, username)
         return self._of.setdefault(key, Lockout(self._clock))
+
+    def of_keys(self, endpoint: str, auth: AkskAuth) -> KeyLockout:
+        """Return the lock-out of one key pair, at one API."""
+        return self._of_keys.setdefault((endpoint, auth), KeyLockout(self._clock))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.cloud.auth.aksk import AkskLogin
+from exporter.cloud.auth.lockout import Lockouts
 from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.request import Request
 from exporter.config.config import AkskAuth
@@ -30,10 +31,12 @@ def new_login(
     secret_key: Path, observed: Observed, clock: "MovedClock"
 ) -> Callable[..., AkskLogin]:
     """Return what makes a login with a given access key and security token."""
+    lockouts = Lockouts(clock)
 
     def make(access_key: str = "AKEXAMPLE", security_token: Secret | None = None) -> AkskLogin:
         auth = AkskAuth(Secret(access_key), Secret(file=secret_key), security_token)
-        return AkskLogin(auth, "0123", observer=observed, clock=clock)
+        lockout = lockouts.of_keys("https://api.example", auth)
+        return AkskLogin(auth, "0123", lockout=lockout, observer=observed, clock=clock)
 
     return make
 
@@ -150,6 +153,16 @@ class TestRefusedSignatures:
         await signed(login)
         with pytest.raises(LoginFailedError, match="next attempt at 2027-01-15T08:02:00Z"):
             await signed(login)
+
+    async def test_are_counted_together_by_all_that_sign_with_one_key(
+        self, new_login: Callable[..., AkskLogin]
+    ) -> None:
+        # Two projects, and one of them built anew by a reload.
+        for login in (new_login(), new_login(), new_login()):
+            await login.renew(await signed(login))
+        with pytest.raises(LoginFailedError):
+            await signed(new_login())
+        await signed(new_login("ANOTHER"))
 
     async def test_are_forgotten_when_one_is_accepted(self, login: AkskLogin) -> None:
         for _ in range(5):

@@ -13,6 +13,7 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.signature import Keys, signed_headers
 from exporter.cloud.auth.signing import Signer
 from exporter.cloud.observer import Unobserved
@@ -82,7 +83,7 @@ def test_the_published_examples_hold(security_token: str | None, signature: str)
         {"content-type": "application/json", "user-agent": "console-exporter"},
     )
     keys = Keys("AKEXAMPLE", "SKEXAMPLE", security_token)
-    Signer(PROJECT_ID, clock=Known()).sign(request, keys)
+    Signer(PROJECT_ID, lockout=KeyLockout(Known()), clock=Known()).sign(request, keys)
     names = "content-type;host;x-project-id;x-sdk-date"
     if security_token:
         names = "content-type;host;x-project-id;x-sdk-date;x-security-token"
@@ -173,7 +174,7 @@ def test_a_request_is_signed_as_the_server_decodes_it(
 ) -> None:
     url = httpx.URL(f"https://{host}{quote(path)}", params=query)
     request = Request.to("GET", url, {"content-type": "application/json"})
-    Signer(PROJECT_ID, clock=Known()).sign(request, keys)
+    Signer(PROJECT_ID, lockout=KeyLockout(Known()), clock=Known()).sign(request, keys)
     # What aiohttp writes into the request line; encoded otherwise than httpx does.
     seen_path, _, seen_query = yarl.URL(str(request.url)).raw_path_qs.partition("?")
     theirs = sdk_headers(
@@ -216,7 +217,7 @@ async def test_what_is_signed_is_what_arrives(target: str, clock: "MovedClock") 
             f"http://127.0.0.1:{port}{target}",
             {"content-type": "application/json", "user-agent": "console-exporter"},
         )
-        Signer(PROJECT_ID, clock=clock).sign(request, keys)
+        Signer(PROJECT_ID, lockout=KeyLockout(clock), clock=clock).sign(request, keys)
         await transport.send(request, timeout=5, max_bytes=100)
         await transport.aclose()
     line, *lines = (await arrived).decode("ascii").split("\r\n")
