@@ -10,7 +10,7 @@ from exporter.cloud.auth.renewal import RenewedLogin
 from exporter.cloud.client import CloudClient, Door, TokenDoor
 from exporter.cloud.learned import Learned
 from exporter.cloud.observer import DoorObserver, Unobserved
-from exporter.cloud.request import Request
+from exporter.cloud.request import Request, wire_url
 from exporter.cloud.throttle import Throttle
 from exporter.cloud.transport import Transport
 from exporter.config.config import AgencyAuth, Project, Tls
@@ -56,7 +56,13 @@ class ProjectParts:
         Raises `OSError` when a certificate file cannot be used, `SecretUnreadableError` when the
         proxy's file cannot be read.
         """
-        transport = Transport(tls=project.tls, proxy_url=project.proxy_url, observer=observer)
+        transport = Transport(
+            tls=project.tls,
+            proxy_url=project.proxy_url,
+            observer=observer,
+            # Log-ins lead elsewhere, to hosts that go by their own names.
+            named=wire_url(project.endpoint).raw_host,
+        )
         # The metadata service is a neighbour: no proxy leads there, and it shows no certificate.
         metadata = (
             Transport(tls=Tls(), proxy_url=None, observer=Unobserved())

@@ -57,7 +57,7 @@ _NO_BODY = frozenset({204, 304})
 class Transport:
     """The connections of one project to the hosts it asks: its API, or its consoles."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - how connections are to be made
         self,
         *,
         tls: Tls,
@@ -65,8 +65,11 @@ class Transport:
         observer: ConnectionObserver,
         guard: Guard | None = None,
         resolver: AbstractResolver | None = None,
+        named: str | None = None,
     ) -> None:
         """Prepare connections; nothing is opened before the first request.
+
+        The server name that ``tls`` may hold is that of the host ``named``; None: of every host.
 
         With a ``guard`` connections lead only where it lets them, and each request has a new one:
         what a person's browser would meet now, and not what was good a minute ago. Behind a proxy
@@ -97,11 +100,13 @@ class Transport:
                 past_ended_connections,
             ),
         )
+        self._named = named
         # What leads through the proxy, if there is one, is the same for every request.
-        self._way: dict[str, Any] = {"server_hostname": tls.server_name}
+        self._way: dict[str, Any] = {}
         if self._proxy:
             self._way["proxy"] = URL(str(self._proxy.url))
             self._way["proxy_headers"] = dict(self._proxy.headers)
+        self._named_way = self._way | {"server_hostname": tls.server_name}
 
     async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
         """Send ``request`` and read its answer whole, within ``timeout`` seconds.
@@ -133,7 +138,7 @@ class Transport:
                     headers=request.headers,
                     data=request.content or None,
                     allow_redirects=False,
-                    **self._way,
+                    **self._way_to(request.url),
                 ) as response,
             ):
                 body = await _read(response, max_bytes)
@@ -189,7 +194,7 @@ class Transport:
                         autoping=False,
                         decode_text=False,
                         max_msg_size=_MESSAGE_MAX_BYTES,
-                        **self._way,
+                        **self._way_to(url),
                     )
             except aiohttp.WSServerHandshakeError as error:
                 raise HandshakeRefusedError(
@@ -217,6 +222,9 @@ class Transport:
                     await opened.close()
                     if (broken := opened.exception()) is not None:
                         let_go(broken)
+
+    def _way_to(self, url: URL) -> dict[str, Any]:
+        return self._named_way if self._named in {None, url.raw_host} else self._way
 
     async def aclose(self) -> None:
         """Close all connections."""

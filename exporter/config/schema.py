@@ -197,7 +197,8 @@ class TlsFiles(Section):
         description=f"Its key, PEM without passphrase, {_FILE_NOTE}.",
     )
     server_name: Host | None = Field(
-        default=None, description="The name that the certificate must hold."
+        default=None,
+        description="The name that the certificate must hold; not where one logs in, at IAM.",
     )
     insecure_skip_verify: Switch = Field(
         default=False, description="Do not verify certificates. Whoever is in between can read."

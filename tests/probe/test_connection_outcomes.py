@@ -1,12 +1,17 @@
 """Each way in which the connection to the cloud's API can break gives its own outcome."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from exporter.clock import SystemClock
 from exporter.config.config import Tls
+from exporter.config.load import load
 from exporter.outcome import Outcome
+from exporter.project_parts import probe_once as parts_probe_once
+from exporter.targets.static import targets_of
 from tests.real import broken_answers, broken_servers, silent_ports
 from tests.real import cloud_answers as cloud
 from tests.real.broken_answers import answers, answers_and_closes, answers_and_resets
@@ -194,6 +199,38 @@ async def test_the_configured_server_name_is_the_one_that_is_verified(
     named = Tls(ca_file=trusting.ca_file, server_name="other.example")
     async with BrokenServer(answers(GOOD), tls=certificates.wrong_name()) as server:
         result = await probe_once(server.url, tls=named)
+
+    assert result.outcome is Outcome.SUCCESS, result.detail
+
+
+async def test_the_configured_server_name_is_not_that_of_the_host_where_one_logs_in(
+    certificates: Certificates, trusting: Tls, tmp_path: Path
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    token = cloud.json_answer(201, {"token": {"expires_at": soon}}, X_Subject_Token="t")
+    async with (
+        BrokenServer(answers(GOOD), tls=certificates.wrong_name()) as api,
+        BrokenServer(answers(token), tls=certificates.good()) as iam,
+    ):
+        config = tmp_path / "config.yaml"
+        config.write_text(f"""
+projects:
+  - name: southwest
+    region: cn-southwest-2
+    project_id: "0123"
+    endpoint: {api.url}
+    tls: {{ca_file: {trusting.ca_file}, server_name: other.example}}
+    auth:
+      type: password
+      iam_endpoint: {iam.url.replace("127.0.0.1", "localhost")}
+      username: monitor
+      password: simulated-password
+      domain: d
+    servers: [{{id: a}}]
+""")
+        loaded = load(config, {})
+        (target,) = targets_of(loaded)
+        result = await parts_probe_once(loaded.projects[0], target, SystemClock())
 
     assert result.outcome is Outcome.SUCCESS, result.detail
 
