@@ -1,5 +1,6 @@
 """The client of one CloudDC project: each request waits its turn, is signed, sent and counted."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from time import perf_counter
 from typing import Protocol
@@ -82,12 +83,17 @@ class Door:
         self._observer.request_started(operation)
         answer: Answer | None = None
         status: int | None = None
+        given_up = False
         started = perf_counter()
         try:
             answer = await self._transport.send(request, timeout=budget.left, max_bytes=max_bytes)
             status = answer.status
         except (NoAnswerError, BadAnswerError) as error:
             status = error.status or None
+            raise
+        except asyncio.CancelledError:
+            # The target was removed, or the program ends: the cloud has failed nobody.
+            given_up = True
             raise
         finally:
             # The transport's own figure leaves out what our loop did after the last byte.
@@ -97,14 +103,17 @@ class Door:
             if status == _THROTTLED:
                 self._observer.throttled()
             refused = answer is not None and answer.status >= 400  # noqa: PLR2004 - HTTP errors
-            self._observer.request_finished(
-                operation,
-                status,
-                seconds,
-                error_code=ApiError.of(answer).code if answer and refused else "",
-                server_id=server_id,
-                request_id=request_id_of(answer) if answer else "",
-            )
+            if given_up:
+                self._observer.request_given_up()
+            else:
+                self._observer.request_finished(
+                    operation,
+                    status,
+                    seconds,
+                    error_code=ApiError.of(answer).code if answer and refused else "",
+                    server_id=server_id,
+                    request_id=request_id_of(answer) if answer else "",
+                )
         return answer
 
 

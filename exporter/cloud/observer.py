@@ -34,6 +34,9 @@ class RequestObserver(Protocol):
     ) -> None:
         """Note the end of a request; ``status`` is None when no answer came."""
 
+    def request_given_up(self) -> None:
+        """Note that a request's answer is not waited for any more: it would say nothing."""
+
     def throttled(self) -> None:
         """Note an answer 429."""
 
@@ -67,6 +70,9 @@ class Unobserved:
         server_id: str,
         request_id: str,
     ) -> None:
+        """Let it pass."""
+
+    def request_given_up(self) -> None:
         """Let it pass."""
 
     def throttled(self) -> None:

@@ -162,6 +162,10 @@ class ProjectInstruments:
             shown = _shown(error_code, self._error_codes, _ERROR_CODES_MAX)
             self._families.errors.labels(self._project, operation, shown).inc()
 
+    def request_given_up(self) -> None:
+        """Note that a request's answer is not waited for any more."""
+        self._in_flight.dec()
+
     def throttled(self) -> None:
         """Note an answer with status 429."""
         self._throttled.inc()

@@ -1,5 +1,6 @@
 """The client: renewals after a 401, paging, and the accounts it keeps."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +29,7 @@ def answer(status: int, body: bytes = b"{}", seconds: float = 0.1) -> Answer:
 class PretendCloud:
     """A transport that answers from a list."""
 
-    replies: list[Answer | Exception]
+    replies: list[Answer | BaseException]
     requests: list[Request] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
 
@@ -36,7 +37,7 @@ class PretendCloud:
         self.requests.append(request)
         self.timeouts.append(timeout)
         reply = self.replies.pop(0)
-        if isinstance(reply, Exception):
+        if isinstance(reply, BaseException):
             raise reply
         return reply
 
@@ -71,6 +72,7 @@ class PretendLogin:
 class Seen(Unobserved):
     finished: list[tuple[str, int | None, str]] = field(default_factory=list)
     throttles: int = 0
+    given_up: int = 0
 
     def request_finished(  # noqa: PLR0913
         self,
@@ -86,6 +88,9 @@ class Seen(Unobserved):
 
     def throttled(self) -> None:
         self.throttles += 1
+
+    def request_given_up(self) -> None:
+        self.given_up += 1
 
 
 @dataclass
@@ -104,7 +109,7 @@ class Bench:
 
 @pytest.fixture
 def bench(clock: Any) -> Callable[..., Bench]:
-    def build(*replies: Answer | Exception, login: PretendLogin | None = None) -> Bench:
+    def build(*replies: Answer | BaseException, login: PretendLogin | None = None) -> Bench:
         cloud, seen, signed = PretendCloud(list(replies)), Seen(), login or PretendLogin()
         throttle = Throttle(requests_per_second=100.0, burst=100, clock=clock)
         client = CloudClient(
@@ -302,3 +307,14 @@ async def test_no_marker_however_odd_breaks_the_listing(
         listed = await b.client.list_servers(manage_state=None, timeout=5)
         assert [server.id for server in listed] == ["a"]
     assert len(b.cloud.requests) <= 2
+
+
+async def test_a_request_that_we_give_up_is_no_failure_of_the_cloud(
+    bench: Callable[..., Bench],
+) -> None:
+    ours = bench(asyncio.CancelledError(), answer(200))
+    with pytest.raises(asyncio.CancelledError):
+        await ours.ask()
+    assert (ours.seen.given_up, ours.seen.finished) == (1, [])
+    await ours.ask()
+    assert ours.seen.finished == [("remote_console", 200, "")]

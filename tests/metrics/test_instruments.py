@@ -92,6 +92,8 @@ def test_a_request_is_in_flight_until_it_ends(
     assert of_project(instruments, "console_api_requests_in_flight") == 2
     project.request_finished("remote_console", 200, 0.3)
     assert of_project(instruments, "console_api_requests_in_flight") == 1
+    project.request_given_up()
+    assert of_project(instruments, "console_api_requests_in_flight") == 0
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, "200"), (503, "503"), (None, "none")])
