@@ -167,7 +167,9 @@ class Exporter:
         if writer is None:
             await self.scheduler.stop(_DRAIN_SECONDS)
         else:
-            await asyncio.gather(self.scheduler.stop(_DRAIN_SECONDS), writer.flush())
+            await asyncio.gather(
+                self.scheduler.stop(_DRAIN_SECONDS), writer.flush_within(_DRAIN_SECONDS)
+            )
             await writer.close(_LAST_WRITE_SECONDS)
         for task in self._tasks:
             task.cancel()

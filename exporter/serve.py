@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ from exporter.web.listening import ListenError, WebServer, address_text, listen_
 from exporter.web.running import ReloadRefusedError, Running
 
 _LAST_WORDS_SECONDS = 0.5
+# SIGTERM must be obeyed within 5 s; what comes before this takes 4.5 at the most.
+_LAST_RESORT_SECONDS = 4.8
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +132,11 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     for level in early:
         exporter.instruments.logged(level)
 
+    started = asyncio.Event()
+
     async def reload() -> None:
+        # What a start reads and what a reload reads would come in any order.
+        await started.wait()
         systemd.reloading()
         status = "the configuration has mistakes, the one before it is in force"
         try:
@@ -164,6 +171,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     ended = asyncio.Event()
     _on_signals(ended, reload)
     await exporter.start()
+    started.set()
     _warn_of_plans(exporter)
     serving = asyncio.create_task(server.serve(listening))
     for one in listening:
@@ -179,6 +187,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
         {serving, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED
     )
     log.info("stopping")
+    _end_anyway()
     systemd.stopping()
     # Probes end first, so that a last scrape sees them.
     await exporter.stop()
@@ -187,6 +196,13 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     alive.cancel()
     writer.drain(_LAST_WORDS_SECONDS)
     return 0
+
+
+def _end_anyway() -> None:
+    """End the process in time, even where storage hangs: its thread would be waited for."""
+    last_resort = threading.Timer(_LAST_RESORT_SECONDS, os._exit, [0])
+    last_resort.daemon = True
+    last_resort.start()
 
 
 def _standard_error() -> int:

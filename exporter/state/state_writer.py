@@ -74,6 +74,11 @@ class StateWriter:
         except Exception:  # whatever it is, the next write must come
             log.exception("the state could not be written")
 
+    async def flush_within(self, patience: float) -> None:
+        """Do the same, for ``patience`` seconds: storage may hang for ever."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.flush(), patience)
+
     async def _flush(self) -> None:
         async with self._one_at_a_time:
             if self._closed:
@@ -111,8 +116,7 @@ class StateWriter:
         """Write what is left, within ``patience`` seconds, and close the file."""
         if self._closed:
             return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.flush(), patience)
+        await self.flush_within(patience)
         self._closed = True
         self._writing.submit(self._file.close)
         self._writing.shutdown(wait=False)
