@@ -15,7 +15,7 @@ from exporter.metrics.instruments import ExporterReadings, Instruments
 from exporter.metrics.loop_lag import LoopLag
 from exporter.metrics.project_instruments import ProjectInstruments, ProjectReadings
 from exporter.metrics.server_series import ServerSeries
-from exporter.model import ProbeResult, ProjectStatus, Stage, Target
+from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.plan import Plan
 from exporter.project_parts import ProjectParts
 from exporter.scheduling.scheduler import Scheduler
@@ -187,7 +187,7 @@ class Exporter:
         try:
             for project in config.projects:
                 old = self._projects.get(project.name)
-                if old is not None and _same_door(old.project, project):
+                if old is not None and old.serves(project):
                     kept[project.name] = replace(old, project=project)
                 else:
                     built[project.name] = self._build(project)
@@ -298,14 +298,3 @@ class Exporter:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _same_door(old: Project, new: Project) -> bool:
-    """Return whether two versions of a project differ in nothing but what is probed."""
-    return _door(old) == _door(new)
-
-
-def _door(project: Project) -> Project:
-    return replace(
-        project, servers=(), server_files=(), discovery=None, interval=0.0, depth=Stage.API
-    )

@@ -1,6 +1,8 @@
 """The running parts of one project, from the wire up to its prober."""
 
-from dataclasses import dataclass
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from exporter.clock import Clock
 from exporter.cloud.answer import Answer
@@ -15,7 +17,7 @@ from exporter.cloud.throttle import Throttle
 from exporter.cloud.transport import Transport
 from exporter.config.config import AgencyAuth, Project, Tls
 from exporter.metrics.project_instruments import ProjectReadings
-from exporter.model import ProbeResult, ProjectStatus, Target
+from exporter.model import ProbeResult, ProjectStatus, Stage, Target
 from exporter.probe.console import ConsoleDoor
 from exporter.probe.prober import Prober
 from exporter.shard import ALONE, Shard
@@ -38,6 +40,8 @@ class ProjectParts:
     login: Login
     client: CloudClient
     prober: Prober
+    files: bytes
+    """A digest of the files whose content is in these parts."""
 
     @classmethod
     def build(
@@ -56,6 +60,8 @@ class ProjectParts:
         Raises `OSError` when a certificate file cannot be used, `SecretUnreadableError` when the
         proxy's file cannot be read.
         """
+        # Before they are read, so that what is replaced meanwhile is seen next time.
+        files = _digest(project)
         transport = Transport(
             tls=project.tls,
             proxy_url=project.proxy_url,
@@ -93,7 +99,11 @@ class ProjectParts:
         )
         consoles = ConsoleDoor(project.console, proxy_url=project.proxy_url, observer=observer)
         prober = Prober(client, consoles, clock)
-        return cls(project, transport, metadata, consoles, throttle, login, client, prober)
+        return cls(project, transport, metadata, consoles, throttle, login, client, prober, files)
+
+    def serves(self, project: Project) -> bool:
+        """Return whether these parts do for a version of their project: its ways are the same."""
+        return _ways(project) == _ways(self.project) and _digest(project) == self.files
 
     @property
     def memory_name(self) -> str:
@@ -146,6 +156,25 @@ class ProjectParts:
         await self.consoles.aclose()
         if self.metadata is not None:
             await self.metadata.aclose()
+
+
+def _ways(project: Project) -> Project:
+    """Return a project without what is probed, and how often."""
+    return replace(
+        project, servers=(), server_files=(), discovery=None, interval=0.0, depth=Stage.API
+    )
+
+
+def _digest(project: Project) -> bytes:
+    """Return a digest of the files that are read once: one may be replaced under its name."""
+    digest = hashlib.sha256()
+    for tls in (project.tls, project.console.tls):
+        for file in (tls.ca_file, tls.cert_file, tls.key_file):
+            # One that cannot be read is reported where it is used.
+            with suppress(OSError):
+                digest.update(file.read_bytes() if file else b"")
+            digest.update(b"\0")
+    return digest.digest()
 
 
 async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeResult:

@@ -8,7 +8,7 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 from typing import Any
 
@@ -37,8 +37,9 @@ from exporter.cloud.guard import Guard, GuardedResolver, guarded_requests
 from exporter.cloud.observer import ConnectionObserver
 from exporter.cloud.request import Request
 from exporter.cloud.resolver import SystemResolver
+from exporter.config import origin
 from exporter.config.config import Tls
-from exporter.config.secret import Secret
+from exporter.config.secret import Secret, SecretUnreadableError
 
 # IAM tokens of 9 kB are seen in the wild; aiohttp refuses header fields over 8190 bytes.
 _MAX_HEADER_BYTES = 64 * 1024
@@ -86,9 +87,8 @@ class Transport:
         if tls.insecure_skip_verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        self._proxy = _proxy(proxy_url.reveal()) if proxy_url else None
         self._session = aiohttp.ClientSession(
-            connector=_connector(context, observer, guard, resolver, self._proxy),
+            connector=_connector(context, observer, guard, resolver, proxied=proxy_url is not None),
             # Deadlines are ours, redirects are answers, and what is unpacked is bounded.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
@@ -100,13 +100,12 @@ class Transport:
                 past_ended_connections,
             ),
         )
+        self._name = {"server_hostname": tls.server_name}
         self._named = named
-        # What leads through the proxy, if there is one, is the same for every request.
-        self._way: dict[str, Any] = {}
-        if self._proxy:
-            self._way["proxy"] = URL(str(self._proxy.url))
-            self._way["proxy_headers"] = dict(self._proxy.headers)
-        self._named_way = self._way | {"server_hostname": tls.server_name}
+        self._proxy_url = proxy_url
+        self._proxy_text = ""
+        self._proxy: dict[str, Any] = {}
+        self._take_proxy()
 
     async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
         """Send ``request`` and read its answer whole, within ``timeout`` seconds.
@@ -224,7 +223,18 @@ class Transport:
                         let_go(broken)
 
     def _way_to(self, url: URL) -> dict[str, Any]:
-        return self._named_way if self._named in {None, url.raw_host} else self._way
+        if self._proxy_url is not None and self._proxy_url.file is not None:
+            # Rotated, as any secret in a file. While it is none, the last one stays.
+            with suppress(SecretUnreadableError, ValueError):
+                self._take_proxy()
+        return self._proxy | self._name if self._named in {None, url.raw_host} else self._proxy
+
+    def _take_proxy(self) -> None:
+        text = self._proxy_url.reveal() if self._proxy_url is not None else ""
+        if text != self._proxy_text:
+            proxy = _proxy(origin.proxy_url(text))
+            self._proxy = {"proxy": URL(str(proxy.url)), "proxy_headers": dict(proxy.headers)}
+            self._proxy_text = text
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -243,13 +253,14 @@ def _connector(
     observer: ConnectionObserver,
     guard: Guard | None,
     resolver: AbstractResolver | None,
-    proxy: httpx.Proxy | None,
+    *,
+    proxied: bool,
 ) -> aiohttp.TCPConnector:
     resolver = TimedResolver(resolver or SystemResolver())
     how: dict[str, Any] = {"keepalive_timeout": _KEEPALIVE_SECONDS}
     if guard is not None:
         how = {"force_close": True, "use_dns_cache": False}
-        if proxy is None:
+        if not proxied:
             resolver = GuardedResolver(guard, resolver)
     # No limit: a queue for a free connection would count as latency; the throttle paces.
     return TimedConnector(observer, ssl=context, limit=0, resolver=resolver, **how)

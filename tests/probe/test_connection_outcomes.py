@@ -9,6 +9,7 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.config.config import Tls
 from exporter.config.load import load
+from exporter.config.secret import Secret
 from exporter.outcome import Outcome
 from exporter.project_parts import probe_once as parts_probe_once
 from exporter.targets.static import targets_of
@@ -289,6 +290,26 @@ async def test_a_proxy_that_opens_no_tunnel_is_a_connect_error(status: int) -> N
     (request,) = proxy.requests
     assert request.method == "CONNECT"
     assert "x-auth-token" not in request.headers
+
+
+async def test_a_proxy_s_file_is_read_again_and_what_is_no_proxy_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "proxy"
+    refuses = answers(cloud.answer(407))
+    async with BrokenServer(refuses) as old, BrokenServer(refuses) as new:
+        file.write_text(through(old.url))
+        async with probing(
+            f"https://{silent_ports.UNKNOWN_HOST}", proxy_url=Secret(file=file)
+        ) as probe:
+            await probe()
+            file.write_text(through(new.url))
+            await probe()
+            for wrong in ("", "ftp://proxy.example", "http://["):
+                file.write_text(wrong)
+                await probe()
+
+    assert (len(old.requests), len(new.requests)) == (1, 4)
 
 
 async def test_a_proxy_that_never_answers_is_a_timeout() -> None:

@@ -58,7 +58,7 @@ async def probing(  # noqa: PLR0913 - the knobs that tests turn
     timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
     login: TokenLogin | None = None,
     tls: Tls | None = None,
-    proxy_url: str | None = None,
+    proxy_url: Secret | None = None,
     depth: Stage = Stage.API,
     console: Console = Console(),  # noqa: B008 - a frozen value
     observer: DoorObserver = Unobserved(),  # noqa: B008 - it holds nothing
@@ -68,7 +68,7 @@ async def probing(  # noqa: PLR0913 - the knobs that tests turn
     clock = SystemClock()
     transport = Transport(
         tls=tls or Tls(),
-        proxy_url=Secret(proxy_url) if proxy_url else None,
+        proxy_url=proxy_url,
         observer=Unobserved(),
     )
     throttle = Throttle(requests_per_second=1000.0, burst=1000, clock=clock)
@@ -109,7 +109,7 @@ async def probe_once(  # noqa: PLR0913 - the knobs that tests turn
         timeout=timeout,
         login=login,
         tls=tls,
-        proxy_url=proxy_url,
+        proxy_url=Secret(proxy_url) if proxy_url else None,
         depth=depth,
         console=console,
         resolver=resolver,
