@@ -13,6 +13,7 @@ from tests.real.broken_answers import answers, answers_and_closes, answers_and_r
 from tests.real.broken_servers import Behaviour, BrokenServer
 from tests.real.certificates import Certificates
 from tests.real.probing import SHORT, probe_once, probing
+from tests.real.standstill import unless_the_machine_stood_still
 
 GOOD = cloud.console_address()
 
@@ -107,6 +108,7 @@ async def test_a_closed_port_is_a_connect_error_over_tls_too() -> None:
     assert (result.outcome, result.status_code) == (Outcome.CONNECT_ERROR, 0)
 
 
+@unless_the_machine_stood_still
 async def test_a_connection_that_is_never_accepted_is_a_timeout() -> None:
     with silent_ports.never_accepting_port() as url:
         result = await probe_once(url, timeout=SHORT)
@@ -213,6 +215,7 @@ async def test_a_handshake_that_fails_is_a_tls_error(behaviour: Behaviour) -> No
     assert (result.outcome, result.status_code) == (Outcome.TLS_ERROR, 0), result.detail
 
 
+@unless_the_machine_stood_still
 async def test_a_handshake_that_never_ends_is_a_timeout() -> None:
     async with BrokenServer(broken_servers.stalls) as server:
         result = await probe_once(server.url.replace("http:", "https:"), timeout=SHORT)
@@ -254,6 +257,7 @@ async def test_a_proxy_that_opens_no_tunnel_is_a_connect_error(status: int) -> N
     assert "x-auth-token" not in request.headers
 
 
+@unless_the_machine_stood_still
 async def test_a_proxy_that_never_answers_is_a_timeout() -> None:
     async with BrokenServer(broken_servers.stalls) as proxy:
         result = await probe_once(
