@@ -12,6 +12,7 @@ import pytest
 
 from tests.real.programs import command, exporter, until
 from tests.real.simulated_project import write_config
+from tests.real.standstill import unless_the_machine_stood_still
 
 BAD = """
 global: {interval: 10s, timeout: 20s, colour: red}
@@ -164,6 +165,8 @@ def test_the_schema_is_printed_as_json() -> None:
     assert json.loads(ended.stdout)["type"] == "object"
 
 
+@pytest.mark.alone
+@unless_the_machine_stood_still
 def test_sigterm_ends_the_program_within_5_seconds_though_a_probe_hangs(
     tmp_path: Path, servers: list[tuple[str, str]]
 ) -> None:
