@@ -7,6 +7,7 @@ A test that has to tell time by the real clock is wrapped once:
 """
 
 import inspect
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 STOOD_SECONDS = 0.1
 """How late a thread that only sleeps never is on a machine that goes on."""
+DISTURBED_SECONDS = 0.4
+"""What a probe within a second does not outlast."""
 TRIES = 3
 _TICK = 0.02
 
@@ -78,6 +81,24 @@ def unless_the_machine_stood_still(test: Callable[P, R]) -> Callable[P, R]:
         raise AssertionError("the last try is not excused")
 
     return cast("Callable[P, R]", awaited) if inspect.iscoroutinefunction(test) else called
+
+
+def undisturbed(scene: Callable[[], R]) -> R:
+    """Return what a scene that several tests judge shows, once the machine went on meanwhile.
+
+    Should it stand still each time, what the last try shows has to do.
+    """
+    tries = itertools.count(1)
+
+    @unless_the_machine_stood_still
+    def played() -> R:
+        number = next(tries)
+        with watching_the_machine() as stood:
+            shown = scene()
+        assert number == TRIES or stood.longest < DISTURBED_SECONDS
+        return shown
+
+    return played()
 
 
 @contextmanager
