@@ -7,10 +7,12 @@ import httpx
 
 from tests.real.programs import exporter, simulator, until
 from tests.real.simulated_project import listed_servers, write_config
+from tests.real.standstill import unless_the_machine_stood_still
 
 DOWN = {"kind": "status", "status": 503, "error_code": "APIGW.0613", "servers": "db-*"}
 
 
+@unless_the_machine_stood_still
 def test_an_outage_is_one_event_a_server_when_it_begins_and_one_when_it_ends(
     tmp_path: Path,
 ) -> None:
@@ -22,11 +24,11 @@ def test_an_outage_is_one_event_a_server_when_it_begins_and_one_when_it_ends(
         )
         with exporter(config, None, "--log.format=json") as ours:
             scrape = f"http://{ours.url}/metrics?name[]=console_probe_success"
-            until(lambda: httpx.get(scrape).text.count("} 1.0\n") == len(listed), 10)
+            until(lambda: httpx.get(scrape).text.count("} 1.0\n") == len(listed), 30)
             httpx.put(f"{cloud.url}/simulator/faults", json=[DOWN]).raise_for_status()
-            until(lambda: ours.output.count("console unavailable") == len(broken), 10)
+            until(lambda: ours.output.count("console unavailable") == len(broken), 30)
             httpx.put(f"{cloud.url}/simulator/faults", json=[]).raise_for_status()
-            until(lambda: ours.output.count("console recovered") == len(broken), 10)
+            until(lambda: ours.output.count("console recovered") == len(broken), 30)
     events = [json.loads(line) for line in ours.lines]
     assert len(events) == 2 * len(broken) + len({"listening", "stopping"})
     for server_id, name in broken.items():
