@@ -219,7 +219,7 @@ def _is_up(url: str) -> bool:
 
 def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
     """Return the samples of an instant query."""
-    answer = httpx.get(f"{prometheus_url}/api/v1/query", params={"query": expression})
+    answer = httpx.get(f"{prometheus_url}/api/v1/query", params={"query": expression}, timeout=30)
     answer.raise_for_status()
     found: list[dict[str, Any]] = answer.json()["data"]["result"]
     return found
