@@ -20,7 +20,7 @@ def test_an_outage_is_one_event_a_server_when_it_begins_and_one_when_it_ends(
         listed = [one for one in listed_servers(cloud.url) if one[1].startswith(("db-", "web-"))]
         broken = {server_id: name for server_id, name in listed if name.startswith("db-")}
         config = write_config(
-            tmp_path / "config.yaml", cloud.url, listed, interval="1s", timeout="900ms"
+            tmp_path / "config.yaml", cloud.url, listed, interval="4s", timeout="3900ms"
         )
         with exporter(config, None, "--log.format=json") as ours:
             scrape = f"http://{ours.url}/metrics?name[]=console_probe_success"
