@@ -13,7 +13,7 @@ from exporter.clock import SystemClock
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.scheduling.rota import phase_of
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.standstill import STOOD_SECONDS, watching_the_machine
 from tests.scheduling.bench import INTERVAL, Bench, PretendProber, target
 
 
@@ -214,16 +214,16 @@ async def test_a_short_patience_is_no_evidence_against_a_console(
     assert result.outcome is outcome
 
 
-@unless_the_machine_stood_still
 async def test_apscheduler_keeps_the_phases_in_real_time() -> None:
     clock = SystemClock()
     bench = Bench(clock, PretendProber(clock))
     targets = [target(f"s{number}", interval=1.0) for number in range(50)]
     bench.scheduler.reconcile(targets)
-    bench.scheduler.start()
-    await _until(lambda: len(bench.results) >= 200, timeout=30.0)
-    await bench.scheduler.stop(1.0)
-    assert bench.missed == 0
+    with watching_the_machine() as stood:
+        bench.scheduler.start()
+        await _until(lambda: len(bench.results) >= 200, timeout=30.0)
+        await bench.scheduler.stop(1.0)
+    assert bench.missed == 0 or stood.longest > STOOD_SECONDS
     for one in targets:
         starts = [at for name, at in bench.prober.started if name == one.name]
         offsets = [(at - phase_of(one.key, 1.0)) % 1.0 for at in starts]
