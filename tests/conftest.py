@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.real.keystone import keystone as keystone  # noqa: PLC0414 - a fixture for all
+
+# How long an example takes on a busy machine says nothing. In CI hypothesis sees to more itself.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 class MovedClock:

@@ -64,7 +64,7 @@ def test_nobody_waits_for_a_reader_and_a_mebibyte_waits_for_it(pipe: Pipe) -> No
     started = time.monotonic()
     for _ in range(2000):
         pipe.writer.write(LINE)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     taken = 2000 - pipe.lost.qsize()
     assert _MIB - 6 * len(LINE) < taken * len(LINE) < _MIB + 6 * len(LINE)
     # Whole lines only, and all of those that were taken.
@@ -84,7 +84,7 @@ def test_what_was_lost_is_told_when_lines_leave_again(
         said += capsys.readouterr().out
         return "log messages were lost" in said
 
-    until(told, 5)
+    until(told, 30)
     assert str(pipe.lost.qsize()) in said
 
 
@@ -95,7 +95,7 @@ def test_a_reader_that_has_gone_costs_each_line_and_no_more() -> None:
     writer = LogWriter(writing, lambda: lost.put(None))
     for _ in range(10):
         writer.write(LINE)
-    until(lambda: lost.qsize() == 10, 5)
+    until(lambda: lost.qsize() == 10, 30)
     os.close(writing)
 
 
@@ -104,7 +104,7 @@ def test_a_full_disk_costs_each_line_and_no_more() -> None:
     with Path("/dev/full").open("wb") as full:
         writer = LogWriter(full.fileno(), lambda: lost.put(None))
         writer.write(LINE)
-        until(lambda: lost.qsize() == 1, 5)
+        until(lambda: lost.qsize() == 1, 30)
 
 
 def test_a_pipe_that_does_not_block_gets_every_line_too(pipe: Pipe) -> None:
@@ -124,7 +124,7 @@ def test_the_last_lines_are_waited_for_and_not_for_ever(pipe: Pipe) -> None:
         pipe.writer.write(LINE)
     started = time.monotonic()
     pipe.writer.drain(0.1)
-    assert 0.1 <= time.monotonic() - started < 1
+    assert 0.1 <= time.monotonic() - started < 5
     os.set_blocking(pipe.reading, True)
 
 

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser.pretend_fleet import Fleet, pretend_fleet
 from tests.real.browser import chromium
 from tests.real.programs import required
+
+# Its default of 5 s is soon gone on a busy machine.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")

@@ -53,9 +53,9 @@ async def test_a_name_is_answered_while_many_others_get_no_answer() -> None:
     (found,) = await resolver.resolve("console.test", 443)
 
     assert (found["host"], found["port"], found["hostname"]) == ("192.0.2.7", 443, "console.test")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     # What has to wait for a thread of asyncio's own, a reload for one, need not.
-    assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 1) == "done"
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 5) == "done"
 
 
 async def test_a_name_is_asked_for_once_however_many_wait(system: PretendSystem) -> None:

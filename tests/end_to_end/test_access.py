@@ -124,7 +124,7 @@ def test_everything_changes_with_its_files_and_nothing_by_a_broken_one(
         # A broken file: the old users stay, and an error is logged.
         office.web_config.write_text(text + "  nobody: CANARYSECRET\n")
         assert status() == 200
-        until(lambda: "web configuration not loaded" in ours.output, 5)
+        until(lambda: "web configuration not loaded" in ours.output, 30)
         # The user removed, though remembered, and a connection that stays open.
         other = text.replace(f"{USER}:", "other:")
         with office.client(url) as kept:
@@ -188,7 +188,7 @@ def test_only_programs_and_our_own_pages_reload(
 
 def test_several_addresses_are_listened_on(config: Path) -> None:
     with exporter(config, None, "--web.listen-address=127.0.0.2:0") as ours:
-        until(lambda: "127.0.0.2:" in ours.output, 5)
+        until(lambda: "127.0.0.2:" in ours.output, 30)
         (other,) = re.findall(r"address=(127\.0\.0\.2:\d+)", ours.output)
         for address in (ours.url, other):
             assert httpx.get(f"http://{address}/-/ready").status_code == 200

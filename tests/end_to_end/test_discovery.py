@@ -10,6 +10,7 @@ import pytest
 
 from tests.real.programs import Program, command, exporter, simulator, until
 from tests.real.simulated_project import PASSWORD, write_config
+from tests.real.standstill import watching_the_machine
 
 MANY = 10_000
 LISTED = 20
@@ -64,7 +65,7 @@ def test_ten_thousand_servers_are_found_page_by_page_and_no_probe_waits_for_it(
     mine = [("5b0f0c53-6f0b-4c1e-9a51-2d3c6a1e0001", "mine")]
     discovery = f"discovery: {{refresh_interval: 10s, {LABELS}}}"
     config = write(tmp_path / "config.yaml", large.url, mine, discovery, interval="600s")
-    with exporter(config) as ours:
+    with watching_the_machine() as stood, exporter(config) as ours:
         # What is listed in the configuration does not wait for the cloud.
         assert httpx.get(f"http://{ours.url}/-/ready").status_code == 200
         until(lambda: discovered(ours.url, "cloud") == MANY + LISTED - 1, 30, every=0.2)
@@ -79,7 +80,7 @@ def test_ten_thousand_servers_are_found_page_by_page_and_no_probe_waits_for_it(
         )
         lag = metric(ours.url, "console_exporter_event_loop_lag_seconds")
         assert lag is not None
-        assert lag < LAG_SECONDS
+        assert lag < LAG_SECONDS + stood.longest
         asked = metric(ours.url, "console_api_requests_total", operation="list_servers", code="200")
         assert asked is not None
         assert asked % (MANY // 1000 + 1) == 0

@@ -25,16 +25,19 @@ def test_a_real_prometheus_reads_every_server_and_forgets_a_removed_one(
 
         outcomes = query(server.url, "count by (outcome) (console_probe_outcome)")
         assert {one["metric"]["outcome"] for one in outcomes} >= {"success", "not_ready"}
-        until(lambda: query(server.url, "sum(rate(console_probes_total[30s])) > 0"), 5)
+        until(lambda: query(server.url, "sum(rate(console_probes_total[30s])) > 0"), 30)
 
         write_config(config, cloud, servers[1:])
         reload = httpx.post(f"http://{ours.url}/-/reload")
         assert (reload.status_code, reload.text) == (200, "configuration reloaded\n")
         # Gone at the next scrape, not after five minutes of staleness.
-        until(lambda: known() == {server_id for server_id, _ in servers[1:]}, 3)
+        until(lambda: known() == {server_id for server_id, _ in servers[1:]}, 60)
 
-        (target,) = httpx.get(f"{server.url}/api/v1/targets").json()["data"]["activeTargets"]
-        assert (target["health"], target["lastError"]) == ("up", "")
+        def health() -> list[tuple[str, str]]:
+            found = httpx.get(f"{server.url}/api/v1/targets").json()["data"]["activeTargets"]
+            return [(one["health"], one["lastError"]) for one in found]
+
+        until(lambda: health() == [("up", "")], 30)
         complaints = [
             line
             for line in server.lines

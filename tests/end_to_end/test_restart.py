@@ -15,12 +15,15 @@ import pytest
 
 from tests.real.programs import Program, command, exporter, simulator, until
 from tests.real.simulated_project import PASSWORD, write_config
+from tests.real.standstill import unless_the_machine_stood_still
 
 pytestmark = pytest.mark.alone
 
 KILLS = 3
 # So rarely that no probe comes by itself while a test runs.
 NEVER = "1d"
+# What is known is written every three.
+FLUSHED_SECONDS = 5.0
 _COUNTERS = ("_verdicts_total", "_failures_total", "_throttled_total")
 
 
@@ -36,6 +39,7 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
 
 
+@unless_the_machine_stood_still
 def test_a_restart_after_a_kill_shows_at_once_what_was_known(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
@@ -51,7 +55,7 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
         httpx.post(f"http://{ours.url}/-/reload").raise_for_status()
         time.sleep(1)
         before = known(ours)
-        time.sleep(3.5)
+        time.sleep(FLUSHED_SECONDS)
         ours.process.kill()
     httpx.put(f"{own_cloud}/simulator/faults", json=[]).raise_for_status()
     logins = count(own_cloud, "create_token")
@@ -89,6 +93,7 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
     assert PASSWORD.encode() not in b"".join(one.read_bytes() for one in tmp_path.glob("state*"))
 
 
+@unless_the_machine_stood_still
 def test_a_cool_down_goes_on_after_a_kill(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
@@ -105,7 +110,7 @@ def test_a_cool_down_goes_on_after_a_kill(
         assert 'outcome="throttled"' in told or 'outcome="skipped"' in told
         resume = series(ours, "console_throttle_resume_timestamp_seconds")
         assert float(resume.split()[-1]) > time.time() + 30
-        time.sleep(3.5)
+        time.sleep(FLUSHED_SECONDS)
         ours.process.kill()
     httpx.put(f"{own_cloud}/simulator/quota/southwest", json=None).raise_for_status()
     before = count(own_cloud)
@@ -118,6 +123,7 @@ def test_a_cool_down_goes_on_after_a_kill(
         assert count(own_cloud) == before
 
 
+@unless_the_machine_stood_still
 def test_killed_again_and_again_it_always_starts_and_knows_the_last_ten_seconds(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.real.canary_cloud import CANARY, canary_cloud
 from tests.real.programs import command, exporter, until
 from tests.real.simulated_project import write_config
+from tests.real.standstill import unless_the_machine_stood_still
 
 BRIEFLY = {"X-Prometheus-Scrape-Timeout-Seconds": "1"}
 SERVERS = [(f"id-{number}", f"name-{number}") for number in range(8)]
@@ -19,6 +20,7 @@ def told_by_the_api(servers: list[tuple[str, str]]) -> list[str]:
     return ["/api/v1/servers", "/api/v1/servers?format=http_sd", *each]
 
 
+@unless_the_machine_stood_still
 def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> None:
     with canary_cloud() as cloud:
         password = tmp_path / "password"

@@ -16,6 +16,7 @@ from tests.real.endurance import (
 )
 from tests.real.programs import Program, exporter, until
 from tests.real.rights import missing
+from tests.real.standstill import unless_the_machine_stood_still
 
 pytestmark = pytest.mark.alone
 
@@ -25,6 +26,7 @@ _NOTICED_SECONDS = 2.5
 STEPS = ("-3600", "+0")
 
 
+@unless_the_machine_stood_still
 def test_a_clock_that_jumps_an_hour_costs_no_probe_that_needs_no_clock(tmp_path: Path) -> None:
     offset = tmp_path / "offset"
     offset.write_text("+0")

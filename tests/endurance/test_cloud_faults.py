@@ -29,6 +29,7 @@ from tests.real.endurance import (
 )
 from tests.real.nginx import nginx, passing
 from tests.real.programs import Program
+from tests.real.standstill import undisturbed
 
 pytestmark = pytest.mark.alone
 
@@ -57,19 +58,23 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
         )
         # Through its own nginx from the beginning, so that it is connections in use that stop.
         running.enter_context(ours.gates["stopped"].led_to(_port(stopped)))
-        faults = {
-            "down": Fault(ours.gates["down"].shut()),
-            "resets": Fault(ours.gates["resets"].resetting()),
-            "stopped": Fault(_halted(stopped)),
-            "forgotten": Fault(ours.gates["forgotten"].half_open()),
-            "untrusted": Fault(ours.gates["untrusted"].led_to(_port(other))),
-            "renewed": Fault(ours.gates["renewed"].led_to(_port(renewed))),
-            "slow": Fault(ours.cloud_fault("slow", kind="slow", seconds=0.3)),
-            LOGIN: Fault(ours.cloud_fault(LOGIN, kind="iam_down"), LOGIN_PATIENCE),
-            QUOTA: Fault(ours.quota(QUOTA, limit=1, window=2), QUOTA_PATIENCE),
-        }
-        # The tokens end within 3 s.
-        return ours.endure(faults, settle=4.5)
+
+        def endured() -> dict[str, Seen]:
+            faults = {
+                "down": Fault(ours.gates["down"].shut()),
+                "resets": Fault(ours.gates["resets"].resetting()),
+                "stopped": Fault(_halted(stopped)),
+                "forgotten": Fault(ours.gates["forgotten"].half_open()),
+                "untrusted": Fault(ours.gates["untrusted"].led_to(_port(other))),
+                "renewed": Fault(ours.gates["renewed"].led_to(_port(renewed))),
+                "slow": Fault(ours.cloud_fault("slow", kind="slow", seconds=0.3)),
+                LOGIN: Fault(ours.cloud_fault(LOGIN, kind="iam_down"), LOGIN_PATIENCE),
+                QUOTA: Fault(ours.quota(QUOTA, limit=1, window=2), QUOTA_PATIENCE),
+            }
+            # The tokens end within 3 s.
+            return ours.endure(faults, settle=4.5)
+
+        return undisturbed(endured)
 
 
 @pytest.mark.parametrize(

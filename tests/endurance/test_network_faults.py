@@ -19,6 +19,7 @@ from tests.real.nginx import nginx, passing
 from tests.real.own_namespace import in_own_namespace
 from tests.real.programs import exporter, required
 from tests.real.rights import as_root
+from tests.real.standstill import undisturbed
 
 pytestmark = pytest.mark.alone
 
@@ -39,7 +40,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
     folders = [tmp_path_factory.mktemp(name) for name in ("network", "named", "vanished")]
     resolv_conf = folders[0] / "resolv.conf"
     resolv_conf.write_text(_RESOLV_CONF)
-    return in_own_namespace(lambda: _endured(*folders), resolv_conf)
+    return undisturbed(lambda: in_own_namespace(lambda: _endured(*folders), resolv_conf))
 
 
 def test_a_name_server_that_fails_is_a_failure_of_dns(seen: dict[str, Seen]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.soaking import Soak, slope, soak
+from tests.real.standstill import unless_the_machine_stood_still
 
 pytestmark = pytest.mark.alone
 
@@ -12,6 +13,7 @@ _ASKED = Soak(rate=50, seconds=40, warm_up=6, period=5)
 _GROWTH_BYTES_MAX = 16e6
 
 
+@unless_the_machine_stood_still
 def test_a_minute_of_faults_loses_no_slot_and_leaves_nothing_behind(tmp_path: Path) -> None:
     soaked = soak(tmp_path, _ASKED)
     first, last = soaked.marks[0], soaked.marks[-1]

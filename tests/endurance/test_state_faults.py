@@ -13,6 +13,7 @@ from tests.real.certificates import Certificates
 from tests.real.endurance import LOGIN, WITNESS, Stage, configuration, pretend_cloud, scrape
 from tests.real.programs import exporter, until
 from tests.real.rights import as_root
+from tests.real.standstill import unless_the_machine_stood_still
 
 pytestmark = pytest.mark.alone
 
@@ -33,6 +34,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+@unless_the_machine_stood_still
 def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_room(
     tmp_path: Path, small_disk: Path
 ) -> None:

@@ -106,7 +106,7 @@ class HostileProject:
         # A busy machine may hold us up; everything else of that name would be a fault.
         is_held_up = "held up itself" in result.detail
         assert result.outcome is not Outcome.INTERNAL_ERROR or is_held_up, self.logged.getvalue()
-        assert result.duration_seconds < DEADLINE + 0.5
+        assert is_held_up or result.duration_seconds < DEADLINE + 0.5
         self.check(repr(result))
         return result
 

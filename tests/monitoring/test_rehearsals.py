@@ -7,7 +7,7 @@ side, a few at a time.
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,7 +72,7 @@ STORIES = {
 
 
 def reload(running: Stage) -> None:
-    answer = httpx.post(f"http://{running.exporter.url}/-/reload", timeout=10)
+    answer = httpx.post(f"http://{running.exporter.url}/-/reload", timeout=30)
     assert answer.status_code == 200, answer.text
 
 
@@ -99,14 +99,32 @@ def change_over_to_the_other_user(running: Stage) -> None:
 
 
 def undisturbed(name: str, stories: Path) -> Rehearsal:
-    """Run one story, again where this machine kept Prometheus from scraping the exporter."""
+    """Run one story, again where it went wrong on a machine that disturbed it."""
     for attempt in range(_TRIES):
         folder = stories / f"{name}-{attempt}"
         folder.mkdir()
         seen = rehearsed(name, folder)
-        if seen.scrapes_lost <= _SCRAPES_LOST_MAX:
+        if seen.scrapes_missing <= _SCRAPES_LOST_MAX:
+            break
+        with suppress(AssertionError):
+            judge(name, seen)
             break
     return seen
+
+
+def judge(name: str, seen: Rehearsal) -> None:
+    """Hold a story to the alerts that it is to raise."""
+    story = STORIES[name]
+    assert seen.scrapes_failed <= _SCRAPES_LOST_MAX
+    assert seen.before == (story.intended if story.lasting else set())
+    assert seen.names >= story.intended
+    assert seen.names <= story.intended | story.consequences
+    for alert in seen.during.values():
+        called = alert.labels["alertname"]
+        if called in story.intended | story.consequences:
+            assert alert.inhibited == (called in story.inhibited), called
+            assert alert.labels["project"] in story.project.split(), called
+    assert seen.left == set()
 
 
 def rehearsed(name: str, folder: Path) -> Rehearsal:
@@ -155,18 +173,7 @@ def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, F
 def test_a_story_raises_its_alerts_and_no_others(
     rehearsals: dict[str, Future[Rehearsal]], name: str
 ) -> None:
-    story, seen = STORIES[name], rehearsals[name].result()
-
-    assert seen.scrapes_lost <= _SCRAPES_LOST_MAX
-    assert seen.before == (story.intended if story.lasting else set())
-    assert seen.names >= story.intended
-    assert seen.names <= story.intended | story.consequences
-    for alert in seen.during.values():
-        called = alert.labels["alertname"]
-        if called in story.intended | story.consequences:
-            assert alert.inhibited == (called in story.inhibited), called
-            assert alert.labels["project"] in story.project.split(), called
-    assert seen.left == set()
+    judge(name, rehearsals[name].result())
 
 
 @pytest.mark.parametrize("name", STORIES)

@@ -19,6 +19,7 @@ from tests.real.broken_answers import answers, answers_and_closes, answers_and_r
 from tests.real.broken_servers import Behaviour, BrokenServer
 from tests.real.certificates import Certificates
 from tests.real.probing import SHORT, probe_once, probing
+from tests.real.standstill import unless_the_machine_stood_still
 
 GOOD = cloud.console_address()
 
@@ -113,6 +114,7 @@ async def test_a_closed_port_is_a_connect_error_over_tls_too() -> None:
     assert (result.outcome, result.status_code) == (Outcome.CONNECT_ERROR, 0)
 
 
+@unless_the_machine_stood_still
 async def test_a_connection_that_is_never_accepted_is_a_timeout() -> None:
     with silent_ports.never_accepting_port() as url:
         result = await probe_once(url, timeout=SHORT)
@@ -251,6 +253,7 @@ async def test_a_handshake_that_fails_is_a_tls_error(behaviour: Behaviour) -> No
     assert (result.outcome, result.status_code) == (Outcome.TLS_ERROR, 0), result.detail
 
 
+@unless_the_machine_stood_still
 async def test_a_handshake_that_never_ends_is_a_timeout() -> None:
     async with BrokenServer(broken_servers.stalls) as server:
         result = await probe_once(server.url.replace("http:", "https:"), timeout=SHORT)
@@ -312,6 +315,7 @@ async def test_a_proxy_s_file_is_read_again_and_what_is_no_proxy_changes_nothing
     assert (len(old.requests), len(new.requests)) == (1, 4)
 
 
+@unless_the_machine_stood_still
 async def test_a_proxy_that_never_answers_is_a_timeout() -> None:
     async with BrokenServer(broken_servers.stalls) as proxy:
         result = await probe_once(

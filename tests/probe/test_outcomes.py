@@ -16,6 +16,7 @@ from tests.real.broken_answers import (
 )
 from tests.real.broken_servers import Behaviour, BrokenServer, closes, resets, stalls
 from tests.real.probing import IN_TIME, SHORT, TOKEN, TokenLogin, probe_once
+from tests.real.standstill import unless_the_machine_stood_still
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,7 @@ BROKEN = {
         for name, case in table.items()
     ],
 )
+@unless_the_machine_stood_still
 async def test_a_probe_ends_as_the_server_behaves(case: Case) -> None:
     async with BrokenServer(case.behaviour) as server:
         result = await probe_once(server.url, timeout=case.timeout)

@@ -10,8 +10,9 @@ from tests.real import broken_servers, silent_ports
 from tests.real import cloud_answers as cloud
 from tests.real.broken_answers import answers_and_closes, answers_and_stalls, trickles
 from tests.real.broken_servers import Behaviour, BrokenServer, Request
-from tests.real.probing import SHORT, probe_once, probing
+from tests.real.probing import DEEP, IN_TIME, probe_once, probing
 from tests.real.raw_console import ADDRESS, HTML, PAGE, TOKEN, console, html
+from tests.real.standstill import unless_the_machine_stood_still
 
 
 async def probed(
@@ -99,6 +100,7 @@ async def test_a_page_that_was_asked_for_too_often_says_nothing_of_the_console()
         pytest.param(Outcome.TIMEOUT, trickles(html(), at_once=1, pause=0.05), id="trickles"),
     ],
 )
+@unless_the_machine_stood_still
 async def test_a_page_that_breaks_on_the_wire_fails_at_stage_page(
     outcome: Outcome, behaviour: Behaviour
 ) -> None:
@@ -107,7 +109,10 @@ async def test_a_page_that_breaks_on_the_wire_fails_at_stage_page(
         console(address=f"{broken.url}{PAGE}?token={TOKEN}") as gateway,
     ):
         result = await probe_once(
-            gateway.api, depth=Stage.RFB, console=gateway.settings, timeout=SHORT
+            gateway.api,
+            depth=Stage.RFB,
+            console=gateway.settings,
+            timeout=DEEP if outcome is Outcome.TIMEOUT else IN_TIME,
         )
 
     assert (result.outcome, result.failed_stage) == (outcome, Stage.PAGE), result.detail

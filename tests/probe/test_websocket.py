@@ -10,7 +10,7 @@ from exporter.model import ProbeResult, Stage
 from exporter.outcome import Outcome
 from tests.real import cloud_answers as cloud
 from tests.real.broken_servers import Request
-from tests.real.probing import SHORT, probe_once, probing
+from tests.real.probing import DEEP, probe_once, probing
 from tests.real.raw_console import (
     CONTINUATION,
     PAGE,
@@ -32,6 +32,7 @@ from tests.real.raw_console import (
     says_and_resets,
     switching,
 )
+from tests.real.standstill import unless_the_machine_stood_still
 
 NOT_FOUND, BAD_GATEWAY = cloud.answer(404), cloud.answer(502)
 
@@ -330,10 +331,11 @@ async def test_what_is_no_http_in_answer_to_the_handshake_is_a_protocol_error() 
     assert (result.outcome, result.failed_stage) == (Outcome.PROTOCOL_ERROR, Stage.WEBSOCKET)
 
 
+@unless_the_machine_stood_still
 async def test_a_handshake_that_is_never_answered_is_a_timeout() -> None:
     async with console(handshake=lambda _: b"", speaks=says()) as gateway:
         result = await probe_once(
-            gateway.api, depth=Stage.RFB, console=gateway.settings, timeout=SHORT
+            gateway.api, depth=Stage.RFB, console=gateway.settings, timeout=DEEP
         )
 
     assert (result.outcome, result.failed_stage) == (Outcome.TIMEOUT, Stage.WEBSOCKET)
@@ -445,7 +447,8 @@ async def test_closed_before_the_first_byte_is_a_rejected_websocket(
         pytest.param(says(frame(VERSION, final=False)), id="a message that never ends"),
     ],
 )
+@unless_the_machine_stood_still
 async def test_bytes_that_do_not_come_in_time_are_a_timeout(speaks: Speaking) -> None:
-    result = await heard(speaks, timeout=SHORT)
+    result = await heard(speaks, timeout=DEEP)
 
     assert (result.outcome, result.failed_stage) == (Outcome.TIMEOUT, Stage.RFB), result.detail

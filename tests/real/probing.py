@@ -23,7 +23,10 @@ TOKEN = "planted-iam-token"
 SECRETS = (TOKEN, "planted-proxy-password", "2e3e42cb-b5e7-49f0-91b6-d16401a823ac", "token=")
 IN_TIME = 10.0
 SHORT = 0.3
-"""Deadlines in seconds: one that nothing here needs, and one for what never ends."""
+DEEP = 1.0
+"""Deadlines in seconds: one that nothing here needs, one for what never ends, and one for what
+never ends behind stages that do.
+"""
 
 Probe = Callable[[], Awaitable[ProbeResult]]
 

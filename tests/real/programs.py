@@ -13,13 +13,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+_random, _given = SystemRandom(), set[int]()
 
 
 @dataclass
@@ -204,7 +206,7 @@ def alertmanager(folder: Path, config: Path) -> Iterator[str]:
         r"Listening on",
     ):
         url = f"http://127.0.0.1:{port}"
-        until(lambda: _is_up(f"{url}/-/ready"), 20)
+        until(lambda: _is_up(f"{url}/-/ready"), 60)
         yield url
 
 
@@ -217,17 +219,24 @@ def _is_up(url: str) -> bool:
 
 def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
     """Return the samples of an instant query."""
-    answer = httpx.get(f"{prometheus_url}/api/v1/query", params={"query": expression})
+    answer = httpx.get(f"{prometheus_url}/api/v1/query", params={"query": expression}, timeout=30)
     answer.raise_for_status()
     found: list[dict[str, Any]] = answer.json()["data"]["result"]
     return found
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+    """Return a port of loopback that nobody listens on, and that was not returned before.
+
+    It is none of those that the system gives away, nor the demonstration's: it has to be free
+    still when somebody listens there.
+    """
+    while True:
+        port = _random.randrange(19_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def until(condition: Callable[[], object], seconds: float, every: float = 0.05) -> None:

@@ -20,12 +20,16 @@ import yaml
 
 from exporter.simulator.scenario import Project, Scenario
 from exporter.simulator.scenario_file import load_scenario
-from tests.real.programs import Program, alertmanager, exporter, prometheus, simulator
+from tests.real.programs import Program, alertmanager, exporter, prometheus, query, simulator
 
 ROOT = Path(__file__).parent.parent.parent
 SCENARIOS = ROOT / "exporter" / "simulator" / "scenarios"
 QUIET_SECONDS, STORY_SECONDS, RECOVERY_SECONDS = 20.0, 40.0, 330.0
-_SCRAPES_LOST = "sum by (job) (count_over_time(up[2m]) - sum_over_time(up[2m]))"
+SCRAPE_SECONDS = 0.5
+# From when Prometheus is to be there, in the quiet before a story, to the story's end.
+_WATCHED_SECONDS = int(QUIET_SECONDS + STORY_SECONDS) - 10
+_SCRAPES_FAILED = "sum(count_over_time(up[2m]) - sum_over_time(up[2m]))"
+_SCRAPES_MADE = f"sum(sum_over_time(up[{_WATCHED_SECONDS}s]))"
 _COMPRESSED = (
     "--scale=60", "--probe-interval=2m", "--api-slow-seconds=15s",
     "--window-1h=20m", "--window-2h=10m", "--window-6h=15m", "--window-1d=25m", "--window-3d=30m",
@@ -55,7 +59,8 @@ class Rehearsal:
     before: set[str] = field(default_factory=set)
     during: dict[tuple[str, ...], Seen] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
-    scrapes_lost: int = 0
+    scrapes_failed: int = 0
+    scrapes_missing: int = 0
 
     @property
     def names(self) -> set[str]:
@@ -80,18 +85,24 @@ class Stage:
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return what Alertmanager holds now, inhibited alerts too."""
-        answer = httpx.get(f"{self.alertmanager}/api/v2/alerts", timeout=10)
+        answer = httpx.get(f"{self.alertmanager}/api/v2/alerts", timeout=30)
         answer.raise_for_status()
         found: list[dict[str, Any]] = answer.json()
         return found
 
-    def scrapes_lost(self) -> int:
+    def scrapes_failed(self) -> int:
         """Return how many scrapes of the last two minutes failed."""
-        answer = httpx.get(
-            f"{self.prometheus}/api/v1/query", params={"query": _SCRAPES_LOST}, timeout=10
-        )
-        answer.raise_for_status()
-        return sum(int(one["value"][1]) for one in answer.json()["data"]["result"])
+        return self._count(_SCRAPES_FAILED)
+
+    def scrapes_missing(self) -> int:
+        """Return how many scrapes are missing at a story's end, those not tried for included.
+
+        Where all the machine stands still, Prometheus does not fail: it makes none.
+        """
+        return int(_WATCHED_SECONDS / SCRAPE_SECONDS) - self._count(_SCRAPES_MADE)
+
+    def _count(self, expression: str) -> int:
+        return sum(int(one["value"][1]) for one in query(self.prometheus, expression))
 
 
 def in_little_time(name: str, folder: Path) -> Path:
@@ -178,7 +189,7 @@ def stage(name: str, folder: Path, *flags: str, ca_file: Path | None = None) -> 
             prometheus(
                 folder,
                 ours.url,
-                "500ms",
+                f"{SCRAPE_SECONDS * 1000:.0f}ms",
                 evaluation="500ms",
                 rules=rules / "rules",
                 alertmanager=alerting,
@@ -210,7 +221,8 @@ def rehearse(
             known = seen.during.setdefault(key, Seen(one["labels"], one["annotations"], inhibited))
             known.inhibited |= inhibited
         time.sleep(0.5)
-    seen.scrapes_lost = running.scrapes_lost()
+    seen.scrapes_failed = running.scrapes_failed()
+    seen.scrapes_missing = running.scrapes_missing()
     if cure is not None:
         cure(running)
     give_up = time.monotonic() + RECOVERY_SECONDS

@@ -266,6 +266,6 @@ async def test_the_end_does_not_wait_for_who_is_hung_up_on(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.1)
         ending = time.monotonic()
-    assert time.monotonic() - ending < 2
+    assert time.monotonic() - ending < 5
     assert await reader.read() == b""
     close()

@@ -1,5 +1,6 @@
 """The web server on a real socket."""
 
+from statistics import median
 from time import perf_counter
 
 import httpx
@@ -22,9 +23,10 @@ async def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements() -
         url = f"http://127.0.0.1:{served.port}/"
         async with httpx.AsyncClient() as client:
             await client.get(url)
-            started = perf_counter()
+            took = []
             for _ in range(REQUESTS):
+                started = perf_counter()
                 assert (await client.get(url)).text == "ok\n"
-            took = perf_counter() - started
+                took.append(perf_counter() - started)
     # With the wait it would be 40 ms each.
-    assert took < REQUESTS * 0.02
+    assert median(took) < 0.02

@@ -214,6 +214,7 @@ async def test_a_handshake_that_stalls_or_is_none_ends(load: Load, first: bytes)
         began = time.monotonic()
         writer.write(first)
         with contextlib.suppress(ConnectionResetError):
-            assert b"hello" not in await asyncio.wait_for(reader.read(), 5)
-        assert time.monotonic() - began < 2
+            assert b"hello" not in await asyncio.wait_for(reader.read(), 9)
+        # By default it would be 10 s.
+        assert time.monotonic() - began < 8
         writer.close()

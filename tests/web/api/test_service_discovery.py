@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import yaml
@@ -96,12 +96,12 @@ def test_a_real_prometheus_discovers_the_servers_and_probes_them(tmp_path: Path)
         config = write_config(tmp_path / "config.yaml", cloud.url, servers, interval="60s")
         with exporter(config) as ours, prometheus(tmp_path, shown, ours.url) as url:
             until(lambda: len(query(url, "console_probe_success == 1")) == len(servers), 30)
-            targets = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
+            until(lambda: {one["health"] for one in active_targets(url)} == {"up"}, 30)
+            targets = active_targets(url)
             # One scrape a server, of `/probe` at our address.
             assert {one["scrapeUrl"].partition("?")[0] for one in targets} == {
                 f"http://{ours.url}/probe"
             }
-            assert {one["health"] for one in targets} == {"up"}
             found = {
                 (one["labels"]["instance"], one["discoveredLabels"]["__meta_console_server"])
                 for one in targets
@@ -111,7 +111,12 @@ def test_a_real_prometheus_discovers_the_servers_and_probes_them(tmp_path: Path)
                 (one["metric"]["instance"], one["metric"]["server"])
                 for one in query(url, "console_probe_success")
             } == found
-            assert len(query(url, "up == 1")) == len(servers)
+            until(lambda: len(query(url, "up == 1")) == len(servers), 30)
+
+
+def active_targets(url: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = httpx.get(f"{url}/api/v1/targets").json()["data"]["activeTargets"]
+    return found
 
 
 @contextlib.contextmanager

@@ -177,6 +177,7 @@ async def test_the_policy_allows_our_own_files_and_nothing_inline(
         assert not re.findall(r"\sstyle=|<style|<script(?![^>]*\ssrc=)", html)
 
 
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("query", [{}, {"q": "server-00"}, {"q": "matches nothing"}])
 async def test_a_large_fleet_does_not_hold_the_event_loop(query: dict[str, str]) -> None:
     fleet = InMemory(statuses=[QUIET])
