@@ -25,6 +25,8 @@ from tests.real.programs import Program, alertmanager, exporter, prometheus, que
 ROOT = Path(__file__).parent.parent.parent
 SCENARIOS = ROOT / "exporter" / "simulator" / "scenarios"
 QUIET_SECONDS, STORY_SECONDS, RECOVERY_SECONDS = 20.0, 40.0, 330.0
+QUOTA_FROM = 5
+"""When the quota of the default scenario is over, seconds after the cloud's start."""
 SCRAPE_SECONDS = 0.5
 # From when Prometheus is to be there, in the quiet before a story, to the story's end.
 _WATCHED_SECONDS = int(QUIET_SECONDS + STORY_SECONDS) - 10
@@ -128,7 +130,7 @@ def everything_wrong(folder: Path) -> Path:
     """Write the default scenario with its quota soon over, and one more server that fails later."""
     document = yaml.safe_load((SCENARIOS / "default.yaml").read_text())
     (east,) = document["projects"]
-    east["quota"] = {"limit": 2, "window": 5, "from": 5, "until": 12}
+    east["quota"] = {"limit": 2, "window": 5, "from": QUOTA_FROM, "until": 12}
     fails_later = {"kind": "close", "operation": "console_rfb", "project": "east"}
     document["faults"].append({**fails_later, "servers": "queue-02", "from": QUIET_SECONDS + 10})
     path = folder / "scenario.yaml"
