@@ -46,35 +46,7 @@ QUOTA_PATIENCE = 100.0
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
     """Return what the metrics showed of each project while its fault came and went."""
     folders = [tmp_path_factory.mktemp(name) for name in ("stage", "stopped", "other", "renewed")]
-    with ExitStack() as running:
-        ours = running.enter_context(stage(folders[0], PROJECTS, GATED))
-        good = ours.certificates
-        stopped = running.enter_context(_front(ours, folders[1], good.write_good(folders[1])))
-        other = running.enter_context(
-            _front(ours, folders[2], Certificates().write_good(folders[2]))
-        )
-        renewed = running.enter_context(
-            _front(ours, folders[3], good.write_good(folders[3], not_after=ENDS))
-        )
-        # Through its own nginx from the beginning, so that it is connections in use that stop.
-        running.enter_context(ours.gates["stopped"].led_to(_port(stopped)))
-
-        def endured() -> dict[str, Seen]:
-            faults = {
-                "down": Fault(ours.gates["down"].shut()),
-                "resets": Fault(ours.gates["resets"].resetting()),
-                "stopped": Fault(_halted(stopped)),
-                "forgotten": Fault(ours.gates["forgotten"].half_open()),
-                "untrusted": Fault(ours.gates["untrusted"].led_to(_port(other))),
-                "renewed": Fault(ours.gates["renewed"].led_to(_port(renewed))),
-                "slow": Fault(ours.cloud_fault("slow", kind="slow", seconds=0.3)),
-                LOGIN: Fault(ours.cloud_fault(LOGIN, kind="iam_down"), LOGIN_PATIENCE),
-                QUOTA: Fault(ours.quota(QUOTA, limit=1, window=2), QUOTA_PATIENCE),
-            }
-            # The tokens end within 3 s.
-            return ours.endure(faults, settle=4.5)
-
-        return undisturbed(endured)
+    return undisturbed(lambda: _endured(*folders))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +99,32 @@ def test_what_says_nothing_of_the_consoles_turns_none_of_them(
     assert one.outcomes.keys() & {"unauthorized", "throttled", "skipped"}
     assert one.verdicts == {1}
     assert one.after.each(FAILURES, project) == one.before.each(FAILURES, project)
+
+
+def _endured(of_stage: Path, of_stopped: Path, of_other: Path, of_renewed: Path) -> dict[str, Seen]:
+    with ExitStack() as running:
+        ours = running.enter_context(stage(of_stage, PROJECTS, GATED))
+        good = ours.certificates
+        stopped = running.enter_context(_front(ours, of_stopped, good.write_good(of_stopped)))
+        other = running.enter_context(_front(ours, of_other, Certificates().write_good(of_other)))
+        renewed = running.enter_context(
+            _front(ours, of_renewed, good.write_good(of_renewed, not_after=ENDS))
+        )
+        # Through its own nginx from the beginning, so that it is connections in use that stop.
+        running.enter_context(ours.gates["stopped"].led_to(_port(stopped)))
+        faults = {
+            "down": Fault(ours.gates["down"].shut()),
+            "resets": Fault(ours.gates["resets"].resetting()),
+            "stopped": Fault(_halted(stopped)),
+            "forgotten": Fault(ours.gates["forgotten"].half_open()),
+            "untrusted": Fault(ours.gates["untrusted"].led_to(_port(other))),
+            "renewed": Fault(ours.gates["renewed"].led_to(_port(renewed))),
+            "slow": Fault(ours.cloud_fault("slow", kind="slow", seconds=0.3)),
+            LOGIN: Fault(ours.cloud_fault(LOGIN, kind="iam_down"), LOGIN_PATIENCE),
+            QUOTA: Fault(ours.quota(QUOTA, limit=1, window=2), QUOTA_PATIENCE),
+        }
+        # The tokens end within 3 s.
+        return ours.endure(faults, settle=4.5)
 
 
 @contextmanager

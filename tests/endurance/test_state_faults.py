@@ -38,6 +38,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_room(
     tmp_path: Path, small_disk: Path
 ) -> None:
+    # What an earlier try left.
+    for left in small_disk.iterdir():
+        left.unlink()
     state = small_disk / "state"
     with pretend_cloud(tmp_path, PROJECTS) as cloud:
         config = tmp_path / "config.yaml"

@@ -32,7 +32,7 @@ SLACK = 1.5
 """Seconds that a busy machine may add to two intervals."""
 RECOVERY = 2 * INTERVAL + TIMEOUT + SLACK
 _FAREWELL_SECONDS = 5.0
-_THREADS_MAX = 16
+THREADS_MAX = 16
 # Ten thousand connections at once leave some of their memory behind, but once only.
 _GROWTH_BYTES_MAX = 64 << 20
 TO_CLOUD = "proxy_set_header Host $http_host; proxy_http_version 1.1;"
@@ -260,7 +260,7 @@ class Stage:
             "files": max(0, now.files - held.files),
             # A connection is kept for a server at most, and some are scrapes.
             "connections": max(0, now.sockets["ESTABLISHED"] - kept - 4),
-            "threads": max(0, now.threads - _THREADS_MAX),
+            "threads": max(0, now.threads - THREADS_MAX),
             "memory": max(0, now.resident_bytes - held.resident_bytes - _GROWTH_BYTES_MAX),
         }
         return [f"{what}: {count}" for what, count in wrong.items() if count]
