@@ -156,15 +156,20 @@ ProberOf = Callable[[str], Prober]
 """Finds the prober of a project by the project's name."""
 
 
-def skipped(target: Target, due: float, waited: float) -> ProbeResult:
-    """Return the result of a slot at ``due`` whose turn in the throttle did not come in time."""
+def skipped(
+    target: Target,
+    due: float,
+    waited: float,
+    why: str = "its turn in the throttle did not come in time",
+) -> ProbeResult:
+    """Return the result of a slot at ``due`` in which nothing was found out, and ``why``."""
     return ProbeResult(
         target=target,
         started_at=due,
         outcome=Outcome.SKIPPED,
         failed_stage=Stage.API,
         waited_seconds=waited,
-        detail="its turn in the throttle did not come in time",
+        detail=why,
     )
 
 

@@ -167,7 +167,7 @@ class Scheduler:
         """
         asked_at = self._clock.time()
         if self._stopping:
-            return replace(skipped(target, asked_at, 0.0), detail=_STOPPING)
+            return skipped(target, asked_at, 0.0, _STOPPING)
         asked = asyncio.get_running_loop().create_task(self._asked(target, patience))
         self._on_demand.add(asked)
         asked.add_done_callback(self._on_demand.discard)
@@ -182,7 +182,7 @@ class Scheduler:
             if (task := asyncio.current_task()) and task.cancelling():
                 raise
             why = _STOPPING
-        return replace(skipped(target, asked_at, patience), detail=why)
+        return skipped(target, asked_at, patience, why)
 
     async def _asked(self, target: Target, patience: float) -> ProbeResult:
         """Probe on demand; see `probe_now`."""
