@@ -52,7 +52,7 @@ soak: $(VENV)/.dev ## probe for an hour while faults come and go
 
 fuzz: $(VENV)/.dev ## answer every door with anything at all (a quarter of an hour)
 	HOSTILE_EXAMPLES=15 timeout 1800 $(BIN)/python -m pytest tests/hostile \
-	  tests/cloud/test_long_list.py --show-capture=no
+	  tests/http/test_json_stream.py --show-capture=no
 
 dist: $(VENV)/.dev ## build the sdist, and the wheel of it, into dist/
 	$(BIN)/uv build --clear --build-constraints requirements-build.txt --require-hashes --out-dir dist

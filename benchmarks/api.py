@@ -24,7 +24,7 @@ from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
 from exporter.web.application import web_application
-from exporter.web.running import Running
+from exporter.web.exporter_view import Running
 from tests.real.web_server import serving
 
 NOW = 1_800_000_000.0

@@ -18,16 +18,16 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from benchmarks.start import CONFIG
-from exporter import log
-from exporter.app import Exporter
+from exporter.app.exporter import Exporter
 from exporter.clock import SystemClock
 from exporter.config.load import load
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
+from exporter.process import log
 from exporter.web.access.live_config import OPEN, LiveConfig
 from exporter.web.application import web_application
+from exporter.web.exporter_view import Running
 from exporter.web.listening import WebServer, listen
-from exporter.web.running import Running
 
 FAILING = 0.1
 TICK = 0.001

@@ -121,7 +121,7 @@ def is_ready(port: int) -> bool:
 def slowest_imports() -> list[str]:
     """Return what importing takes longest by itself, in milliseconds."""
     told = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import exporter.serve"],
+        [sys.executable, "-X", "importtime", "-c", "import exporter.app.serve"],
         stderr=subprocess.PIPE,
         text=True,
         check=True,

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from exporter.cloud.answer import Answer
-from exporter.cloud.throttle import Throttle, Turn
+from exporter.http.response import Answer
+from exporter.ratelimit.throttle import Throttle, Turn
 
 SETTLING = 300.0
 """Seconds after which the pace counts as settled."""

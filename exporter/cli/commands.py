@@ -45,15 +45,15 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     """Run the exporter."""
-    from exporter import garbage  # noqa: PLC0415
+    from exporter.process import gc_tuning  # noqa: PLC0415
 
-    garbage.pause()
+    gc_tuning.pause()
 
     import socket  # noqa: PLC0415
 
-    from exporter.config.mistake import ConfigError  # noqa: PLC0415
-    from exporter.serve import Access, Settings, serve  # noqa: PLC0415
-    from exporter.shard import ShardError, shard_of  # noqa: PLC0415
+    from exporter.app.serve import Access, Settings, serve  # noqa: PLC0415
+    from exporter.config.errors import ConfigError  # noqa: PLC0415
+    from exporter.targets.sharding import ShardError, shard_of  # noqa: PLC0415
     from exporter.web.access.external_url import ExternalUrl, ExternalUrlError  # noqa: PLC0415
     from exporter.web.access.live_config import OPEN, load_rules  # noqa: PLC0415
 
@@ -94,8 +94,8 @@ def serve(options: argparse.Namespace) -> int:
 def check_config(options: argparse.Namespace) -> int:
     """Validate the configuration and say what it asks of the rate limits."""
     from exporter.config.check import check  # noqa: PLC0415
-    from exporter.config.mistake import ConfigError  # noqa: PLC0415
-    from exporter.plan import plans  # noqa: PLC0415
+    from exporter.config.errors import ConfigError  # noqa: PLC0415
+    from exporter.targets.capacity import plans  # noqa: PLC0415
     from exporter.web.access.live_config import load_rules  # noqa: PLC0415
 
     try:
@@ -129,10 +129,10 @@ def discover(options: argparse.Namespace) -> int:
     """Print the servers that each project's sources yield."""
     import asyncio  # noqa: PLC0415
 
-    from exporter import log  # noqa: PLC0415
+    from exporter.app.discover import discover  # noqa: PLC0415
     from exporter.clock import SystemClock  # noqa: PLC0415
-    from exporter.discover import discover  # noqa: PLC0415
-    from exporter.targets.report import yields_text  # noqa: PLC0415
+    from exporter.process import log  # noqa: PLC0415
+    from exporter.targets.source_report import yields_text  # noqa: PLC0415
 
     config = _load(options.config_file)
     if config is None:
@@ -158,14 +158,14 @@ def probe(options: argparse.Namespace) -> int:
     import json  # noqa: PLC0415
     from dataclasses import replace  # noqa: PLC0415
 
-    from exporter import log  # noqa: PLC0415
+    from exporter.app.discover import find_listed_target  # noqa: PLC0415
+    from exporter.app.project import probe_once  # noqa: PLC0415
     from exporter.clock import SystemClock  # noqa: PLC0415
-    from exporter.cloud.errors import CloudError  # noqa: PLC0415
     from exporter.config.secret import SecretUnreadableError  # noqa: PLC0415
-    from exporter.discover import find_listed_target  # noqa: PLC0415
+    from exporter.http.errors import CloudError  # noqa: PLC0415
     from exporter.outcome import Verdict  # noqa: PLC0415
-    from exporter.probe.report import as_json, waterfall  # noqa: PLC0415
-    from exporter.project_parts import probe_once  # noqa: PLC0415
+    from exporter.probe.result_format import as_json, waterfall  # noqa: PLC0415
+    from exporter.process import log  # noqa: PLC0415
     from exporter.targets import TargetNotFoundError  # noqa: PLC0415
 
     config = _load(options.config_file)
@@ -216,7 +216,7 @@ def simulate(options: argparse.Namespace) -> int:
 
 def demo(options: argparse.Namespace) -> int:
     """Run the pretend cloud and an exporter that probes it."""
-    from exporter.demo import Demo, demo  # noqa: PLC0415
+    from exporter.cli.demo import Demo, demo  # noqa: PLC0415
 
     asked = Demo(
         simulator_address=SIMULATOR_ADDRESS,

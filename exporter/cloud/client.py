@@ -10,15 +10,15 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
-from exporter.cloud.answer import Answer, ApiError, request_id_of
 from exporter.cloud.auth.login import Login
-from exporter.cloud.budget import Budget
-from exporter.cloud.errors import BadAnswerError, CloudError, NoAnswerError
 from exporter.cloud.observer import RequestObserver
-from exporter.cloud.request import Request, wire_url
 from exporter.cloud.server_list import PAGE_LIMIT, ListedServer, page_of
-from exporter.cloud.throttle import Throttle, Turn
-from exporter.cloud.transport import USER_AGENT
+from exporter.http.deadline import Budget
+from exporter.http.errors import BadAnswerError, CloudError, NoAnswerError
+from exporter.http.request import Request, wire_url
+from exporter.http.response import Answer, ApiError, request_id_of
+from exporter.http.transport import USER_AGENT
+from exporter.ratelimit.throttle import Throttle, Turn
 
 URGENT = float("-inf")
 """The due time of what others wait for: log-ins, and repeats with a fresh token."""

@@ -7,9 +7,9 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from exporter.cloud.answer import Answer, ApiError
-from exporter.cloud.errors import BadAnswerError
-from exporter.cloud.long_list import read_long_list
+from exporter.http.errors import BadAnswerError
+from exporter.http.json_stream import read_long_list
+from exporter.http.response import Answer, ApiError
 
 PAGE_LIMIT = 1000
 """The records that a page is asked to have; the API gives no more."""

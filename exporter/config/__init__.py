@@ -16,7 +16,7 @@ from exporter.config.config import (
     Tls,
     TokenAuth,
 )
-from exporter.config.mistake import ConfigError, Mistake
+from exporter.config.errors import ConfigError, Mistake
 from exporter.config.secret import Secret, SecretUnreadableError
 
 __all__ = [

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from exporter.config.config import Config, Project
 from exporter.config.environment import Data, expand
+from exporter.config.errors import ConfigError, Mistake
 from exporter.config.files import server_files_in
 from exporter.config.load import load
-from exporter.config.mistake import ConfigError, Mistake
-from exporter.config.reading import parsed, read_bytes
 from exporter.config.server_file import (
     find_server_files,
     read_server_file,
     read_server_files,
     servers_of_files,
 )
+from exporter.config.yaml_file import parsed, read_bytes
 
 
 def check(path: Path, environ: Mapping[str, str]) -> Config:

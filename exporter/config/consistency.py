@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from exporter.config.duration import format_duration, parse_duration
 from exporter.config.environment import Data
-from exporter.config.mistake import Finding, Location, path_text
+from exporter.config.errors import Finding, Location, path_text
 from exporter.config.schema import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from exporter.config.mistake import Finding, Location
+from exporter.config.errors import Finding, Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

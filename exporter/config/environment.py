@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping as Environ
 
 from exporter.config.document import Node, Scalar, Sequence
-from exporter.config.mistake import Finding, Location
+from exporter.config.errors import Finding, Location
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]{0,255})\}|\$\{")
 _TEXT_MAX = 64 * 1024

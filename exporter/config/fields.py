@@ -10,7 +10,22 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from exporter.config.checks import (
+from exporter.config.duration import PATTERN as DURATION
+from exporter.config.files import (
+    ca_file,
+    either,
+    header_safe,
+    key_file,
+    optional,
+    password_safe,
+    readable_file,
+    secret_text,
+    server_files,
+)
+from exporter.config.host_pattern import HostPattern
+from exporter.config.secret import Secret
+from exporter.config.url_rules import https_origin, metadata_origin, proxy_url
+from exporter.config.value_checks import (
     LABEL_SOURCE,
     LABEL_VALUE_MAX,
     RESERVED_LABELS,
@@ -35,21 +50,6 @@ from exporter.config.checks import (
     websocket_path,
     whole_number,
 )
-from exporter.config.duration import PATTERN as DURATION
-from exporter.config.files import (
-    ca_file,
-    either,
-    header_safe,
-    key_file,
-    optional,
-    password_safe,
-    readable_file,
-    secret_text,
-    server_files,
-)
-from exporter.config.host_pattern import HostPattern
-from exporter.config.origin import https_origin, metadata_origin, proxy_url
-from exporter.config.secret import Secret
 from exporter.model import Stage
 
 JsonSchema = dict[str, Any]

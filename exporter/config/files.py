@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationInfo
 
-from exporter.config.checks import text_of
 from exporter.config.pem import check_ca_file, check_key_pair
 from exporter.config.secret import Secret, SecretUnreadableError
+from exporter.config.value_checks import text_of
 
 TextCheck = Callable[[str], object]
 

@@ -11,11 +11,11 @@ from exporter.config.config import Config
 from exporter.config.consistency import inconsistencies
 from exporter.config.editor_schema import json_schema
 from exporter.config.environment import Data, expand
-from exporter.config.explain import explain
-from exporter.config.mistake import ConfigError, Finding, Mistake
-from exporter.config.reading import MAX_BYTES, parsed, placed, read_bytes
+from exporter.config.errors import ConfigError, Finding, Mistake
 from exporter.config.rendering import as_yaml
 from exporter.config.schema import Root
+from exporter.config.validation_errors import explain
+from exporter.config.yaml_file import MAX_BYTES, parsed, placed, read_bytes
 
 __all__ = ["MAX_BYTES", "ConfigError", "Mistake", "json_schema", "load"]
 

@@ -13,16 +13,16 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from exporter.config.build import entries_of
-from exporter.config.checks import described
 from exporter.config.config import Project, ServerEntry
 from exporter.config.consistency import repeated
 from exporter.config.document import Document
 from exporter.config.duration import format_duration
 from exporter.config.environment import Data, expand
-from exporter.config.explain import explain
-from exporter.config.mistake import ConfigError, Finding, Mistake
-from exporter.config.reading import parsed, placed, read_bytes
+from exporter.config.errors import ConfigError, Finding, Mistake
 from exporter.config.schema import Server, ServerList
+from exporter.config.validation_errors import explain
+from exporter.config.value_checks import described
+from exporter.config.yaml_file import parsed, placed, read_bytes
 
 FILES_MAX = 1000
 

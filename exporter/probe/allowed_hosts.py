@@ -2,8 +2,8 @@
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-from exporter.cloud.errors import ForbiddenAddressError
 from exporter.config.host_pattern import HostPattern, IPAddress, host_of
+from exporter.http.errors import ForbiddenAddressError
 
 # An IPv6 address that stands for an IPv4 one: RFC 6052 (NAT64), RFC 3056 (6to4).
 _NAT64 = IPv6Network("64:ff9b::/96")

@@ -1,6 +1,6 @@
 """Stage ``api``: ask the cloud for the console address and judge what it answers."""
 
-from exporter.cloud.answer import Answer, ApiError
+from exporter.http.response import Answer, ApiError
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.stage import StageFailedError

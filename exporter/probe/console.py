@@ -4,12 +4,12 @@ from contextlib import AbstractAsyncContextManager
 
 from aiohttp.abc import AbstractResolver
 
-from exporter.cloud.budget import Budget
-from exporter.cloud.errors import ForbiddenAddressError
 from exporter.cloud.observer import ConnectionObserver
-from exporter.cloud.transport import Transport
 from exporter.config.config import Console
 from exporter.config.secret import Secret
+from exporter.http.deadline import Budget
+from exporter.http.errors import ForbiddenAddressError
+from exporter.http.transport import Transport
 from exporter.model import Target
 from exporter.outcome import Outcome
 from exporter.probe.address import ConsoleAddress

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from exporter.cloud.answer import Answer
-from exporter.cloud.budget import Budget
-from exporter.cloud.connection import REDIRECTS
-from exporter.cloud.errors import BadAnswerError, ForbiddenAddressError
-from exporter.cloud.request import Request
-from exporter.cloud.transport import USER_AGENT, Transport
+from exporter.http.connection import REDIRECTS
+from exporter.http.deadline import Budget
+from exporter.http.errors import BadAnswerError, ForbiddenAddressError
+from exporter.http.request import Request
+from exporter.http.response import Answer
+from exporter.http.transport import USER_AGENT, Transport
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.allowed_hosts import AllowedHosts

@@ -7,23 +7,23 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from exporter.clock import Clock
-from exporter.cloud.answer import ApiError
-from exporter.cloud.budget import Budget
 from exporter.cloud.client import CloudClient
-from exporter.cloud.errors import (
+from exporter.http.deadline import Budget
+from exporter.http.errors import (
     BadAnswerError,
     CloudError,
     LoginFailedError,
     NoAnswer,
     NoAnswerError,
 )
-from exporter.cloud.throttle import Turn
+from exporter.http.response import ApiError
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
 from exporter.probe.api import console_address
 from exporter.probe.console import ConsoleDoor
 from exporter.probe.rfb import read_version
 from exporter.probe.stage import StageFailedError
+from exporter.ratelimit.throttle import Turn
 
 _NO_ANSWER = {
     NoAnswer.DNS: Outcome.DNS_ERROR,

@@ -11,9 +11,9 @@ from time import perf_counter
 
 from aiohttp import WSMsgType
 
-from exporter.cloud.budget import Budget
-from exporter.cloud.failure import out_of_time
-from exporter.cloud.farewell import WebSocket
+from exporter.http.deadline import Budget
+from exporter.http.error_mapping import out_of_time
+from exporter.http.websocket_close import WebSocket
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.probe.stage import StageFailedError

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
-from exporter.cloud.budget import Budget
-from exporter.cloud.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
-from exporter.cloud.farewell import WebSocket
-from exporter.cloud.request import wire_url
-from exporter.cloud.transport import USER_AGENT, Transport
 from exporter.config.config import AUTO
 from exporter.config.host_pattern import IPAddress
+from exporter.http.deadline import Budget
+from exporter.http.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
+from exporter.http.request import wire_url
+from exporter.http.transport import USER_AGENT, Transport
+from exporter.http.websocket_close import WebSocket
 from exporter.model import Target
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress

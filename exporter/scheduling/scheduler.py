@@ -22,7 +22,7 @@ from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.probe.prober import ProberOf, skipped
 from exporter.scheduling.clock_steps import ClockSteps
-from exporter.scheduling.rota import Due, Rota
+from exporter.scheduling.phase_table import Due, Rota
 
 _OVERDUE_INTERVALS = 2
 _LOOK_AT_CLOCK_SECONDS = 1.0

@@ -6,15 +6,15 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from exporter.simulator.authenticator import Gatekeeper
 from exporter.simulator.clock import Clock
 from exporter.simulator.faults import Faults
-from exporter.simulator.gatekeeper import Gatekeeper
 from exporter.simulator.iam import Iam, LoginRequest, Metadata
-from exporter.simulator.premises import Premises
+from exporter.simulator.project_state import Premises
 from exporter.simulator.replies import Reply, ok, refusal
+from exporter.simulator.request_log import REQUEST_ID, Visit, Visits, sent
 from exporter.simulator.scenario import FaultKind, Operation
 from exporter.simulator.signature import SignedRequest
-from exporter.simulator.visits import REQUEST_ID, Visit, Visits, sent
 
 
 class Cloud:

@@ -13,13 +13,13 @@ from html import escape
 
 from aiohttp import web
 
-from exporter.simulator.breakage import drop
 from exporter.simulator.clock import Clock
-from exporter.simulator.premises import Premises
+from exporter.simulator.project_state import Premises
 from exporter.simulator.replies import HTML, Reply, error_page
+from exporter.simulator.request_log import NO_STATUS, Visit, Visits, sent
 from exporter.simulator.rfb import Viewing
 from exporter.simulator.scenario import Operation, WebSocketPath
-from exporter.simulator.visits import NO_STATUS, Visit, Visits, sent
+from exporter.simulator.wire_faults import drop
 
 _SUBPROTOCOL = "binary"
 _CLOSE_SECONDS = 5.0

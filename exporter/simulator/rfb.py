@@ -8,9 +8,9 @@ from collections.abc import Awaitable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from exporter.simulator.breakage import NO_HTTP, drop, reset
 from exporter.simulator.clock import Clock
 from exporter.simulator.scenario import Fault, FaultKind
+from exporter.simulator.wire_faults import NO_HTTP, drop, reset
 
 _VERSION = b"RFB 003.008\n"
 _VIEWING_MAX_SECONDS = 60.0

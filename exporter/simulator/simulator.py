@@ -5,17 +5,17 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from exporter.simulator.access_keys import AccessKeys
+from exporter.simulator.authenticator import Gatekeeper
 from exporter.simulator.clock import Clock, RealClock
 from exporter.simulator.cloud import Cloud
 from exporter.simulator.console import ConsoleGateway
 from exporter.simulator.faults import Faults
-from exporter.simulator.gatekeeper import Gatekeeper
 from exporter.simulator.iam import Iam, Metadata
 from exporter.simulator.lockout import Failures
-from exporter.simulator.premises import Premises
+from exporter.simulator.project_state import Premises
+from exporter.simulator.request_log import Counts, Visits
 from exporter.simulator.scenario import Fault, Quota, Scenario, Server
 from exporter.simulator.tokens import Tokens
-from exporter.simulator.visits import Counts, Visits
 
 
 class Simulator:

@@ -2,9 +2,9 @@
 
 from exporter.state.console_events import ConsoleEvents
 from exporter.state.history import History
-from exporter.state.memory import Memory
 from exporter.state.project_events import ProjectEvents
 from exporter.state.store import StateListener, StateStore, TargetState
+from exporter.state.target_snapshot import Memory
 
 __all__ = [
     "ConsoleEvents",

@@ -23,8 +23,8 @@ from exporter.state.errors import (
     StateFileInUseError,
     StateFileLostError,
 )
-from exporter.state.memory import Memory
-from exporter.state.remembered import Changes, Note, Remembered
+from exporter.state.saved_state import Changes, Note, Remembered
+from exporter.state.target_snapshot import Memory
 
 MAX_AGE_SECONDS = 48 * 3600.0
 """What is older says nothing any more; intervals are 24 hours at most."""

@@ -10,10 +10,10 @@ import structlog
 from exporter.clock import Clock
 from exporter.model import TargetKey
 from exporter.state.errors import StateFileError, StateFileLostError
-from exporter.state.memory import Memory
-from exporter.state.remembered import Changes, Note
+from exporter.state.saved_state import Changes, Note
 from exporter.state.state_file import StateFile
 from exporter.state.store import TargetState
+from exporter.state.target_snapshot import Memory
 
 FLUSH_SECONDS = 3.0
 """The pause between two writes, so that nothing unwritten is older than some seconds."""

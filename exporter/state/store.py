@@ -19,7 +19,7 @@ from typing import Protocol
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome, Verdict
 from exporter.state.history import History
-from exporter.state.memory import Memory
+from exporter.state.target_snapshot import Memory
 
 
 @dataclass(slots=True)

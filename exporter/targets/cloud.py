@@ -9,13 +9,13 @@ from typing import Protocol
 import structlog
 
 from exporter.clock import Clock
-from exporter.cloud.errors import CloudError
 from exporter.cloud.server_list import ListedServer
-from exporter.config.checks import label_value, server_id, server_name
 from exporter.config.config import Discovery, Project
 from exporter.config.secret import SecretUnreadableError
+from exporter.config.value_checks import label_value, server_id, server_name
+from exporter.http.errors import CloudError
 from exporter.model import Target, TargetKey
-from exporter.targets.shrinking import ShrinkGuard
+from exporter.targets.shrink_guard import ShrinkGuard
 from exporter.targets.source import DiscoveryObserver, Send, Source
 
 CONFIRM_SECONDS = 60.0

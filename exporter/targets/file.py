@@ -9,7 +9,7 @@ import structlog
 from exporter.clock import Clock
 from exporter.config.build import entries_of
 from exporter.config.config import Project
-from exporter.config.mistake import ConfigError
+from exporter.config.errors import ConfigError
 from exporter.config.server_file import (
     Found,
     ServerFile,

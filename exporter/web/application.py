@@ -6,10 +6,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.api import api_routes
 from exporter.web.compression import Compression
+from exporter.web.exporter_view import Running
 from exporter.web.lifecycle import lifecycle_routes
-from exporter.web.on_demand import OnDemand
 from exporter.web.pages.routes import page_routes
-from exporter.web.running import Running
+from exporter.web.probe_requests import OnDemand
 from exporter.web.scraping import scraping_routes
 
 _POLICY = (

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.web.running import ReloadRefusedError, Running
+from exporter.web.exporter_view import ReloadRefusedError, Running
 
 
 def lifecycle_routes(running: Running) -> list[BaseRoute]:

@@ -10,11 +10,11 @@ from starlette.routing import BaseRoute, Route
 
 from exporter.metrics.exposition import probe_text
 from exporter.metrics.negotiation import Format, negotiate
-from exporter.probe.report import as_json, waterfall
-from exporter.web.on_demand import OnDemand
-from exporter.web.refusal import RequestRefusedError
-from exporter.web.running import Running
-from exporter.web.target_choice import choose_target
+from exporter.probe.result_format import as_json, waterfall
+from exporter.web.errors import RequestRefusedError
+from exporter.web.exporter_view import Running
+from exporter.web.probe_requests import OnDemand
+from exporter.web.target_lookup import choose_target
 
 
 def scraping_routes(running: Running, on_demand: OnDemand) -> list[BaseRoute]:

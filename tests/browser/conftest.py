@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.pretend_fleet import Fleet, pretend_fleet
+from tests.browser.simulated_fleet import Fleet, pretend_fleet
 from tests.real.browser import chromium
 from tests.real.programs import required
 

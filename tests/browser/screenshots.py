@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.browser.pretend_fleet import Fleet, pretend_fleet
+from tests.browser.simulated_fleet import Fleet, pretend_fleet
 from tests.real.browser import DESK, PHONE, chromium, visit
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"

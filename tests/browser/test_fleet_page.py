@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.pretend_fleet import EAST, EAST_NAME, HOSTILE, SOUTHWEST, Fleet, pretend_fleet
+from tests.browser.simulated_fleet import EAST, EAST_NAME, HOSTILE, SOUTHWEST, Fleet, pretend_fleet
 from tests.real.browser import DESK, PHONE, Visit, visit
 from tests.real.programs import exporter
 

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.pretend_fleet import EAST_NAME, HOSTILE, Fleet
+from tests.browser.simulated_fleet import EAST_NAME, HOSTILE, Fleet
 from tests.real.browser import DESK, PHONE, Visit, visit
 
 

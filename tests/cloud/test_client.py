@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.cloud.answer import Answer
-from exporter.cloud.budget import Budget
 from exporter.cloud.client import URGENT, CloudClient, Door
-from exporter.cloud.errors import BadAnswerError, LoginFailedError, NoAnswer, NoAnswerError
 from exporter.cloud.observer import Unobserved
-from exporter.cloud.request import Request
-from exporter.cloud.throttle import Throttle
+from exporter.http.deadline import Budget
+from exporter.http.errors import BadAnswerError, LoginFailedError, NoAnswer, NoAnswerError
+from exporter.http.request import Request
+from exporter.http.response import Answer
+from exporter.ratelimit.throttle import Throttle
 
 Reply = Callable[[Request], Answer]
 

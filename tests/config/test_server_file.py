@@ -7,7 +7,7 @@ import pytest
 
 from exporter.config.check import check
 from exporter.config.config import Project, TokenAuth
-from exporter.config.mistake import ConfigError
+from exporter.config.errors import ConfigError
 from exporter.config.secret import Secret
 from exporter.config.server_file import FILES_MAX, find_server_files, read_server_files
 from exporter.model import Stage

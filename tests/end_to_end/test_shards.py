@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from exporter.model import TargetKey
-from exporter.shard import Shard
+from exporter.targets.sharding import Shard
 from tests.real.programs import command, exporter, simulator, until
 from tests.real.simulated_project import listed_servers, write_config
 

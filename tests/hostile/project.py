@@ -13,7 +13,7 @@ import structlog
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from exporter import log
+from exporter.app.project import ProjectParts
 from exporter.clock import SystemClock
 from exporter.cloud.auth import Lockouts
 from exporter.cloud.auth.agency import MetadataSource
@@ -37,7 +37,7 @@ from exporter.metrics.project_instruments import ProjectReadings
 from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
-from exporter.project_parts import ProjectParts
+from exporter.process import log
 from exporter.state import ConsoleEvents, StateStore
 from tests.hostile.loop_hold import Held, watching_the_loop
 from tests.hostile.wire import CANARY

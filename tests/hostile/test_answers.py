@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.cloud.auth.agency import MetadataSource
 from exporter.cloud.auth.password import PasswordSource
-from exporter.cloud.errors import CloudError
+from exporter.http.errors import CloudError
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from tests.hostile import wire

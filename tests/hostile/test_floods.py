@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from exporter.cloud.errors import CloudError
+from exporter.http.errors import CloudError
 from exporter.model import Stage
 from tests.hostile.loop_hold import watching_the_loop
 from tests.hostile.project import HELD_MAX, HostileProject, hostile_project

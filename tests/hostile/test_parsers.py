@@ -11,18 +11,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from exporter.cloud.answer import Answer, ApiError
-from exporter.cloud.auth.lifetime import lease
-from exporter.cloud.errors import ForbiddenAddressError, LoginFailedError
-from exporter.cloud.refusal import RETRY_AFTER_MAX, RETRY_AFTER_MIN, Refusal
-from exporter.cloud.request import wire_url
+from exporter.cloud.auth.expiring_credentials import lease
 from exporter.cloud.server_list import _listed, _next_marker
 from exporter.config.host_pattern import HostPattern, host_of
+from exporter.http.errors import ForbiddenAddressError, LoginFailedError
+from exporter.http.request import wire_url
+from exporter.http.response import Answer, ApiError
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.allowed_hosts import AllowedHosts
 from exporter.probe.api import console_address
 from exporter.probe.cookies import Cookies
 from exporter.probe.stage import StageFailedError
+from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RETRY_AFTER_MIN, Refusal
 from tests.hostile import wire
 from tests.hostile.effort import effort
 

@@ -24,7 +24,7 @@ from monitoring.metrics_page import CLOSED
 from tests.real.programs import required
 
 if TYPE_CHECKING:
-    from exporter.web.running import Running
+    from exporter.web.exporter_view import Running
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = sorted((ROOT / "runbooks").glob("*.md"))

@@ -4,10 +4,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from exporter.cloud.errors import ForbiddenAddressError
-from exporter.cloud.guard import GuardedResolver
 from exporter.config.config import Console
 from exporter.config.host_pattern import HostPattern
+from exporter.http.errors import ForbiddenAddressError
+from exporter.http.guard import GuardedResolver
 from exporter.model import ProbeResult, Stage
 from exporter.outcome import Outcome
 from exporter.probe.allowed_hosts import AllowedHosts

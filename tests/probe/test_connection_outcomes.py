@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from exporter.app.project import probe_once as parts_probe_once
 from exporter.clock import SystemClock
 from exporter.config.config import Tls
 from exporter.config.load import load
 from exporter.config.secret import Secret
 from exporter.outcome import Outcome
-from exporter.project_parts import probe_once as parts_probe_once
 from exporter.targets.static import targets_of
 from tests.real import broken_answers, broken_servers, silent_ports
 from tests.real import cloud_answers as cloud
@@ -86,7 +86,7 @@ async def test_a_broken_answer_does_not_spoil_the_next_probe() -> None:
 async def test_a_look_up_that_we_do_not_begin_says_nothing_of_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("exporter.cloud.resolver._AT_ONCE_MAX", 0)
+    monkeypatch.setattr("exporter.http.resolver._AT_ONCE_MAX", 0)
     result = await probe_once(f"https://{silent_ports.UNKNOWN_HOST}")
 
     assert result.outcome is Outcome.INTERNAL_ERROR

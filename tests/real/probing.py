@@ -7,17 +7,17 @@ from aiohttp.abc import AbstractResolver
 
 from exporter.clock import SystemClock
 from exporter.cloud.client import CloudClient, Door
-from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import DoorObserver, Unobserved
-from exporter.cloud.request import Request
-from exporter.cloud.throttle import Throttle
-from exporter.cloud.transport import Transport
 from exporter.config.config import Console, Tls
 from exporter.config.secret import Secret
+from exporter.http.errors import LoginFailedError
+from exporter.http.request import Request
+from exporter.http.transport import Transport
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.probe.console import ConsoleDoor
 from exporter.probe.prober import Prober
+from exporter.ratelimit.throttle import Throttle
 
 TOKEN = "planted-iam-token"
 SECRETS = (TOKEN, "planted-proxy-password", "2e3e42cb-b5e7-49f0-91b6-d16401a823ac", "token=")

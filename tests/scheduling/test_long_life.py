@@ -15,14 +15,14 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.app import Exporter
-from exporter.cloud.answer import Answer
-from exporter.cloud.request import Request
+from exporter.app.exporter import Exporter
 from exporter.config.load import load
+from exporter.http.request import Request
+from exporter.http.response import Answer
 from exporter.metrics.negotiation import Format
 from exporter.model import TargetKey
 from exporter.outcome import Outcome
-from exporter.scheduling.rota import Rota, phase_of
+from exporter.scheduling.phase_table import Rota, phase_of
 
 DAY = 86_400.0
 HOUR = 3600.0
@@ -159,7 +159,7 @@ class Life:
 async def life(clock: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Life]:
     """Return an exporter whose every connection leads to the pretend cloud."""
     cloud = PretendCloud(clock)
-    monkeypatch.setattr("exporter.project_parts.Transport", cloud)
+    monkeypatch.setattr("exporter.app.project.Transport", cloud)
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)
     exporter = Exporter(load(path, {}), version="0", clock=clock)

@@ -12,7 +12,7 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.model import Stage
 from exporter.outcome import Outcome
-from exporter.scheduling.rota import phase_of
+from exporter.scheduling.phase_table import phase_of
 from tests.real.standstill import STOOD_SECONDS, watching_the_machine
 from tests.scheduling.bench import INTERVAL, Bench, PretendProber, target
 

@@ -14,7 +14,7 @@ import trustme
 
 from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.clock import Clock
-from exporter.simulator.premises import Premises
+from exporter.simulator.project_state import Premises
 from exporter.simulator.scenario import Latency, Project, Quota
 
 Ask = Callable[..., Awaitable[httpx.Response]]

@@ -11,7 +11,7 @@ from random import Random
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
-from exporter.state.remembered import Changes, Note
+from exporter.state.saved_state import Changes, Note
 from exporter.state.state_file import StateFile
 from tests.state.results import TARGET
 

@@ -24,9 +24,9 @@ from exporter.state.errors import (
     StateFileInUseError,
     StateFileLostError,
 )
-from exporter.state.memory import DamagedMemoryError
-from exporter.state.remembered import Changes, Note, Remembered
+from exporter.state.saved_state import Changes, Note, Remembered
 from exporter.state.state_file import MAX_AGE_SECONDS, StateFile
+from exporter.state.target_snapshot import DamagedMemoryError
 from tests.state.results import RESULTS, TARGET
 
 NOW = 1_800_000_000.0

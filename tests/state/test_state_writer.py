@@ -13,7 +13,7 @@ from exporter.model import ProbeResult, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import Memory, StateStore
 from exporter.state.errors import StateFileError, StateFileLostError
-from exporter.state.remembered import Changes, Note
+from exporter.state.saved_state import Changes, Note
 from exporter.state.state_file import StateFile
 from exporter.state.state_writer import FLUSH_SECONDS, StateWriter
 from tests.state.results import TARGET

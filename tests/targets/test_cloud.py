@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.cloud.errors import BadAnswerError, CloudError, NoAnswer, NoAnswerError
 from exporter.cloud.server_list import ListedServer
 from exporter.config.config import Discovery, Project
+from exporter.http.errors import BadAnswerError, CloudError, NoAnswer, NoAnswerError
 from exporter.model import TargetKey
 from exporter.targets.cloud import CloudDiscovery
-from exporter.targets.shrinking import ShrinkGuard
+from exporter.targets.shrink_guard import ShrinkGuard
 
 
 def record(server_id: str, name: str = "", **more: Any) -> ListedServer:

@@ -11,8 +11,8 @@ from exporter.config.config import (
 )
 from exporter.config.secret import Secret
 from exporter.model import Stage, TargetKey
-from exporter.plan import plans
 from exporter.targets import TargetNotFoundError, find_target, targets_of
+from exporter.targets.capacity import plans
 
 
 def project(name: str, *servers: ServerEntry, rate: float = 5.0) -> Project:

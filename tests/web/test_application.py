@@ -14,10 +14,10 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
-from exporter.shard import Shard
 from exporter.state import StateStore
+from exporter.targets.sharding import Shard
 from exporter.web.application import web_application
-from exporter.web.running import ReloadRefusedError, Running
+from exporter.web.exporter_view import ReloadRefusedError, Running
 
 NOW = 1_800_000_000.0
 DB = Target(TargetKey("southwest", "id-1"), "db-01", "cn-southwest-2", 60.0, 10.0)
@@ -261,7 +261,7 @@ async def test_the_page_shows_the_worst_first_and_escapes_what_comes_from_outsid
 async def test_probes_on_demand_at_once_are_bounded(
     client: httpx.AsyncClient, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.web.on_demand._PROBES_AT_ONCE", 0)
+    monkeypatch.setattr("exporter.web.probe_requests._PROBES_AT_ONCE", 0)
     answer = await client.get("/probe?target=id-2")
     assert answer.status_code == 503
     assert pretend.asked == []

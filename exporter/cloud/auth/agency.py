@@ -3,18 +3,18 @@
 import json
 
 from exporter.clock import Clock
-from exporter.cloud.answer import Answer
+from exporter.cloud.auth.expiring_credentials import Lease, lease
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.key_lockout import KeyLockout
-from exporter.cloud.auth.lifetime import Lease, lease
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, Send
 from exporter.cloud.auth.renewal import Renewal, RenewedLogin
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
-from exporter.cloud.errors import CloudError, LoginFailedError
-from exporter.cloud.request import Request
 from exporter.config.config import AgencyAuth
+from exporter.http.errors import CloudError, LoginFailedError
+from exporter.http.request import Request
+from exporter.http.response import Answer
 
 _OK = 200
 _NOT_FOUND = 404

@@ -1,7 +1,7 @@
 """Refused signatures of one key pair: the cloud takes few of them before it locks the key."""
 
 from exporter.clock import Clock
-from exporter.cloud.auth.setback import Setback
+from exporter.cloud.auth.backoff import Setback
 
 # More than five failed signatures lock a key for five minutes.
 _MAX_REFUSALS = 3

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 
 from exporter.clock import Clock
+from exporter.cloud.auth.backoff import Setback
 from exporter.cloud.auth.key_lockout import KeyLockout
-from exporter.cloud.auth.setback import Setback
 from exporter.config.config import AkskAuth
 
 # IAM locks an account for 15 minutes after five failed log-ins within as long.

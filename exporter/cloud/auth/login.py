@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from exporter.cloud.answer import Answer
-from exporter.cloud.request import Request
+from exporter.http.request import Request
+from exporter.http.response import Answer
 
 Send = Callable[[Request], Awaitable[Answer]]
 """Sends one request and reads the answer whole.

@@ -4,16 +4,16 @@ import hashlib
 import json
 
 from exporter.clock import Clock
-from exporter.cloud.answer import Answer, ApiError
+from exporter.cloud.auth.expiring_credentials import Lease, lease
 from exporter.cloud.auth.header_value import header_value
-from exporter.cloud.auth.lifetime import Lease, lease
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, Send
 from exporter.cloud.auth.renewal import CredentialsRefusedError, Renewal, RenewedLogin
-from exporter.cloud.errors import CloudError, LoginFailedError
-from exporter.cloud.request import Request
 from exporter.config.config import PasswordAuth
 from exporter.config.secret import SecretUnreadableError
+from exporter.http.errors import CloudError, LoginFailedError
+from exporter.http.request import Request
+from exporter.http.response import Answer, ApiError
 
 _HEADER = "x-auth-token"
 _CREATED = (200, 201)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from exporter.clock import Clock
-from exporter.cloud.auth.keepsake import Keepsake
-from exporter.cloud.auth.lifetime import Lease
+from exporter.cloud.auth.backoff import Setback
+from exporter.cloud.auth.cached_credentials import Keepsake
+from exporter.cloud.auth.expiring_credentials import Lease
 from exporter.cloud.auth.lockout import REFUSED_FIRST, REFUSED_LAST, Lockout
 from exporter.cloud.auth.login import LoginObserver
-from exporter.cloud.auth.setback import Setback
-from exporter.cloud.errors import CloudError, LoginFailedError
+from exporter.http.errors import CloudError, LoginFailedError
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from exporter.clock import Clock
 from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.signature import DATE_FORMAT, Keys, signed_headers
-from exporter.cloud.request import Request
+from exporter.http.request import Request
 
 # What neither a proxy nor the transport changes on the way.
 _SIGNED = ("host", "content-type", "x-project-id", "x-sdk-date")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import structlog
 
-from exporter.config.mistake import ConfigError, Mistake
-from exporter.config.web_config import WebConfig
-from exporter.config.web_load import load_web_config
+from exporter.config.errors import ConfigError, Mistake
 from exporter.web.access.tls import server_context
+from exporter.web.access.web_config import WebConfig
+from exporter.web.access.web_config_loader import load_web_config
 
 # Two writes within a file system's tick leave the same times behind: a file that was written just
 # before it was read is read again.

@@ -9,8 +9,8 @@ from starlette.datastructures import QueryParams
 
 from exporter.model import Target
 from exporter.state import TargetState
-from exporter.web.condition import Condition, condition_of
-from exporter.web.refusal import RequestRefusedError
+from exporter.web.errors import RequestRefusedError
+from exporter.web.health_state import Condition, condition_of
 
 _Word = TypeVar("_Word", bound=StrEnum)
 

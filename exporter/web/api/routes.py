@@ -15,16 +15,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from exporter.model import TargetKey
-from exporter.probe.report import as_json
+from exporter.probe.result_format import as_json
 from exporter.state import TargetState
-from exporter.web.api.answer import bare_array, failure, success, success_with
+from exporter.web.api.envelope import bare_array, failure, success, success_with
 from exporter.web.api.query import Form, ServerQuery, check_parameters, place, server_query
 from exporter.web.api.server_json import full_server_json, project_json, server_json
 from exporter.web.api.service_discovery import target_group
-from exporter.web.on_demand import OnDemand
-from exporter.web.refusal import RequestRefusedError
-from exporter.web.running import Running
-from exporter.web.target_choice import of_another_shard, to_depth
+from exporter.web.errors import RequestRefusedError
+from exporter.web.exporter_view import Running
+from exporter.web.probe_requests import OnDemand
+from exporter.web.target_lookup import of_another_shard, to_depth
 
 # Looking at this many takes well under a millisecond.
 _SERVERS_AT_ONCE = 200

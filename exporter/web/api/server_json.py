@@ -5,9 +5,9 @@ Times end in ``_at`` and are Unix time in seconds, as Prometheus' own; durations
 """
 
 from exporter.model import ProbeResult, ProjectStatus, Target
-from exporter.probe.report import as_json
+from exporter.probe.result_format import as_json
 from exporter.state import TargetState
-from exporter.web.condition import condition_of, since
+from exporter.web.health_state import condition_of, since
 
 
 def project_json(status: ProjectStatus) -> dict[str, object]:

@@ -8,8 +8,8 @@ from markupsafe import escape
 
 from exporter.model import Target
 from exporter.state import TargetState
-from exporter.web.condition import Condition, condition_of, could_not_tell
-from exporter.web.pages.words import outcome_words
+from exporter.web.health_state import Condition, condition_of, could_not_tell
+from exporter.web.pages.text import outcome_words
 
 # A longer name is cut off in the grid, and shown whole under the pointer.
 _NAME_FITS = 18

@@ -15,9 +15,9 @@ from itertools import count
 
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.state import TargetState
-from exporter.web.condition import Condition, stale_at
+from exporter.web.health_state import Condition, stale_at
 from exporter.web.pages.cell import Cell, cell_of, label_text, order_of, server_path
-from exporter.web.pages.project_words import tells_of_login
+from exporter.web.pages.project_text import tells_of_login
 
 _CHANGES_MAX = 500
 _GONE_MAX = 1000

@@ -9,11 +9,11 @@ from markupsafe import Markup
 from starlette.datastructures import QueryParams
 
 from exporter.model import ProjectStatus
-from exporter.web.condition import Condition
+from exporter.web.errors import RequestRefusedError
+from exporter.web.health_state import Condition
 from exporter.web.pages.fleet_cells import FleetCells, ProjectCells, worst
-from exporter.web.pages.project_words import ProjectWords, project_words
-from exporter.web.pages.words import clock_words
-from exporter.web.refusal import RequestRefusedError
+from exporter.web.pages.project_text import ProjectWords, project_words
+from exporter.web.pages.text import clock_words
 
 # Divisible by every number of columns that the style sheet has, so that no row breaks off where
 # two blocks meet. A browser lays out only the blocks that are in sight.

@@ -8,7 +8,7 @@ from math import sqrt
 
 from exporter.model import ProbeResult
 from exporter.outcome import Verdict
-from exporter.web.pages.words import clock_words, duration_words, outcome_words
+from exporter.web.pages.text import clock_words, duration_words, outcome_words
 
 _HEIGHTS = 8
 _FULL = 100.0

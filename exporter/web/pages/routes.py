@@ -14,13 +14,13 @@ from starlette.routing import BaseRoute, Route
 
 from exporter.model import ProbeResult, TargetKey
 from exporter.state import TargetState
-from exporter.web.on_demand import OnDemand
+from exporter.web.errors import RequestRefusedError
+from exporter.web.exporter_view import Running
 from exporter.web.pages.assets import StaticFiles, templates
 from exporter.web.pages.fleet_cells import FleetCells
 from exporter.web.pages.fleet_page import Filter, FleetPage, told_words
 from exporter.web.pages.server_page import ServerPage
-from exporter.web.refusal import RequestRefusedError
-from exporter.web.running import Running
+from exporter.web.probe_requests import OnDemand
 
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304

@@ -7,9 +7,15 @@ from jinja2 import Environment
 from exporter.config.duration import format_duration
 from exporter.model import ProbeResult
 from exporter.state import TargetState
-from exporter.web.condition import STALE_INTERVALS, Condition, condition_of, could_not_tell, since
+from exporter.web.health_state import (
+    STALE_INTERVALS,
+    Condition,
+    condition_of,
+    could_not_tell,
+    since,
+)
 from exporter.web.pages.probe_view import probe_view, timeline
-from exporter.web.pages.words import clock_words, outcome_words
+from exporter.web.pages.text import clock_words, outcome_words
 
 # More bars could not be told apart, and more rows nobody reads.
 _MARKS_MAX = 60

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cloud.auth.pretend_iam import Observed, PretendIam
+from tests.cloud.auth.simulated_iam import Observed, PretendIam
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock

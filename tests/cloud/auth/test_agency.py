@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from exporter.cloud.answer import Answer
 from exporter.cloud.auth.agency import AgencyLogin
-from exporter.cloud.errors import LoginFailedError, NoAnswer, NoAnswerError
-from exporter.cloud.request import Request
 from exporter.config.config import AgencyAuth
-from tests.cloud.auth.pretend_iam import Observed, answer, api_request, iso
+from exporter.http.errors import LoginFailedError, NoAnswer, NoAnswerError
+from exporter.http.request import Request
+from exporter.http.response import Answer
+from tests.cloud.auth.simulated_iam import Observed, answer, api_request, iso
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock

@@ -8,11 +8,11 @@ import pytest
 
 from exporter.cloud.auth.aksk import AkskLogin
 from exporter.cloud.auth.lockout import Lockouts
-from exporter.cloud.errors import LoginFailedError
-from exporter.cloud.request import Request
 from exporter.config.config import AkskAuth
 from exporter.config.secret import Secret
-from tests.cloud.auth.pretend_iam import Observed, api_request
+from exporter.http.errors import LoginFailedError
+from exporter.http.request import Request
+from tests.cloud.auth.simulated_iam import Observed, api_request
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.clock import Clock, SystemClock
-from exporter.cloud.answer import Answer
 from exporter.cloud.auth import Login, Send, login_for
-from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import Unobserved
-from exporter.cloud.request import Request
-from exporter.cloud.transport import Transport
 from exporter.config.config import PasswordAuth, Project, Tls
 from exporter.config.secret import Secret
-from tests.cloud.auth.pretend_iam import Observed, api_request
+from exporter.http.errors import LoginFailedError
+from exporter.http.request import Request
+from exporter.http.response import Answer
+from exporter.http.transport import Transport
+from tests.cloud.auth.simulated_iam import Observed, api_request
 from tests.real.keystone import LOCKED_AFTER, Account, Keystone
 
 if TYPE_CHECKING:

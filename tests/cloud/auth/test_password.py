@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cloud.answer import Answer
 from exporter.cloud.auth import Lockouts, login_for
 from exporter.cloud.auth.login import Login
 from exporter.cloud.auth.password import PasswordLogin
-from exporter.cloud.errors import LoginFailedError, NoAnswer, NoAnswerError
 from exporter.config.config import PasswordAuth, Project
 from exporter.config.secret import Secret
-from tests.cloud.auth.pretend_iam import Observed, PretendIam, answer, api_request, created, iso
+from exporter.http.errors import LoginFailedError, NoAnswer, NoAnswerError
+from exporter.http.response import Answer
+from tests.cloud.auth.simulated_iam import Observed, PretendIam, answer, api_request, created, iso
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock

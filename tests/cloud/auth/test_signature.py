@@ -17,9 +17,9 @@ from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.signature import Keys, signed_headers
 from exporter.cloud.auth.signing import Signer
 from exporter.cloud.observer import Unobserved
-from exporter.cloud.request import Request
-from exporter.cloud.transport import Transport
 from exporter.config.config import Tls
+from exporter.http.request import Request
+from exporter.http.transport import Transport
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock

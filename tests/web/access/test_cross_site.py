@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from exporter.config.web_config import WebConfig
 from exporter.web.access.cross_site import SameSite
 from exporter.web.access.external_url import ExternalUrl
 from exporter.web.access.live_config import OPEN, LiveConfig, Rules
+from exporter.web.access.web_config import WebConfig
 from tests.conftest import MovedClock
 
 EXTERNAL = ExternalUrl.of_flags("https://exporter.example/console", None)

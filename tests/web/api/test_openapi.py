@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from exporter.model import Stage
 from exporter.outcome import Outcome, Verdict
-from exporter.web.condition import Condition
+from exporter.web.health_state import Condition
 from tests.real.programs import exporter, simulator
 from tests.real.simulated_project import listed_servers, write_config
 

@@ -181,7 +181,7 @@ async def test_probes_now_are_bounded(
     client: httpx.AsyncClient, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend.add("id-1")
-    monkeypatch.setattr("exporter.web.on_demand._PROBES_AT_ONCE", 0)
+    monkeypatch.setattr("exporter.web.probe_requests._PROBES_AT_ONCE", 0)
     answer = await client.post(f"{SERVER}/probe")
     assert (answer.status_code, answer.json()["errorType"]) == (503, "unavailable")
     assert "ask again later" in answer.json()["error"]

@@ -14,7 +14,7 @@ from exporter.model import ProbeResult, ProjectStatus, Stage, StageTiming, Targe
 from exporter.outcome import Outcome, Verdict
 from exporter.state import StateStore
 from exporter.web.application import web_application
-from exporter.web.running import Running
+from exporter.web.exporter_view import Running
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 HOSTILE = '"><script>alert(1)</script>&'

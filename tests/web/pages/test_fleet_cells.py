@@ -6,7 +6,7 @@ from time import thread_time
 from exporter.model import Target
 from exporter.outcome import Outcome
 from exporter.state import StateStore
-from exporter.web.condition import Condition
+from exporter.web.health_state import Condition
 from exporter.web.pages.fleet_cells import FleetCells
 from tests.web.pages.fleet_in_memory import HOSTILE, NOW, result, target
 

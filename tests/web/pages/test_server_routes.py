@@ -106,7 +106,7 @@ async def test_a_probe_now_is_shown_and_not_recorded(
 async def test_a_probe_now_is_bounded_as_all_on_demand(
     fleet: InMemory, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.web.on_demand._PROBES_AT_ONCE", 0)
+    monkeypatch.setattr("exporter.web.probe_requests._PROBES_AT_ONCE", 0)
     answer = await client.post(PATH)
     assert answer.status_code == 503
     assert "Not probed: 0 probes on demand are running already" in answer.text

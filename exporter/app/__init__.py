@@ -1,0 +1,1 @@
+"""The object graph and its life: start, reload, drain."""

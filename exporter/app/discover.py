@@ -1,0 +1,65 @@
+"""Ask every source of every project once, for people who want to see what they yield."""
+
+import asyncio
+from dataclasses import replace
+
+from exporter.app.project import list_once
+from exporter.clock import Clock
+from exporter.config.config import Config, Project
+from exporter.config.errors import ConfigError
+from exporter.config.secret import SecretUnreadableError
+from exporter.config.server_file import read_server_files
+from exporter.http.errors import CloudError
+from exporter.model import Target, TargetKey
+from exporter.targets import TargetNotFoundError, find_target, project_targets, targets_of
+from exporter.targets.source import Source, sources_of
+from exporter.targets.source_report import Yield
+from exporter.targets.static import listed_targets
+
+
+async def discover(config: Config, clock: Clock) -> list[tuple[Project, list[Yield]]]:
+    """Return what the sources of each project yield, the clouds asked all at once."""
+    found = await asyncio.gather(*(_yields(project, clock) for project in config.projects))
+    return list(zip(config.projects, found, strict=True))
+
+
+async def _yields(project: Project, clock: Clock) -> list[Yield]:
+    return [await _yield(project, source, clock) for source in sources_of(project)]
+
+
+async def _yield(project: Project, source: Source, clock: Clock) -> Yield:
+    try:
+        if source is Source.STATIC:
+            targets = project_targets(project)
+        elif source is Source.FILE:
+            entries = await asyncio.to_thread(read_server_files, project)
+            targets = listed_targets(project, entries)
+        else:
+            targets = await list_once(project, clock)
+    except (ConfigError, CloudError, OSError, SecretUnreadableError) as error:
+        return Yield(source, failure=str(error))
+    return Yield(source, tuple(targets))
+
+
+async def find_listed_target(config: Config, wanted: str, name: str | None, clock: Clock) -> Target:
+    """Return the target with this id or name, asking files and clouds only if need be.
+
+    ``name`` is that of its project, None for any. Raises `TargetNotFoundError`; the message says
+    which source could not be asked.
+    """
+    try:
+        return find_target(targets_of(config), wanted, name)
+    except TargetNotFoundError as error:
+        projects = [one for one in config.projects if name in {None, one.name}]
+        if error.found or all(sources_of(one) == [Source.STATIC] for one in projects):
+            raise
+    found = await discover(replace(config, projects=tuple(projects)), clock)
+    yields = [one for _, of_project in found for one in of_project]
+    joined: dict[TargetKey, Target] = {}
+    for target in (target for one in yields for target in one.targets):
+        joined.setdefault(target.key, target)
+    try:
+        return find_target(joined.values(), wanted, name)
+    except TargetNotFoundError as error:
+        failures = [f"; {one.source} failed: {one.failure}" for one in yields if one.failure]
+        raise TargetNotFoundError(f"{error}{''.join(failures)}", error.found) from None

@@ -1,0 +1,300 @@
+"""The composition root: from a configuration to running parts; reload, drain, stop."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+
+import structlog
+
+from exporter.app.project import ProjectParts
+from exporter.clock import Clock
+from exporter.cloud.auth import Lockouts
+from exporter.config.config import Config, Project
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.instruments import ExporterReadings, Instruments
+from exporter.metrics.loop_lag import LoopLag
+from exporter.metrics.project_instruments import ProjectInstruments, ProjectReadings
+from exporter.metrics.server_series import ServerSeries
+from exporter.model import ProbeResult, ProjectStatus, Target
+from exporter.process import gc_tuning, malloc_trim
+from exporter.scheduling.scheduler import Scheduler
+from exporter.state import ConsoleEvents, ProjectEvents, StateStore
+from exporter.state.saved_state import Note, Remembered
+from exporter.state.state_file import StateFile
+from exporter.state.state_writer import StateWriter
+from exporter.targets.capacity import Plan
+from exporter.targets.discoverers import Discoverers
+from exporter.targets.sharding import ALONE, Shard
+from exporter.targets.source import Source, sources_of
+from exporter.targets.target_set import Changes, TargetSet
+
+# SIGTERM must be obeyed within 5 s; this leaves the rest for connections to close.
+_DRAIN_SECONDS = 3.5
+# For the state to be written before that, and what came of the last probes after it.
+_LAST_WRITE_SECONDS = 0.5
+_TARGETS_AT_ONCE = 100
+_TARGETS_MANY = 1000
+
+log = structlog.get_logger(__name__)
+
+
+class Exporter:
+    """The running program, save for its web server."""
+
+    def __init__(  # noqa: PLR0913 - what a program is told by its flags
+        self,
+        config: Config,
+        *,
+        version: str,
+        clock: Clock,
+        shard: Shard = ALONE,
+        state_file: StateFile | None = None,
+        remembered: Remembered | None = None,
+    ) -> None:
+        """Build everything and start nothing. Must be called in a running event loop.
+
+        Only the targets of ``shard`` are probed. State is written to ``state_file``;
+        ``remembered`` is what it held before.
+        """
+        self._clock = clock
+        self.shard = shard
+        self._remembered = remembered or Remembered()
+        self._lockouts = Lockouts(clock)
+        self.config = config
+        self.loop_lag = LoopLag(clock)
+        self.state = StateStore(config.history, self._remembered.target)
+        self._projects: dict[str, ProjectParts] = {}
+        self._instruments_of: dict[str, ProjectInstruments] = {}
+        self.instruments = Instruments(
+            version,
+            ExporterReadings(
+                targets=lambda: len(self.state),
+                overdue_servers=lambda: self.scheduler.overdue,
+                event_loop_lag=self.loop_lag.worst,
+            ),
+        )
+        self.instruments.sharded(shard.index, shard.count)
+        self.scheduler = Scheduler(
+            prober_of=lambda name: self._projects[name].prober,
+            record=self._record,
+            observer=self.instruments,
+            clock=clock,
+        )
+        self._targets = TargetSet(shard.keeps)
+        self._discoverers = Discoverers(
+            send=self._discovered,
+            observer_of=lambda name: self._instruments_of[name].discovery,
+            clock=clock,
+        )
+        self._series = ServerSeries()
+        self.state.listen(self._series)
+        self.state.listen(ConsoleEvents())
+        self.state.listen(ProjectEvents())
+        self.exposition = Exposition(self._series, self.instruments.registry)
+        self.draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()
+        self._apply(config, {})
+        self._writer: StateWriter | None = None
+        if state_file is not None:
+            self._writer = StateWriter(state_file, self._notes, clock)
+            self.state.listen(self._writer)
+
+    async def start(self) -> None:
+        """Read the server files, then start probing; the cloud's lists come when they come."""
+        self._background(self.loop_lag.run())
+        self._background(malloc_trim.give_back(self._clock))
+        files = await self._discoverers.read_files(self.config.projects)
+        for discovery, targets in files.items():
+            if targets is not None:
+                await self._discovered(discovery.project.name, Source.FILE, targets)
+        gc_tuning.keep()
+        self._discoverers.go_over(self._projects, files, self._listed)
+        if self._writer is not None:
+            self._background(self._writer.run())
+        self.scheduler.start()
+
+    def projects(self) -> list[ProjectStatus]:
+        """Return how each project stands, in the order of the configuration."""
+        return [parts.status() for parts in self._projects.values()]
+
+    def elsewhere(self) -> list[Target]:
+        """Return the targets that other shards probe."""
+        return self._targets.elsewhere()
+
+    def plans(self) -> list[Plan]:
+        """Return what this exporter's targets ask of each project's rate limit."""
+        return [
+            Plan.of(
+                parts.project,
+                (target.interval for target in self._targets.of(name)),
+                self.shard,
+            )
+            for name, parts in self._projects.items()
+        ]
+
+    def incomplete(self) -> str | None:
+        """Return which servers are not known yet, None when every source has told its own."""
+        for project, source in self._targets.awaited():
+            return f"the servers of project {project} from source {source} are not known yet"
+        return None
+
+    async def reload(self, load: Callable[[], Config]) -> None:
+        """Load a configuration and go over to it; whatever ``load`` raises leaves all as it was.
+
+        Targets that stay keep phase, counters and history; projects that stay as they are keep
+        their pace and their token.
+        """
+        async with self._changing:
+            gc_tuning.pause()
+            try:
+                config = await asyncio.to_thread(load)
+                files = await self._discoverers.read_files(config.projects)
+                self._apply(config, {one.project.name: found for one, found in files.items()})
+            except Exception:
+                self.instruments.config_refused()
+                raise
+            finally:
+                gc_tuning.go_on()
+            self._discoverers.go_over(self._projects, files, self._listed)
+        log.info("configuration reloaded", targets=len(self.state))
+
+    async def stop(self) -> None:
+        """Let running probes end, then close everything. Takes under 5 s."""
+        self.draining = True
+        await self._discoverers.stop()
+        writer = self._writer
+        if writer is None:
+            await self.scheduler.stop(_DRAIN_SECONDS)
+        else:
+            await asyncio.gather(
+                self.scheduler.stop(_DRAIN_SECONDS), writer.flush_within(_DRAIN_SECONDS)
+            )
+            await writer.close(_LAST_WRITE_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(parts.aclose() for parts in self._projects.values()))
+
+    def _apply(self, config: Config, files: Mapping[str, list[Target] | None]) -> None:
+        """Go over to ``config``. What can fail comes first, so that nothing is half done.
+
+        ``files`` are the targets of each project's server files, None where the last ones stay.
+        """
+        kept: dict[str, ProjectParts] = {}
+        built: dict[str, ProjectParts] = {}
+        added = [p.name for p in config.projects if p.name not in self._projects]
+        try:
+            for project in config.projects:
+                old = self._projects.get(project.name)
+                if old is not None and old.serves(project):
+                    kept[project.name] = replace(old, project=project)
+                else:
+                    built[project.name] = self._build(project)
+        except BaseException:
+            for name in added:
+                self.instruments.remove_project(name)
+            for parts in built.values():
+                self._background(parts.aclose())
+            raise
+        retired = [p for name, p in self._projects.items() if name not in kept]
+        grace = {p.project.name: self._longest_probe(p.project) for p in retired}
+        before = {name: p.project for name, p in self._projects.items()}
+        gone = self._projects.keys() - kept.keys() - built.keys()
+        self._projects = {p.name: (kept | built)[p.name] for p in config.projects}
+        for name, parts in built.items():
+            self._instruments_of[name] = self.instruments.add_project(name, parts.readings())
+        for name in gone:
+            self.instruments.remove_project(name)
+            del self._instruments_of[name]
+        self._targets.reconfigure(config.projects, before, files)
+        for project in config.projects:
+            self._instruments_of[project.name].discovery.show(sources_of(project))
+            self._show_sources(project)
+        targets = self._targets.all()
+        self.state.keep_history(config.history)
+        self.state.reconcile(targets)
+        self.scheduler.reconcile(targets, rebuilt=built)
+        for parts in retired:
+            self._background(self._retire(parts, grace[parts.project.name]))
+        self.config = config
+        self.instruments.config_loaded(config.sha256, self._clock.time())
+
+    async def _notes(self) -> dict[str, Note]:
+        return {parts.memory_name: await parts.note() for parts in list(self._projects.values())}
+
+    def _build(self, project: Project) -> ProjectParts:
+        # The instruments come first because the parts report to them; what they read of the
+        # parts follows when the parts are in place.
+        unknown = ProjectReadings(*[lambda: None] * 5)
+        old = self._projects.get(project.name)
+        instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
+        parts = ProjectParts.build(project, instruments, self._lockouts, self._clock, self.shard)
+        parts.recall(self._remembered.note(parts.memory_name))
+        return parts
+
+    async def _discovered(self, name: str, source: Source, targets: list[Target]) -> None:
+        """Go over to a source's new set, a few targets at a time: probes must not wait for it."""
+        async with self._changing:
+            project = self._projects[name].project
+            changes, plan = await asyncio.to_thread(self._planned, project, source, targets)
+            for part in changes.slices(_TARGETS_AT_ONCE):
+                self.state.change(part.put, part.gone)
+                self.scheduler.change(part.put, part.gone)
+                await asyncio.sleep(0)
+            self._show_sources(project)
+        if not changes.put and not changes.gone:
+            return
+        if len(changes.put) >= _TARGETS_MANY:
+            gc_tuning.keep()
+        log.info(
+            "target set changed",
+            project=name,
+            source=str(source),
+            listed=len(targets),
+            put=len(changes.put),
+            gone=len(changes.gone),
+            targets=len(self.state),
+        )
+        if not plan.fits:
+            log.warning("the probes do not fit the rate limit", plan=str(plan))
+
+    def _planned(
+        self, project: Project, source: Source, targets: list[Target]
+    ) -> tuple[Changes, Plan]:
+        changes = self._targets.put(project.name, source, targets)
+        joined = self._targets.of(project.name)
+        return changes, Plan.of(project, (target.interval for target in joined), self.shard)
+
+    def _show_sources(self, project: Project) -> None:
+        instruments = self._instruments_of[project.name].discovery
+        for source in sources_of(project):
+            instruments.discovered(source, self._targets.yielded(project.name, source))
+
+    def _listed(self, name: str) -> int:
+        return self._targets.size(name, Source.CLOUD)
+
+    def _longest_probe(self, project: Project) -> float:
+        timeouts = (target.timeout for target in self._targets.of(project.name))
+        return max(timeouts, default=0.0) + project.timeout
+
+    async def _retire(self, parts: ProjectParts, grace: float) -> None:
+        """Close a project's old connections when its last probes on them must have ended."""
+        try:
+            await self._clock.sleep(grace)
+        finally:
+            # Also when the program stops meanwhile.
+            await parts.aclose()
+        # The parts hold on to each other.
+        gc_tuning.look_through_everything()
+
+    def _record(self, result: ProbeResult) -> None:
+        if self.state.get(result.target.key) is None:
+            return
+        self._instruments_of[result.target.key.project].probed(result)
+        self.state.record(result)
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,202 @@
+"""The running parts of one project, from the wire up to its prober."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from exporter.clock import Clock
+from exporter.cloud.auth import Lockouts, login_for
+from exporter.cloud.auth.login import Login
+from exporter.cloud.auth.renewal import RenewedLogin
+from exporter.cloud.client import CloudClient, Door, TokenDoor
+from exporter.cloud.observer import DoorObserver, Unobserved
+from exporter.config.config import AgencyAuth, Project, Tls
+from exporter.http.request import Request, wire_url
+from exporter.http.response import Answer
+from exporter.http.transport import Transport
+from exporter.metrics.project_instruments import ProjectReadings
+from exporter.model import ProbeResult, ProjectStatus, Stage, Target
+from exporter.probe.console import ConsoleDoor
+from exporter.probe.prober import Prober
+from exporter.ratelimit.snapshot import Learned
+from exporter.ratelimit.throttle import Throttle
+from exporter.state.saved_state import Note
+from exporter.targets.cloud import list_targets
+from exporter.targets.sharding import ALONE, Shard
+
+_METADATA_TIMEOUT = 5.0
+_METADATA_MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectParts:
+    """The running parts of one project, from the wire up to its prober."""
+
+    project: Project
+    transport: Transport
+    metadata: Transport | None
+    consoles: ConsoleDoor
+    throttle: Throttle
+    login: Login
+    client: CloudClient
+    prober: Prober
+    files: bytes
+    """A digest of the files whose content is in these parts."""
+
+    @classmethod
+    def build(
+        cls,
+        project: Project,
+        observer: DoorObserver,
+        lockouts: Lockouts,
+        clock: Clock,
+        shard: Shard = ALONE,
+    ) -> "ProjectParts":
+        """Put a project's parts together; nothing is sent yet.
+
+        ``lockouts`` remember refused log-ins across projects and reloads; a ``shard`` paces itself
+        below its share of the rate limit.
+
+        Raises `OSError` when a certificate file cannot be used, `SecretUnreadableError` when the
+        proxy's file cannot be read.
+        """
+        # Before they are read, so that what is replaced meanwhile is seen next time.
+        files = _digest(project)
+        transport = Transport(
+            tls=project.tls,
+            proxy_url=project.proxy_url,
+            observer=observer,
+            # Log-ins lead elsewhere, to hosts that go by their own names.
+            named=wire_url(project.endpoint).raw_host,
+        )
+        # The metadata service is a neighbour: no proxy leads there, and it shows no certificate.
+        metadata = (
+            Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
+            if isinstance(project.auth, AgencyAuth)
+            else None
+        )
+        limit = shard.share(project.rate_limit)
+        throttle = Throttle(
+            requests_per_second=limit.requests_per_second, burst=limit.burst, clock=clock
+        )
+        door = Door(transport, throttle, observer)
+
+        async def fetch(request: Request) -> Answer:
+            return await (metadata or transport).send(
+                request, timeout=_METADATA_TIMEOUT, max_bytes=_METADATA_MAX_BYTES
+            )
+
+        login = login_for(
+            project,
+            send=TokenDoor(door, project.timeout),
+            fetch=fetch,
+            observer=observer,
+            clock=clock,
+            lockouts=lockouts,
+        )
+        client = CloudClient(
+            endpoint=project.endpoint, project_id=project.project_id, door=door, login=login
+        )
+        consoles = ConsoleDoor(project.console, proxy_url=project.proxy_url, observer=observer)
+        prober = Prober(client, consoles, clock)
+        return cls(project, transport, metadata, consoles, throttle, login, client, prober, files)
+
+    def serves(self, project: Project) -> bool:
+        """Return whether these parts do for a version of their project: its ways are the same."""
+        return _ways(project) == _ways(self.project) and _digest(project) == self.files
+
+    @property
+    def memory_name(self) -> str:
+        """Return what pace and login are kept under: they are of one API's one project."""
+        project = self.project
+        return f"{project.name} {project.endpoint} {project.project_id}"
+
+    def readings(self) -> ProjectReadings:
+        """Return what the metrics ask of these parts at each scrape."""
+        return ProjectReadings(
+            limit=lambda: self.throttle.limit,
+            ceiling=lambda: self.throttle.ceiling,
+            queue_length=lambda: self.throttle.queue_length,
+            resume_at=lambda: self.throttle.resume_at,
+            token_expires_at=lambda: self.login.expires_at,
+        )
+
+    def status(self) -> ProjectStatus:
+        """Return how throttle and login stand, for people."""
+        return ProjectStatus(
+            name=self.project.name,
+            region=self.project.region,
+            limit=self.throttle.limit,
+            ceiling=self.throttle.ceiling,
+            queue_length=self.throttle.queue_length,
+            resume_at=self.throttle.resume_at or None,
+            login_expires_at=self.login.expires_at,
+        )
+
+    async def note(self) -> Note:
+        """Return what `recall` may take after a restart."""
+        learned = self.throttle.learned()
+        login = self.login
+        return Note(
+            pace=learned.written() if learned else None,
+            login=await login.keepsake() if isinstance(login, RenewedLogin) else None,
+        )
+
+    def recall(self, note: Note) -> None:
+        """Begin with the pace and the login of the time before a restart, if they still hold."""
+        learned = Learned.read(note.pace) if note.pace else None
+        if learned is not None:
+            self.throttle.recall(learned)
+        if note.login and isinstance(self.login, RenewedLogin):
+            self.login.recall(note.login)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.transport.aclose()
+        await self.consoles.aclose()
+        if self.metadata is not None:
+            await self.metadata.aclose()
+
+
+def _ways(project: Project) -> Project:
+    """Return a project without what is probed, and how often."""
+    return replace(
+        project, servers=(), server_files=(), discovery=None, interval=0.0, depth=Stage.API
+    )
+
+
+def _digest(project: Project) -> bytes:
+    """Return a digest of the files that are read once: one may be replaced under its name."""
+    digest = hashlib.sha256()
+    for tls in (project.tls, project.console.tls):
+        for file in (tls.ca_file, tls.cert_file, tls.key_file):
+            # One that cannot be read is reported where it is used.
+            with suppress(OSError):
+                digest.update(file.read_bytes() if file else b"")
+            digest.update(b"\0")
+    return digest.digest()
+
+
+async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeResult:
+    """Probe one target of a project, with parts built for it alone."""
+    parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
+    try:
+        turn = await parts.prober.turn(clock.time())
+        return await parts.prober.probe(target, turn)
+    finally:
+        await parts.aclose()
+
+
+async def list_once(project: Project, clock: Clock) -> list[Target]:
+    """Return what the cloud lists of a project, with parts built for that alone.
+
+    Raises `CloudError`, `OSError` and `SecretUnreadableError`.
+    """
+    if project.discovery is None:
+        return []
+    parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
+    try:
+        targets, _ = await list_targets(project, project.discovery, parts.client)
+        return targets
+    finally:
+        await parts.aclose()

@@ -1,0 +1,79 @@
+"""Pydantic's errors in plain words: what was expected, what was found, and the cure."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from exporter.config.errors import Finding, Location
+from exporter.config.files import SectionError
+from exporter.config.schema import AUTH_TYPES, SECTIONS, known_keys
+from exporter.config.value_checks import described, shown
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+_EXPECTED_SHAPE = {
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+}
+_MESSAGES = {
+    "missing": "is missing; this key is required",
+    "too_short": "expected at least one entry, got none",
+    "too_long": "expected at most {max_length} entries",
+}
+_AUTH_TYPES_TEXT = f"{', '.join(AUTH_TYPES[:-1])} or {AUTH_TYPES[-1]}"
+# Mappings whose keys are checked too.
+_CHECKED_KEYS = ("labels", "basic_auth_users")
+
+Sections = Mapping[str, type["BaseModel"]]
+
+
+def explain(error: "ValidationError", sections: Sections = SECTIONS) -> list[Finding]:
+    """Return one finding an error; ``sections`` are told by the key that leads to them."""
+    return [_finding(details, sections) for details in error.errors(include_url=False)]
+
+
+def _finding(details: "ErrorDetails", sections: Sections) -> Finding:
+    kind, given = details["type"], details["input"]
+    location = _without_tag(details["loc"])
+    if kind == "value_error":
+        return _value_finding(location, details["ctx"]["error"])
+    if kind == "extra_forbidden":
+        return _unknown_key(details["loc"], sections)
+    if kind == "union_tag_not_found" and isinstance(given, dict):
+        return Finding((*location, "type"), f"is missing; expected {_AUTH_TYPES_TEXT}")
+    if kind == "union_tag_invalid" and isinstance(given, dict):
+        got = shown(given.get("type"))
+        return Finding((*location, "type"), f"expected {_AUTH_TYPES_TEXT}, got {got}")
+    if kind in _MESSAGES:
+        return Finding(location, _MESSAGES[kind].format(**details.get("ctx", {})))
+    shape = _EXPECTED_SHAPE.get(kind, "a mapping")
+    return Finding(location, f"expected {shape}, got {described(given)}")
+
+
+def _value_finding(location: Location, error: ValueError) -> Finding:
+    if isinstance(error, SectionError):
+        return Finding(location[:-1], str(error))
+    if location[-1] == "[key]" and location[-3:-2] and location[-3] in _CHECKED_KEYS:
+        return Finding(location[:-1], str(error), on_key=True)
+    return Finding(location, str(error))
+
+
+def _unknown_key(location: Location, sections: Sections) -> Finding:
+    *above, key = location
+    finding_at = _without_tag(location)
+    section = next((step for step in reversed(above) if isinstance(step, str)), "")
+    keys = known_keys(sections[section])
+    near = get_close_matches(str(key)[:64], keys, n=1)
+    cure = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(keys)}"
+    return Finding(finding_at, f"unknown key; {cure}", on_key=True)
+
+
+def _without_tag(location: Location) -> Location:
+    """Drop the login's type, which pydantic puts behind ``auth`` as if it were a key."""
+    if location[2:3] == ("auth",) and location[0] == "projects":
+        return (*location[:3], *location[4:])
+    return location

@@ -1,0 +1,250 @@
+"""Checks of single values: each turns a value of the file into one of ours.
+
+Every check raises `ValueError` that says what was expected and how to write it. What was given is
+repeated only where it can hold no secret: never from the environment, never in a secret's field.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from exporter.config.config import AUTO, PATH_NAMES
+from exporter.config.duration import format_duration, parse_duration
+from exporter.config.environment import Expanded, Plain
+from exporter.config.host_pattern import HostPattern
+from exporter.config.url_rules import is_host
+from exporter.model import Stage
+
+Check = Callable[[object], Any]
+
+RESERVED_LABELS = (
+    *("project", "server_id", "server", "region", "depth"),
+    *("power_state", "health_state"),
+)
+
+SERVER_ID = r"^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$"
+SERVER_NAME_MAX = 128
+LABEL_VALUE_MAX = 256
+
+LABEL_SOURCE = r"^(location|tags)\..{1,128}$"
+
+_SHOWN_MAX = 64
+_REGEX_MAX = 512
+_PATH = re.compile(r"/[!-\[\]-~]{0,511}")
+
+
+def described(value: object) -> str:
+    """Return what kind of thing a value is."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return "nothing" if value is None else "text"
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: short, on one line, and nothing of the environment."""
+    if not isinstance(value, str):
+        return described(value)
+    if isinstance(value, Expanded):
+        return "something else from the environment"
+    short = value if len(value) <= _SHOWN_MAX else value[:_SHOWN_MAX] + "…"
+    return repr(str(short))
+
+
+def text_of(value: object, expected: str) -> str:
+    """Return a value's text. A number or ``on`` without quotes is the text that was written."""
+    if isinstance(value, str):
+        return str(value)
+    raise ValueError(f"expected {expected}, got {described(value)}")
+
+
+def matching(pattern: str, expected: str) -> Check:
+    """Return a check for texts of a pattern."""
+    whole = re.compile(pattern)
+
+    def check(value: object) -> str:
+        text = text_of(value, expected)
+        if not whole.fullmatch(text):
+            raise ValueError(f"expected {expected}, got {shown(value)}")
+        return text
+
+    return check
+
+
+def printable(limit: int, *, without: str = "") -> Check:
+    """Return a check for printable texts of 1 to ``limit`` characters, trimmed."""
+    expected = f"1 to {limit} printable characters without spaces around them"
+    if without:
+        expected += f", and none of {without}"
+
+    def check(value: object) -> str:
+        text = text_of(value, "text")
+        if (
+            not 0 < len(text) <= limit
+            or not text.isprintable()
+            or text != text.strip()
+            or any(character in without for character in text)
+        ):
+            raise ValueError(f"expected {expected}, got {shown(value)}")
+        return text
+
+    return check
+
+
+server_id = matching(SERVER_ID, "1 to 64 letters, digits, dots, - or _ as id")
+server_name = printable(SERVER_NAME_MAX)
+_label_text = printable(LABEL_VALUE_MAX)
+
+
+def label_value(value: object) -> str:
+    """Check a label's value, which may be empty."""
+    return "" if value == "" else str(_label_text(value))
+
+
+def label_name(value: object) -> str:
+    """Check a label's name."""
+    text = str(matching(r"^[a-zA-Z_][a-zA-Z0-9_]{0,127}$", "a label name such as rack_id")(value))
+    if text.startswith("__"):
+        raise ValueError(
+            "expected a label name that does not begin with __; Prometheus keeps those"
+        )
+    if text in RESERVED_LABELS:
+        raise ValueError(
+            f"expected another label name: {', '.join(RESERVED_LABELS)} are the exporter's own"
+        )
+    return text
+
+
+def project_name(value: object) -> str:
+    """Check a project's name, which becomes a label and a part of the status pages' paths."""
+    text = str(printable(64, without="/")(value))
+    if text in {".", ".."}:
+        raise ValueError(f"expected a name, got {shown(value)}")
+    return text
+
+
+def duration(low: float, high: float) -> Check:
+    """Return a check for durations within bounds, both in seconds."""
+    bounds = f"from {format_duration(low)} to {format_duration(high)}"
+
+    def check(value: object) -> float:
+        expected = "a duration such as 30s or 1h30m"
+        text = text_of(value, expected)
+        try:
+            seconds = parse_duration(text)
+        except ValueError:
+            cure = "; add a unit, such as s" if text.isdigit() else ""
+            raise ValueError(f"expected {expected}, got {shown(value)}{cure}") from None
+        if not low <= seconds <= high:
+            raise ValueError(f"expected a duration {bounds}, got {shown(value)}")
+        return seconds
+
+    return check
+
+
+def number(low: float, high: float) -> Check:
+    """Return a check for decimal numbers within bounds."""
+    pattern = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15}")
+    return _number(pattern, float, low, high, f"a number from {low:g} to {high:g}")
+
+
+def whole_number(low: int, high: int) -> Check:
+    """Return a check for whole numbers within bounds; a leading zero, maybe octal, is refused."""
+    pattern = re.compile(r"0|[1-9][0-9]{0,14}")
+    return _number(pattern, int, low, high, f"a whole number from {low} to {high}")
+
+
+def _number(
+    pattern: re.Pattern[str],
+    convert: Callable[[str], float],
+    low: float,
+    high: float,
+    expected: str,
+) -> Check:
+    def check(value: object) -> float:
+        text = text_of(value, expected)
+        if not isinstance(value, Plain):
+            message = f"expected {expected}, got text in quotes; remove the quotes"
+            raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError alone
+        if not pattern.fullmatch(text) or not low <= convert(text) <= high:
+            raise ValueError(f"expected {expected}, got {shown(value)}")
+        return convert(text)
+
+    return check
+
+
+def switch(value: object) -> bool:
+    """Check for ``true`` or ``false``."""
+    if not isinstance(value, Plain) or value not in {"true", "false"}:
+        raise ValueError(f"expected true or false, got {shown(value)}")
+    return value == "true"
+
+
+def depth(value: object) -> Stage:
+    """Check a probe's depth."""
+    expected = f"one of {', '.join(Stage)}"
+    text = text_of(value, expected)
+    if text not in set(Stage):
+        raise ValueError(f"expected {expected}, got {shown(value)}")
+    return Stage(text)
+
+
+def host(value: object) -> str:
+    """Check a host name or IP address."""
+    text = text_of(value, "a host name")
+    if not is_host(text):
+        raise ValueError(f"expected a host name or IP address, got {shown(value)}")
+    return text
+
+
+def host_pattern(value: object) -> HostPattern:
+    """Check an entry of ``allowed_hosts``."""
+    expected = "a host such as console.example.com, *.example.com, 192.0.2.7 or 10.0.0.0/8"
+    text = text_of(value, expected)
+    try:
+        return HostPattern.parse(text)
+    except ValueError as error:
+        raise ValueError(f"expected {expected}, maybe with :port; {error}") from None
+
+
+def websocket_path(value: object) -> str:
+    """Check the path of the consoles' WebSocket: ``auto``, or a template."""
+    names = ", ".join(f"{{{name}}}" for name in PATH_NAMES)
+    expected = f"{AUTO}, or a path such as /vnc/{{server_name}}/websockify"
+    text = text_of(value, expected)
+    if text == AUTO:
+        return text
+    if not _PATH.fullmatch(text) or text.startswith("//") or "#" in text:
+        raise ValueError(f"expected {expected}, got {shown(value)}")
+    bare = re.sub(rf"\{{({'|'.join(PATH_NAMES)})\}}", "", text)
+    if "{" in bare or "}" in bare:
+        raise ValueError(f"expected {expected}, with {names} only; got {shown(value)}")
+    return text
+
+
+def origin(read: Callable[[str], str]) -> Check:
+    """Return a check for addresses that ``read`` understands."""
+    return lambda value: read(text_of(value, "an address such as https://host"))
+
+
+def name_regex(value: object) -> re.Pattern[str]:
+    """Check a regular expression for names."""
+    expected = f"a regular expression of at most {_REGEX_MAX} characters"
+    text = text_of(value, expected)
+    if len(text) > _REGEX_MAX:
+        raise ValueError(f"expected {expected}")
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
+        # What is wrong is told in the text's own words, so not where those are the environment's.
+        why = "" if isinstance(value, Expanded) else f": {error}"
+        raise ValueError(f"expected a regular expression, got {shown(value)}{why}") from None
+
+
+def label_source(value: object) -> str:
+    """Check the name of a field of the cloud's records that becomes a label."""
+    text = text_of(value, "a field such as location.rack or tags.team")
+    if not re.fullmatch(LABEL_SOURCE, text) or not text.isprintable():
+        raise ValueError(f"expected a field such as location.rack or tags.team, got {shown(value)}")
+    return text

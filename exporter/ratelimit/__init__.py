@@ -1,0 +1,1 @@
+"""The rate limit of each project: who may send a request, and when."""

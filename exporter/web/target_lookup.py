@@ -1,0 +1,57 @@
+"""Which configured target a request means; nothing else can be probed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
+
+from exporter.model import Stage, Target
+from exporter.targets import TargetNotFoundError, find_target
+from exporter.web.errors import RequestRefusedError
+from exporter.web.exporter_view import Running
+
+_BAD_REQUEST = 400
+_NOT_FOUND = 404
+
+
+def choose_target(running: Running, query: Mapping[str, str]) -> Target:
+    """Return the target that ``target=ID_OR_NAME[&project=][&depth=]`` means.
+
+    An id goes before a name. Raises `RequestRefusedError`, also for a target of another shard.
+    """
+    wanted = query.get("target", "")
+    if not wanted:
+        raise RequestRefusedError(
+            "parameter target is missing: the id or name of a server", _BAD_REQUEST
+        )
+    known = chain((state.target for state in running.state), running.elsewhere())
+    try:
+        target = find_target(known, wanted, query.get("project"))
+    except TargetNotFoundError as error:
+        status = _BAD_REQUEST if error.found else _NOT_FOUND
+        raise RequestRefusedError(str(error), status) from None
+    if running.state.get(target.key) is None:
+        raise of_another_shard(running, target)
+    return to_depth(target, query.get("depth"))
+
+
+def of_another_shard(running: Running, target: Target) -> RequestRefusedError:
+    """Return the refusal that tells which shard to ask about a target."""
+    shard = running.shard
+    return RequestRefusedError(
+        f"this is {shard}, and shard {shard.owner(target.key)} probes this server: ask there",
+        _NOT_FOUND,
+    )
+
+
+def to_depth(target: Target, depth: str | None) -> Target:
+    """Return a target that is probed to ``depth``, to its own where that is None.
+
+    Raises `RequestRefusedError` when there is no such depth.
+    """
+    if depth is None:
+        return target
+    if depth not in set(Stage):
+        raise RequestRefusedError(
+            f"parameter depth must be one of {', '.join(Stage)}", _BAD_REQUEST
+        )
+    return replace(target, depth=Stage(depth))

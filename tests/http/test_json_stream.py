@@ -1,0 +1,89 @@
+"""Long lists in JSON are read as `json.loads` reads them, and hold up nobody meanwhile."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.http.json_stream import read_long_list
+from tests.hostile.effort import effort
+from tests.hostile.loop_hold import watching_the_loop
+
+MIB = 1 << 20
+
+
+def _itself(item: object) -> object:
+    return item
+
+
+def _length(item: object) -> int:
+    return len(item) if isinstance(item, dict) else 0
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@effort(100)
+@given(st.dictionaries(st.text(), values, max_size=5), st.sampled_from([None, 0, 2]))
+async def test_it_reads_what_json_reads(document: dict[str, object], indent: int | None) -> None:
+    text = json.dumps(document, indent=indent)
+    assert await read_long_list(text.encode(), 1000, _itself) == document
+    assert await read_long_list(b" \n" + text.encode() + b"\t", 1000, _itself) == document
+
+
+@effort(100)
+@given(st.text(st.sampled_from('{}[]",:0 a\\\n'), max_size=30) | st.text(max_size=20))
+async def test_it_refuses_what_json_refuses(text: str) -> None:
+    try:
+        expected = json.loads(text)
+    except ValueError:
+        expected = None
+    raw = text.encode(errors="surrogatepass")
+    read = await read_long_list(raw, 1000, _itself)
+    assert read == (expected if isinstance(expected, dict) else None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b'{"servers": [',
+        b'{"servers": [1,]}',
+        b'{"servers": [1 2]}',
+        b'{"servers": []} []',
+        b'{"servers": "' + b"x" * (70 << 10) + b'"}',
+        b'{"servers": [' + b"1" * (70 << 10) + b"]}",
+        b'{"servers": [' + b"0," * 1000 + b"0]}",
+        b"{" + b",".join(b'"%d": 0' % number for number in range(101)) + b"}",
+        b"[" * MIB,
+        b'{"a":' * MIB,
+    ],
+)
+async def test_too_much_and_too_little_are_refused(body: bytes) -> None:
+    assert await read_long_list(body, 1000, _length) is None
+
+
+RECORD = {"id": "7c9ad6b8", "tags": [{"key": "rack", "value": "r12"}] * 40, "more": [[1, {}]] * 200}
+SLOW = {
+    "a thousand records": json.dumps({"servers": [RECORD] * 1000}).encode(),
+    "small lists": b'{"servers":[' + b"[]," * (2 * MIB) + b"0]}",
+    "small objects": b'{"servers":[' + b'{"":[]},' * MIB + b"0]}",
+    "one great record": b'{"servers":[[' + b'{"":[]},' * MIB + b"0]]}",
+    "numbers": b'{"servers":[' + (b"9" * 4300 + b",") * 1900 + b"0]}",
+    "spaces": b'{"servers":' + b" " * (8 * MIB) + b"[]}",
+    "a text": b'{"servers":["' + b"\\u0041" * MIB + b'"]}',
+    "names": b"{" + b",".join(b'"%06x":0' % number for number in range(700_000)) + b"}",
+}
+
+
+@pytest.mark.parametrize("body", SLOW.values(), ids=SLOW)
+async def test_no_list_holds_the_loop(body: bytes) -> None:
+    async with watching_the_loop() as held:
+        await read_long_list(body, 1000, _length)
+    assert held.longest < 0.05

@@ -1,0 +1,54 @@
+"""One result, told to people and to programs."""
+
+from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
+from exporter.outcome import Outcome
+from exporter.probe.result_format import as_json, waterfall
+
+DB = Target(TargetKey("southwest", "id-1"), "db-01", "r", 60.0, 10.0)
+FAILED = ProbeResult(
+    DB,
+    1_800_000_000.0,
+    Outcome.SERVER_ERROR,
+    Stage.API,
+    500,
+    "iMetal.0099",
+    "req-1",
+    (StageTiming(Stage.API, 0.1234567, passed=False),),
+    waited_seconds=1.5,
+    detail="the API answered 500 iMetal.0099",
+)
+
+
+def test_the_json_form_has_the_fields_that_programs_rely_on() -> None:
+    assert as_json(FAILED) == {
+        "project": "southwest",
+        "server_id": "id-1",
+        "server": "db-01",
+        "started_at": 1_800_000_000.0,
+        "outcome": "server_error",
+        "verdict": "failure",
+        "stage": "api",
+        "status_code": 500,
+        "error_code": "iMetal.0099",
+        "request_id": "req-1",
+        "duration_seconds": 0.123457,
+        "waited_seconds": 1.5,
+        "stages": [{"stage": "api", "duration_seconds": 0.123457, "passed": False, "note": ""}],
+        "detail": "the API answered 500 iMetal.0099",
+    }
+
+
+def test_a_success_names_no_stage() -> None:
+    assert as_json(ProbeResult(DB, 0.0, Outcome.SUCCESS, status_code=200))["stage"] == ""
+
+
+def test_the_waterfall_shows_stages_outcome_and_what_to_tell_support() -> None:
+    text = waterfall(FAILED)
+    for part in ("db-01", "123.5 ms", "failed", "FAILED: server_error", "req-1", "1.500 s"):
+        assert part in text
+
+
+def test_a_probe_that_never_reached_the_wire_says_so() -> None:
+    text = waterfall(ProbeResult(DB, 0.0, Outcome.UNAUTHORIZED, Stage.API, detail="no login"))
+    assert "no request was sent" in text
+    assert "inconclusive: unauthorized" in text

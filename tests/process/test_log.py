@@ -1,0 +1,90 @@
+"""Log lines: one event each, counted, and free of secrets."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from exporter.process import log
+
+SECRETS = [
+    "https://console.example/vnc/a?token=CANARY&x=1",
+    "wss://console.example/websockify#CANARY",
+    "http://user:CANARY@proxy.example:3128",
+    "X-Auth-Token: CANARY",
+    "{'x-auth-token': 'CANARY'}",
+    '{"password": "CANARY"}',
+    "Authorization: Basic CANARY",
+    "Authorization: SDK-HMAC-SHA256 Access=AK, SignedHeaders=host, Signature=CANARY",
+    "secret_key=CANARY",
+    "Set-Cookie: token=CANARY; Path=/",
+]
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_what_looks_like_a_secret_is_redacted(text: str) -> None:
+    assert "CANARY" not in log.redact(text)
+
+
+def test_what_is_no_secret_stays_readable() -> None:
+    text = "cannot connect to clouddc.cn-east-3.myhuaweicloud.com:443: Connection refused"
+    assert log.redact(text) == text
+    assert log.redact("https://host/path?query").startswith("https://host/path?")
+
+
+@pytest.mark.parametrize("form", log.FORMATS)
+def test_our_events_and_those_of_libraries_share_one_form_and_are_redacted(form: str) -> None:
+    stream, counted = io.StringIO(), list[str]()
+    log.configure(level="info", form=form, count=counted.append, stream=stream)
+    structlog.get_logger("exporter").warning("it broke", url=SECRETS[0])
+    logging.getLogger("library").error("failed for %s", SECRETS[0])
+    structlog.get_logger("exporter").debug("not shown")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert counted == ["warning", "error"]
+    assert "CANARY" not in stream.getvalue()
+    if form == "json":
+        assert [json.loads(line)["level"] for line in lines] == counted
+    else:
+        assert all(f"level={level}" in line for level, line in zip(counted, lines, strict=True))
+
+
+def test_text_from_outside_cannot_forge_a_line() -> None:
+    stream = io.StringIO()
+    log.configure(level="info", form="logfmt", stream=stream)
+    structlog.get_logger("exporter").info("seen", name="a\nlevel=error event=forged\x1b[31m")
+    assert len(stream.getvalue().splitlines()) == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_traceback_is_logged_on_one_line_without_values() -> None:
+    stream = io.StringIO()
+    log.configure(level="info", form="logfmt", stream=stream)
+    try:
+        raise ValueError(SECRETS[0])  # noqa: TRY301 - it is the traceback that counts
+    except ValueError:
+        structlog.get_logger("exporter").exception("a fault")
+    assert len(stream.getvalue().splitlines()) == 1
+    assert "ValueError" in stream.getvalue()
+    assert "CANARY" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["httpx", "aiohttp.client", "uvicorn.access", "apscheduler"])
+def test_libraries_that_print_urls_stay_quiet_at_debug(name: str) -> None:
+    stream = io.StringIO()
+    log.configure(level="debug", form="logfmt", stream=stream)
+    logging.getLogger(name).info("HTTP Request: GET https://host/?token=CANARY")
+    assert stream.getvalue() == ""

@@ -1,0 +1,291 @@
+"""The queue in front of every request: order, cancellation, and what it shows of itself."""
+
+import asyncio
+import random
+import time
+from email.utils import formatdate
+from typing import Protocol
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.throttled_fleet import LoopClock, VirtualTimeLoop
+from exporter.clock import Clock
+from exporter.http.response import Answer
+from exporter.ratelimit.throttle import Throttle, Turn
+
+
+class MovedClock(Clock, Protocol):
+    async def advance(self, seconds: float) -> None: ...
+
+
+def a_429(**headers: str) -> Answer:
+    sent = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return Answer(429, sent, b"", 0.1)
+
+
+def throttle(clock: Clock, *, rate: float = 1.0, burst: int = 1) -> Throttle:
+    return Throttle(requests_per_second=rate, burst=burst, clock=clock)
+
+
+class Queue:
+    """Requests that wait in a throttle, and the order in which they got their turns."""
+
+    def __init__(self, subject: Throttle) -> None:
+        self.throttle = subject
+        self.served: list[str] = []
+        self.turns: dict[str, Turn] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def join(self, name: str, due: float) -> None:
+        self.tasks[name] = asyncio.create_task(self._wait(name, due))
+        await asyncio.sleep(0)
+
+    async def _wait(self, name: str, due: float) -> None:
+        self.turns[name] = await self.throttle.turn(due)
+        self.served.append(name)
+
+
+async def test_a_burst_goes_at_once_and_the_rest_at_the_pace(clock: MovedClock) -> None:
+    queue = Queue(throttle(clock, rate=2, burst=3))
+    for name in "abcde":
+        await queue.join(name, 0)
+    assert queue.served == ["a", "b", "c"]
+    await clock.advance(0.49)
+    assert queue.served == ["a", "b", "c"]
+    await clock.advance(0.02)
+    assert queue.served == ["a", "b", "c", "d"]
+    await clock.advance(0.5)
+    assert queue.served == ["a", "b", "c", "d", "e"]
+
+
+async def test_the_lowest_due_goes_first_and_among_equals_the_first_to_ask(
+    clock: MovedClock,
+) -> None:
+    queue = Queue(throttle(clock))
+    await queue.throttle.turn(0)
+    for name, due in (("late", 9.0), ("first", 5.0), ("second", 5.0), ("early", 1.0)):
+        await queue.join(name, due)
+    await queue.join("urgent", float("-inf"))
+    await clock.advance(5)
+    assert queue.served == ["urgent", "early", "first", "second", "late"]
+
+
+async def test_a_turn_tells_how_long_it_was_waited_for(clock: MovedClock) -> None:
+    queue = Queue(throttle(clock))
+    first = await queue.throttle.turn(0)
+    assert first.waited == 0
+    await clock.advance(0.25)
+    await queue.join("a", 0)
+    await clock.advance(5)
+    assert queue.turns["a"].waited == pytest.approx(0.75)
+    assert queue.turns["a"].granted_at == pytest.approx(first.granted_at + 1)
+
+
+async def test_a_429_halves_the_limit_and_tells_when_it_resumes(clock: MovedClock) -> None:
+    subject = throttle(clock, rate=4)
+    assert (subject.limit, subject.ceiling, subject.resume_at) == (4, 4, 0)
+    subject.answered(await subject.turn(0), 429, a_429())
+    assert (subject.limit, subject.ceiling) == (2, 4)
+    assert subject.resume_at == clock.time() + 2
+
+
+@pytest.mark.parametrize("answered", [a_429(), None])
+async def test_nobody_gets_a_turn_during_the_cool_down(
+    clock: MovedClock, answered: Answer | None
+) -> None:
+    queue = Queue(throttle(clock, rate=4, burst=4))
+    queue.throttle.answered(await queue.throttle.turn(0), 429, answered)
+    await queue.join("a", 0)
+    await clock.advance(1.99)
+    assert queue.served == []
+    await clock.advance(0.02)
+    assert queue.served == ["a"]
+
+
+async def test_waiters_already_on_a_timer_wait_for_the_end_of_the_cool_down(
+    clock: MovedClock,
+) -> None:
+    queue = Queue(throttle(clock))
+    turn = await queue.throttle.turn(0)
+    await queue.join("a", 0)
+    queue.throttle.answered(turn, 429, a_429(retry_after="30"))
+    await clock.advance(29.9)
+    assert queue.served == []
+    await clock.advance(0.2)
+    assert queue.served == ["a"]
+
+
+async def test_retry_after_as_a_date_is_obeyed(clock: MovedClock) -> None:
+    subject = throttle(clock)
+    date = formatdate(clock.time() + 42, usegmt=True)
+    subject.answered(await subject.turn(0), 429, a_429(retry_after=date))
+    assert subject.resume_at == clock.time() + 42
+
+
+async def test_the_others_follow_as_soon_as_the_one_that_went_ahead_is_answered(
+    clock: MovedClock,
+) -> None:
+    queue = Queue(throttle(clock, rate=100))
+    queue.throttle.answered(await queue.throttle.turn(0), 429, a_429())
+    await queue.join("ahead", 0)
+    await queue.join("follower", 1)
+    await clock.advance(2.5)
+    assert queue.served == ["ahead"]
+    queue.throttle.answered(queue.turns["ahead"], 200, None)
+    await clock.advance(0.001)
+    assert queue.served == ["ahead", "follower"]
+
+
+async def test_one_429_a_round_trip_halves_the_pace_once(clock: MovedClock) -> None:
+    subject = throttle(clock, rate=8, burst=5)
+    turns = [await subject.turn(0) for _ in range(5)]
+    await clock.advance(0.1)
+    for turn in turns:
+        subject.answered(turn, 429, a_429())
+    assert subject.limit == 4
+
+
+async def test_the_queue_length_is_exact_whoever_leaves(clock: MovedClock) -> None:
+    queue = Queue(throttle(clock))
+    await queue.throttle.turn(0)
+    for number in range(10):
+        await queue.join(str(number), number)
+    assert queue.throttle.queue_length == 10
+    queue.tasks["0"].cancel()
+    queue.tasks["7"].cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert queue.throttle.queue_length == 8
+    await clock.advance(3)
+    assert queue.throttle.queue_length == 5
+    assert queue.served == ["1", "2", "3"]
+
+
+async def test_a_cancelled_wait_costs_nobody_a_turn(clock: MovedClock) -> None:
+    queue = Queue(throttle(clock))
+    await queue.throttle.turn(0)
+    await queue.join("gone", 0)
+    await queue.join("next", 1)
+    await clock.advance(0.5)
+    queue.tasks["gone"].cancel()
+    await clock.advance(0.51)
+    assert queue.served == ["next"]
+
+
+async def test_a_turn_granted_and_cancelled_at_the_same_moment_goes_to_the_next(
+    clock: MovedClock,
+) -> None:
+    queue = Queue(throttle(clock, rate=1000))
+    turn = await queue.throttle.turn(0)
+    queue.throttle.answered(turn, 429, a_429())
+    await queue.join("ahead", 0)
+    await clock.advance(2)
+    await queue.join("gone", 1)
+    await queue.join("next", 2)
+    # The answer lets one waiter go; before it can run it is cancelled.
+    await clock.advance(0.1)
+    queue.throttle.answered(queue.turns["ahead"], 200, None)
+    assert queue.throttle.queue_length == 1
+    queue.tasks["gone"].cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert queue.served == ["ahead", "next"]
+    assert queue.throttle.queue_length == 0
+
+
+async def test_no_timer_is_left_when_the_last_waiter_goes(clock: MovedClock) -> None:
+    before = asyncio.all_tasks()
+    queue = Queue(throttle(clock))
+    await queue.throttle.turn(0)
+    await queue.join("a", 0)
+    queue.tasks["a"].cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_one_timer_runs_however_long_the_queue(clock: MovedClock) -> None:
+    before = len(asyncio.all_tasks())
+    queue = Queue(throttle(clock))
+    await queue.throttle.turn(0)
+    for number in range(50):
+        await queue.join(str(number), -number)
+    assert len(asyncio.all_tasks()) == before + 50 + 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from((0.5, 5.0, 200.0)))
+def test_no_turn_is_lost_or_granted_beyond_the_pace_under_random_cancellations_and_429s(
+    seed: int, burst: int, rate: float
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        subject = throttle(LoopClock(), rate=rate, burst=burst)
+        granted: list[float] = []
+
+        async def ask() -> None:
+            await asyncio.sleep(chance.uniform(0, 60))
+            turn = await subject.turn(chance.choice((0.0, 1.0, loop.time())))
+            granted.append(turn.granted_at)
+            await asyncio.sleep(chance.uniform(0, 1))
+            subject.answered(turn, chance.choice((200, 200, 200, 404, 429, None)), None)
+
+        tasks = [asyncio.create_task(ask()) for _ in range(60)]
+        doomed = chance.sample(tasks, 25)
+        for task in doomed:
+            loop.call_later(chance.choice((1.0, chance.uniform(0, 90))), task.cancel)
+        # Whoever was not cancelled gets a turn, or this never returns.
+        async with asyncio.timeout(100_000):
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(task.exception() is None for task in tasks if task not in doomed)
+        assert subject.queue_length == 0
+        for first, since in enumerate(granted):
+            for last in range(first, len(granted)):
+                assert last - first + 1 <= burst + rate * (granted[last] - since) + 1e-6
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=60))
+@settings(max_examples=50, deadline=None)
+def test_turns_come_in_order_of_due_and_then_of_asking(dues: list[float]) -> None:
+    async def main() -> None:
+        subject = throttle(LoopClock())
+        await subject.turn(0)
+        served: list[tuple[float, int]] = []
+
+        async def ask(due: float, number: int) -> None:
+            await subject.turn(due)
+            served.append((due, number))
+
+        await asyncio.gather(*(ask(due, number) for number, due in enumerate(dues)))
+        assert served == sorted(served)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+
+
+def test_fifty_thousand_waiters_are_served_and_cancelled_cheaply() -> None:
+    waiters = 50_000
+
+    async def main() -> None:
+        subject = throttle(LoopClock(), rate=10_000)
+        order = random.Random(1)  # noqa: S311 - no secret
+        tasks = [asyncio.create_task(subject.turn(order.random())) for _ in range(waiters)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert subject.queue_length == 0
+
+    started = time.process_time()
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+    assert time.process_time() - started < 8

@@ -1,0 +1,91 @@
+"""Which shard has which target, and what the flags mean."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config.config import RateLimit
+from exporter.model import TargetKey
+from exporter.targets.sharding import ALONE, Shard, ShardError, shard_of
+
+KEYS = [
+    TargetKey("southwest", f"7c9ad6b8-b87e-43ae-8b3f-{number:012x}") for number in range(20_000)
+]
+STABLE = [8, 4, 3, 8, 1, 5, 0, 1, 4, 5, 4, 1]
+
+
+@given(st.builds(TargetKey, st.text(), st.text()), st.integers(1, 40))
+def test_every_target_has_exactly_one_shard(key: TargetKey, count: int) -> None:
+    keepers = [index for index in range(count) if Shard(index, count).keeps(key)]
+    assert keepers == [Shard(0, count).owner(key)]
+
+
+@pytest.mark.parametrize("count", [2, 3, 9, 20])
+def test_the_shards_are_about_equally_large(count: int) -> None:
+    sizes = Counter(Shard(0, count).owner(key) for key in KEYS)
+    mean = len(KEYS) / count
+    assert len(sizes) == count
+    assert all(abs(size - mean) < 5 * mean**0.5 for size in sizes.values())
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 16])
+def test_one_shard_more_moves_only_what_it_gets_itself(count: int) -> None:
+    moved = 0
+    for key in KEYS:
+        before, after = Shard(0, count).owner(key), Shard(0, count + 1).owner(key)
+        assert after in {before, count}
+        moved += after != before
+    assert abs(moved / len(KEYS) - 1 / (count + 1)) < 0.02
+
+
+def test_the_answer_stays_the_same_from_release_to_release() -> None:
+    # Were it to change, an update of one shard would leave servers unwatched.
+    assert [Shard(0, 10).owner(key) for key in KEYS[:12]] == STABLE
+
+
+def test_who_is_alone_keeps_everything() -> None:
+    assert all(ALONE.keeps(key) for key in KEYS[:100])
+
+
+def test_the_shares_of_the_rate_limit_add_up_to_it() -> None:
+    share = Shard(1, 4).share(RateLimit(10.0, 9))
+    assert (share.requests_per_second, share.burst) == (2.5, 2)
+    assert Shard(0, 4).share(RateLimit(10.0, 3)).burst == 1
+    assert ALONE.share(RateLimit(10.0, 3)) == RateLimit(10.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("index", "count", "host", "shard"),
+    [
+        ("0", 1, "any", Shard(0, 1)),
+        ("2", 3, "any", Shard(2, 3)),
+        ("auto", 4, "console-exporter-3", Shard(3, 4)),
+        ("auto", 11, "exporter-10.exporter.monitoring.svc.cluster.local", Shard(10, 11)),
+    ],
+)
+def test_the_flags_name_a_shard(index: str, count: int, host: str, shard: Shard) -> None:
+    assert shard_of(index, count, host) == shard
+
+
+@pytest.mark.parametrize(
+    ("index", "count", "host", "told"),
+    [
+        ("3", 3, "any", "from 0 to 2"),
+        ("-1", 3, "any", "from 0 to 2"),
+        ("one", 3, "any", "--shard.index must be auto, or a number"),
+        ("", 3, "any", "--shard.index must be auto, or a number"),
+        ("٣", 9, "any", "--shard.index must be auto, or a number"),
+        ("0", 0, "any", "--shard.count must be from 1 to 1000"),
+        ("0", 1001, "any", "--shard.count must be from 1 to 1000"),
+        ("auto", 3, "laptop", "'laptop' ends with none: give the index as a number"),
+        ("auto", 3, "exporter-3", "set the count to the number of replicas"),
+        ("auto", 3, "exporter-", "ends with none"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused_with_the_cure(
+    index: str, count: int, host: str, told: str
+) -> None:
+    with pytest.raises(ShardError, match=told):
+        shard_of(index, count, host)

@@ -1,0 +1,50 @@
+"""The condition of a target: its last verdict, until that is too old."""
+
+import pytest
+
+from exporter.model import ProbeResult, Target, TargetKey
+from exporter.outcome import Outcome, Verdict
+from exporter.state import StateStore, TargetState
+from exporter.web.health_state import STALE_INTERVALS, Condition, condition_of, could_not_tell
+from monitoring.parameters import Parameters
+
+NOW = 1_800_000_000.0
+TARGET = Target(TargetKey("southwest", "id-1"), "db-01", "cn-southwest-2", 60.0, 10.0)
+INCONCLUSIVE = [outcome for outcome in Outcome if outcome.verdict is Verdict.INCONCLUSIVE]
+
+
+def after(*outcomes: Outcome, at: float = NOW) -> TargetState:
+    store = StateStore(history_length=10)
+    store.reconcile([TARGET])
+    for outcome in outcomes:
+        store.record(ProbeResult(TARGET, at, outcome))
+    state = store.get(TARGET.key)
+    assert state is not None
+    return state
+
+
+def test_a_target_is_as_its_last_verdict_says() -> None:
+    assert condition_of(after(), NOW) is Condition.UNKNOWN
+    assert condition_of(after(Outcome.SUCCESS), NOW) is Condition.WORKING
+    assert condition_of(after(Outcome.SUCCESS, Outcome.TIMEOUT), NOW) is Condition.FAILING
+
+
+@pytest.mark.parametrize("outcome", INCONCLUSIVE)
+def test_a_probe_that_cannot_tell_changes_nothing_and_is_told_of(outcome: Outcome) -> None:
+    assert condition_of(after(outcome), NOW) is Condition.UNKNOWN
+    assert condition_of(after(Outcome.SUCCESS, outcome), NOW) is Condition.WORKING
+    assert condition_of(after(Outcome.TIMEOUT, outcome), NOW) is Condition.FAILING
+    assert could_not_tell(after(Outcome.SUCCESS, outcome))
+    assert not could_not_tell(after(outcome, Outcome.SUCCESS))
+    assert not could_not_tell(after())
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.TIMEOUT])
+def test_a_verdict_is_believed_for_five_intervals(outcome: Outcome) -> None:
+    state = after(outcome)
+    assert condition_of(state, NOW + 300) is not Condition.STALE
+    assert condition_of(state, NOW + 300.1) is Condition.STALE
+
+
+def test_pages_and_alerts_call_the_same_age_stale() -> None:
+    assert Parameters().stale_intervals == STALE_INTERVALS
