@@ -24,7 +24,7 @@ from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
 from exporter.web.application import web_application
-from exporter.web.exporter_view import Running
+from exporter.web.exporter_view import ExporterView
 from tests.real.web_server import serving
 
 NOW = 1_800_000_000.0
@@ -110,13 +110,13 @@ async def ask(url: str, encoding: str) -> tuple[float, int, float]:
     return statistics.median(float(row[0]) for row in rows), int(rows[0][1]), watch.held
 
 
-def running(state: StateStore) -> Running:
+def running(state: StateStore) -> ExporterView:
     """Return a program that knows a fleet and does nothing."""
 
     async def nothing(*_: object) -> NoReturn:
         raise AssertionError("nothing is asked of it")
 
-    return Running(
+    return ExporterView(
         state=state,
         projects=list,
         exposition=Exposition(ServerSeries(), CollectorRegistry()),

@@ -101,9 +101,9 @@ def ours(options: argparse.Namespace) -> dict[str, list[float]]:
     opened: list[float] = []
     for server_id, seen in probes.items():
         for started, duration in seen.items():
-            visit = visit_of(book[server_id], started)
-            if visit is not None:
-                (opened if visit[2] else kept).append((duration - visit[1]) * 1000)
+            logged = visit_of(book[server_id], started)
+            if logged is not None:
+                (opened if logged[2] else kept).append((duration - logged[1]) * 1000)
     if not kept:
         raise SystemExit("no probe of ours reached the pretend cloud")
     return {"ours, connection kept": kept, "ours, connection opened": opened}
@@ -156,10 +156,10 @@ def blackbox(options: argparse.Namespace) -> dict[str, list[float]]:
     warm = int(options.rate * INTERVAL)
     for number, metrics in told.items():
         # Servers come in turns, so the n-th visit of one is that of its n-th probe.
-        turn, server = divmod(number, servers)
+        permit, server = divmod(number, servers)
         if number < warm:
             continue
-        held = book[f"id-{server}"][turn][1]
+        held = book[f"id-{server}"][permit][1]
         phases = dict(re.findall(r'probe_http_duration_seconds\{phase="(\w+)"\} (\S+)', metrics))
         (duration,) = re.findall(r"^probe_duration_seconds (\S+)", metrics, re.MULTILINE)
         exchange = float(phases["processing"]) + float(phases["transfer"])

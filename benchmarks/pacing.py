@@ -13,7 +13,7 @@ Run as ``python -m benchmarks.pacing``; takes some minutes.
 
 from collections.abc import Callable
 
-from benchmarks.throttled_fleet import FixedWindow, Quota, Scenario, TokenBucket, run
+from benchmarks.throttled_fleet import FixedWindow, QuotaSpec, Scenario, TokenBucket, run
 
 FLEETS = ((20, 60), (20, 20), (20, 10), (100, 20), (500, 60), (500, 10))
 CEILINGS = (1, 2, 5)
@@ -21,17 +21,17 @@ HINTS = ("", "retry-after", "policy")
 SEEDS = (1, 2, 3)
 
 
-def bucket(seconds: float) -> Callable[[float], Quota]:
+def bucket(seconds: float) -> Callable[[float], QuotaSpec]:
     """Return a token bucket that holds so many seconds' worth of requests."""
     return lambda rate: TokenBucket(rate, max(1, rate * seconds))
 
 
-def window(seconds: float) -> Callable[[float], Quota]:
+def window(seconds: float) -> Callable[[float], QuotaSpec]:
     """Return a fixed window."""
     return lambda rate: FixedWindow(rate, seconds)
 
 
-QUOTAS: dict[str, Callable[[float], Quota]] = {
+QUOTAS: dict[str, Callable[[float], QuotaSpec]] = {
     "bucket of 1": lambda rate: TokenBucket(rate, 1),
     **{f"bucket {seconds} s": bucket(seconds) for seconds in (2, 10, 60)},
     **{f"window {seconds} s": window(seconds) for seconds in (1, 10, 60, 300)},

@@ -15,7 +15,7 @@ from statistics import median
 import httpx
 
 from benchmarks.fleet import fleet
-from tests.real.browser import chromium, visit
+from tests.real.browser import chromium, logged
 
 MEASURED_SECONDS = 60
 PAGE_MS, PAGE_BYTES, FILTER_MS, LAG_MS = 300, 1_000_000, 100, 50
@@ -85,7 +85,7 @@ def changes(url: str) -> tuple[float, float]:
 
 def filtered(url: str) -> list[tuple[str, float]]:
     """Return how long each filter took in a browser in milliseconds, input to painted frame."""
-    with chromium() as browser, visit(browser) as one:
+    with chromium() as browser, logged(browser) as one:
         started = time.perf_counter()
         one.page.goto(url)
         one.page.wait_for_selector(".live")

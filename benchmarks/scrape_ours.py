@@ -26,7 +26,7 @@ from exporter.outcome import Outcome
 from exporter.process import log
 from exporter.web.access.live_config import OPEN, LiveConfig
 from exporter.web.application import web_application
-from exporter.web.exporter_view import Running
+from exporter.web.exporter_view import ExporterView
 from exporter.web.listening import WebServer, listen
 
 FAILING = 0.1
@@ -98,7 +98,7 @@ async def serve(servers: int, *, watch: bool) -> None:
         for _ in range(3):
             exporter.state.record(result(known.target, chance))
     application = web_application(
-        Running(
+        ExporterView(
             state=exporter.state,
             projects=exporter.projects,
             exposition=exporter.exposition,

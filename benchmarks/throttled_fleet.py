@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from exporter.http.response import Answer
-from exporter.ratelimit.throttle import Throttle, Turn
+from exporter.http.response import Response
+from exporter.ratelimit.throttle import Permit, Throttle
 
 SETTLING = 300.0
 """Seconds after which the pace counts as settled."""
@@ -128,7 +128,7 @@ class FixedWindow:
         return f"limit:{round(self.rate * self.seconds)},time:{round(self.seconds)} second"
 
 
-Quota = TokenBucket | FixedWindow
+QuotaSpec = TokenBucket | FixedWindow
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Scenario:
     servers: int
     interval: float
     ceiling_over_demand: float
-    quota: Callable[[float], Quota]
+    quota: Callable[[float], QuotaSpec]
     round_trip: tuple[float, float] = (0.05, 0.3)
     hint: str = ""
     others: float = 0.0
@@ -183,7 +183,7 @@ class Fleet:
         """Set up the fleet; must be called in the event loop."""
         self._scenario = scenario
         self._random = random.Random(scenario.seed)  # noqa: S311 - a simulation, no secret
-        self._quota: Quota | None = scenario.quota(scenario.demand / 2)
+        self._quota: QuotaSpec | None = scenario.quota(scenario.demand / 2)
         self._throttle = Throttle(
             requests_per_second=scenario.ceiling_over_demand * scenario.demand,
             burst=scenario.burst,
@@ -219,21 +219,21 @@ class Fleet:
         while slot < end:
             await asyncio.sleep(slot - loop.time())
             since = slot if since is None else since
-            turn = await self._throttle.turn(since)
+            permit = await self._throttle.permit(since)
             self.figures.skipped += int((loop.time() - slot) // interval)
-            if await self._ask(turn):
+            if await self._ask(permit):
                 since = None
                 self._verdict(index)
             slot += interval * (1 + (loop.time() - slot) // interval)
 
-    async def _ask(self, turn: Turn) -> bool:
+    async def _ask(self, permit: Permit) -> bool:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._random.uniform(*self._scenario.round_trip) / 2)
         now = loop.time()
         admitted = self._quota is None or self._quota.admits(now)
         answer = None if self._quota is None or admitted else self._refusal(self._quota, now)
         await asyncio.sleep(self._random.uniform(*self._scenario.round_trip) / 2)
-        self._throttle.answered(turn, 200 if admitted else 429, answer)
+        self._throttle.answered(permit, 200 if admitted else 429, answer)
         settled = SETTLING <= now < self._scenario.returns_at
         self.figures.requests += 1
         self.figures.refused += not admitted
@@ -243,7 +243,7 @@ class Fleet:
             self.figures.refused_at.append(now)
         return admitted
 
-    def _refusal(self, quota: Quota, now: float) -> Answer:
+    def _refusal(self, quota: QuotaSpec, now: float) -> Response:
         headers: dict[str, str] = {}
         body = b""
         if self._scenario.hint == "retry-after":
@@ -251,7 +251,7 @@ class Fleet:
         if self._scenario.hint == "policy":
             text = f"policy user over ratelimit,{quota.policy()}"
             body = f'{{"error_code":"APIGW.0308","error_msg":"{text}"}}'.encode()
-        return Answer(429, httpx.Headers(headers), body, 0.1)
+        return Response(429, httpx.Headers(headers), body, 0.1)
 
     def _verdict(self, index: int) -> None:
         now = asyncio.get_running_loop().time()

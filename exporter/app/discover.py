@@ -9,25 +9,25 @@ from exporter.config.config import Config, Project
 from exporter.config.errors import ConfigError
 from exporter.config.secret import SecretUnreadableError
 from exporter.config.server_file import read_server_files
-from exporter.http.errors import CloudError
+from exporter.http.errors import RequestError
 from exporter.model import Target, TargetKey
 from exporter.targets import TargetNotFoundError, find_target, project_targets, targets_of
 from exporter.targets.source import Source, sources_of
-from exporter.targets.source_report import Yield
+from exporter.targets.source_report import SourceReport
 from exporter.targets.static import listed_targets
 
 
-async def discover(config: Config, clock: Clock) -> list[tuple[Project, list[Yield]]]:
+async def discover(config: Config, clock: Clock) -> list[tuple[Project, list[SourceReport]]]:
     """Return what the sources of each project yield, the clouds asked all at once."""
-    found = await asyncio.gather(*(_yields(project, clock) for project in config.projects))
+    found = await asyncio.gather(*(_reports(project, clock) for project in config.projects))
     return list(zip(config.projects, found, strict=True))
 
 
-async def _yields(project: Project, clock: Clock) -> list[Yield]:
-    return [await _yield(project, source, clock) for source in sources_of(project)]
+async def _reports(project: Project, clock: Clock) -> list[SourceReport]:
+    return [await _report(project, source, clock) for source in sources_of(project)]
 
 
-async def _yield(project: Project, source: Source, clock: Clock) -> Yield:
+async def _report(project: Project, source: Source, clock: Clock) -> SourceReport:
     try:
         if source is Source.STATIC:
             targets = project_targets(project)
@@ -36,9 +36,9 @@ async def _yield(project: Project, source: Source, clock: Clock) -> Yield:
             targets = listed_targets(project, entries)
         else:
             targets = await list_once(project, clock)
-    except (ConfigError, CloudError, OSError, SecretUnreadableError) as error:
-        return Yield(source, failure=str(error))
-    return Yield(source, tuple(targets))
+    except (ConfigError, RequestError, OSError, SecretUnreadableError) as error:
+        return SourceReport(source, failure=str(error))
+    return SourceReport(source, tuple(targets))
 
 
 async def find_listed_target(config: Config, wanted: str, name: str | None, clock: Clock) -> Target:
@@ -54,12 +54,12 @@ async def find_listed_target(config: Config, wanted: str, name: str | None, cloc
         if error.found or all(sources_of(one) == [Source.STATIC] for one in projects):
             raise
     found = await discover(replace(config, projects=tuple(projects)), clock)
-    yields = [one for _, of_project in found for one in of_project]
+    reports = [one for _, of_project in found for one in of_project]
     joined: dict[TargetKey, Target] = {}
-    for target in (target for one in yields for target in one.targets):
+    for target in (target for one in reports for target in one.targets):
         joined.setdefault(target.key, target)
     try:
         return find_target(joined.values(), wanted, name)
     except TargetNotFoundError as error:
-        failures = [f"; {one.source} failed: {one.failure}" for one in yields if one.failure]
+        failures = [f"; {one.source} failed: {one.failure}" for one in reports if one.failure]
         raise TargetNotFoundError(f"{error}{''.join(failures)}", error.found) from None

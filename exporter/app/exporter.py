@@ -19,14 +19,14 @@ from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.process import gc_tuning, malloc_trim
 from exporter.scheduling.scheduler import Scheduler
 from exporter.state import ConsoleEvents, ProjectEvents, StateStore
-from exporter.state.saved_state import Note, Remembered
+from exporter.state.saved_state import ProjectSnapshot, SavedState
 from exporter.state.state_file import StateFile
 from exporter.state.state_writer import StateWriter
-from exporter.targets.capacity import Plan
+from exporter.targets.capacity import CapacityPlan
 from exporter.targets.discoverers import Discoverers
 from exporter.targets.sharding import ALONE, Shard
 from exporter.targets.source import Source, sources_of
-from exporter.targets.target_set import Changes, TargetSet
+from exporter.targets.target_set import TargetChanges, TargetSet
 
 # SIGTERM must be obeyed within 5 s; this leaves the rest for connections to close.
 _DRAIN_SECONDS = 3.5
@@ -49,20 +49,20 @@ class Exporter:
         clock: Clock,
         shard: Shard = ALONE,
         state_file: StateFile | None = None,
-        remembered: Remembered | None = None,
+        saved_state: SavedState | None = None,
     ) -> None:
         """Build everything and start nothing. Must be called in a running event loop.
 
         Only the targets of ``shard`` are probed. State is written to ``state_file``;
-        ``remembered`` is what it held before.
+        ``saved_state`` is what it held before.
         """
         self._clock = clock
         self.shard = shard
-        self._remembered = remembered or Remembered()
+        self._saved_state = saved_state or SavedState()
         self._lockouts = Lockouts(clock)
         self.config = config
         self.loop_lag = LoopLag(clock)
-        self.state = StateStore(config.history, self._remembered.target)
+        self.state = StateStore(config.history, self._saved_state.target)
         self._projects: dict[str, ProjectParts] = {}
         self._instruments_of: dict[str, ProjectInstruments] = {}
         self.instruments = Instruments(
@@ -97,7 +97,7 @@ class Exporter:
         self._apply(config, {})
         self._writer: StateWriter | None = None
         if state_file is not None:
-            self._writer = StateWriter(state_file, self._notes, clock)
+            self._writer = StateWriter(state_file, self._snapshots, clock)
             self.state.listen(self._writer)
 
     async def start(self) -> None:
@@ -122,10 +122,10 @@ class Exporter:
         """Return the targets that other shards probe."""
         return self._targets.elsewhere()
 
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[CapacityPlan]:
         """Return what this exporter's targets ask of each project's rate limit."""
         return [
-            Plan.of(
+            CapacityPlan.of(
                 parts.project,
                 (target.interval for target in self._targets.of(name)),
                 self.shard,
@@ -220,8 +220,10 @@ class Exporter:
         self.config = config
         self.instruments.config_loaded(config.sha256, self._clock.time())
 
-    async def _notes(self) -> dict[str, Note]:
-        return {parts.memory_name: await parts.note() for parts in list(self._projects.values())}
+    async def _snapshots(self) -> dict[str, ProjectSnapshot]:
+        return {
+            parts.snapshot_key: await parts.snapshot() for parts in list(self._projects.values())
+        }
 
     def _build(self, project: Project) -> ProjectParts:
         # The instruments come first because the parts report to them; what they read of the
@@ -230,7 +232,7 @@ class Exporter:
         old = self._projects.get(project.name)
         instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
         parts = ProjectParts.build(project, instruments, self._lockouts, self._clock, self.shard)
-        parts.recall(self._remembered.note(parts.memory_name))
+        parts.restore(self._saved_state.project(parts.snapshot_key))
         return parts
 
     async def _discovered(self, name: str, source: Source, targets: list[Target]) -> None:
@@ -261,10 +263,10 @@ class Exporter:
 
     def _planned(
         self, project: Project, source: Source, targets: list[Target]
-    ) -> tuple[Changes, Plan]:
+    ) -> tuple[TargetChanges, CapacityPlan]:
         changes = self._targets.put(project.name, source, targets)
         joined = self._targets.of(project.name)
-        return changes, Plan.of(project, (target.interval for target in joined), self.shard)
+        return changes, CapacityPlan.of(project, (target.interval for target in joined), self.shard)
 
     def _show_sources(self, project: Project) -> None:
         instruments = self._instruments_of[project.name].discovery

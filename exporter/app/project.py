@@ -8,19 +8,19 @@ from exporter.clock import Clock
 from exporter.cloud.auth import Lockouts, login_for
 from exporter.cloud.auth.login import Login
 from exporter.cloud.auth.renewal import RenewedLogin
-from exporter.cloud.client import CloudClient, Door, TokenDoor
-from exporter.cloud.observer import DoorObserver, Unobserved
+from exporter.cloud.client import CloudClient, LoginSender, PacedSender
+from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import AgencyAuth, Project, Tls
 from exporter.http.request import Request, wire_url
-from exporter.http.response import Answer
+from exporter.http.response import Response
 from exporter.http.transport import Transport
 from exporter.metrics.project_instruments import ProjectReadings
 from exporter.model import ProbeResult, ProjectStatus, Stage, Target
-from exporter.probe.console import ConsoleDoor
+from exporter.probe.console import ConsoleClient
 from exporter.probe.prober import Prober
-from exporter.ratelimit.snapshot import Learned
+from exporter.ratelimit.snapshot import RateSnapshot
 from exporter.ratelimit.throttle import Throttle
-from exporter.state.saved_state import Note
+from exporter.state.saved_state import ProjectSnapshot
 from exporter.targets.cloud import list_targets
 from exporter.targets.sharding import ALONE, Shard
 
@@ -35,7 +35,7 @@ class ProjectParts:
     project: Project
     transport: Transport
     metadata: Transport | None
-    consoles: ConsoleDoor
+    consoles: ConsoleClient
     throttle: Throttle
     login: Login
     client: CloudClient
@@ -47,7 +47,7 @@ class ProjectParts:
     def build(
         cls,
         project: Project,
-        observer: DoorObserver,
+        observer: ProjectObserver,
         lockouts: Lockouts,
         clock: Clock,
         shard: Shard = ALONE,
@@ -79,25 +79,25 @@ class ProjectParts:
         throttle = Throttle(
             requests_per_second=limit.requests_per_second, burst=limit.burst, clock=clock
         )
-        door = Door(transport, throttle, observer)
+        sender = PacedSender(transport, throttle, observer)
 
-        async def fetch(request: Request) -> Answer:
+        async def fetch(request: Request) -> Response:
             return await (metadata or transport).send(
                 request, timeout=_METADATA_TIMEOUT, max_bytes=_METADATA_MAX_BYTES
             )
 
         login = login_for(
             project,
-            send=TokenDoor(door, project.timeout),
+            send=LoginSender(sender, project.timeout),
             fetch=fetch,
             observer=observer,
             clock=clock,
             lockouts=lockouts,
         )
         client = CloudClient(
-            endpoint=project.endpoint, project_id=project.project_id, door=door, login=login
+            endpoint=project.endpoint, project_id=project.project_id, sender=sender, login=login
         )
-        consoles = ConsoleDoor(project.console, proxy_url=project.proxy_url, observer=observer)
+        consoles = ConsoleClient(project.console, proxy_url=project.proxy_url, observer=observer)
         prober = Prober(client, consoles, clock)
         return cls(project, transport, metadata, consoles, throttle, login, client, prober, files)
 
@@ -106,7 +106,7 @@ class ProjectParts:
         return _ways(project) == _ways(self.project) and _digest(project) == self.files
 
     @property
-    def memory_name(self) -> str:
+    def snapshot_key(self) -> str:
         """Return what pace and login are kept under: they are of one API's one project."""
         project = self.project
         return f"{project.name} {project.endpoint} {project.project_id}"
@@ -133,22 +133,22 @@ class ProjectParts:
             login_expires_at=self.login.expires_at,
         )
 
-    async def note(self) -> Note:
-        """Return what `recall` may take after a restart."""
-        learned = self.throttle.learned()
+    async def snapshot(self) -> ProjectSnapshot:
+        """Return what `restore` may take after a restart."""
+        snapshot = self.throttle.snapshot()
         login = self.login
-        return Note(
-            pace=learned.written() if learned else None,
-            login=await login.keepsake() if isinstance(login, RenewedLogin) else None,
+        return ProjectSnapshot(
+            pace=snapshot.to_json() if snapshot else None,
+            login=await login.snapshot() if isinstance(login, RenewedLogin) else None,
         )
 
-    def recall(self, note: Note) -> None:
+    def restore(self, saved: ProjectSnapshot) -> None:
         """Begin with the pace and the login of the time before a restart, if they still hold."""
-        learned = Learned.read(note.pace) if note.pace else None
-        if learned is not None:
-            self.throttle.recall(learned)
-        if note.login and isinstance(self.login, RenewedLogin):
-            self.login.recall(note.login)
+        snapshot = RateSnapshot.from_json(saved.pace) if saved.pace else None
+        if snapshot is not None:
+            self.throttle.restore(snapshot)
+        if saved.login and isinstance(self.login, RenewedLogin):
+            self.login.restore(saved.login)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -181,8 +181,8 @@ async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeRes
     """Probe one target of a project, with parts built for it alone."""
     parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
     try:
-        turn = await parts.prober.turn(clock.time())
-        return await parts.prober.probe(target, turn)
+        permit = await parts.prober.permit(clock.time())
+        return await parts.prober.probe(target, permit)
     finally:
         await parts.aclose()
 
@@ -190,7 +190,7 @@ async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeRes
 async def list_once(project: Project, clock: Clock) -> list[Target]:
     """Return what the cloud lists of a project, with parts built for that alone.
 
-    Raises `CloudError`, `OSError` and `SecretUnreadableError`.
+    Raises `RequestError`, `OSError` and `SecretUnreadableError`.
     """
     if project.discovery is None:
         return []

@@ -24,14 +24,14 @@ from exporter.process import log as logging_setup
 from exporter.process.log_writer import LogWriter
 from exporter.process.systemd import InheritedSocketError, Notifier, inherited_sockets
 from exporter.state.errors import StateFileError, StateFileInUseError
-from exporter.state.saved_state import Remembered
+from exporter.state.saved_state import SavedState
 from exporter.state.state_file import StateFile
 from exporter.targets.sharding import ALONE, Shard
 from exporter.web.access.external_url import DIRECT, ExternalUrl
 from exporter.web.access.guard import HEALTH_PATHS, guarded
 from exporter.web.access.live_config import OPEN, LiveConfig, Rules
 from exporter.web.application import web_application
-from exporter.web.exporter_view import ReloadRefusedError, Running
+from exporter.web.exporter_view import ExporterView, ReloadRefusedError
 from exporter.web.listening import ListenError, WebServer, address_text, listen_all
 
 _LAST_WORDS_SECONDS = 0.5
@@ -110,14 +110,14 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     logging_setup.configure(level=settings.log_level, form=settings.log_format, count=early.append)
     state_file = StateFile(settings.state_file, clock.time) if settings.state_file else None
     try:
-        remembered = _remembered(state_file)
+        saved_state = _saved_state(state_file)
         exporter = Exporter(
             config,
             version=settings.version,
             clock=clock,
             shard=settings.shard,
             state_file=state_file,
-            remembered=remembered,
+            saved_state=saved_state,
         )
     except (OSError, SecretUnreadableError, StateFileInUseError) as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
@@ -144,14 +144,14 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
             status = f"{len(exporter.state)} servers"
         except (ConfigError, OSError, SecretUnreadableError) as error:
             for line in str(error).splitlines():
-                log.error("configuration not reloaded", mistake=line)  # noqa: TRY400 - a mistake of theirs
+                log.error("configuration not reloaded", error=line)  # noqa: TRY400 - a mistake of theirs
             raise ReloadRefusedError(str(error)) from None
         finally:
             systemd.ready(status)
         _warn_of_plans(exporter)
 
     application = web_application(
-        Running(
+        ExporterView(
             state=exporter.state,
             projects=exporter.projects,
             exposition=exporter.exposition,
@@ -217,10 +217,10 @@ def _web_server(application: ASGIApp, access: Access, clock: Clock) -> WebServer
     return WebServer(guarded(application, live, access.external, clock, open_paths), live)
 
 
-def _remembered(state_file: StateFile | None) -> Remembered:
+def _saved_state(state_file: StateFile | None) -> SavedState:
     """Return what the state file holds; raises `StateFileInUseError`."""
     if state_file is None:
-        return Remembered()
+        return SavedState()
     try:
         return state_file.load()
     except StateFileInUseError:
@@ -228,7 +228,7 @@ def _remembered(state_file: StateFile | None) -> Remembered:
     except StateFileError as error:
         # Better to probe without a memory than not at all.
         log.warning("starting without what was known before", why=str(error))
-        return Remembered()
+        return SavedState()
 
 
 def _warn_of_plans(exporter: Exporter) -> None:

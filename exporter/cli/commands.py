@@ -132,19 +132,19 @@ def discover(options: argparse.Namespace) -> int:
     from exporter.app.discover import discover  # noqa: PLC0415
     from exporter.clock import SystemClock  # noqa: PLC0415
     from exporter.process import log  # noqa: PLC0415
-    from exporter.targets.source_report import yields_text  # noqa: PLC0415
+    from exporter.targets.source_report import source_reports_text  # noqa: PLC0415
 
     config = _load(options.config_file)
     if config is None:
         return FAILED
     log.configure(level="error", form="logfmt")
     found = asyncio.run(discover(config, SystemClock()))
-    for project, yields in found:
-        say(yields_text(project, yields), sys.stdout)
+    for project, reports in found:
+        say(source_reports_text(project, reports), sys.stdout)
     failures = [
         f"{PROG}: project {project.name}, {one.source}: {line}"
-        for project, yields in found
-        for one in yields
+        for project, reports in found
+        for one in reports
         for line in one.failure.splitlines()
     ]
     if failures:
@@ -162,7 +162,7 @@ def probe(options: argparse.Namespace) -> int:
     from exporter.app.project import probe_once  # noqa: PLC0415
     from exporter.clock import SystemClock  # noqa: PLC0415
     from exporter.config.secret import SecretUnreadableError  # noqa: PLC0415
-    from exporter.http.errors import CloudError  # noqa: PLC0415
+    from exporter.http.errors import RequestError  # noqa: PLC0415
     from exporter.outcome import Verdict  # noqa: PLC0415
     from exporter.probe.result_format import as_json, waterfall  # noqa: PLC0415
     from exporter.process import log  # noqa: PLC0415
@@ -180,7 +180,7 @@ def probe(options: argparse.Namespace) -> int:
             target = replace(target, depth=Stage(options.depth))
         project = next(one for one in config.projects if one.name == target.key.project)
         result = asyncio.run(probe_once(project, target, SystemClock()))
-    except (TargetNotFoundError, CloudError, SecretUnreadableError, OSError) as error:
+    except (TargetNotFoundError, RequestError, SecretUnreadableError, OSError) as error:
         say(f"{PROG}: {error}")
         return FAILED
     if options.format == "json":

@@ -10,15 +10,16 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
+from exporter.cloud.api_error import ApiError, request_id_of
 from exporter.cloud.auth.login import Login
 from exporter.cloud.observer import RequestObserver
 from exporter.cloud.server_list import PAGE_LIMIT, ListedServer, page_of
-from exporter.http.deadline import Budget
-from exporter.http.errors import BadAnswerError, CloudError, NoAnswerError
+from exporter.http.deadline import Deadline
+from exporter.http.errors import BadResponseError, NoResponseError, RequestError
 from exporter.http.request import Request, wire_url
-from exporter.http.response import Answer, ApiError, request_id_of
+from exporter.http.response import Response
 from exporter.http.transport import USER_AGENT
-from exporter.ratelimit.throttle import Throttle, Turn
+from exporter.ratelimit.throttle import Permit, Throttle
 
 URGENT = float("-inf")
 """The due time of what others wait for: log-ins, and repeats with a fresh token."""
@@ -42,11 +43,11 @@ _URLS_MAX = 100_000
 class Sender(Protocol):
     """The transport, as the client sees it."""
 
-    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
-        """Send a request; raises `NoAnswerError` or `BadAnswerError`."""
+    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Response:  # noqa: ASYNC109
+        """Send a request; raises `NoResponseError` or `BadResponseError`."""
 
 
-class Door:
+class PacedSender:
     """Sends the requests of one project, each in its turn, and tells what became of them."""
 
     def __init__(self, transport: Sender, throttle: Throttle, observer: RequestObserver) -> None:
@@ -55,40 +56,42 @@ class Door:
         self._throttle = throttle
         self._observer = observer
 
-    async def turn(self, due: float) -> Turn:
+    async def permit(self, due: float) -> Permit:
         """Wait for a turn; who is due first goes first."""
-        return await self._throttle.turn(due)
+        return await self._throttle.permit(due)
 
-    async def probe_turn(self, due: float) -> Turn:
+    async def probe_permit(self, due: float) -> Permit:
         """Wait for a turn to probe; this wait is counted, for it delays a verdict."""
-        turn = await self._throttle.turn(due)
-        self._observer.waited(turn.waited)
-        return turn
+        permit = await self._throttle.permit(due)
+        self._observer.waited(permit.waited)
+        return permit
 
-    def unused(self, turn: Turn) -> None:
+    def unused(self, permit: Permit) -> None:
         """Give a turn back that led to no request."""
-        self._throttle.answered(turn, None, None)
+        self._throttle.answered(permit, None, None)
 
     async def send(  # noqa: PLR0913 - a request, told whole
         self,
         operation: str,
         request: Request,
-        turn: Turn,
-        budget: Budget,
+        permit: Permit,
+        deadline: Deadline,
         *,
         max_bytes: int,
         server_id: str = "",
-    ) -> Answer:
-        """Send a request in its turn; raises `NoAnswerError` or `BadAnswerError`."""
+    ) -> Response:
+        """Send a request in its turn; raises `NoResponseError` or `BadResponseError`."""
         self._observer.request_started(operation)
-        answer: Answer | None = None
+        response: Response | None = None
         status: int | None = None
         given_up = False
         started = perf_counter()
         try:
-            answer = await self._transport.send(request, timeout=budget.left, max_bytes=max_bytes)
-            status = answer.status
-        except (NoAnswerError, BadAnswerError) as error:
+            response = await self._transport.send(
+                request, timeout=deadline.left, max_bytes=max_bytes
+            )
+            status = response.status
+        except (NoResponseError, BadResponseError) as error:
             status = error.status or None
             raise
         except asyncio.CancelledError:
@@ -97,12 +100,12 @@ class Door:
             raise
         finally:
             # The transport's own figure leaves out what our loop did after the last byte.
-            seconds = answer.seconds if answer else perf_counter() - started
-            budget.spent += seconds
-            self._throttle.answered(turn, status, answer)
+            seconds = response.seconds if response else perf_counter() - started
+            deadline.spent += seconds
+            self._throttle.answered(permit, status, response)
             if status == _THROTTLED:
                 self._observer.throttled()
-            refused = answer is not None and answer.status >= 400  # noqa: PLR2004 - HTTP errors
+            refused = response is not None and response.status >= 400  # noqa: PLR2004 - HTTP errors
             if given_up:
                 self._observer.request_given_up()
             else:
@@ -110,48 +113,50 @@ class Door:
                     operation,
                     status,
                     seconds,
-                    error_code=ApiError.of(answer).code if answer and refused else "",
+                    error_code=ApiError.of(response).code if response and refused else "",
                     server_id=server_id,
-                    request_id=request_id_of(answer) if answer else "",
+                    request_id=request_id_of(response) if response else "",
                 )
-        return answer
+        return response
 
 
-class TokenDoor:
+class LoginSender:
     """The way of log-in requests: before all others, counted as ``create_token``."""
 
-    def __init__(self, door: Door, timeout: float) -> None:
+    def __init__(self, sender: PacedSender, timeout: float) -> None:
         """Give each log-in request ``timeout`` seconds."""
-        self._door = door
+        self._sender = sender
         self._timeout = timeout
 
-    async def __call__(self, request: Request) -> Answer:
-        """Send one log-in request; raises `NoAnswerError` or `BadAnswerError`."""
-        turn = await self._door.turn(URGENT)
-        return await self._door.send(
-            "create_token", request, turn, Budget(self._timeout), max_bytes=_TOKEN_MAX_BYTES
+    async def __call__(self, request: Request) -> Response:
+        """Send one log-in request; raises `NoResponseError` or `BadResponseError`."""
+        permit = await self._sender.permit(URGENT)
+        return await self._sender.send(
+            "create_token", request, permit, Deadline(self._timeout), max_bytes=_TOKEN_MAX_BYTES
         )
 
 
 class CloudClient:
     """Asks one CloudDC project's API."""
 
-    def __init__(self, *, endpoint: str, project_id: str, door: Door, login: Login) -> None:
+    def __init__(
+        self, *, endpoint: str, project_id: str, sender: PacedSender, login: Login
+    ) -> None:
         """Ask ``endpoint`` about ``project_id``."""
         self._servers_url = f"{endpoint}/v1/{quote(project_id, safe='')}/physicalservers"
-        self._door = door
+        self._sender = sender
         self._login = login
         # Reading a URL costs a twentieth of a probe.
         self._console_urls: dict[str, URL] = {}
 
-    async def turn(self, due: float) -> Turn:
+    async def permit(self, due: float) -> Permit:
         """Wait for this project's next turn to probe."""
-        return await self._door.probe_turn(due)
+        return await self._sender.probe_permit(due)
 
-    async def remote_console(self, server_id: str, turn: Turn, budget: Budget) -> Answer:
+    async def remote_console(self, server_id: str, permit: Permit, deadline: Deadline) -> Response:
         """Ask for a server's console address; return the answer, whatever its status.
 
-        A 401 is asked once more when fresh credentials can be had. Raises `CloudError`.
+        A 401 is asked once more when fresh credentials can be had. Raises `RequestError`.
         """
         url = self._console_urls.get(server_id)
         if url is None:
@@ -162,7 +167,12 @@ class CloudClient:
                 self._console_urls.clear()
             self._console_urls[server_id] = url
         return await self._ask(
-            "remote_console", url, turn, budget, max_bytes=CONSOLE_MAX_BYTES, server_id=server_id
+            "remote_console",
+            url,
+            permit,
+            deadline,
+            max_bytes=CONSOLE_MAX_BYTES,
+            server_id=server_id,
         )
 
     async def list_servers(self, *, manage_state: str | None, timeout: float) -> list[ListedServer]:  # noqa: ASYNC109
@@ -180,7 +190,7 @@ class CloudClient:
         """List all servers of the project, page by page, ``timeout`` seconds a page.
 
         The next marker may come as an id or as a URL; without one the last id serves. A marker
-        that comes again ends the list. Raises `CloudError`, also when a page is no list, and when
+        that comes again ends the list. Raises `RequestError`, also when a page is no list, and when
         there is no end to the list.
         """
         found: set[str] = set()
@@ -193,56 +203,56 @@ class CloudClient:
             if marker:
                 query["marker"] = marker
             url = wire_url(httpx.URL(self._servers_url, params=query))
-            turn = await self._door.turn(URGENT)
-            answer = await self._ask(
-                "list_servers", url, turn, Budget(timeout), max_bytes=_LIST_MAX_BYTES
+            permit = await self._sender.permit(URGENT)
+            response = await self._ask(
+                "list_servers", url, permit, Deadline(timeout), max_bytes=_LIST_MAX_BYTES
             )
-            page = await page_of(answer)
+            page = await page_of(response)
             known = len(found)
             found.update(server.id for server in page.servers)
             if len(found) > SERVERS_MAX:
-                raise BadAnswerError(f"the list has over {SERVERS_MAX} servers", answer.status)
+                raise BadResponseError(f"the list has over {SERVERS_MAX} servers", response.status)
             yield page.servers
             marker = page.next_marker
             if not marker or marker in markers:
                 return
             if len(found) == known:
-                raise BadAnswerError("the list of servers repeats itself", answer.status)
+                raise BadResponseError("the list of servers repeats itself", response.status)
             markers.add(marker)
-        raise BadAnswerError(f"the list of servers has over {_LIST_MAX_PAGES} pages", _OK)
+        raise BadResponseError(f"the list of servers has over {_LIST_MAX_PAGES} pages", _OK)
 
     async def _ask(  # noqa: PLR0913 - passes on what a request is made of
         self,
         operation: str,
         url: URL,
-        turn: Turn,
-        budget: Budget,
+        permit: Permit,
+        deadline: Deadline,
         *,
         max_bytes: int,
         server_id: str = "",
-    ) -> Answer:
-        request = await self._authorized(url, turn)
-        answer = await self._door.send(
-            operation, request, turn, budget, max_bytes=max_bytes, server_id=server_id
+    ) -> Response:
+        request = await self._authorized(url, permit)
+        response = await self._sender.send(
+            operation, request, permit, deadline, max_bytes=max_bytes, server_id=server_id
         )
-        if answer.status == _UNAUTHORIZED and await self._login.renew(request):
-            turn = await self._door.turn(URGENT)
-            budget.waited += turn.waited
-            request = await self._authorized(url, turn)
-            answer = await self._door.send(
-                operation, request, turn, budget, max_bytes=max_bytes, server_id=server_id
+        if response.status == _UNAUTHORIZED and await self._login.renew(request):
+            permit = await self._sender.permit(URGENT)
+            deadline.waited += permit.waited
+            request = await self._authorized(url, permit)
+            response = await self._sender.send(
+                operation, request, permit, deadline, max_bytes=max_bytes, server_id=server_id
             )
-            if answer.status == _UNAUTHORIZED:
+            if response.status == _UNAUTHORIZED:
                 await self._login.renew(request)
-        if answer.status in _PROVING:
+        if response.status in _PROVING:
             self._login.accepted(request)
-        return answer
+        return response
 
-    async def _authorized(self, url: URL, turn: Turn) -> Request:
+    async def _authorized(self, url: URL, permit: Permit) -> Request:
         request = Request("GET", url, CIMultiDict(_HEADERS))
         try:
             await self._login.authorize(request)
-        except CloudError:
-            self._door.unused(turn)
+        except RequestError:
+            self._sender.unused(permit)
             raise
         return request

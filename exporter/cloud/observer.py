@@ -4,16 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from exporter.cloud.auth.login import LoginObserver
-
-
-class ConnectionObserver(Protocol):
-    """Who wants to know of newly opened connections."""
-
-    def connection_opened(self, phases: Mapping[str, float]) -> None:
-        """Note the seconds that ``dns``, ``connect`` and ``tls`` took, those that happened."""
-
-    def certificate_seen(self, host: str, expires_at: float) -> None:
-        """Note when (Unix seconds) the verified certificate of ``host`` expires."""
+from exporter.http.observer import ConnectionObserver
 
 
 class RequestObserver(Protocol):
@@ -44,12 +35,12 @@ class RequestObserver(Protocol):
         """Note the time a request waited for its turn."""
 
 
-class DoorObserver(ConnectionObserver, RequestObserver, LoginObserver, Protocol):
+class ProjectObserver(ConnectionObserver, RequestObserver, LoginObserver, Protocol):
     """Everything that one project's door has to tell."""
 
 
 class Unobserved:
-    """A `DoorObserver` for where nobody wants to know: a single probe from the command line."""
+    """A `ProjectObserver` for where nobody wants to know: a single probe from the command line."""
 
     def connection_opened(self, phases: Mapping[str, float]) -> None:
         """Let it pass."""

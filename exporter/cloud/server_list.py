@@ -7,9 +7,10 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from exporter.http.errors import BadAnswerError
+from exporter.cloud.api_error import ApiError
+from exporter.http.errors import BadResponseError
 from exporter.http.json_stream import read_long_list
-from exporter.http.response import Answer, ApiError
+from exporter.http.response import Response
 
 PAGE_LIMIT = 1000
 """The records that a page is asked to have; the API gives no more."""
@@ -33,33 +34,35 @@ class ListedServer:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerPage:
+class ServerListPage:
     """The records of a page, and where the next one begins; empty at the end of the list."""
 
     servers: list[ListedServer]
     next_marker: str
 
 
-async def page_of(answer: Answer) -> ServerPage:
-    """Read a page of the list; raises `BadAnswerError` when it is none."""
+async def page_of(response: Response) -> ServerListPage:
+    """Read a page of the list; raises `BadResponseError` when it is none."""
     page = None
-    if answer.status == _OK:
-        page = await read_long_list(answer.body, PAGE_LIMIT, _listed)
+    if response.status == _OK:
+        page = await read_long_list(response.body, PAGE_LIMIT, _listed)
     records = page.get("servers") if page else None
     if page is None or not isinstance(records, list):
-        error = ApiError.of(answer)
-        raise BadAnswerError(
-            f"the list of servers was answered {answer.status} {error.code}".rstrip(),
-            answer.status,
+        error = ApiError.of(response)
+        raise BadResponseError(
+            f"the list of servers was answered {response.status} {error.code}".rstrip(),
+            response.status,
         )
     servers: list[ListedServer] = [server for server in records if server]
     if not records:
-        return ServerPage([], "")
+        return ServerListPage([], "")
     last = servers[-1].id if servers and len(records) >= PAGE_LIMIT else ""
     marker = _next_marker(page) or last
     if marker and not _MARKER.fullmatch(marker):
-        raise BadAnswerError("the list of servers goes on at a marker that is none", answer.status)
-    return ServerPage(servers, marker)
+        raise BadResponseError(
+            "the list of servers goes on at a marker that is none", response.status
+        )
+    return ServerListPage(servers, marker)
 
 
 def _next_marker(page: dict[str, Any]) -> str:

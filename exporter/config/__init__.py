@@ -16,7 +16,7 @@ from exporter.config.config import (
     Tls,
     TokenAuth,
 )
-from exporter.config.errors import ConfigError, Mistake
+from exporter.config.errors import ConfigError, ConfigErrorDetail
 from exporter.config.secret import Secret, SecretUnreadableError
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "Auth",
     "Config",
     "ConfigError",
-    "Mistake",
+    "ConfigErrorDetail",
     "PasswordAuth",
     "Project",
     "RateLimit",

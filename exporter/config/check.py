@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exporter.config.config import Config, Project
 from exporter.config.environment import Data, expand
-from exporter.config.errors import ConfigError, Mistake
+from exporter.config.errors import ConfigError, ConfigErrorDetail
 from exporter.config.files import server_files_in
 from exporter.config.load import load
 from exporter.config.server_file import (
@@ -28,16 +28,16 @@ def check(path: Path, environ: Mapping[str, str]) -> Config:
     try:
         config = load(path, environ)
     except ConfigError as error:
-        raise ConfigError([*error.mistakes, *_mistakes_of_files(path, environ)]) from None
-    mistakes: list[Mistake] = []
+        raise ConfigError([*error.details, *_mistakes_of_files(path, environ)]) from None
+    details: list[ConfigErrorDetail] = []
     projects: list[Project] = []
     for project in config.projects:
         try:
             projects.append(_with_files(project))
         except ConfigError as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise ConfigError(mistakes)
+            details += error.details
+    if details:
+        raise ConfigError(details)
     return replace(config, projects=tuple(projects))
 
 
@@ -47,17 +47,17 @@ def _with_files(project: Project) -> Project:
     return replace(project, servers=(*project.servers, *more))
 
 
-def _mistakes_of_files(path: Path, environ: Mapping[str, str]) -> list[Mistake]:
+def _mistakes_of_files(path: Path, environ: Mapping[str, str]) -> list[ConfigErrorDetail]:
     """Return what is wrong with server files whose configuration is wrong too."""
-    mistakes: list[Mistake] = []
+    details: list[ConfigErrorDetail] = []
     for patterns in _patterns(path, environ):
         try:
             files = [read_server_file(file) for file in find_server_files(patterns)]
             # What the project sets may be what is wrong: only what they set themselves is told.
             servers_of_files(files, interval=math.inf, timeout=0.0)
         except ConfigError as error:
-            mistakes += error.mistakes
-    return mistakes
+            details += error.details
+    return details
 
 
 def _patterns(path: Path, environ: Mapping[str, str]) -> Iterator[list[str]]:

@@ -23,7 +23,7 @@ class Finding(NamedTuple):
     on_key: bool = False
 
 
-class Mistake(NamedTuple):
+class ConfigErrorDetail(NamedTuple):
     """One mistake of a configuration file.
 
     ``line`` and ``column`` start at 1, and are 0 where the file as a whole is meant; ``path`` is
@@ -42,19 +42,19 @@ class Mistake(NamedTuple):
 
 
 class ConfigError(Exception):
-    """A configuration cannot be used; ``mistakes`` are all that is wrong, file by file."""
+    """A configuration cannot be used; ``details`` are all that is wrong, file by file."""
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        """Hold ``mistakes``, each once, in the order of each file; files as they come."""
-        once = dict.fromkeys(mistakes)
+    def __init__(self, details: Iterable[ConfigErrorDetail]) -> None:
+        """Hold ``details``, each once, in the order of each file; files as they come."""
+        once = dict.fromkeys(details)
         files = {file: number for number, file in enumerate(dict.fromkeys(m.file for m in once))}
-        self.mistakes = sorted(
+        self.details = sorted(
             once, key=lambda m: (files[m.file], m.line, m.column, m.path, m.message)
         )
-        super().__init__(self.mistakes)
+        super().__init__(self.details)
 
     def __str__(self) -> str:
-        return "\n".join(str(mistake) for mistake in self.mistakes)
+        return "\n".join(str(detail) for detail in self.details)
 
 
 def path_text(location: Location) -> str:

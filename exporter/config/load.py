@@ -11,13 +11,13 @@ from exporter.config.config import Config
 from exporter.config.consistency import inconsistencies
 from exporter.config.editor_schema import json_schema
 from exporter.config.environment import Data, expand
-from exporter.config.errors import ConfigError, Finding, Mistake
+from exporter.config.errors import ConfigError, ConfigErrorDetail, Finding
 from exporter.config.rendering import as_yaml
 from exporter.config.schema import Root
 from exporter.config.validation_errors import explain
 from exporter.config.yaml_file import MAX_BYTES, parsed, placed, read_bytes
 
-__all__ = ["MAX_BYTES", "ConfigError", "Mistake", "json_schema", "load"]
+__all__ = ["MAX_BYTES", "ConfigError", "ConfigErrorDetail", "json_schema", "load"]
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -30,9 +30,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     document = parsed(path, raw, "a mapping with projects")
     data, findings = expand(document.root, environ)
     root, refused = _validated(data, path.parent)
-    mistakes = placed(path, document, [findings, refused, list(inconsistencies(data))])
-    if root is None or mistakes:
-        raise ConfigError(mistakes)
+    details = placed(path, document, [findings, refused, list(inconsistencies(data))])
+    if root is None or details:
+        raise ConfigError(details)
     projects = build_projects(root)
     return Config(
         projects=projects,

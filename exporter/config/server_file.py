@@ -18,7 +18,7 @@ from exporter.config.consistency import repeated
 from exporter.config.document import Document
 from exporter.config.duration import format_duration
 from exporter.config.environment import Data, expand
-from exporter.config.errors import ConfigError, Finding, Mistake
+from exporter.config.errors import ConfigError, ConfigErrorDetail, Finding
 from exporter.config.schema import Server, ServerList
 from exporter.config.validation_errors import explain
 from exporter.config.value_checks import described
@@ -56,7 +56,7 @@ class ServerFile:
     path: Path
     servers: tuple[Server, ...] = ()
     places: tuple[_Place, ...] = ()
-    mistakes: tuple[Mistake, ...] = ()
+    details: tuple[ConfigErrorDetail, ...] = ()
 
 
 def find_server_files(patterns: Iterable[str]) -> Found:
@@ -78,7 +78,7 @@ def find_server_files(patterns: Iterable[str]) -> Found:
             found.update((path, _signature(path)) for path in paths)
         if len(found) > FILES_MAX:
             raise ConfigError(
-                [Mistake(Path(pattern), 0, 0, "", f"matches more than {FILES_MAX} files")]
+                [ConfigErrorDetail(Path(pattern), 0, 0, "", f"matches more than {FILES_MAX} files")]
             )
     return found
 
@@ -96,13 +96,13 @@ def read_server_file(path: Path) -> ServerFile:
     try:
         document = parsed(path, read_bytes(path), "a list of servers")
     except ConfigError as error:
-        return ServerFile(path, mistakes=tuple(error.mistakes))
+        return ServerFile(path, details=tuple(error.details))
     data, findings = expand(document.root, None)
     servers, refused = _validated(data)
     twice = list(repeated(data if isinstance(data, list) else [], "id", ()))
-    mistakes = placed(path, document, [findings, refused, twice])
-    if mistakes:
-        return ServerFile(path, mistakes=tuple(mistakes))
+    details = placed(path, document, [findings, refused, twice])
+    if details:
+        return ServerFile(path, details=tuple(details))
     places = tuple(_places(document, number, server) for number, server in enumerate(servers))
     return ServerFile(path, tuple(servers), places)
 
@@ -132,14 +132,14 @@ def servers_of_files(
     ``interval`` and ``timeout`` (seconds) are what a server has that sets none. Raises
     `ConfigError` with every mistake of every file, and with what does not fit together.
     """
-    mistakes = [mistake for file in files for mistake in file.mistakes]
+    details = [detail for file in files for detail in file.details]
     first: dict[str, str] = {}
     for file in files:
         for number, (server, place) in enumerate(zip(file.servers, file.places, strict=True)):
             where = f"{file.path}:{place.id[0]}:{place.id[1]}"
             if (other := first.setdefault(server.id, where)) != where:
                 message = f"expected a unique id, got that of {other}; remove one of them"
-                mistakes.append(Mistake(file.path, *place.id, f"[{number}].id", message))
+                details.append(ConfigErrorDetail(file.path, *place.id, f"[{number}].id", message))
             own_timeout, own_interval = server.timeout or timeout, server.interval or interval
             if own_timeout >= own_interval:
                 message = (
@@ -147,9 +147,9 @@ def servers_of_files(
                     f" {format_duration(own_timeout)} and an interval of"
                     f" {format_duration(own_interval)}"
                 )
-                mistakes.append(Mistake(file.path, *place.times, f"[{number}]", message))
-    if mistakes:
-        raise ConfigError(mistakes)
+                details.append(ConfigErrorDetail(file.path, *place.times, f"[{number}]", message))
+    if details:
+        raise ConfigError(details)
     return tuple(server for file in files for server in file.servers)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from exporter.config.document import Document, DocumentError, read_document
-from exporter.config.errors import ConfigError, Finding, Location, Mistake, path_text
+from exporter.config.errors import ConfigError, ConfigErrorDetail, Finding, Location, path_text
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -28,13 +28,17 @@ def parsed(path: Path, raw: bytes, expected: str) -> Document:
     try:
         return read_document(_decoded(path, raw), expected)
     except DocumentError as error:
-        raise ConfigError([Mistake(path, error.line, error.column, "", error.message)]) from None
+        raise ConfigError(
+            [ConfigErrorDetail(path, error.line, error.column, "", error.message)]
+        ) from None
 
 
-def placed(path: Path, document: Document, rounds: Iterable[list[Finding]]) -> list[Mistake]:
+def placed(
+    path: Path, document: Document, rounds: Iterable[list[Finding]]
+) -> list[ConfigErrorDetail]:
     """Return the document's own faults and the findings of several rounds of checks."""
-    mistakes = [
-        Mistake(path, line, column, path_text(location), message)
+    details = [
+        ConfigErrorDetail(path, line, column, path_text(location), message)
         for line, column, location, message in document.faults
     ]
     # A value that one round of checks has refused is not refused again for what follows from it.
@@ -44,14 +48,14 @@ def placed(path: Path, document: Document, rounds: Iterable[list[Finding]]) -> l
             if (finding.location, finding.on_key) not in refused:
                 line, column = document.place(finding)
                 place = path_text(finding.location)
-                mistakes.append(Mistake(path, line, column, place, finding.message))
+                details.append(ConfigErrorDetail(path, line, column, place, finding.message))
         refused.update((finding.location, finding.on_key) for finding in findings)
-    return mistakes
+    return details
 
 
 def whole_file(path: Path, message: str) -> ConfigError:
     """Return the mistake that a file as a whole is."""
-    return ConfigError([Mistake(path, 0, 0, "", message)])
+    return ConfigError([ConfigErrorDetail(path, 0, 0, "", message)])
 
 
 def _decoded(path: Path, raw: bytes) -> str:

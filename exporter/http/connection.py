@@ -18,8 +18,8 @@ import uvloop
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 
-from exporter.cloud.observer import ConnectionObserver
 from exporter.http.errors import ConnectionBrokeError, HandshakeRefusedError
+from exporter.http.observer import ConnectionObserver
 
 _SWITCHING = 101
 _RECEIVE_BUFFER_BYTES = 64 * 1024

@@ -7,7 +7,7 @@ from time import perf_counter
 
 
 @dataclass(slots=True)
-class Budget:
+class Deadline:
     """The deadline of one probe, all stages together.
 
     ``limit`` seconds may be spent on the wire; ``waited`` are those that went by in the throttle,

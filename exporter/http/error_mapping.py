@@ -13,8 +13,8 @@ from exporter.http.connection import Opening
 from exporter.http.errors import (
     ConnectionBrokeError,
     ForbiddenAddressError,
-    NoAnswer,
-    NoAnswerError,
+    NoResponse,
+    NoResponseError,
 )
 
 # Our own want of files, memory or ports says nothing of the other side.
@@ -47,7 +47,7 @@ def let_go(error: BaseException) -> None:
         link = link.__cause__ or link.__context__
 
 
-def out_of_time(what: str, *, since: float, seconds: float, status: int = 0) -> NoAnswerError:
+def out_of_time(what: str, *, since: float, seconds: float, status: int = 0) -> NoResponseError:
     """Say that ``seconds`` since ``since`` (`perf_counter`'s) have gone by, and who took them.
 
     A deadline that is noticed late says that our own event loop was held up. Then an answer may
@@ -55,10 +55,10 @@ def out_of_time(what: str, *, since: float, seconds: float, status: int = 0) -> 
     """
     late = perf_counter() - since - seconds
     if late > _HELD_UP_SECONDS:
-        return NoAnswerError(
-            NoAnswer.HELD_UP, f"this exporter was held up itself, by {late:.2g} s", status
+        return NoResponseError(
+            NoResponse.HELD_UP, f"this exporter was held up itself, by {late:.2g} s", status
         )
-    return NoAnswerError(NoAnswer.TIMEOUT, what, status)
+    return NoResponseError(NoResponse.TIMEOUT, what, status)
 
 
 def _of_errno(error: object) -> str:
@@ -68,9 +68,9 @@ def _of_errno(error: object) -> str:
     return os.strerror(number) if is_system_s and number is not None else ""
 
 
-def no_answer(
+def no_response(
     error: Exception, host: str, port: int, seen: Opening, status: int = 0
-) -> NoAnswerError:
+) -> NoResponseError:
     """Classify one of `BROKEN`, by its cause where it is but a wrapping."""
     cause = error.__cause__ if isinstance(error, ConnectionBrokeError) else None
     origin = cause if isinstance(cause, Exception) else error
@@ -83,7 +83,7 @@ def no_answer(
         or "no HTTP"
     )
     if getattr(os_error, "errno", None) in _EXHAUSTED:
-        return NoAnswerError(NoAnswer.EXHAUSTED, f"this machine cannot connect any more: {why}")
+        return NoResponseError(NoResponse.EXHAUSTED, f"this machine cannot connect any more: {why}")
     # An alert may come after our side of the handshake, as for a client certificate in TLS 1.3.
     if (
         seen.tls_alert
@@ -92,15 +92,15 @@ def no_answer(
         or (seen.in_handshake and isinstance(origin, OSError))
     ):
         why = _tls_reason(origin, seen.tls_alert or why)
-        return NoAnswerError(NoAnswer.TLS, f"TLS with {place} failed: {why}", status)
+        return NoResponseError(NoResponse.TLS, f"TLS with {place} failed: {why}", status)
     if isinstance(origin, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
         return _not_connected(origin, host, place, why)
     if isinstance(origin, TimeoutError):
-        return NoAnswerError(NoAnswer.TIMEOUT, f"{place} took too long", status)
-    reason = NoAnswer.PROTOCOL
+        return NoResponseError(NoResponse.TIMEOUT, f"{place} took too long", status)
+    reason = NoResponse.PROTOCOL
     if isinstance(origin, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not status:
-        reason = NoAnswer.CLOSED
-    return NoAnswerError(reason, f"{place} gave no complete HTTP answer: {why}", status)
+        reason = NoResponse.CLOSED
+    return NoResponseError(reason, f"{place} gave no complete HTTP answer: {why}", status)
 
 
 def _not_connected(
@@ -108,14 +108,14 @@ def _not_connected(
     host: str,
     place: str,
     why: str,
-) -> NoAnswerError:
+) -> NoResponseError:
     if isinstance(origin, aiohttp.ClientConnectorDNSError):
         if isinstance(origin.os_error, ForbiddenAddressError):
-            return NoAnswerError(NoAnswer.FORBIDDEN, str(origin.os_error))
-        return NoAnswerError(NoAnswer.DNS, f"cannot resolve {host}: {why}")
+            return NoResponseError(NoResponse.FORBIDDEN, str(origin.os_error))
+        return NoResponseError(NoResponse.DNS, f"cannot resolve {host}: {why}")
     if isinstance(origin, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return NoAnswerError(NoAnswer.CONNECT, f"the proxy refuses or cannot be reached: {why}")
-    return NoAnswerError(NoAnswer.CONNECT, f"cannot connect to {place}: {why}")
+        return NoResponseError(NoResponse.CONNECT, f"the proxy refuses or cannot be reached: {why}")
+    return NoResponseError(NoResponse.CONNECT, f"cannot connect to {place}: {why}")
 
 
 def _tls_reason(origin: BaseException, fallback: str) -> str:

@@ -13,7 +13,7 @@ from enum import StrEnum, unique
 
 
 @unique
-class NoAnswer(StrEnum):
+class NoResponse(StrEnum):
     """Where the way to an answer ended."""
 
     DNS = "dns"
@@ -27,21 +27,21 @@ class NoAnswer(StrEnum):
     HELD_UP = "held_up"  # the time ran out while we were busy: an answer may have been there
 
 
-class CloudError(Exception):
+class RequestError(Exception):
     """Base of all errors of this room."""
 
 
-class NoAnswerError(CloudError):
+class NoResponseError(RequestError):
     """No complete answer came; ``status`` is that of a partial one, else 0."""
 
-    def __init__(self, reason: NoAnswer, message: str, status: int = 0) -> None:
+    def __init__(self, reason: NoResponse, message: str, status: int = 0) -> None:
         """Keep the machine-readable reason beside the message for people."""
         super().__init__(message)
         self.reason = reason
         self.status = status
 
 
-class BadAnswerError(CloudError):
+class BadResponseError(RequestError):
     """An answer came that cannot be used; ``status`` is its HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -50,7 +50,7 @@ class BadAnswerError(CloudError):
         self.status = status
 
 
-class HandshakeRefusedError(CloudError):
+class HandshakeRefusedError(RequestError):
     """A WebSocket was asked for and not given; ``status`` is the answer's HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -65,7 +65,3 @@ class ConnectionBrokeError(Exception):
 
 class ForbiddenAddressError(OSError):
     """Nothing may be connected to there; an `OSError` because name resolvers raise that."""
-
-
-class LoginFailedError(CloudError):
-    """No credentials could be had; the message says why and what to do."""

@@ -11,7 +11,7 @@ from typing import Protocol
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from exporter.http.errors import ForbiddenAddressError, NoAnswer, NoAnswerError
+from exporter.http.errors import ForbiddenAddressError, NoResponse, NoResponseError
 
 
 class Guard(Protocol):
@@ -65,7 +65,7 @@ def guarded_requests(guard: Guard) -> aiohttp.ClientMiddlewareType:
         try:
             guard.check_request(url.scheme, url.raw_host or "", url.port or 0)
         except ForbiddenAddressError as error:
-            raise NoAnswerError(NoAnswer.FORBIDDEN, str(error)) from None
+            raise NoResponseError(NoResponse.FORBIDDEN, str(error)) from None
         return await handler(request)
 
     return check

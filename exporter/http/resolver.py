@@ -31,30 +31,30 @@ class SystemResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Return the addresses of a name; raises `OSError`."""
         asked = (host, port, int(family))
-        answer = self._running.get(asked)
-        if answer is None:
+        response = self._running.get(asked)
+        if response is None:
             if len(self._running) >= _AT_ONCE_MAX:
                 # No word of the name: this limit is ours.
                 raise OSError(errno.ENOBUFS, "too many names are being looked up")
-            answer = self._running[asked] = self._ask(asked)
+            response = self._running[asked] = self._ask(asked)
         # Who gives up must not take the answer from the others.
-        return await asyncio.shield(answer)
+        return await asyncio.shield(response)
 
     async def close(self) -> None:
         """Leave what is being asked to end by itself."""
 
     def _ask(self, asked: _Asked) -> asyncio.Future[list[ResolveResult]]:
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[ResolveResult]] = loop.create_future()
+        response: asyncio.Future[list[ResolveResult]] = loop.create_future()
 
         def settle(found: list[ResolveResult] | OSError) -> None:
             del self._running[asked]
             if isinstance(found, OSError):
-                answer.set_exception(found)
+                response.set_exception(found)
                 # Nobody may be waiting any more.
-                answer.exception()
+                response.exception()
             else:
-                answer.set_result(found)
+                response.set_result(found)
 
         def look_up() -> None:
             found = _look_up(*asked)
@@ -62,7 +62,7 @@ class SystemResolver(AbstractResolver):
                 loop.call_soon_threadsafe(settle, found)
 
         Thread(target=look_up, name=f"look up {asked[0]}", daemon=True).start()
-        return answer
+        return response
 
 
 def _look_up(host: str, port: int, family: int) -> list[ResolveResult] | OSError:

@@ -17,7 +17,6 @@ import httpx
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from exporter.cloud.observer import ConnectionObserver
 from exporter.config import url_rules
 from exporter.config.config import Tls
 from exporter.config.secret import Secret, SecretUnreadableError
@@ -29,17 +28,14 @@ from exporter.http.connection import (
     strict_handshakes,
     tls_context,
 )
-from exporter.http.error_mapping import BROKEN, let_go, no_answer, out_of_time
-from exporter.http.errors import (
-    BadAnswerError,
-    HandshakeRefusedError,
-    NoAnswerError,
-)
+from exporter.http.error_mapping import BROKEN, let_go, no_response, out_of_time
+from exporter.http.errors import BadResponseError, HandshakeRefusedError, NoResponseError
 from exporter.http.guard import Guard, GuardedResolver, guarded_requests
+from exporter.http.observer import ConnectionObserver
 from exporter.http.request import Request
 from exporter.http.resolver import SystemResolver
-from exporter.http.response import Answer
-from exporter.http.websocket_close import WebSocket, say_goodbye
+from exporter.http.response import Response
+from exporter.http.websocket_close import WebSocket, close_websocket
 
 # IAM tokens of 9 kB are seen in the wild; aiohttp refuses header fields over 8190 bytes.
 _MAX_HEADER_BYTES = 64 * 1024
@@ -107,10 +103,10 @@ class Transport:
         self._proxy: dict[str, Any] = {}
         self._take_proxy()
 
-    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ASYNC109
+    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Response:  # noqa: ASYNC109
         """Send ``request`` and read its answer whole, within ``timeout`` seconds.
 
-        Redirects are returned, not followed. Raises `NoAnswerError`, or `BadAnswerError` when the
+        Redirects are returned, not followed. Raises `NoResponseError`, or `BadResponseError` when the
         decoded body is over ``max_bytes`` or in an encoding that was not asked for. An answer of
         status 400 and up is returned without its body rather than not at all.
         """
@@ -124,7 +120,7 @@ class Transport:
         request: Request,
         timeout: float,  # noqa: ASYNC109
         max_bytes: int,
-    ) -> Answer:
+    ) -> Response:
         started = perf_counter()
         response: aiohttp.ClientResponse | None = None
         body = b""
@@ -141,8 +137,8 @@ class Transport:
                 ) as response,
             ):
                 body = await _read(response, max_bytes)
-        except BadAnswerError as error:
-            failure: NoAnswerError | BadAnswerError | None = error
+        except BadResponseError as error:
+            failure: NoResponseError | BadResponseError | None = error
         except TimeoutError:
             failure = out_of_time(
                 f"no complete answer within {timeout:.3g} s",
@@ -151,7 +147,7 @@ class Transport:
                 status=_status(response),
             )
         except BROKEN as error:
-            failure = no_answer(error, *_place(request.url), seen, _status(response))
+            failure = no_response(error, *_place(request.url), seen, _status(response))
             let_go(error)
         else:
             failure = None
@@ -164,7 +160,7 @@ class Transport:
             finally:
                 # Its traceback holds this frame: together they would be garbage in a circle.
                 del failure
-        return Answer(response.status, response.headers, body, perf_counter() - started)
+        return Response(response.status, response.headers, body, perf_counter() - started)
 
     @asynccontextmanager
     async def websocket(
@@ -178,7 +174,7 @@ class Transport:
         """Open a WebSocket at an http(s) address within ``timeout`` seconds; close it at the end.
 
         Messages over 64 KiB are an error of the WebSocket; text comes as bytes, and pings are
-        messages too. Raises `HandshakeRefusedError` or `NoAnswerError`.
+        messages too. Raises `HandshakeRefusedError` or `NoResponseError`.
         """
         with Opening() as seen:
             started = perf_counter()
@@ -209,12 +205,12 @@ class Transport:
                     seconds=timeout,
                 ) from None
             except BROKEN as error:
-                raise no_answer(error, *_place(url), seen) from None
+                raise no_response(error, *_place(url), seen) from None
             try:
                 yield opened
             finally:
                 try:
-                    await say_goodbye(opened)
+                    await close_websocket(opened)
                 finally:
                     seen.abort()
                     # Sends nothing any more, but gives back what the connection held.
@@ -289,22 +285,24 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """Read a body whole. Bounded before and after decoding, whatever the headers say."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
-        raise BadAnswerError("the answer is in an encoding that was not asked for", response.status)
+        raise BadResponseError(
+            "the answer is in an encoding that was not asked for", response.status
+        )
     decoder = None if encoding in {"", "identity"} else zlib.decompressobj(_GZIP_OR_ZLIB)
     body = bytearray()
     async for chunk in response.content.iter_any():
         if decoder and decoder.eof:
-            raise BadAnswerError("more follows the end of the gzip", response.status)
+            raise BadResponseError("more follows the end of the gzip", response.status)
         try:
             body += decoder.decompress(chunk, max_bytes + 1 - len(body)) if decoder else chunk
         except zlib.error:
-            raise BadAnswerError(
+            raise BadResponseError(
                 "the answer is not the gzip it claims to be", response.status
             ) from None
         if decoder and decoder.unused_data:
-            raise BadAnswerError("more follows the end of the gzip", response.status)
+            raise BadResponseError("more follows the end of the gzip", response.status)
         if len(body) > max_bytes:
-            raise BadAnswerError(f"the answer is larger than {max_bytes} bytes", response.status)
+            raise BadResponseError(f"the answer is larger than {max_bytes} bytes", response.status)
     if decoder and not decoder.eof and response.status not in _NO_BODY and body:
-        raise BadAnswerError("the answer's gzip ends too early", response.status)
+        raise BadResponseError("the answer's gzip ends too early", response.status)
     return bytes(body)

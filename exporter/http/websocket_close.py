@@ -25,7 +25,7 @@ WebSocket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
 """An open WebSocket: `receive` its messages."""
 
 
-async def say_goodbye(opened: WebSocket) -> None:
+async def close_websocket(opened: WebSocket) -> None:
     """Send a close and wait for the other side's, for half a second at most.
 
     aiohttp's own waiting goes through tens of thousands of messages at one go, if they are there.

@@ -1,6 +1,7 @@
 """Stage ``api``: ask the cloud for the console address and judge what it answers."""
 
-from exporter.http.response import Answer, ApiError
+from exporter.cloud.api_error import ApiError
+from exporter.http.response import Response
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.stage import StageFailedError
@@ -18,14 +19,14 @@ _OK = 200
 _SERVER_ERRORS = range(500, 600)
 
 
-def console_address(answer: Answer, error: ApiError) -> ConsoleAddress:
+def console_address(response: Response, error: ApiError) -> ConsoleAddress:
     """Return the address that an answer holds; raises `StageFailedError` when it holds none."""
-    if answer.status == _OK:
-        return _address_in(answer)
-    said = f"the API answered {answer.status} {error.code}".rstrip()
-    if answer.status in _SERVER_ERRORS:
+    if response.status == _OK:
+        return _address_in(response)
+    said = f"the API answered {response.status} {error.code}".rstrip()
+    if response.status in _SERVER_ERRORS:
         raise StageFailedError(Outcome.SERVER_ERROR, said)
-    outcome = _BY_STATUS.get(answer.status)
+    outcome = _BY_STATUS.get(response.status)
     if outcome is None:
         raise StageFailedError(Outcome.BAD_RESPONSE, f"{said}, which is undocumented")
     if outcome is Outcome.BAD_REQUEST and error.code == _NOT_READY:
@@ -33,9 +34,9 @@ def console_address(answer: Answer, error: ApiError) -> ConsoleAddress:
     raise StageFailedError(outcome, said)
 
 
-def _address_in(answer: Answer) -> ConsoleAddress:
+def _address_in(response: Response) -> ConsoleAddress:
     """Return the address of a 200. It is a key to a machine: nothing of it may be told."""
-    body = answer.json()
+    body = response.json()
     url = body.get("url") if isinstance(body, dict) else None
     if not isinstance(url, str):
         raise StageFailedError(

@@ -4,11 +4,11 @@ from contextlib import AbstractAsyncContextManager
 
 from aiohttp.abc import AbstractResolver
 
-from exporter.cloud.observer import ConnectionObserver
 from exporter.config.config import Console
 from exporter.config.secret import Secret
-from exporter.http.deadline import Budget
+from exporter.http.deadline import Deadline
 from exporter.http.errors import ForbiddenAddressError
+from exporter.http.observer import ConnectionObserver
 from exporter.http.transport import Transport
 from exporter.model import Target
 from exporter.outcome import Outcome
@@ -16,10 +16,10 @@ from exporter.probe.address import ConsoleAddress
 from exporter.probe.allowed_hosts import AllowedHosts
 from exporter.probe.page import Page, open_page
 from exporter.probe.stage import StageFailedError
-from exporter.probe.websocket import OpenWebSocket, WebSocketDoor
+from exporter.probe.websocket import OpenWebSocket, WebSocketConnector
 
 
-class ConsoleDoor:
+class ConsoleClient:
     """The connections to one project's consoles. No cloud credentials ever come here."""
 
     def __init__(
@@ -39,7 +39,7 @@ class ConsoleDoor:
             guard=self._allowed,
             resolver=resolver,
         )
-        self._websockets = WebSocketDoor(self._transport, settings.websocket_path)
+        self._websockets = WebSocketConnector(self._transport, settings.websocket_path)
 
     def check(self, address: ConsoleAddress) -> None:
         """Raise `StageFailedError` when an address leads where nothing may be connected to."""
@@ -48,15 +48,15 @@ class ConsoleDoor:
         except ForbiddenAddressError as error:
             raise StageFailedError(Outcome.BAD_RESPONSE, f"the console address: {error}") from None
 
-    async def page(self, address: ConsoleAddress, budget: Budget) -> Page:
-        """Open the page; raises `StageFailedError` or `NoAnswerError`."""
-        return await open_page(address, self._transport, self._allowed, budget)
+    async def page(self, address: ConsoleAddress, deadline: Deadline) -> Page:
+        """Open the page; raises `StageFailedError` or `NoResponseError`."""
+        return await open_page(address, self._transport, self._allowed, deadline)
 
     def websocket(
-        self, page: Page, target: Target, budget: Budget
+        self, page: Page, target: Target, deadline: Deadline
     ) -> AbstractAsyncContextManager[OpenWebSocket]:
-        """Open the WebSocket for the block; raises `StageFailedError` or `NoAnswerError`."""
-        return self._websockets.open(page, target, budget)
+        """Open the WebSocket for the block; raises `StageFailedError` or `NoResponseError`."""
+        return self._websockets.open(page, target, deadline)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from exporter.http.connection import REDIRECTS
-from exporter.http.deadline import Budget
-from exporter.http.errors import BadAnswerError, ForbiddenAddressError
+from exporter.http.deadline import Deadline
+from exporter.http.errors import BadResponseError, ForbiddenAddressError
 from exporter.http.request import Request
-from exporter.http.response import Answer
+from exporter.http.response import Response
 from exporter.http.transport import USER_AGENT, Transport
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
@@ -30,24 +30,24 @@ class Page:
 
 
 async def open_page(
-    address: ConsoleAddress, transport: Transport, allowed: AllowedHosts, budget: Budget
+    address: ConsoleAddress, transport: Transport, allowed: AllowedHosts, deadline: Deadline
 ) -> Page:
-    """Open the page; raises `StageFailedError` when it is not 200 HTML, `NoAnswerError`."""
+    """Open the page; raises `StageFailedError` when it is not 200 HTML, `NoResponseError`."""
     # A gateway may tie the WebSocket to a cookie of its page.
     cookies = Cookies()
     for _ in range(_REDIRECTS_MAX + 1):
-        answer = await _get(address, cookies, transport, budget)
-        location = answer.headers.get("location")
-        if answer.status not in REDIRECTS or location is None:
-            _judge(answer)
+        response = await _get(address, cookies, transport, deadline)
+        location = response.headers.get("location")
+        if response.status not in REDIRECTS or location is None:
+            _judge(response)
             return Page(address, cookies)
         address = _redirected(address, location, allowed)
     raise _page_error(f"more than {_REDIRECTS_MAX} redirects")
 
 
 async def _get(
-    address: ConsoleAddress, cookies: Cookies, transport: Transport, budget: Budget
-) -> Answer:
+    address: ConsoleAddress, cookies: Cookies, transport: Transport, deadline: Deadline
+) -> Response:
     request = Request.to(
         "GET",
         address.url,
@@ -56,13 +56,15 @@ async def _get(
     if cookie := cookies.header(address.url):
         request.headers["cookie"] = cookie
     try:
-        with budget.spending():
-            answer = await transport.send(request, timeout=budget.left, max_bytes=_PAGE_MAX_BYTES)
-    except BadAnswerError as error:
+        with deadline.spending():
+            response = await transport.send(
+                request, timeout=deadline.left, max_bytes=_PAGE_MAX_BYTES
+            )
+    except BadResponseError as error:
         raise _page_error(str(error)) from None
-    set_cookie = [text for name, text in answer.headers.items() if name.lower() == "set-cookie"]
+    set_cookie = [text for name, text in response.headers.items() if name.lower() == "set-cookie"]
     cookies.take(set_cookie, address.url)
-    return answer
+    return response
 
 
 def _redirected(address: ConsoleAddress, location: str, allowed: AllowedHosts) -> ConsoleAddress:
@@ -76,17 +78,17 @@ def _redirected(address: ConsoleAddress, location: str, allowed: AllowedHosts) -
     return found
 
 
-def _judge(answer: Answer) -> None:
-    if answer.status == _TOO_MANY:
+def _judge(response: Response) -> None:
+    if response.status == _TOO_MANY:
         # Asked too often: that says nothing about the console.
         raise StageFailedError(Outcome.THROTTLED, "the console page answered 429")
-    if answer.status != _OK:
-        raise _page_error(f"it answered {answer.status}")
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status != _OK:
+        raise _page_error(f"it answered {response.status}")
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     # Browsers look for themselves where nothing is said.
     if kind and kind not in _HTML:
         raise _page_error("it answered 200, but no HTML by its content type")
-    if not answer.body.removeprefix(_BOM).lstrip().startswith(b"<"):
+    if not response.body.removeprefix(_BOM).lstrip().startswith(b"<"):
         raise _page_error("it answered 200 and called it HTML, but it is none")
 
 

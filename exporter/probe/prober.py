@@ -7,34 +7,29 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from exporter.clock import Clock
+from exporter.cloud.api_error import ApiError
 from exporter.cloud.client import CloudClient
-from exporter.http.deadline import Budget
-from exporter.http.errors import (
-    BadAnswerError,
-    CloudError,
-    LoginFailedError,
-    NoAnswer,
-    NoAnswerError,
-)
-from exporter.http.response import ApiError
+from exporter.cloud.errors import LoginFailedError
+from exporter.http.deadline import Deadline
+from exporter.http.errors import BadResponseError, NoResponse, NoResponseError, RequestError
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
 from exporter.probe.api import console_address
-from exporter.probe.console import ConsoleDoor
+from exporter.probe.console import ConsoleClient
 from exporter.probe.rfb import read_version
 from exporter.probe.stage import StageFailedError
-from exporter.ratelimit.throttle import Turn
+from exporter.ratelimit.throttle import Permit
 
 _NO_ANSWER = {
-    NoAnswer.DNS: Outcome.DNS_ERROR,
-    NoAnswer.CONNECT: Outcome.CONNECT_ERROR,
-    NoAnswer.TLS: Outcome.TLS_ERROR,
-    NoAnswer.EXHAUSTED: Outcome.INTERNAL_ERROR,
-    NoAnswer.HELD_UP: Outcome.INTERNAL_ERROR,
-    NoAnswer.FORBIDDEN: Outcome.BAD_RESPONSE,
-    NoAnswer.CLOSED: Outcome.PROTOCOL_ERROR,
-    NoAnswer.PROTOCOL: Outcome.PROTOCOL_ERROR,
-    NoAnswer.TIMEOUT: Outcome.TIMEOUT,
+    NoResponse.DNS: Outcome.DNS_ERROR,
+    NoResponse.CONNECT: Outcome.CONNECT_ERROR,
+    NoResponse.TLS: Outcome.TLS_ERROR,
+    NoResponse.EXHAUSTED: Outcome.INTERNAL_ERROR,
+    NoResponse.HELD_UP: Outcome.INTERNAL_ERROR,
+    NoResponse.FORBIDDEN: Outcome.BAD_RESPONSE,
+    NoResponse.CLOSED: Outcome.PROTOCOL_ERROR,
+    NoResponse.PROTOCOL: Outcome.PROTOCOL_ERROR,
+    NoResponse.TIMEOUT: Outcome.TIMEOUT,
 }
 _DEPTHS = {stage: depth for depth, stage in enumerate(Stage)}
 
@@ -46,7 +41,7 @@ class _Walk:
     """One probe on its way: what it has spent, where it is, and what it has seen."""
 
     target: Target
-    budget: Budget
+    deadline: Deadline
     stage: Stage = Stage.API
     note: str = ""
     timings: list[StageTiming] = field(default_factory=list)
@@ -57,12 +52,12 @@ class _Walk:
     def at(self, stage: Stage) -> Iterator[None]:
         """Time a stage. One that never reached the wire has no duration: absent, not zero."""
         self.stage, self.note = stage, ""
-        before, passed = self.budget.spent, False
+        before, passed = self.deadline.spent, False
         try:
             yield
             passed = True
         finally:
-            spent = self.budget.spent - before
+            spent = self.deadline.spent - before
             if spent:
                 self.timings.append(StageTiming(stage, spent, passed, self.note))
 
@@ -81,28 +76,28 @@ class _Walk:
 class Prober:
     """Probes the targets of one project."""
 
-    def __init__(self, client: CloudClient, consoles: ConsoleDoor, clock: Clock) -> None:
+    def __init__(self, client: CloudClient, consoles: ConsoleClient, clock: Clock) -> None:
         """Ask for addresses through ``client`` and follow them through ``consoles``."""
         self._client = client
         self._consoles = consoles
         self._clock = clock
 
-    async def turn(self, due: float) -> Turn:
+    async def permit(self, due: float) -> Permit:
         """Wait for the project's throttle; lower ``due`` goes first."""
-        return await self._client.turn(due)
+        return await self._client.permit(due)
 
-    async def probe(self, target: Target, turn: Turn) -> ProbeResult:
+    async def probe(self, target: Target, permit: Permit) -> ProbeResult:
         """Probe ``target`` now, in its turn. Never raises but for cancellation."""
         started_at = self._clock.time()
-        walk = _Walk(target, Budget(target.timeout, waited=turn.waited))
+        walk = _Walk(target, Deadline(target.timeout, waited=permit.waited))
         outcome, detail = Outcome.SUCCESS, ""
         try:
-            await self._walk(walk, turn)
+            await self._walk(walk, permit)
         except StageFailedError as failure:
             outcome, detail = failure.outcome, str(failure)
             if failure.stage and failure.stage is not walk.stage:
                 walk.blame(failure.stage)
-        except CloudError as failure:
+        except RequestError as failure:
             outcome, detail = _outcome_of(failure), str(failure)
             if outcome is Outcome.INTERNAL_ERROR:
                 log.warning("probe failed for want of resources", why=detail, **_names(target))
@@ -118,38 +113,38 @@ class Prober:
             error_code=walk.error.code,
             request_id=walk.error.request_id,
             stages=tuple(walk.timings),
-            waited_seconds=walk.budget.waited,
+            waited_seconds=walk.deadline.waited,
             detail=detail,
         )
 
-    async def _walk(self, walk: _Walk, turn: Turn) -> None:
-        target, budget = walk.target, walk.budget
+    async def _walk(self, walk: _Walk, permit: Permit) -> None:
+        target, deadline = walk.target, walk.deadline
         with walk.at(Stage.API):
             try:
-                answer = await self._client.remote_console(target.key.server_id, turn, budget)
-            except CloudError as failure:
+                response = await self._client.remote_console(target.key.server_id, permit, deadline)
+            except RequestError as failure:
                 walk.status = getattr(failure, "status", 0)
                 raise
-            walk.status, walk.error = answer.status, ApiError.of(answer)
-            address = console_address(answer, walk.error)
+            walk.status, walk.error = response.status, ApiError.of(response)
+            address = console_address(response, walk.error)
             if walk.ends_at(Stage.API):
                 return
             self._consoles.check(address)
         with walk.at(Stage.PAGE):
-            page = await self._consoles.page(address, budget)
+            page = await self._consoles.page(address, deadline)
             walk.note = page.address.place
         if walk.ends_at(Stage.PAGE):
             return
         async with AsyncExitStack() as stack:
             with walk.at(Stage.WEBSOCKET):
                 opened = await stack.enter_async_context(
-                    self._consoles.websocket(page, target, budget)
+                    self._consoles.websocket(page, target, deadline)
                 )
                 walk.note = opened.note
             if walk.ends_at(Stage.WEBSOCKET):
                 return
             with walk.at(Stage.RFB):
-                walk.note = f"RFB {await read_version(opened.messages, budget)}"
+                walk.note = f"RFB {await read_version(opened.messages, deadline)}"
 
 
 ProberOf = Callable[[str], Prober]
@@ -173,12 +168,12 @@ def skipped(
     )
 
 
-def _outcome_of(failure: CloudError) -> Outcome:
-    if isinstance(failure, NoAnswerError):
+def _outcome_of(failure: RequestError) -> Outcome:
+    if isinstance(failure, NoResponseError):
         return _NO_ANSWER[failure.reason]
     if isinstance(failure, LoginFailedError):
         return Outcome.UNAUTHORIZED
-    if isinstance(failure, BadAnswerError):
+    if isinstance(failure, BadResponseError):
         return Outcome.BAD_RESPONSE
     raise failure
 

@@ -11,7 +11,7 @@ from time import perf_counter
 
 from aiohttp import WSMsgType
 
-from exporter.http.deadline import Budget
+from exporter.http.deadline import Deadline
 from exporter.http.error_mapping import out_of_time
 from exporter.http.websocket_close import WebSocket
 from exporter.model import Stage
@@ -47,16 +47,16 @@ _CODES = {
 _PRIVATE_CODES = range(4000, 5000)
 
 
-async def read_version(messages: WebSocket, budget: Budget) -> str:
+async def read_version(messages: WebSocket, deadline: Deadline) -> str:
     """Return the RFB version, such as ``003.008``, of which at most its twelve bytes are read.
 
     Raises `StageFailedError` when the first bytes are something else or do not come, and
-    `NoAnswerError` when the time runs out.
+    `NoResponseError` when the time runs out.
     """
     received = bytearray()
-    since, seconds = perf_counter(), budget.left
+    since, seconds = perf_counter(), deadline.left
     try:
-        with budget.spending():
+        with deadline.spending():
             async with asyncio.timeout(seconds):
                 await _receive(messages, received)
     except TimeoutError:

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from exporter.config.config import AUTO
 from exporter.config.host_pattern import IPAddress
-from exporter.http.deadline import Budget
-from exporter.http.errors import HandshakeRefusedError, NoAnswer, NoAnswerError
+from exporter.http.deadline import Deadline
+from exporter.http.errors import HandshakeRefusedError, NoResponse, NoResponseError
 from exporter.http.request import wire_url
 from exporter.http.transport import USER_AGENT, Transport
 from exporter.http.websocket_close import WebSocket
@@ -29,7 +29,7 @@ from exporter.probe.stage import StageFailedError
 
 _DEFAULT_PATH = "websockify"
 _BAD_REQUEST, _TOO_MANY = 400, 429
-_REMEMBERED_MAX = 1000
+_KNOWN_MAX = 1000
 _NAME = re.compile(r"\{(\w+)\}")
 
 
@@ -55,26 +55,26 @@ class OpenWebSocket:
     note: str
 
 
-class WebSocketDoor:
+class WebSocketConnector:
     """Opens the WebSockets of one project's consoles, and remembers for each host what worked."""
 
     def __init__(self, transport: Transport, path: str) -> None:
         """Open them at ``path``: `AUTO` or a template."""
         self._transport = transport
         self._path = path
-        self._remembered: OrderedDict[tuple[str | IPAddress, int], _Way] = OrderedDict()
+        self._known_ways: OrderedDict[tuple[str | IPAddress, int], _Way] = OrderedDict()
 
     @asynccontextmanager
     async def open(
-        self, page: Page, target: Target, budget: Budget
+        self, page: Page, target: Target, deadline: Deadline
     ) -> AsyncIterator[OpenWebSocket]:
         """Open the WebSocket of a page for as long as the block lasts.
 
-        Raises `StageFailedError` when every way in is refused, `NoAnswerError` when the gateway
+        Raises `StageFailedError` when every way in is refused, `NoResponseError` when the gateway
         cannot be reached, or not in time.
         """
         host = (page.address.host, page.address.port)
-        known = self._remembered.pop(host, None)
+        known = self._known_ways.pop(host, None)
         paths = self._paths(page.address, target)
         refusals: list[str] = []
         given_up: int | None = None
@@ -91,16 +91,16 @@ class WebSocketDoor:
             shown = path.shown or address.path
             async with AsyncExitStack() as stack:
                 try:
-                    with budget.spending():
+                    with deadline.spending():
                         messages = await stack.enter_async_context(
                             self._transport.websocket(
                                 wire_url(address.url),
                                 headers=_headers(page, address),
                                 subprotocols=way.subprotocols,
-                                timeout=budget.left,
+                                timeout=deadline.left,
                             )
                         )
-                except (HandshakeRefusedError, NoAnswerError) as error:
+                except (HandshakeRefusedError, NoResponseError) as error:
                     refusals.append(f"{shown} {_refusal(error)}")
                     status = error.status
                 else:
@@ -138,9 +138,9 @@ class WebSocketDoor:
         return (_Path(_NAME.sub(lambda found: quote(values[found[1]], safe=""), self._path)),)
 
     def _remember(self, host: tuple[str | IPAddress, int], way: _Way) -> None:
-        self._remembered[host] = way
-        if len(self._remembered) > _REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
+        self._known_ways[host] = way
+        if len(self._known_ways) > _KNOWN_MAX:
+            self._known_ways.popitem(last=False)
 
 
 def _ways(paths: int, known: _Way | None) -> Iterator[_Way]:
@@ -164,10 +164,10 @@ def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
     return headers | ({"cookie": cookies} if cookies else {})
 
 
-def _refusal(error: HandshakeRefusedError | NoAnswerError) -> str:
+def _refusal(error: HandshakeRefusedError | NoResponseError) -> str:
     """Return what a refusal said; raises what is none: there was no way to the gateway at all."""
     if isinstance(error, HandshakeRefusedError):
         return str(error)
-    if error.reason is NoAnswer.CLOSED:
+    if error.reason is NoResponse.CLOSED:
         return "ended the connection without an answer"
     raise error

@@ -29,8 +29,8 @@ A token bucket whose rate adapts to a quota that nobody tells us:
 All times are seconds of one monotonic clock, all rates requests a second.
 """
 
-from exporter.ratelimit.retry_after import Refusal
-from exporter.ratelimit.snapshot import Learned
+from exporter.ratelimit.retry_after import RateLimitResponse
+from exporter.ratelimit.snapshot import RateSnapshot
 
 RECOVERY = 290.0
 """Seconds from the last refusal until the pace is back at its ceiling."""
@@ -55,7 +55,7 @@ _WAIT_MIN = 1e-3
 _NEVER = float("-inf")
 
 
-class Pace:
+class AdaptiveRate:
     """Says when the next request may go, and learns from what became of those that went."""
 
     def __init__(self, ceiling: float, burst: int, now: float) -> None:
@@ -78,11 +78,11 @@ class Pace:
         self._closed_at: float | None = None
         self._let_through = 0
 
-    def learned(self) -> Learned | None:
+    def snapshot(self) -> RateSnapshot | None:
         """Return what is worth knowing after a restart; None before the first refusal."""
         if self.lowered_at == _NEVER:
             return None
-        return Learned(
+        return RateSnapshot(
             lowered_at=self.lowered_at,
             resume_at=self.resume_at,
             cool_down=self._cool_down,
@@ -93,26 +93,26 @@ class Pace:
             refused_at=self._refused_at,
         )
 
-    def recall(self, learned: Learned, now: float) -> None:
+    def restore(self, snapshot: RateSnapshot, now: float) -> None:
         """Begin with what was learned before a restart, on the safe side of it.
 
         A cool-down goes on; whether the quota is open is found out anew, by one request that goes
         ahead; and no rate is above a ceiling that was lowered meanwhile.
         """
-        if now - learned.lowered_at >= RECOVERY and learned.resume_at <= now:
+        if now - snapshot.lowered_at >= RECOVERY and snapshot.resume_at <= now:
             return
 
         def bounded(rate: float) -> float:
             return min(self.ceiling, max(self._floor, rate))
 
-        self.lowered_at = min(now, learned.lowered_at)
-        self._cool_down = min(_COOL_DOWN_MAX, max(0.0, learned.cool_down))
-        self._low = bounded(learned.low)
-        self._plateau = bounded(learned.plateau)
-        self._before = bounded(learned.before)
-        self._refused = bounded(learned.refused)
-        self._refused_at = min(1.0, max(0.0, learned.refused_at))
-        self._close_until(max(now, learned.resume_at))
+        self.lowered_at = min(now, snapshot.lowered_at)
+        self._cool_down = min(_COOL_DOWN_MAX, max(0.0, snapshot.cool_down))
+        self._low = bounded(snapshot.low)
+        self._plateau = bounded(snapshot.plateau)
+        self._before = bounded(snapshot.before)
+        self._refused = bounded(snapshot.refused)
+        self._refused_at = min(1.0, max(0.0, snapshot.refused_at))
+        self._close_until(max(now, snapshot.resume_at))
 
     def limit(self, now: float) -> float:
         """Return the pace now."""
@@ -171,7 +171,7 @@ class Pace:
         if granted_at > self.lowered_at:
             self._held_until = _NEVER
 
-    def refused(self, granted_at: float, now: float, refusal: Refusal) -> None:
+    def refused(self, granted_at: float, now: float, refusal: RateLimitResponse) -> None:
         """Learn that a request let go at ``granted_at`` was answered 429."""
         if granted_at <= self.lowered_at:
             if refusal.retry_after is not None:
@@ -190,7 +190,7 @@ class Pace:
         self._reopened_at = None
         self._close_until(now + self._cool_down)
 
-    def _bearable(self, now: float, refusal: Refusal, *, again: bool) -> float:
+    def _bearable(self, now: float, refusal: RateLimitResponse, *, again: bool) -> float:
         """Return a pace that the quota should bear, as far as is known."""
         since = self._closed_at if again else self._reopened_at
         if self._refused_at >= 1 or since is None:
@@ -206,7 +206,7 @@ class Pace:
             bearable = min(bearable, _BELOW * refusal.policy.rate)
         return max(self._floor, bearable)
 
-    def _next_cool_down(self, refusal: Refusal, *, again: bool) -> float:
+    def _next_cool_down(self, refusal: RateLimitResponse, *, again: bool) -> float:
         if again:
             wait = 2 * self._cool_down
         else:

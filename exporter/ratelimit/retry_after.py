@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from exporter.http.http_date import unix_time
-from exporter.http.response import Answer
+from exporter.http.response import Response
 
 RETRY_AFTER_MIN = 1.0
 RETRY_AFTER_MAX = 240.0
@@ -33,14 +33,14 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RateLimitResponse:
     """What a 429 says; None where it says nothing usable. ``retry_after`` is in seconds."""
 
     retry_after: float | None = None
     policy: Policy | None = None
 
     @classmethod
-    def of(cls, answer: Answer, now: float) -> Self:
+    def of(cls, response: Response, now: float) -> Self:
         """Read an answer 429 received at ``now``, Unix seconds.
 
         ``Retry-After`` may be seconds or an HTTP date (RFC 9110, 10.2.3), bounded to 1..240 s; a
@@ -48,24 +48,24 @@ class Refusal:
         The policy is looked for in the body's text, as the gateway's APIGW.0308 words it:
         ``policy user over ratelimit,limit:200,time:5 minute``.
         """
-        return cls(_retry_after(answer, now), _policy(answer))
+        return cls(_retry_after(response, now), _policy(response))
 
 
-def _retry_after(answer: Answer, now: float) -> float | None:
-    text = answer.headers.get("retry-after", "").strip()
+def _retry_after(response: Response, now: float) -> float | None:
+    text = response.headers.get("retry-after", "").strip()
     if _SECONDS.match(text):
         seconds = float(text)
     else:
         at = unix_time(text)
         if at is None:
             return None
-        sent_at = unix_time(answer.headers.get("date", ""))
+        sent_at = unix_time(response.headers.get("date", ""))
         seconds = at - (now if sent_at is None else sent_at)
     return min(RETRY_AFTER_MAX, max(RETRY_AFTER_MIN, seconds))
 
 
-def _policy(answer: Answer) -> Policy | None:
-    found = _POLICY.search(answer.body[:_READ_MAX].decode(errors="replace"))
+def _policy(response: Response) -> Policy | None:
+    found = _POLICY.search(response.body[:_READ_MAX].decode(errors="replace"))
     if found is None:
         return None
     requests, count = int(found[1]), int(found[2])

@@ -6,11 +6,11 @@ from math import isfinite
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class RateSnapshot:
     """What the last refusals taught. Rates are requests a second, times seconds of one clock.
 
     ``lowered_at`` is when the pace was lowered last, ``resume_at`` the end of the cool-down after
-    it, ``cool_down`` the length of that. The others are as in `Pace`.
+    it, ``cool_down`` the length of that. The others are as in `AdaptiveRate`.
     """
 
     lowered_at: float
@@ -22,21 +22,21 @@ class Learned:
     refused: float
     refused_at: float
 
-    def shifted(self, seconds: float) -> "Learned":
+    def shifted(self, seconds: float) -> "RateSnapshot":
         """Return the same by a clock that is ``seconds`` ahead."""
         return replace(
             self, lowered_at=self.lowered_at + seconds, resume_at=self.resume_at + seconds
         )
 
-    def written(self) -> str:
+    def to_json(self) -> str:
         """Return it as a line of text."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def read(cls, written: str) -> "Learned | None":
-        """Return what `written` gave; None where it is none."""
+    def from_json(cls, text: str) -> "RateSnapshot | None":
+        """Return what `to_json` gave; None where it is none."""
         try:
-            told = json.loads(written)
+            told = json.loads(text)
             figures = [float(told[field.name]) for field in fields(cls)]
         except (ValueError, TypeError, KeyError, RecursionError):
             return None

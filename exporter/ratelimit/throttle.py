@@ -6,10 +6,10 @@ import itertools
 from dataclasses import dataclass, field, replace
 
 from exporter.clock import Clock
-from exporter.http.response import Answer
-from exporter.ratelimit.adaptive_rate import Pace
-from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, Refusal
-from exporter.ratelimit.snapshot import Learned
+from exporter.http.response import Response
+from exporter.ratelimit.adaptive_rate import AdaptiveRate
+from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RateLimitResponse
+from exporter.ratelimit.snapshot import RateSnapshot
 
 _THROTTLED = 429
 # A clock may have been put right by a little between two starts.
@@ -17,7 +17,7 @@ _FUTURE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Permit:
     """Leave to send one request: when it was granted (monotonic seconds), how long it took."""
 
     granted_at: float
@@ -41,7 +41,7 @@ class Throttle:
     def __init__(self, *, requests_per_second: float, burst: int, clock: Clock) -> None:
         """Start at the ceiling of ``requests_per_second``, with ``burst`` requests at once."""
         self._clock = clock
-        self._pace = Pace(requests_per_second, burst, clock.monotonic())
+        self._rate = AdaptiveRate(requests_per_second, burst, clock.monotonic())
         self._heap: list[_Waiter] = []
         self._waiting = 0
         self._order = itertools.count()
@@ -52,12 +52,12 @@ class Throttle:
     @property
     def limit(self) -> float:
         """Return the pace now, requests a second."""
-        return self._pace.limit(self._clock.monotonic())
+        return self._rate.limit(self._clock.monotonic())
 
     @property
     def ceiling(self) -> float:
         """Return the pace that is never exceeded, requests a second."""
-        return self._pace.ceiling
+        return self._rate.ceiling
 
     @property
     def queue_length(self) -> int:
@@ -69,32 +69,32 @@ class Throttle:
         """Return the end of the current or last cool-down, Unix seconds; 0 if there was none."""
         return self._resume_at
 
-    def learned(self) -> Learned | None:
+    def snapshot(self) -> RateSnapshot | None:
         """Return what is worth knowing after a restart, in Unix time; None when nothing is."""
-        learned = self._pace.learned()
-        return learned.shifted(self._clock.time() - self._clock.monotonic()) if learned else None
+        snapshot = self._rate.snapshot()
+        return snapshot.shifted(self._clock.time() - self._clock.monotonic()) if snapshot else None
 
-    def recall(self, learned: Learned) -> None:
-        """Begin with what `learned` gave before a restart, as far as it still holds."""
+    def restore(self, snapshot: RateSnapshot) -> None:
+        """Begin with what `snapshot` gave before a restart, as far as it still holds."""
         now = self._clock.time()
-        ahead = max(0.0, learned.lowered_at - now)
+        ahead = max(0.0, snapshot.lowered_at - now)
         if ahead > _FUTURE_SECONDS:
             return
-        learned = learned.shifted(-ahead)
-        learned = replace(learned, resume_at=min(learned.resume_at, now + RETRY_AFTER_MAX))
-        self._resume_at = learned.resume_at
+        snapshot = snapshot.shifted(-ahead)
+        snapshot = replace(snapshot, resume_at=min(snapshot.resume_at, now + RETRY_AFTER_MAX))
+        self._resume_at = snapshot.resume_at
         monotonic = self._clock.monotonic()
-        self._pace.recall(learned.shifted(monotonic - now), monotonic)
+        self._rate.restore(snapshot.shifted(monotonic - now), monotonic)
 
-    async def turn(self, due: float) -> Turn:
+    async def permit(self, due: float) -> Permit:
         """Wait for leave to send one request; lower ``due`` first, then who asked first.
 
         Tell `answered` what became of it. A wait that is cancelled costs nobody a turn.
         """
         asked_at = self._clock.monotonic()
-        if not self._waiting and self._pace.wait(asked_at) <= 0:
-            self._pace.take(asked_at)
-            return Turn(asked_at, 0.0)
+        if not self._waiting and self._rate.wait(asked_at) <= 0:
+            self._rate.take(asked_at)
+            return Permit(asked_at, 0.0)
         waiter = _Waiter(due, next(self._order), asyncio.get_running_loop().create_future())
         heapq.heappush(self._heap, waiter)
         self._waiting += 1
@@ -104,20 +104,20 @@ class Throttle:
         except asyncio.CancelledError:
             self._leave(waiter)
             raise
-        return Turn(granted_at, granted_at - asked_at)
+        return Permit(granted_at, granted_at - asked_at)
 
-    def answered(self, turn: Turn, status: int | None, answer: Answer | None) -> None:
+    def answered(self, permit: Permit, status: int | None, response: Response | None) -> None:
         """Learn what a request of this turn was answered; None: no answer, or not sent at all."""
         now = self._clock.monotonic()
         if status is None:
-            self._pace.unanswered(turn.granted_at)
+            self._rate.unanswered(permit.granted_at)
         elif status == _THROTTLED:
             unix_now = self._clock.time()
-            refusal = Refusal.of(answer, unix_now) if answer else Refusal()
-            self._pace.refused(turn.granted_at, now, refusal)
-            self._resume_at = unix_now + self._pace.resume_at - now
+            refusal = RateLimitResponse.of(response, unix_now) if response else RateLimitResponse()
+            self._rate.refused(permit.granted_at, now, refusal)
+            self._resume_at = unix_now + self._rate.resume_at - now
         else:
-            self._pace.let_through(turn.granted_at, now)
+            self._rate.let_through(permit.granted_at, now)
         self._serve()
 
     def _leave(self, waiter: _Waiter) -> None:
@@ -125,7 +125,7 @@ class Throttle:
             self._waiting -= 1
         else:
             # Granted and cancelled at the same moment: the turn goes to the next.
-            self._pace.give_back(self._clock.monotonic())
+            self._rate.give_back(self._clock.monotonic())
         if len(self._heap) > 2 * self._waiting + 64:
             self._heap = [waiter for waiter in self._heap if not waiter.granted.done()]
             heapq.heapify(self._heap)
@@ -138,11 +138,11 @@ class Throttle:
                 heapq.heappop(self._heap)
                 continue
             now = self._clock.monotonic()
-            wait = self._pace.wait(now)
+            wait = self._rate.wait(now)
             if wait > 0:
                 self._wake_in(wait, now)
                 return
-            self._pace.take(now)
+            self._rate.take(now)
             heapq.heappop(self._heap).granted.set_result(now)
             self._waiting -= 1
         if self._timer is not None:

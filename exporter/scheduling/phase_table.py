@@ -36,7 +36,7 @@ class Due:
     missed: int
 
 
-class Rota:
+class PhaseTable:
     """The phases of all targets that share one interval (seconds)."""
 
     def __init__(self, interval: float, now: float) -> None:

@@ -1,6 +1,6 @@
 """Start each target's probe in its slot; never two of one target at once.
 
-APScheduler wakes us in each second that has slots; the `Rota` says who is due when; a `_Run` a
+APScheduler wakes us in each second that has slots; the `PhaseTable` says who is due when; a `_Run` a
 target remembers whether it waits for the throttle or is being probed.
 """
 
@@ -22,7 +22,7 @@ from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.probe.prober import ProberOf, skipped
 from exporter.scheduling.clock_steps import ClockSteps
-from exporter.scheduling.phase_table import Due, Rota
+from exporter.scheduling.phase_table import Due, PhaseTable
 
 _OVERDUE_INTERVALS = 2
 _LOOK_AT_CLOCK_SECONDS = 1.0
@@ -78,13 +78,13 @@ class _Run:
 class _StretchTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler 3 has no types
     """Fires at the first slot of each stretch of time that has any."""
 
-    def __init__(self, rota: Rota) -> None:
-        self._rota = rota
+    def __init__(self, phase_table: PhaseTable) -> None:
+        self._phase_table = phase_table
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
         # APScheduler lists all that was missed, one by one; one wake-up stands for them all.
         after = max(previous or now, now).timestamp()
-        slot = self._rota.next_after(after if previous is None else _end_of_stretch(after))
+        slot = self._phase_table.next_after(after if previous is None else _end_of_stretch(after))
         return None if slot is None else datetime.fromtimestamp(slot, UTC)
 
 
@@ -110,7 +110,7 @@ class Scheduler:
         self._observer = observer
         self._clock = clock
         self._runs: dict[TargetKey, _Run] = {}
-        self._rotas: dict[float, Rota] = {}
+        self._phase_tables: dict[float, PhaseTable] = {}
         self._on_demand: set[asyncio.Task[ProbeResult]] = set()
         self._stopping = False
         self._overdue: set[TargetKey] = set()
@@ -194,14 +194,14 @@ class Scheduler:
         give_up_at = asked_since + patience
         try:
             async with asyncio.timeout(patience):
-                turn = await prober.turn(asked_since)
+                permit = await prober.permit(asked_since)
                 await probing.acquire()
         except TimeoutError:
             return skipped(target, asked_at, patience)
         try:
             left = max(0.001, give_up_at - self._clock.monotonic())
             hurried = replace(target, timeout=min(target.timeout, left))
-            result = await prober.probe(hurried, turn)
+            result = await prober.probe(hurried, permit)
         finally:
             probing.release()
         if result.outcome is Outcome.TIMEOUT and left < _NEARLY * target.timeout:
@@ -236,8 +236,8 @@ class Scheduler:
         """Start what is due by now among the targets of ``interval``; return now, Unix seconds."""
         self._heed_clock()
         now = self._clock.time()
-        rota = self._rotas.get(interval)
-        for due in rota.take(now) if rota else ():
+        phase_table = self._phase_tables.get(interval)
+        for due in phase_table.take(now) if phase_table else ():
             self._slot(due, now)
         return now
 
@@ -251,11 +251,11 @@ class Scheduler:
         if not self._steps.seen():
             return
         now = self._clock.time()
-        missed = sum(rota.restart(now) for rota in self._rotas.values())
+        missed = sum(phase_table.restart(now) for phase_table in self._phase_tables.values())
         log.warning("the clock was set", missed_probes=missed)
         if missed:
             self._observer.probes_missed(missed)
-        for interval in list(self._rotas):
+        for interval in list(self._phase_tables):
             self._sync_job(interval)
 
     def _put(self, key: TargetKey, target: Target) -> set[float]:
@@ -270,17 +270,17 @@ class Scheduler:
             return set()
         else:
             touched.add(run.target.interval)
-            self._rotas[run.target.interval].remove(key)
+            self._phase_tables[run.target.interval].remove(key)
             run.target = target
-        if target.interval not in self._rotas:
-            self._rotas[target.interval] = Rota(target.interval, now)
-        self._rotas[target.interval].add(key, now)
+        if target.interval not in self._phase_tables:
+            self._phase_tables[target.interval] = PhaseTable(target.interval, now)
+        self._phase_tables[target.interval].add(key, now)
         return touched
 
     def _remove(self, key: TargetKey) -> float:
         """Take a target out; return the interval whose rota changed."""
         run = self._runs.pop(key)
-        self._rotas[run.target.interval].remove(key)
+        self._phase_tables[run.target.interval].remove(key)
         self._overdue.discard(key)
         if run.task:
             run.task.cancel()
@@ -288,17 +288,17 @@ class Scheduler:
 
     def _sync_job(self, interval: float) -> None:
         """Give a rota that changed its one job, whose next wake-up is right again."""
-        rota = self._rotas[interval]
-        if rota:
+        phase_table = self._phase_tables[interval]
+        if phase_table:
             self._apscheduler.add_job(
                 self._wake,
-                _StretchTrigger(rota),
+                _StretchTrigger(phase_table),
                 args=(interval,),
                 id=str(interval),
                 replace_existing=True,
             )
             return
-        del self._rotas[interval]
+        del self._phase_tables[interval]
         if self._apscheduler.get_job(str(interval)):
             self._apscheduler.remove_job(str(interval))
 
@@ -309,8 +309,8 @@ class Scheduler:
         with suppress(asyncio.CancelledError):
             while True:
                 now = self.serve_slots(interval)
-                rota = self._rotas.get(interval)
-                slot = rota.next_after(now) if rota else None
+                phase_table = self._phase_tables.get(interval)
+                slot = phase_table.next_after(now) if phase_table else None
                 if slot is None or slot > until or now < until - _STRETCH_SECONDS:
                     return
                 await self._clock.sleep(slot - now + _TIMER_SECONDS)
@@ -343,12 +343,12 @@ class Scheduler:
         try:
             prober = self._prober_of(run.target.key.project)
             since = self._clock.monotonic() if run.since is None else run.since
-            turn = await prober.turn(since)
+            permit = await prober.permit(since)
             async with run.probing:
                 run.state = _State.PROBING
                 run.attempted_at = self._clock.monotonic()
                 self._overdue.discard(run.target.key)
-                result = await prober.probe(run.target, turn)
+                result = await prober.probe(run.target, permit)
             # Where a console says "too often", the cloud has answered.
             if result.outcome is not Outcome.THROTTLED or result.failed_stage is not Stage.API:
                 run.since = None

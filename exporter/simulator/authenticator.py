@@ -14,7 +14,7 @@ _INCORRECT = "APIGW.0301"
 _EXPIRED = "APIGW.0307"
 
 
-class Gatekeeper:
+class Authenticator:
     """Checks tokens and signatures."""
 
     def __init__(

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from exporter.simulator.authenticator import Gatekeeper
+from exporter.simulator.authenticator import Authenticator
 from exporter.simulator.clock import Clock
 from exporter.simulator.faults import Faults
 from exporter.simulator.iam import Iam, LoginRequest, Metadata
-from exporter.simulator.project_state import Premises
+from exporter.simulator.project_state import ProjectState
 from exporter.simulator.replies import Reply, ok, refusal
-from exporter.simulator.request_log import REQUEST_ID, Visit, Visits, sent
+from exporter.simulator.request_log import REQUEST_ID, LoggedRequest, RequestLog, sent
 from exporter.simulator.scenario import FaultKind, Operation
 from exporter.simulator.signature import SignedRequest
 
@@ -23,12 +23,12 @@ class Cloud:
     def __init__(  # noqa: PLR0913 - the parts of a cloud
         self,
         *,
-        projects: Mapping[str, Premises],
-        gatekeeper: Gatekeeper,
+        projects: Mapping[str, ProjectState],
+        gatekeeper: Authenticator,
         iam: Iam,
         metadata: Metadata,
         faults: Faults,
-        visits: Visits,
+        visits: RequestLog,
         clock: Clock,
     ) -> None:
         """Join the parts; ``projects`` are found by name."""
@@ -55,40 +55,40 @@ class Cloud:
 
     async def remote_console(self, request: web.Request) -> web.StreamResponse:
         """Mint the address of a server's console."""
-        visit = self._visits.begin(request, Operation.REMOTE_CONSOLE)
-        visit.server_id = request.match_info["server_id"]
+        logged = self._visits.begin(request, Operation.REMOTE_CONSOLE)
+        logged.server_id = request.match_info["server_id"]
 
-        def work(place: Premises) -> Reply:
-            server = place.fleet.get(visit.server_id)
+        def work(place: ProjectState) -> Reply:
+            server = place.fleet.get(logged.server_id)
             if server is None:
-                return refusal(404, visit.request_id)
+                return refusal(404, logged.request_id)
             host = quote(place.console_host(server), safe="")
             token = place.console_tokens.mint(server.id, self._visits.now)
             query = f"token={token}&compression=9&quality=0&resize=scale"
             return ok({"url": f"{_origin(request)}/vnc/{host}/vnc_auto.html?{query}"})
 
-        return await self._visits.counted(visit, self._project_answer(visit, work))
+        return await self._visits.counted(logged, self._project_answer(logged, work))
 
     async def list_servers(self, request: web.Request) -> web.StreamResponse:
         """Give a page of the project's servers."""
-        visit = self._visits.begin(request, Operation.LIST_SERVERS)
+        logged = self._visits.begin(request, Operation.LIST_SERVERS)
 
-        def work(place: Premises) -> Reply:
+        def work(place: ProjectState) -> Reply:
             return place.fleet.page(
                 limit=request.query.get("limit", ""),
                 marker=request.query.get("marker", ""),
                 manage_state=request.query.get("manage_state", ""),
                 origin=_origin(request),
-                request_id=visit.request_id,
+                request_id=logged.request_id,
                 missing=self._faults.unlisted(place.project.name, self._visits.now),
             )
 
-        return await self._visits.counted(visit, self._project_answer(visit, work))
+        return await self._visits.counted(logged, self._project_answer(logged, work))
 
     async def create_token(self, request: web.Request) -> web.StreamResponse:
         """Give a token for a password."""
-        visit = self._visits.begin(request, Operation.CREATE_TOKEN)
-        return await self._visits.counted(visit, self._token_answer(visit))
+        logged = self._visits.begin(request, Operation.CREATE_TOKEN)
+        return await self._visits.counted(logged, self._token_answer(logged))
 
     async def create_session_token(self, request: web.Request) -> web.StreamResponse:
         """Give a token for the metadata service."""
@@ -107,42 +107,44 @@ class Cloud:
         return sent(refusal(404, headers[REQUEST_ID], code="APIGW.0101"), headers)
 
     async def _project_answer(
-        self, visit: Visit, work: Callable[[Premises], Reply]
+        self, logged: LoggedRequest, work: Callable[[ProjectState], Reply]
     ) -> web.StreamResponse | None:
-        request = visit.request
+        request = logged.request
         place = self._by_project_id.get(request.match_info["project_id"])
         if place is not None:
-            visit.project = place.project.name
-        refused = await self._refused(visit, place)
+            logged.project = place.project.name
+        refused = await self._refused(logged, place)
         if refused is not None or place is None:
-            return sent(refused or refusal(403, visit.request_id), self._visits.headers(visit))
-        return await self._visits.weathered(visit, place, lambda: work(place))
+            return sent(refused or refusal(403, logged.request_id), self._visits.headers(logged))
+        return await self._visits.with_faults(logged, place, lambda: work(place))
 
-    async def _refused(self, visit: Visit, place: Premises | None) -> Reply | None:
-        request = visit.request
+    async def _refused(self, logged: LoggedRequest, place: ProjectState | None) -> Reply | None:
+        request = logged.request
         body = await request.read() if request.can_read_body else b""
         signed = SignedRequest(request.method, request.raw_path, request.headers, body)
         now = self._visits.now
-        allowed = self._gatekeeper.check(signed, now, self._clock.time(), visit.request_id)
+        allowed = self._gatekeeper.check(signed, now, self._clock.time(), logged.request_id)
         if isinstance(allowed, Reply):
             return allowed
         if place is None or place.project.name not in allowed:
-            return refusal(403, visit.request_id)
-        if place.meter is None:
+            return refusal(403, logged.request_id)
+        if place.quota_meter is None:
             return None
-        wait = place.meter.wait(now)
+        wait = place.quota_meter.wait(now)
         if not wait:
             return None
-        return place.meter.refuse(wait, self._clock.time(), visit.request_id)
+        return place.quota_meter.refuse(wait, self._clock.time(), logged.request_id)
 
-    async def _token_answer(self, visit: Visit) -> web.StreamResponse | None:
-        login = LoginRequest(await visit.request.read())
+    async def _token_answer(self, logged: LoggedRequest) -> web.StreamResponse | None:
+        login = LoginRequest(await logged.request.read())
         project = self._iam.project_asked_for(login)
         if project is not None:
-            visit.project = project.name
+            logged.project = project.name
         changed = any(
             fault.kind is FaultKind.WRONG_PASSWORD
-            for fault in self._faults.striking(visit.project, visit.operation, "", self._visits.now)
+            for fault in self._faults.striking(
+                logged.project, logged.operation, "", self._visits.now
+            )
         )
 
         def work() -> Reply:
@@ -150,7 +152,7 @@ class Cloud:
                 login, self._visits.now, self._clock.time(), changed=changed
             )
 
-        return await self._visits.weathered(visit, self._by_name.get(visit.project), work)
+        return await self._visits.with_faults(logged, self._by_name.get(logged.project), work)
 
 
 def _plain_headers() -> dict[str, str]:

@@ -14,9 +14,9 @@ from html import escape
 from aiohttp import web
 
 from exporter.simulator.clock import Clock
-from exporter.simulator.project_state import Premises
+from exporter.simulator.project_state import ProjectState
 from exporter.simulator.replies import HTML, Reply, error_page
-from exporter.simulator.request_log import NO_STATUS, Visit, Visits, sent
+from exporter.simulator.request_log import NO_STATUS, LoggedRequest, RequestLog, sent
 from exporter.simulator.rfb import Viewing
 from exporter.simulator.scenario import Operation, WebSocketPath
 from exporter.simulator.wire_faults import drop
@@ -42,7 +42,9 @@ _PAGE = """<!DOCTYPE html>
 class ConsoleGateway:
     """Serves the consoles of all projects."""
 
-    def __init__(self, projects: Mapping[str, Premises], visits: Visits, clock: Clock) -> None:
+    def __init__(
+        self, projects: Mapping[str, ProjectState], visits: RequestLog, clock: Clock
+    ) -> None:
         """Serve the consoles of ``projects``, found by name."""
         self._projects = projects
         self._visits = visits
@@ -59,45 +61,45 @@ class ConsoleGateway:
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """Give the page of a console."""
-        visit = self._visits.begin(request, Operation.CONSOLE_PAGE)
-        return await self._visits.counted(visit, self._page_answer(visit))
+        logged = self._visits.begin(request, Operation.CONSOLE_PAGE)
+        return await self._visits.counted(logged, self._page_answer(logged))
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """Connect a viewer with a machine, until one of them has enough."""
-        visit = self._visits.begin(request, Operation.CONSOLE_WEBSOCKET)
-        answer = await self._visits.counted(visit, self._upgraded(visit))
+        logged = self._visits.begin(request, Operation.CONSOLE_WEBSOCKET)
+        answer = await self._visits.counted(logged, self._upgraded(logged))
         if isinstance(answer, web.WebSocketResponse):
-            await self._view(visit, answer)
+            await self._view(logged, answer)
         return answer
 
-    async def _page_answer(self, visit: Visit) -> web.StreamResponse | None:
-        host = visit.request.match_info["host"]
+    async def _page_answer(self, logged: LoggedRequest) -> web.StreamResponse | None:
+        host = logged.request.match_info["host"]
         for place in self._projects.values():
             server = place.server_at(host)
             if server is not None:
-                visit.project, visit.server_id = place.project.name, server.id
-                return await self._visits.weathered(visit, place, lambda: _page(host))
-        return sent(error_page(404), self._visits.headers(visit))
+                logged.project, logged.server_id = place.project.name, server.id
+                return await self._visits.with_faults(logged, place, lambda: _page(host))
+        return sent(error_page(404), self._visits.headers(logged))
 
-    async def _upgraded(self, visit: Visit) -> web.StreamResponse | None:
+    async def _upgraded(self, logged: LoggedRequest) -> web.StreamResponse | None:
         """Return the WebSocket, or another answer where it is refused; None for no answer."""
-        request = visit.request
+        request = logged.request
         token = request.query.get("token") or request.cookies.get("token", "")
-        place = self._place_of(visit, token)
+        place = self._place_of(logged, token)
         if place is not None and not _serves(place, request):
-            return sent(error_page(404), self._visits.headers(visit))
-        if place is None or not visit.server_id:
+            return sent(error_page(404), self._visits.headers(logged))
+        if place is None or not logged.server_id:
             drop(request)
             return None
-        fault = await self._visits.delayed(visit, place)
+        fault = await self._visits.delayed(logged, place)
         if fault is not None:
-            return await self._visits.spoiled(visit, fault, Reply(200))
-        return await self._shake_hands(visit, place, token)
+            return await self._visits.faulty_response(logged, fault, Reply(200))
+        return await self._shake_hands(logged, place, token)
 
     async def _shake_hands(
-        self, visit: Visit, place: Premises, token: str
+        self, logged: LoggedRequest, place: ProjectState, token: str
     ) -> web.StreamResponse | None:
-        request, headers = visit.request, self._visits.headers(visit)
+        request, headers = logged.request, self._visits.headers(logged)
         socket = web.WebSocketResponse(
             timeout=_CLOSE_SECONDS,
             protocols=(_SUBPROTOCOL,),
@@ -113,39 +115,39 @@ class ConsoleGateway:
         await socket.prepare(request)
         return socket
 
-    def _place_of(self, visit: Visit, token: str) -> Premises | None:
+    def _place_of(self, logged: LoggedRequest, token: str) -> ProjectState | None:
         """Find the project by the token or else by the host, the server by the token alone."""
-        host = visit.request.match_info.get("host")
+        host = logged.request.match_info.get("host")
         for place in self._projects.values():
             server = place.server_of(token, self._visits.now)
             if server is not None and host in {None, place.console_host(server)}:
-                visit.project, visit.server_id = place.project.name, server.id
+                logged.project, logged.server_id = place.project.name, server.id
                 return place
         for place in self._projects.values():
             if host is not None and place.server_at(host) is not None:
-                visit.project = place.project.name
+                logged.project = place.project.name
                 return place
         return None
 
-    async def _view(self, visit: Visit, socket: web.WebSocketResponse) -> None:
+    async def _view(self, logged: LoggedRequest, socket: web.WebSocketResponse) -> None:
         """Let a viewer and a machine talk; the status of this is the WebSocket's close code."""
-        place = self._projects[visit.project]
-        visit.operation = Operation.CONSOLE_RFB
-        machine = visit.project, visit.server_id
+        place = self._projects[logged.project]
+        logged.operation = Operation.CONSOLE_RFB
+        machine = logged.project, logged.server_id
         most = place.project.console.viewers
-        viewing = Viewing(socket, visit.request, self._clock)
+        viewing = Viewing(socket, logged.request, self._clock)
         self._viewers[machine] += 1
         try:
             if most is not None and self._viewers[machine] > most:
                 await viewing.refuse()
             else:
-                await viewing.run(self._visits.delayed(visit, place))
+                await viewing.run(self._visits.delayed(logged, place))
         finally:
             self._viewers[machine] -= 1
             if not self._viewers[machine]:
                 del self._viewers[machine]
             status = str(viewing.close_code or NO_STATUS)
-            self._visits.counts[visit.project, visit.operation, status] += 1
+            self._visits.counts[logged.project, logged.operation, status] += 1
 
 
 def _page(host: str) -> Reply:
@@ -154,7 +156,7 @@ def _page(host: str) -> Reply:
     return Reply(200, body, HTML, {"Set-Cookie": cookie})
 
 
-def _serves(place: Premises, request: web.Request) -> bool:
+def _serves(place: ProjectState, request: web.Request) -> bool:
     path = place.project.console.websocket
     asked = WebSocketPath.RELATIVE if "host" in request.match_info else WebSocketPath.ROOT
     return path in {WebSocketPath.ANY, asked}

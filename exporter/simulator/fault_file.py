@@ -9,9 +9,9 @@ from exporter.simulator.scenario import (
     Fault,
     FaultKind,
     Operation,
-    Quota,
     QuotaBody,
     QuotaKind,
+    QuotaSpec,
     RetryAfter,
     Shape,
     Span,
@@ -42,10 +42,10 @@ _OF_CONSOLE = {
 _ON_ONE_SERVER = {Operation.REMOTE_CONSOLE, *CONSOLE_OPERATIONS}
 
 
-def parse_quota(value: object, path: str) -> Quota:
+def parse_quota(value: object, path: str) -> QuotaSpec:
     """Make a quota of plain data; raises `ScenarioError`."""
     section = Section(value, path)
-    quota = Quota(
+    quota = QuotaSpec(
         limit=section.need("limit", whole(1, _MAX_COUNT)),
         window=section.need("window", _whole_seconds),
         kind=section.take("kind", choice(QuotaKind), QuotaKind.TOKEN_BUCKET),

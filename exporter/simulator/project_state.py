@@ -5,24 +5,24 @@ from random import Random
 
 from exporter.simulator.console_tokens import ConsoleTokens
 from exporter.simulator.fleet import Fleet
-from exporter.simulator.quota import Meter
-from exporter.simulator.scenario import Project, Quota, Server
+from exporter.simulator.quota import Quota
+from exporter.simulator.scenario import Project, QuotaSpec, Server
 
 
-class Premises:
+class ProjectState:
     """A project of the scenario, with what changes in it."""
 
     def __init__(self, project: Project, seed: int) -> None:
         """Build the fleet, and set up the quota as the scenario has it."""
         self.project = project
         self.fleet = Fleet(project, seed)
-        self.meter = Meter(project.quota, 0.0) if project.quota else None
+        self.quota_meter = Quota(project.quota, 0.0) if project.quota else None
         self.console_tokens = ConsoleTokens(project.console.token_lifetime)
         self._random = Random(f"{seed}/{project.project_id}")  # noqa: S311 - weather, no secret
 
-    def set_quota(self, quota: Quota | None, now: float) -> None:
+    def set_quota(self, quota: QuotaSpec | None, now: float) -> None:
         """Put another quota in force, or none; ``now`` is seconds since the simulator's start."""
-        self.meter = Meter(quota, now) if quota else None
+        self.quota_meter = Quota(quota, now) if quota else None
 
     def console_host(self, server: Server) -> str:
         """Return the host that stands for a server in the path of its console."""

@@ -4,16 +4,16 @@ import math
 from email.utils import formatdate
 
 from exporter.simulator.replies import Reply, refusal
-from exporter.simulator.scenario import Quota, QuotaBody, QuotaKind, RetryAfter, Shape
+from exporter.simulator.scenario import QuotaBody, QuotaKind, QuotaSpec, RetryAfter, Shape
 
 _DAY = 86_400
 _MINUTE = 60
 
 
-class Meter:
+class Quota:
     """One project's quota, used up and refilled."""
 
-    def __init__(self, quota: Quota, now: float) -> None:
+    def __init__(self, quota: QuotaSpec, now: float) -> None:
         """Begin with the whole quota; ``now`` is seconds since the simulator's start."""
         self._quota = quota
         self._left = float(quota.limit)

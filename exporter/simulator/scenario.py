@@ -153,7 +153,7 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class QuotaSpec:
     """How many requests a project may make, and how the cloud says no."""
 
     limit: int
@@ -215,7 +215,7 @@ class Project:
     token_lifetime: float = 86_400.0
     token_bytes: int = 3_000
     latency: Latency = Latency()
-    quota: Quota | None = None
+    quota: QuotaSpec | None = None
     servers: tuple[Server, ...] = ()
     generate: int = 0
     markers: Markers = Markers.ID

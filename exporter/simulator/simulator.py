@@ -5,16 +5,16 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from exporter.simulator.access_keys import AccessKeys
-from exporter.simulator.authenticator import Gatekeeper
+from exporter.simulator.authenticator import Authenticator
 from exporter.simulator.clock import Clock, RealClock
 from exporter.simulator.cloud import Cloud
 from exporter.simulator.console import ConsoleGateway
 from exporter.simulator.faults import Faults
 from exporter.simulator.iam import Iam, Metadata
 from exporter.simulator.lockout import Failures
-from exporter.simulator.project_state import Premises
-from exporter.simulator.request_log import Counts, Visits
-from exporter.simulator.scenario import Fault, Quota, Scenario, Server
+from exporter.simulator.project_state import ProjectState
+from exporter.simulator.request_log import Counts, RequestLog
+from exporter.simulator.scenario import Fault, QuotaSpec, Scenario, Server
 from exporter.simulator.tokens import Tokens
 
 
@@ -26,17 +26,17 @@ class Simulator:
         clock = clock or RealClock()
         self.url = ""
         self._projects = {
-            project.name: Premises(project, scenario.seed) for project in scenario.projects
+            project.name: ProjectState(project, scenario.seed) for project in scenario.projects
         }
         lockout = scenario.lockout
         fleets = {name: place.fleet for name, place in self._projects.items()}
         self._tokens = Tokens()
         self._access_keys = AccessKeys(scenario.projects)
         self._faults = Faults(scenario.faults, fleets, scenario.seed)
-        self._visits = Visits(self._faults, clock)
+        self._visits = RequestLog(self._faults, clock)
         self._cloud = Cloud(
             projects=self._projects,
-            gatekeeper=Gatekeeper(
+            gatekeeper=Authenticator(
                 self._tokens,
                 self._access_keys,
                 self._faults,
@@ -71,7 +71,7 @@ class Simulator:
         """Return the servers of a project; raises `KeyError` when there is no such project."""
         return tuple(self._projects[project].fleet)
 
-    def set_quota(self, project: str, quota: Quota | None) -> None:
+    def set_quota(self, project: str, quota: QuotaSpec | None) -> None:
         """Put a quota in force, or none; raises `KeyError` when there is no such project."""
         self._projects[project].set_quota(quota, self.elapsed)
 

@@ -1,7 +1,7 @@
 """The last results of a target, packed: some 30 bytes each, where objects take over 400.
 
 What a probe tells consists of a few figures of its own and of texts that come again and again:
-the outcome, the stage, the error code, the detail. The texts make up a `Form`, which results share
+the outcome, the stage, the error code, the detail. The texts make up a `ResultTemplate`, which results share
 across all targets for as long as any has it. The figures are packed behind each other:
 
     when it started (ms) and the number of its form     8 bytes
@@ -42,7 +42,7 @@ class DamagedHistoryError(Exception):
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Form:
+class ResultTemplate:
     """What results have in common: everything but their figures and their request id."""
 
     outcome: Outcome
@@ -56,7 +56,7 @@ class Form:
 
 
 Shape = tuple[Outcome, Stage | None, int, str, str, tuple[tuple[Stage, bool, str], ...], bool, int]
-_forms: WeakValueDictionary[Shape, Form] = WeakValueDictionary()
+_forms: WeakValueDictionary[Shape, ResultTemplate] = WeakValueDictionary()
 
 
 class History:
@@ -65,11 +65,15 @@ class History:
     __slots__ = ("_count", "_data", "_forms", "target")
 
     def __init__(
-        self, target: Target, forms: tuple[Form, ...] = (), data: bytes = b"", count: int = 0
+        self,
+        target: Target,
+        templates: tuple[ResultTemplate, ...] = (),
+        data: bytes = b"",
+        count: int = 0,
     ) -> None:
         """Start empty, or with what `packed` gave; results come back as those of ``target``."""
         self.target = target
-        self._forms = forms
+        self._forms = templates
         self._data = data
         self._count = count
 
@@ -82,9 +86,11 @@ class History:
         return history
 
     @classmethod
-    def unpacked(cls, target: Target, forms: Iterable[Form], data: bytes) -> "History":
+    def unpacked(
+        cls, target: Target, templates: Iterable[ResultTemplate], data: bytes
+    ) -> "History":
         """Return the history that `packed` gave; raises `DamagedHistoryError` where it is none."""
-        history = cls(target, tuple(forms), data)
+        history = cls(target, tuple(templates), data)
         start = 0
         try:
             while start < len(data):
@@ -95,7 +101,7 @@ class History:
         return history
 
     @property
-    def packed(self) -> tuple[tuple[Form, ...], bytes]:
+    def packed(self) -> tuple[tuple[ResultTemplate, ...], bytes]:
         """Return the forms and the bytes; both stay as they are when results are added."""
         return self._forms, self._data
 
@@ -110,12 +116,12 @@ class History:
             start = self._end(start)
             self._count -= 1
         kept = self._data[start:]
-        form = _form_of(result)
+        template = _template_of(result)
         try:
-            number = self._forms.index(form)
+            number = self._forms.index(template)
         except ValueError:
-            number = self._number(form, kept)
-        self._data = kept + _pack(result, form, number)
+            number = self._number(template, kept)
+        self._data = kept + _pack(result, template, number)
         self._count += 1
 
     def shorten(self, length: int) -> None:
@@ -130,17 +136,17 @@ class History:
         return self._count
 
     def __iter__(self) -> Iterator[ProbeResult]:
-        data, forms = self._data, self._forms
+        data, templates = self._data, self._forms
         start = 0
         while start < len(data):
-            result, start = _unpack(self.target, forms, data, start)
+            result, start = _unpack(self.target, templates, data, start)
             yield result
 
     def _end(self, start: int) -> int:
-        form = self._forms[_HEAD.unpack_from(self._data, start)[0] & _FORM_MASK]
-        return _end(form, self._data, start)
+        template = self._forms[_HEAD.unpack_from(self._data, start)[0] & _FORM_MASK]
+        return _end(template, self._data, start)
 
-    def _number(self, form: Form, data: bytes) -> int:
+    def _number(self, template: ResultTemplate, data: bytes) -> int:
         """Give a form a number: that of one which no result in ``data`` has any more, or a new."""
         used = set()
         start = 0
@@ -148,14 +154,16 @@ class History:
             number = _HEAD.unpack_from(data, start)[0] & _FORM_MASK
             used.add(number)
             start = _end(self._forms[number], data, start)
-        forms = [*self._forms[: max(used, default=-1) + 1]]
-        free = next((number for number in range(len(forms)) if number not in used), len(forms))
-        forms[free : free + 1] = [form]
-        self._forms = tuple(forms)
+        templates = [*self._forms[: max(used, default=-1) + 1]]
+        free = next(
+            (number for number in range(len(templates)) if number not in used), len(templates)
+        )
+        templates[free : free + 1] = [template]
+        self._forms = tuple(templates)
         return free
 
 
-def _form_of(result: ProbeResult) -> Form:
+def _template_of(result: ProbeResult) -> ResultTemplate:
     request_id = result.request_id
     shape: Shape = (
         result.outcome,
@@ -167,84 +175,84 @@ def _form_of(result: ProbeResult) -> Form:
         result.waited_seconds > 0,
         (_HEX_ID if _HEXADECIMAL(request_id) else _TEXT_ID) if request_id else _NO_ID,
     )
-    return shared_form(shape)
+    return shared_template(shape)
 
 
-def shared_form(shape: Shape) -> Form:
+def shared_template(shape: Shape) -> ResultTemplate:
     """Return the one form of this shape: its fields, in their order."""
-    form = _forms.get(shape)
-    if form is None:
-        form = _forms[shape] = Form(*shape)
-    return form
+    template = _forms.get(shape)
+    if template is None:
+        template = _forms[shape] = ResultTemplate(*shape)
+    return template
 
 
-def _pack(result: ProbeResult, form: Form, number: int) -> bytes:
+def _pack(result: ProbeResult, template: ResultTemplate, number: int) -> bytes:
     started = min(_MILLISECONDS_MAX, max(0, round(result.started_at * 1000)))
     figures = [_microseconds(timing.seconds) for timing in result.stages]
-    if form.waited:
+    if template.waited:
         figures.append(_microseconds(result.waited_seconds))
     packed = _HEAD.pack(started << _FORM_BITS | number) + _FIGURES[len(figures)].pack(*figures)
-    if form.request_id == _NO_ID:
+    if template.request_id == _NO_ID:
         return packed
-    if form.request_id == _HEX_ID:
+    if template.request_id == _HEX_ID:
         return packed + bytes.fromhex(result.request_id)
     text = result.request_id[:_ID_CHARACTERS_MAX].encode("utf-8", "surrogatepass")
     return packed + _LENGTH.pack(len(text)) + text
 
 
 def _unpack(
-    target: Target, forms: tuple[Form, ...], data: bytes, start: int
+    target: Target, templates: tuple[ResultTemplate, ...], data: bytes, start: int
 ) -> tuple[ProbeResult, int]:
     head = _HEAD.unpack_from(data, start)[0]
-    form = forms[head & _FORM_MASK]
-    end = _end(form, data, start)
-    stages = len(form.stages)
-    layout = _FIGURES[stages + form.waited]
+    template = templates[head & _FORM_MASK]
+    end = _end(template, data, start)
+    stages = len(template.stages)
+    layout = _FIGURES[stages + template.waited]
     figures = layout.unpack_from(data, start + _HEAD.size)
     identity = start + _HEAD.size + layout.size
-    if form.request_id == _NO_ID:
+    if template.request_id == _NO_ID:
         request_id = ""
-    elif form.request_id == _HEX_ID:
+    elif template.request_id == _HEX_ID:
         request_id = data[identity:end].hex()
     else:
         request_id = data[identity + _LENGTH.size : end].decode("utf-8", "surrogatepass")
     result = ProbeResult(
         target=target,
         started_at=(head >> _FORM_BITS) / 1000,
-        outcome=form.outcome,
-        failed_stage=form.failed_stage,
-        status_code=form.status_code,
-        error_code=form.error_code,
+        outcome=template.outcome,
+        failed_stage=template.failed_stage,
+        status_code=template.status_code,
+        error_code=template.error_code,
         request_id=request_id,
         stages=tuple(
             StageTiming(stage, figure / 1_000_000, passed, note)
-            for (stage, passed, note), figure in zip(form.stages, figures, strict=False)
+            for (stage, passed, note), figure in zip(template.stages, figures, strict=False)
         ),
-        waited_seconds=figures[stages] / 1_000_000 if form.waited else 0.0,
-        detail=form.detail,
+        waited_seconds=figures[stages] / 1_000_000 if template.waited else 0.0,
+        detail=template.detail,
     )
     return result, end
 
 
-def _end(form: Form, data: bytes, start: int) -> int:
+def _end(template: ResultTemplate, data: bytes, start: int) -> int:
     """Return where a result that begins at ``start`` ends."""
-    end = start + _HEAD.size + 4 * (len(form.stages) + form.waited)
-    if form.request_id == _NO_ID:
+    end = start + _HEAD.size + 4 * (len(template.stages) + template.waited)
+    if template.request_id == _NO_ID:
         return end
-    if form.request_id == _HEX_ID:
+    if template.request_id == _HEX_ID:
         return end + _ID_BYTES
     (length,) = _LENGTH.unpack_from(data, end)
     return end + _LENGTH.size + int(length)
 
 
-def _checked_end(forms: tuple[Form, ...], data: bytes, start: int) -> int:
+def _checked_end(templates: tuple[ResultTemplate, ...], data: bytes, start: int) -> int:
     """Return where a result ends that may be damaged; raises if it is."""
-    form = forms[_HEAD.unpack_from(data, start)[0] & _FORM_MASK]
-    end = _end(form, data, start)
-    figures = _FIGURES[len(form.stages) + form.waited].size
+    template = templates[_HEAD.unpack_from(data, start)[0] & _FORM_MASK]
+    end = _end(template, data, start)
+    figures = _FIGURES[len(template.stages) + template.waited].size
     if end > len(data):
         raise IndexError
-    if form.request_id not in {_NO_ID, _HEX_ID}:
+    if template.request_id not in {_NO_ID, _HEX_ID}:
         identity = start + _HEAD.size + figures + _LENGTH.size
         data[identity:end].decode("utf-8", "surrogatepass")
     return end

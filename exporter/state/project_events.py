@@ -27,7 +27,7 @@ class ProjectEvents:
         """Log what the newest result says of its project, if that is new."""
         result = state.last
         # A result of the time before a restart is no news.
-        if result is None or result is state.recalled:
+        if result is None or result is state.restored:
             return
         project, at = state.target.key.project, result.started_at
         if result.outcome is Outcome.UNAUTHORIZED:

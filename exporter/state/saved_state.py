@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import structlog
 
 from exporter.model import Target, TargetKey
-from exporter.state.target_snapshot import DamagedMemoryError, Memory
+from exporter.state.target_snapshot import DamagedSnapshotError, TargetSnapshot
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ProjectSnapshot:
     """What a project wants to be told after a restart, in its own words.
 
     ``login`` opens doors: it is kept only in a file that nobody else can read.
@@ -23,35 +23,35 @@ class Note:
 
 
 @dataclass(slots=True)
-class Remembered:
+class SavedState:
     """What a state file holds of the time before the start; each part serves once."""
 
     targets: dict[TargetKey, tuple[str, bytes]] = field(default_factory=dict, repr=False)
-    notes: dict[str, Note] = field(default_factory=dict, repr=False)
+    projects: dict[str, ProjectSnapshot] = field(default_factory=dict, repr=False)
 
-    def target(self, target: Target) -> Memory | None:
+    def target(self, target: Target) -> TargetSnapshot | None:
         """Return what is remembered of a target, None where that is nothing."""
-        written = self.targets.pop(target.key, None)
-        if written is None:
+        saved = self.targets.pop(target.key, None)
+        if saved is None:
             return None
         try:
-            return Memory.read(target, *written)
-        except DamagedMemoryError as damage:
+            return TargetSnapshot.from_json(target, *saved)
+        except DamagedSnapshotError as damage:
             log.warning("a server's state cannot be read", server=target.name, why=str(damage))
             return None
 
-    def note(self, project: str) -> Note:
+    def project(self, project: str) -> ProjectSnapshot:
         """Return the note of a project."""
-        return self.notes.pop(project, Note())
+        return self.projects.pop(project, ProjectSnapshot())
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class StateChanges:
     """What is to be written: targets that changed or went, and notes that did."""
 
-    targets: Mapping[TargetKey, Memory] = field(default_factory=dict)
+    targets: Mapping[TargetKey, TargetSnapshot] = field(default_factory=dict)
     gone: Iterable[TargetKey] = ()
-    notes: Mapping[str, Note] = field(default_factory=dict, repr=False)
+    projects: Mapping[str, ProjectSnapshot] = field(default_factory=dict, repr=False)
 
     def __bool__(self) -> bool:
-        return bool(self.targets or self.gone or self.notes)
+        return bool(self.targets or self.gone or self.projects)

@@ -23,8 +23,8 @@ from exporter.state.errors import (
     StateFileInUseError,
     StateFileLostError,
 )
-from exporter.state.saved_state import Changes, Note, Remembered
-from exporter.state.target_snapshot import Memory
+from exporter.state.saved_state import ProjectSnapshot, SavedState, StateChanges
+from exporter.state.target_snapshot import TargetSnapshot
 
 MAX_AGE_SECONDS = 48 * 3600.0
 """What is older says nothing any more; intervals are 24 hours at most."""
@@ -78,7 +78,7 @@ class StateFile:
         self._database: sqlite3.Connection | None = None
         self._is_warned_of_readers = False
 
-    def load(self) -> Remembered:
+    def load(self) -> SavedState:
         """Open the file, make it if there is none, and return what it holds that is of use.
 
         A file that is damaged, or written by a newer version, is set aside as ``….corrupt``; a new
@@ -91,14 +91,14 @@ class StateFile:
             if not _is_damage(error):
                 raise self._error(error) from None
             self._begin_anew(error)
-            return Remembered()
+            return SavedState()
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: StateChanges) -> None:
         """Write changes in one transaction; raises `StateFileError`, and then nothing changed."""
         rows = _rows(changes.targets)
-        notes = self._note_rows(changes.notes)
+        projects = self._note_rows(changes.projects)
         try:
-            _write(self._open(), rows, changes.gone, notes)
+            _write(self._open(), rows, changes.gone, projects)
         except (OSError, sqlite3.Error, _DamagedError) as error:
             if not _is_damage(error):
                 raise self._error(error) from None
@@ -176,21 +176,21 @@ class StateFile:
         if version != _SCHEMA_VERSION:
             raise _DamagedError(f"its format is {version}, this version writes {_SCHEMA_VERSION}")
 
-    def _read(self, database: sqlite3.Connection) -> Remembered:
+    def _read(self, database: sqlite3.Connection) -> SavedState:
         flaw = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if flaw != "ok":
             raise _DamagedError(str(flaw).splitlines()[-1])
         now = self._now()
         ages = (now - MAX_AGE_SECONDS, now + _FUTURE_SECONDS)
-        found = Remembered()
+        found = SavedState()
         damaged = 0
-        for project, server_id, checksum, memory, history in database.execute(
+        for project, server_id, checksum, snapshot, history in database.execute(
             "SELECT project, server_id, checksum, memory, history FROM target"
             " WHERE at BETWEEN ? AND ?",
             ages,
         ):
-            if checksum == _checksum(project, server_id, memory, history):
-                found.targets[TargetKey(project, server_id)] = memory, history
+            if checksum == _checksum(project, server_id, snapshot, history):
+                found.targets[TargetKey(project, server_id)] = snapshot, history
             else:
                 damaged += 1
         private = self._is_private()
@@ -198,7 +198,7 @@ class StateFile:
             "SELECT project, checksum, pace, login FROM note WHERE at BETWEEN ? AND ?", ages
         ):
             if checksum == _checksum(project, pace, login):
-                found.notes[project] = Note(pace, login if private else None)
+                found.projects[project] = ProjectSnapshot(pace, login if private else None)
             else:
                 damaged += 1
         if damaged:
@@ -211,14 +211,16 @@ class StateFile:
                 database.execute(f"DELETE FROM {table} WHERE at NOT BETWEEN ? AND ?", ages)  # noqa: S608
         return found
 
-    def _note_rows(self, notes: Mapping[str, Note]) -> list[tuple[object, ...]]:
-        if not notes:
+    def _note_rows(self, projects: Mapping[str, ProjectSnapshot]) -> list[tuple[object, ...]]:
+        if not projects:
             return []
         now, private = self._now(), self._is_private()
         rows: list[tuple[object, ...]] = []
-        for project, note in notes.items():
-            login = note.login if private else None
-            rows.append((project, now, _checksum(project, note.pace, login), note.pace, login))
+        for project, snapshot in projects.items():
+            login = snapshot.login if private else None
+            rows.append(
+                (project, now, _checksum(project, snapshot.pace, login), snapshot.pace, login)
+            )
         return rows
 
     def _is_private(self) -> bool:
@@ -278,13 +280,13 @@ def _write(
     database: sqlite3.Connection,
     targets: Iterable[tuple[object, ...]],
     gone: Iterable[TargetKey],
-    notes: Iterable[tuple[object, ...]],
+    projects: Iterable[tuple[object, ...]],
 ) -> None:
     database.execute("BEGIN IMMEDIATE")
     try:
         database.executemany("DELETE FROM target WHERE project = ? AND server_id = ?", gone)
         database.executemany(_PUT_TARGET, targets)
-        database.executemany(_PUT_NOTE, notes)
+        database.executemany(_PUT_NOTE, projects)
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:
@@ -292,12 +294,12 @@ def _write(
         raise
 
 
-def _rows(memories: Mapping[TargetKey, Memory]) -> list[tuple[object, ...]]:
+def _rows(snapshots: Mapping[TargetKey, TargetSnapshot]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    for count, (key, memory) in enumerate(memories.items(), 1):
-        line, packed = memory.written()
+    for count, (key, snapshot) in enumerate(snapshots.items(), 1):
+        line, packed = snapshot.to_json()
         checksum = _checksum(*key, line, packed)
-        rows.append((*key, memory.last.started_at, checksum, line, packed))
+        rows.append((*key, snapshot.last.started_at, checksum, line, packed))
         if count % _ROWS_AT_ONCE == 0:
             # Hands over to the event loop, which would wait for some milliseconds otherwise.
             time.sleep(0)

@@ -10,10 +10,10 @@ import structlog
 from exporter.clock import Clock
 from exporter.model import TargetKey
 from exporter.state.errors import StateFileError, StateFileLostError
-from exporter.state.saved_state import Changes, Note
+from exporter.state.saved_state import ProjectSnapshot, StateChanges
 from exporter.state.state_file import StateFile
 from exporter.state.store import TargetState
-from exporter.state.target_snapshot import Memory
+from exporter.state.target_snapshot import TargetSnapshot
 
 FLUSH_SECONDS = 3.0
 """The pause between two writes, so that nothing unwritten is older than some seconds."""
@@ -22,7 +22,7 @@ _WARN_AGAIN_SECONDS = 300.0
 # What the event loop puts together at once; takes well under a millisecond.
 _STATES_AT_ONCE = 500
 
-Notes = Callable[[], Awaitable[Mapping[str, Note]]]
+Notes = Callable[[], Awaitable[Mapping[str, ProjectSnapshot]]]
 """Tells what each project wants to be told after a restart."""
 
 log = structlog.get_logger(__name__)
@@ -31,10 +31,10 @@ log = structlog.get_logger(__name__)
 class StateWriter:
     """Collects changes as a `StateListener` and hands them to the one thread that writes."""
 
-    def __init__(self, file: StateFile, notes: Notes, clock: Clock) -> None:
+    def __init__(self, file: StateFile, projects: Notes, clock: Clock) -> None:
         """Write to ``file``, which no one else may use any more."""
         self._file = file
-        self._notes = notes
+        self._snapshots = projects
         self._clock = clock
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="state")
         self._one_at_a_time = asyncio.Lock()
@@ -42,7 +42,7 @@ class StateWriter:
         # In the order of their results, which is that of the schedule.
         self._changed: dict[TargetKey, None] = {}
         self._gone: set[TargetKey] = set()
-        self._noted: Mapping[str, Note] = {}
+        self._noted: Mapping[str, ProjectSnapshot] = {}
         self._closed = False
         self._warned = ""
         self._warn_again_at = 0.0
@@ -51,7 +51,7 @@ class StateWriter:
         """Note that a target has something new to remember."""
         key = state.target.key
         self._states[key] = state
-        if state.last is not state.recalled:
+        if state.last is not state.restored:
             self._changed[key] = None
             self._gone.discard(key)
 
@@ -83,13 +83,17 @@ class StateWriter:
         async with self._one_at_a_time:
             if self._closed:
                 return
-            notes = await self._notes()
+            projects = await self._snapshots()
             changed, self._changed = self._changed, {}
             gone, self._gone = self._gone, set()
-            changes = Changes(
+            changes = StateChanges(
                 await self._memories(changed),
                 gone,
-                {name: note for name, note in notes.items() if self._noted.get(name) != note},
+                {
+                    name: snapshot
+                    for name, snapshot in projects.items()
+                    if self._noted.get(name) != snapshot
+                },
             )
             if not changes:
                 return
@@ -109,7 +113,7 @@ class StateWriter:
                     raise
                 self._warn(str(error))
                 return
-            self._noted = notes
+            self._noted = projects
             self._warned = ""
 
     async def close(self, patience: float) -> None:
@@ -121,16 +125,16 @@ class StateWriter:
         self._writing.submit(self._file.close)
         self._writing.shutdown(wait=False)
 
-    async def _memories(self, keys: Iterable[TargetKey]) -> dict[TargetKey, Memory]:
-        memories = {}
+    async def _memories(self, keys: Iterable[TargetKey]) -> dict[TargetKey, TargetSnapshot]:
+        snapshots = {}
         for count, key in enumerate(keys, 1):
             state = self._states.get(key)
-            memory = state.memory() if state else None
-            if memory:
-                memories[key] = memory
+            snapshot = state.snapshot() if state else None
+            if snapshot:
+                snapshots[key] = snapshot
             if count % _STATES_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return memories
+        return snapshots
 
     def _warn(self, what: str) -> None:
         now = self._clock.monotonic()

@@ -19,7 +19,7 @@ from typing import Protocol
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome, Verdict
 from exporter.state.history import History
-from exporter.state.target_snapshot import Memory
+from exporter.state.target_snapshot import TargetSnapshot
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class TargetState:
 
     Only the `StateStore` changes it. ``last_success_at`` is Unix time in seconds, as is
     ``verdict_since``, when the first verdict of the present row of equal ones was given;
-    ``history`` holds the newest result last. ``recalled`` is the last result when it is one from
+    ``history`` holds the newest result last. ``restored`` is the last result when it is one from
     before the program was started.
     """
 
@@ -43,7 +43,7 @@ class TargetState:
     failures: int = 0
     throttled: int = 0
     verdict_since: float | None = None
-    recalled: ProbeResult | None = None
+    restored: ProbeResult | None = None
 
     @property
     def success(self) -> bool | None:
@@ -52,11 +52,11 @@ class TargetState:
             return None
         return self.last_verdict.verdict is Verdict.SUCCESS
 
-    def memory(self) -> Memory | None:
+    def snapshot(self) -> TargetSnapshot | None:
         """Return what to remember across a restart; None while nothing is known."""
         if self.last is None:
             return None
-        return Memory(
+        return TargetSnapshot(
             last=self.last,
             last_attempt=self.last_attempt,
             last_verdict=self.last_verdict,
@@ -81,12 +81,12 @@ class StateListener(Protocol):
 class StateStore:
     """The state of the current target set, in the order in which targets came.
 
-    ``history_length`` is the number of results kept per target; ``recall`` tells what was known
+    ``history_length`` is the number of results kept per target; ``restore`` tells what was known
     of a new target before a restart, if anything. Counters begin anew, as counters do.
     """
 
     history_length: int
-    recall: Callable[[Target], Memory | None] = lambda _target: None
+    restore: Callable[[Target], TargetSnapshot | None] = lambda _target: None
     _states: dict[TargetKey, TargetState] = field(default_factory=dict)
     _listeners: list[StateListener] = field(default_factory=list)
 
@@ -148,20 +148,20 @@ class StateStore:
         return len(self._states)
 
     def _new(self, target: Target) -> TargetState:
-        memory = self.recall(target)
-        if memory is None:
+        snapshot = self.restore(target)
+        if snapshot is None:
             return TargetState(target, History(target))
-        memory.history.shorten(self.history_length)
+        snapshot.history.shorten(self.history_length)
         return TargetState(
             target,
-            memory.history,
-            last=memory.last,
-            last_attempt=memory.last_attempt,
-            last_verdict=memory.last_verdict,
-            last_success_at=memory.last_success_at,
-            consecutive_failures=memory.consecutive_failures,
-            verdict_since=memory.verdict_since,
-            recalled=memory.last,
+            snapshot.history,
+            last=snapshot.last,
+            last_attempt=snapshot.last_attempt,
+            last_verdict=snapshot.last_verdict,
+            last_success_at=snapshot.last_success_at,
+            consecutive_failures=snapshot.consecutive_failures,
+            verdict_since=snapshot.verdict_since,
+            restored=snapshot.last,
         )
 
     def _tell(self, state: TargetState) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
-from exporter.state.history import DamagedHistoryError, Form, History, shared_form
+from exporter.state.history import DamagedHistoryError, History, ResultTemplate, shared_template
 
 
-class DamagedMemoryError(Exception):
+class DamagedSnapshotError(Exception):
     """What was written down of a target cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class TargetSnapshot:
     """What is remembered of one target; the fields are those of `TargetState`."""
 
     last: ProbeResult
@@ -30,9 +30,9 @@ class Memory:
     verdict_since: float | None
     history: History
 
-    def written(self) -> tuple[str, bytes]:
+    def to_json(self) -> tuple[str, bytes]:
         """Return a line of JSON, and the packed history that it explains."""
-        forms, packed = self.history.packed
+        templates, packed = self.history.packed
         results: list[ProbeResult] = []
 
         def place(result: ProbeResult | None) -> int | None:
@@ -48,26 +48,26 @@ class Memory:
         places = [place(one) for one in (self.last, self.last_attempt, self.last_verdict)]
         line = json.dumps(
             [
-                [_told(result) for result in results],
+                [_to_json(result) for result in results],
                 places,
                 self.last_success_at,
                 self.consecutive_failures,
                 self.verdict_since,
-                [_form_told(form) for form in forms],
+                [_template_to_json(template) for template in templates],
             ],
             separators=(",", ":"),
         )
         return line, packed
 
     @classmethod
-    def read(cls, target: Target, line: str, packed: bytes) -> "Memory":
-        """Read what `written` gave, of ``target`` as it is now; raises `DamagedMemoryError`."""
+    def from_json(cls, target: Target, line: str, packed: bytes) -> "TargetSnapshot":
+        """Read what `to_json` gave, of ``target`` as it is now; raises `DamagedSnapshotError`."""
         try:
-            told, places, success_at, failures, since, forms = json.loads(line)
+            told, places, success_at, failures, since, templates = json.loads(line)
             results = [_result(target, one) for one in told]
             last, attempt, verdict = [None if at is None else results[at] for at in places]
             if last is None:
-                raise DamagedMemoryError("there is no last result")
+                raise DamagedSnapshotError("there is no last result")
             return cls(
                 last=last,
                 last_attempt=attempt,
@@ -75,13 +75,13 @@ class Memory:
                 last_success_at=None if success_at is None else float(success_at),
                 consecutive_failures=int(failures),
                 verdict_since=None if since is None else float(since),
-                history=History.unpacked(target, [_form(one) for one in forms], packed),
+                history=History.unpacked(target, [_template(one) for one in templates], packed),
             )
         except (ValueError, TypeError, IndexError, RecursionError, DamagedHistoryError) as error:
-            raise DamagedMemoryError(type(error).__name__) from None
+            raise DamagedSnapshotError(type(error).__name__) from None
 
 
-def _told(result: ProbeResult) -> list[Any]:
+def _to_json(result: ProbeResult) -> list[Any]:
     return [
         result.started_at,
         result.outcome,
@@ -114,22 +114,22 @@ def _result(target: Target, told: Sequence[Any]) -> ProbeResult:
     )
 
 
-def _form_told(form: Form) -> list[Any]:
+def _template_to_json(template: ResultTemplate) -> list[Any]:
     return [
-        form.outcome,
-        form.failed_stage,
-        form.status_code,
-        form.error_code,
-        form.detail,
-        form.stages,
-        form.waited,
-        form.request_id,
+        template.outcome,
+        template.failed_stage,
+        template.status_code,
+        template.error_code,
+        template.detail,
+        template.stages,
+        template.waited,
+        template.request_id,
     ]
 
 
-def _form(told: Sequence[Any]) -> Form:
+def _template(told: Sequence[Any]) -> ResultTemplate:
     outcome, failed, status, code, detail, stages, waited, request_id = told
-    return shared_form(
+    return shared_template(
         (
             Outcome(outcome),
             None if failed is None else Stage(failed),

@@ -8,7 +8,7 @@ from exporter.targets.sharding import ALONE, Shard
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CapacityPlan:
     """One project's demand against its ceiling, in requests a second.
 
     On a shard that is the demand of its ``servers`` against its share of the ceiling.
@@ -20,7 +20,9 @@ class Plan:
     shard: Shard = ALONE
 
     @classmethod
-    def of(cls, project: Project, intervals: Iterable[float], shard: Shard = ALONE) -> "Plan":
+    def of(
+        cls, project: Project, intervals: Iterable[float], shard: Shard = ALONE
+    ) -> "CapacityPlan":
         """Add up the probes a second that servers with these intervals (seconds) ask for."""
         rates = [1 / interval for interval in intervals]
         return cls(project, len(rates), sum(rates), shard)
@@ -54,9 +56,9 @@ class Plan:
         )
 
 
-def plans(config: Config) -> list[Plan]:
+def plans(config: Config) -> list[CapacityPlan]:
     """Return the plan of each project, for the servers that the configuration lists."""
     return [
-        Plan.of(project, (server.interval for server in project.servers))
+        CapacityPlan.of(project, (server.interval for server in project.servers))
         for project in config.projects
     ]

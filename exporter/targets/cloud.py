@@ -13,10 +13,10 @@ from exporter.cloud.server_list import ListedServer
 from exporter.config.config import Discovery, Project
 from exporter.config.secret import SecretUnreadableError
 from exporter.config.value_checks import label_value, server_id, server_name
-from exporter.http.errors import CloudError
+from exporter.http.errors import RequestError
 from exporter.model import Target, TargetKey
 from exporter.targets.shrink_guard import ShrinkGuard
-from exporter.targets.source import DiscoveryObserver, Send, Source
+from exporter.targets.source import DiscoveryObserver, Source, TargetSink
 
 CONFIRM_SECONDS = 60.0
 """How soon a list that shrank is asked for again, if it is not due sooner."""
@@ -36,7 +36,7 @@ class ServerLister(Protocol):
         manage_state: str | None,
         timeout: float,
     ) -> AsyncIterator[list[ListedServer]]:
-        """List all servers, page by page; raises `CloudError`."""
+        """List all servers, page by page; raises `RequestError`."""
 
 
 async def list_targets(
@@ -44,7 +44,7 @@ async def list_targets(
 ) -> tuple[list[Target], Counter[str]]:
     """List a project's servers once; return those to probe, and what of the list was no good.
 
-    Raises `CloudError` and `SecretUnreadableError`.
+    Raises `RequestError` and `SecretUnreadableError`.
     """
     # The API filters by one state at most.
     state = discovery.manage_state[0] if len(discovery.manage_state) == 1 else None
@@ -124,7 +124,7 @@ class CloudDiscovery:
         discovery: Discovery,
         lister: ServerLister,
         *,
-        send: Send,
+        send: TargetSink,
         observer: DiscoveryObserver,
         clock: Clock,
         known: int = 0,
@@ -162,11 +162,11 @@ class CloudDiscovery:
         every = self._discovery.refresh_interval
         try:
             targets, unfit = await list_targets(self._project, self._discovery, self._lister)
-        except (CloudError, SecretUnreadableError) as error:
+        except (RequestError, SecretUnreadableError) as error:
             return self._failed(str(error))
         self._failures = 0
         self._tell_unfit(unfit)
-        if not self._guard.believes(self._known, len(targets)):
+        if not self._guard.confirms(self._known, len(targets)):
             confirm = min(every, CONFIRM_SECONDS)
             log.warning(
                 "the cloud lists less than half of the servers; asking again before they go",

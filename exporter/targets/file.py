@@ -19,7 +19,7 @@ from exporter.config.server_file import (
     servers_of_files,
 )
 from exporter.model import Target
-from exporter.targets.source import DiscoveryObserver, Send, Source
+from exporter.targets.source import DiscoveryObserver, Source, TargetSink
 from exporter.targets.static import listed_targets
 
 LOOK_SECONDS = 2.0
@@ -40,7 +40,7 @@ class FileDiscovery:
         self,
         project: Project,
         *,
-        send: Send,
+        send: TargetSink,
         observer_of: Callable[[str], DiscoveryObserver],
         clock: Clock,
         before: "FileDiscovery | None" = None,
@@ -124,12 +124,12 @@ class FileDiscovery:
 
     def _refuse(self, error: ConfigError) -> None:
         self._good = False
-        told = [str(mistake) for mistake in error.mistakes[:_MISTAKES_TOLD]]
-        if len(error.mistakes) > _MISTAKES_TOLD:
-            told.append(f"and {len(error.mistakes) - _MISTAKES_TOLD} more")
-        for mistake in told:
+        told = [str(detail) for detail in error.details[:_MISTAKES_TOLD]]
+        if len(error.details) > _MISTAKES_TOLD:
+            told.append(f"and {len(error.details) - _MISTAKES_TOLD} more")
+        for detail in told:
             log.error(
-                "server files refused, their last good servers stay", mistake=mistake, **self._whose
+                "server files refused, their last good servers stay", error=detail, **self._whose
             )
 
     @property

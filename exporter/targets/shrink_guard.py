@@ -12,7 +12,7 @@ class ShrinkGuard:
         """Doubt nothing yet."""
         self._doubted: int | None = None
 
-    def believes(self, known: int, found: int) -> bool:
+    def confirms(self, known: int, found: int) -> bool:
         """Tell whether a list of ``found`` servers may replace one of ``known``."""
         if 2 * found >= known:
             self._doubted = None

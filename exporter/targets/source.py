@@ -17,7 +17,7 @@ class Source(StrEnum):
     CLOUD = "cloud"
 
 
-Send = Callable[[list[Target]], Awaitable[None]]
+TargetSink = Callable[[list[Target]], Awaitable[None]]
 """Takes the whole set of a source; returns when it is in effect."""
 
 

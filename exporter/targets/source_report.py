@@ -9,7 +9,7 @@ from exporter.targets.source import Source
 
 
 @dataclass(frozen=True, slots=True)
-class Yield:
+class SourceReport:
     """The servers of one source; ``failure`` says why there are none, if it does."""
 
     source: Source
@@ -17,11 +17,11 @@ class Yield:
     failure: str = ""
 
 
-def yields_text(project: Project, yields: Iterable[Yield]) -> str:
+def source_reports_text(project: Project, reports: Iterable[SourceReport]) -> str:
     """Return the servers of a project by source, a line each, the sources that go first first."""
     first: dict[TargetKey, Source] = {}
     lines = [f"project {project.name} ({project.region})"]
-    for one in yields:
+    for one in reports:
         if one.failure:
             lines.append(f"  {one.source}: failed")
             continue

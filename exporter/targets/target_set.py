@@ -14,18 +14,18 @@ _NOTHING: _Set = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class TargetChanges:
     """What is new or different in the target set, and what is gone from it."""
 
     put: list[Target]
     gone: list[TargetKey]
 
-    def slices(self, size: int) -> Iterator["Changes"]:
+    def slices(self, size: int) -> Iterator["TargetChanges"]:
         """Yield the same in parts of at most ``size`` targets, what is gone first."""
         for start in range(0, len(self.gone), size):
-            yield Changes([], self.gone[start : start + size])
+            yield TargetChanges([], self.gone[start : start + size])
         for start in range(0, len(self.put), size):
-            yield Changes(self.put[start : start + size], [])
+            yield TargetChanges(self.put[start : start + size], [])
 
 
 class TargetSet:
@@ -65,12 +65,12 @@ class TargetSet:
                 sets[project.name][Source.CLOUD] = listed
         self._sets = sets
 
-    def put(self, project: str, source: Source, targets: Iterable[Target]) -> Changes:
+    def put(self, project: str, source: Source, targets: Iterable[Target]) -> TargetChanges:
         """Take the whole set of a source; return what that changes in the target set."""
         before = self._sets[project]
         old, new = before.get(source, _NOTHING), _by_key(targets)
         after = {**before, source: new}
-        changes = Changes([], [])
+        changes = TargetChanges([], [])
         for key in filter(self._keeps, old | new):
             target = _standing(after, key)
             if target is None:

@@ -6,10 +6,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.web.api import api_routes
 from exporter.web.compression import Compression
-from exporter.web.exporter_view import Running
+from exporter.web.exporter_view import ExporterView
 from exporter.web.lifecycle import lifecycle_routes
 from exporter.web.pages.routes import page_routes
-from exporter.web.probe_requests import OnDemand
+from exporter.web.probe_requests import ProbeRequests
 from exporter.web.scraping import scraping_routes
 
 _POLICY = (
@@ -25,15 +25,15 @@ _HEADERS = (
 )
 
 
-def web_application(running: Running) -> Starlette:
+def web_application(view: ExporterView) -> Starlette:
     """Return the routes over a running program."""
-    on_demand = OnDemand(running.probe_now)
+    on_demand = ProbeRequests(view.probe_now)
     return Starlette(
         routes=[
-            *page_routes(running, on_demand),
-            *api_routes(running, on_demand),
-            *scraping_routes(running, on_demand),
-            *lifecycle_routes(running),
+            *page_routes(view, on_demand),
+            *api_routes(view, on_demand),
+            *scraping_routes(view, on_demand),
+            *lifecycle_routes(view),
         ],
         middleware=[Middleware(_SafeHeaders), Middleware(Compression)],
         max_body_size=_BODY_BYTES_MAX,

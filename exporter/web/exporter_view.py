@@ -14,7 +14,7 @@ class ReloadRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class ExporterView:
     """What the routes read of the running program, and the two things that they can ask of it.
 
     ``not_ready`` gives the reason why the program is not ready, None when it is,

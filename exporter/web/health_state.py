@@ -15,7 +15,7 @@ STALE_INTERVALS = 5
 
 
 @unique
-class Condition(StrEnum):
+class HealthState(StrEnum):
     """The state of a target, the worst first."""
 
     FAILING = "failing"
@@ -24,14 +24,14 @@ class Condition(StrEnum):
     WORKING = "working"
 
 
-def condition_of(state: TargetState, now: float) -> Condition:
+def health_state_of(state: TargetState, now: float) -> HealthState:
     """Return the condition of a target at ``now``, Unix time in seconds."""
     end = stale_at(state)
     if end is None:
-        return Condition.UNKNOWN
+        return HealthState.UNKNOWN
     if now > end:
-        return Condition.STALE
-    return Condition.WORKING if state.success else Condition.FAILING
+        return HealthState.STALE
+    return HealthState.WORKING if state.success else HealthState.FAILING
 
 
 def stale_at(state: TargetState) -> float | None:
@@ -43,7 +43,9 @@ def stale_at(state: TargetState) -> float | None:
 
 def since(state: TargetState, now: float) -> float | None:
     """Return when the condition at ``now`` began; None before the first verdict."""
-    return stale_at(state) if condition_of(state, now) is Condition.STALE else state.verdict_since
+    return (
+        stale_at(state) if health_state_of(state, now) is HealthState.STALE else state.verdict_since
+    )
 
 
 def could_not_tell(state: TargetState) -> bool:

@@ -4,12 +4,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.web.exporter_view import ReloadRefusedError, Running
+from exporter.web.exporter_view import ExporterView, ReloadRefusedError
 
 
-def lifecycle_routes(running: Running) -> list[BaseRoute]:
+def lifecycle_routes(view: ExporterView) -> list[BaseRoute]:
     """Return ``/config`` and the ``/-/`` routes over a running program."""
-    routes = _Lifecycle(running)
+    routes = _Lifecycle(view)
     return [
         Route("/config", routes.config),
         Route("/-/healthy", routes.healthy),
@@ -19,24 +19,24 @@ def lifecycle_routes(running: Running) -> list[BaseRoute]:
 
 
 class _Lifecycle:
-    def __init__(self, running: Running) -> None:
-        self._running = running
+    def __init__(self, view: ExporterView) -> None:
+        self._view = view
 
     async def config(self, _request: Request) -> Response:
-        return PlainTextResponse(self._running.config_yaml())
+        return PlainTextResponse(self._view.config_yaml())
 
     async def healthy(self, _request: Request) -> Response:
         return PlainTextResponse("console-exporter is healthy\n")
 
     async def ready(self, _request: Request) -> Response:
-        reason = self._running.not_ready()
+        reason = self._view.not_ready()
         if reason is not None:
             return PlainTextResponse(f"not ready: {reason}\n", 503)
         return PlainTextResponse("console-exporter is ready\n")
 
     async def reload(self, _request: Request) -> Response:
         try:
-            await self._running.reload()
+            await self._view.reload()
         except ReloadRefusedError as error:
             return PlainTextResponse(f"{error}\n", 400)
         return PlainTextResponse("configuration reloaded\n")

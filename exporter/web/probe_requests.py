@@ -17,7 +17,7 @@ _BAD_REQUEST = 400
 _UNAVAILABLE = 503
 
 
-class OnDemand:
+class ProbeRequests:
     """Probes for those who ask over HTTP; all routes share one bound."""
 
     def __init__(self, probe_now: Callable[[Target, float], Awaitable[ProbeResult]]) -> None:

@@ -12,39 +12,39 @@ from exporter.metrics.exposition import probe_text
 from exporter.metrics.negotiation import Format, negotiate
 from exporter.probe.result_format import as_json, waterfall
 from exporter.web.errors import RequestRefusedError
-from exporter.web.exporter_view import Running
-from exporter.web.probe_requests import OnDemand
+from exporter.web.exporter_view import ExporterView
+from exporter.web.probe_requests import ProbeRequests
 from exporter.web.target_lookup import choose_target
 
 
-def scraping_routes(running: Running, on_demand: OnDemand) -> list[BaseRoute]:
+def scraping_routes(view: ExporterView, on_demand: ProbeRequests) -> list[BaseRoute]:
     """Return ``/metrics`` and ``/probe`` over a running program."""
-    routes = _Scraping(running, on_demand)
+    routes = _Scraping(view, on_demand)
     return [Route("/metrics", routes.metrics), Route("/probe", routes.probe)]
 
 
 class _Scraping:
-    def __init__(self, running: Running, on_demand: OnDemand) -> None:
-        self._running = running
+    def __init__(self, view: ExporterView, on_demand: ProbeRequests) -> None:
+        self._view = view
         self._on_demand = on_demand
 
     async def metrics(self, request: Request) -> Response:
         started = perf_counter()
         form = negotiate(request.headers.get("accept"))
         names = frozenset(request.query_params.getlist("name[]"))
-        pieces = self._running.exposition.pieces(form, names)
+        pieces = self._view.exposition.pieces(form, names)
 
         async def timed() -> AsyncIterator[bytes]:
             async for piece in pieces:
                 yield piece
-            self._running.scraped(perf_counter() - started)
+            self._view.scraped(perf_counter() - started)
 
         headers = {"content-type": form.content_type, "vary": "Accept"}
         return StreamingResponse(timed(), headers=headers)
 
     async def probe(self, request: Request) -> Response:
         try:
-            target = choose_target(self._running, request.query_params)
+            target = choose_target(self._view, request.query_params)
             result = await self._on_demand.probe(target, request.headers)
         except RequestRefusedError as error:
             return PlainTextResponse(f"{error}\n", error.status)

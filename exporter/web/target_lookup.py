@@ -7,13 +7,13 @@ from itertools import chain
 from exporter.model import Stage, Target
 from exporter.targets import TargetNotFoundError, find_target
 from exporter.web.errors import RequestRefusedError
-from exporter.web.exporter_view import Running
+from exporter.web.exporter_view import ExporterView
 
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
 
 
-def choose_target(running: Running, query: Mapping[str, str]) -> Target:
+def choose_target(view: ExporterView, query: Mapping[str, str]) -> Target:
     """Return the target that ``target=ID_OR_NAME[&project=][&depth=]`` means.
 
     An id goes before a name. Raises `RequestRefusedError`, also for a target of another shard.
@@ -23,20 +23,20 @@ def choose_target(running: Running, query: Mapping[str, str]) -> Target:
         raise RequestRefusedError(
             "parameter target is missing: the id or name of a server", _BAD_REQUEST
         )
-    known = chain((state.target for state in running.state), running.elsewhere())
+    known = chain((state.target for state in view.state), view.elsewhere())
     try:
         target = find_target(known, wanted, query.get("project"))
     except TargetNotFoundError as error:
         status = _BAD_REQUEST if error.found else _NOT_FOUND
         raise RequestRefusedError(str(error), status) from None
-    if running.state.get(target.key) is None:
-        raise of_another_shard(running, target)
+    if view.state.get(target.key) is None:
+        raise of_another_shard(view, target)
     return to_depth(target, query.get("depth"))
 
 
-def of_another_shard(running: Running, target: Target) -> RequestRefusedError:
+def of_another_shard(view: ExporterView, target: Target) -> RequestRefusedError:
     """Return the refusal that tells which shard to ask about a target."""
-    shard = running.shard
+    shard = view.shard
     return RequestRefusedError(
         f"this is {shard}, and shard {shard.owner(target.key)} probes this server: ask there",
         _NOT_FOUND,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.browser.simulated_fleet import Fleet, pretend_fleet
-from tests.real.browser import DESK, PHONE, chromium, visit
+from tests.browser.simulated_fleet import Fleet, simulated_fleet
+from tests.real.browser import DESK, PHONE, chromium, logged
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 _PICTURES = (
@@ -25,7 +25,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        pretend_fleet(Path(folder), east="east", more=()) as fleet,
+        simulated_fleet(Path(folder), east="east", more=()) as fleet,
     ):
         fleet.settled()
         time.sleep(15)
@@ -45,7 +45,7 @@ def _throttle(fleet: Fleet) -> None:
 def _take(fleet: Fleet) -> None:
     with chromium() as browser:
         for name, server, size, dark in _PICTURES:
-            with visit(browser, size, dark=dark) as one:
+            with logged(browser, size, dark=dark) as one:
                 project = "east" if server == "queue-03" else "southwest"
                 one.page.goto(fleet.server(server, project) if server else fleet.url)
                 one.page.wait_for_selector(".live")

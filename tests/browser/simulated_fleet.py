@@ -67,7 +67,7 @@ def names(groups: dict[str, int]) -> list[str]:
 
 
 @contextlib.contextmanager
-def pretend_fleet(
+def simulated_fleet(
     folder: Path, *, east: str = EAST_NAME, more: tuple[str, ...] = ("hostile",)
 ) -> Iterator[Fleet]:
     """Run a cloud and an exporter until the block ends; a few consoles are always broken."""

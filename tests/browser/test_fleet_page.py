@@ -9,15 +9,22 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.simulated_fleet import EAST, EAST_NAME, HOSTILE, SOUTHWEST, Fleet, pretend_fleet
-from tests.real.browser import DESK, PHONE, Visit, visit
+from tests.browser.simulated_fleet import (
+    EAST,
+    EAST_NAME,
+    HOSTILE,
+    SOUTHWEST,
+    Fleet,
+    simulated_fleet,
+)
+from tests.real.browser import DESK, PHONE, LoggedRequest, logged
 from tests.real.programs import exporter
 
 SERVERS = sum(SOUTHWEST.values()) + sum(EAST.values()) + 1
 BROKEN = {"kind": "status", "project": "southwest", "servers": "web-07", "status": 500}
 
 
-def opened(one: Visit, fleet: Fleet, path: str = "") -> Page:
+def opened(one: LoggedRequest, fleet: Fleet, path: str = "") -> Page:
     """Open a page and wait until it is kept current."""
     one.page.goto(fleet.url + path)
     expect(one.page.locator("html.live")).to_be_attached()
@@ -35,7 +42,7 @@ def shown(page: Page) -> list[str]:
 def list_of(page: Page, name: str) -> str:
     """Return the condition under which a cell stands."""
     found: str = page.locator(".block a", has_text=name).evaluate(
-        "cell => cell.closest('.list').dataset.condition"
+        "cell => cell.closest('.list').dataset.healthState"
     )
     return found
 
@@ -43,14 +50,14 @@ def list_of(page: Page, name: str) -> str:
 def test_the_grid_shows_every_server_worst_first_and_links_to_it(
     browser: Browser, fleet: Fleet
 ) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet)
         assert len(shown(page)) == SERVERS
         assert list_of(page, "db-04") == "failing"
         assert list_of(page, "web-01") == "working"
         southwest = page.locator('.project[data-project="southwest"]')
         conditions = southwest.locator(".list:not([hidden])").evaluate_all(
-            "lists => lists.map(list => list.dataset.condition)"
+            "lists => lists.map(list => list.dataset.healthState)"
         )
         assert conditions[0] == "failing"
         assert conditions[-1] == "working"
@@ -68,19 +75,19 @@ def test_the_grid_shows_every_server_worst_first_and_links_to_it(
 
 
 def test_state_is_told_without_colours(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet)
         shape = "cell => getComputedStyle(cell, '::before').content.split('\"')[1]"
         shapes = {
-            condition: page.locator(f".list.{condition} a").first.evaluate(shape)
-            for condition in ("failing", "working")
+            health_state: page.locator(f".list.{health_state} a").first.evaluate(shape)
+            for health_state in ("failing", "working")
         }
         assert shapes["failing"] == "✕"
         assert shapes["working"] in {"●", "○"}
 
 
 def test_the_filter_works_while_typing_and_can_be_linked_to(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet)
         page.get_by_role("searchbox").fill("gpu r01")
         assert shown(page)
@@ -110,7 +117,7 @@ def test_the_filter_works_while_typing_and_can_be_linked_to(browser: Browser, fl
 def test_a_console_that_breaks_changes_its_cell_without_a_reload(
     browser: Browser, fleet: Fleet
 ) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet)
         page.evaluate("window.sameDocument = true")
         before = int(page.locator("#count-failing").inner_text())
@@ -134,7 +141,7 @@ def test_a_console_that_breaks_changes_its_cell_without_a_reload(
 def test_a_hidden_tab_asks_nothing_and_catches_up_when_it_is_seen_again(
     browser: Browser, fleet: Fleet
 ) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet)
         page.clock.install()
         asked: list[str] = []
@@ -158,7 +165,7 @@ def test_a_hidden_tab_asks_nothing_and_catches_up_when_it_is_seen_again(
 def test_a_page_says_when_the_exporter_is_gone_and_recovers_when_it_is_back(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with pretend_fleet(tmp_path, more=()) as fleet, visit(browser) as one:
+    with simulated_fleet(tmp_path, more=()) as fleet, logged(browser) as one:
         page = opened(one, fleet)
         expect(page.locator("#banner")).to_be_hidden()
         page.clock.install()
@@ -182,7 +189,7 @@ def test_a_page_says_when_the_exporter_is_gone_and_recovers_when_it_is_back(
 def test_the_arrow_keys_move_within_a_list_which_is_one_stop_of_the_tab_key(
     browser: Browser, fleet: Fleet
 ) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet)
         focused = "document.activeElement.firstChild?.data"
         cells = page.locator('[data-project="southwest"] .list.working a')
@@ -211,7 +218,7 @@ def test_the_arrow_keys_move_within_a_list_which_is_one_stop_of_the_tab_key(
 
 
 def test_the_first_stop_skips_to_the_content(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet)
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -223,7 +230,7 @@ def test_the_first_stop_skips_to_the_content(browser: Browser, fleet: Fleet) -> 
 def test_nothing_is_wider_than_the_screen(
     browser: Browser, fleet: Fleet, size: tuple[int, int]
 ) -> None:
-    with visit(browser, size) as one:
+    with logged(browser, size) as one:
         page = opened(one, fleet)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         sizes = page.locator(".block a").first.bounding_box()
@@ -232,7 +239,7 @@ def test_nothing_is_wider_than_the_screen(
 
 
 def test_a_server_named_as_a_script_is_a_name(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         one.page.on("dialog", lambda dialog: one.complaints.append(dialog.message))
         page = opened(one, fleet)
         page.get_by_role("searchbox").fill("<script>")
@@ -244,7 +251,7 @@ def test_a_server_named_as_a_script_is_a_name(browser: Browser, fleet: Fleet) ->
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_serious(browser: Browser, fleet: Fleet, *, dark: bool) -> None:
-    with visit(browser, dark=dark) as one:
+    with logged(browser, dark=dark) as one:
         page = opened(one, fleet)
         found = Axe().run(page).response["violations"]
         assert [(v["id"], v["nodes"][0]["html"]) for v in found if _is_bad(v["impact"])] == []
@@ -257,7 +264,7 @@ def _is_bad(impact: str) -> bool:
 
 
 def test_it_works_without_javascript(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser, scripts=False) as one:
+    with logged(browser, scripts=False) as one:
         page = one.page
         page.goto(fleet.url)
         assert page.locator(".block a").count() == SERVERS
@@ -271,7 +278,7 @@ def test_it_works_without_javascript(browser: Browser, fleet: Fleet) -> None:
 
 
 def test_the_numbers_of_the_page_are_those_of_the_metrics(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet)
         metrics = httpx.get(f"{fleet.url}/metrics").text
         failures = re.findall(r"^console_probe_success\{.*\} 0\.0$", metrics, re.MULTILINE)

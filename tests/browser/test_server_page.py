@@ -7,10 +7,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.simulated_fleet import EAST_NAME, HOSTILE, Fleet
-from tests.real.browser import DESK, PHONE, Visit, visit
+from tests.real.browser import DESK, PHONE, LoggedRequest, logged
 
 
-def opened(one: Visit, fleet: Fleet, name: str, project: str = "southwest") -> Page:
+def opened(one: LoggedRequest, fleet: Fleet, name: str, project: str = "southwest") -> Page:
     """Open a server's page and wait until it is kept current."""
     one.page.goto(fleet.server(name, project))
     expect(one.page.locator("html.live")).to_be_attached()
@@ -18,7 +18,7 @@ def opened(one: Visit, fleet: Fleet, name: str, project: str = "southwest") -> P
 
 
 def test_a_server_is_told_in_full(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet, "queue-03", EAST_NAME)
         state = page.locator("#state")
         expect(state).to_contain_text("failing", ignore_case=True)
@@ -37,7 +37,7 @@ def test_a_server_is_told_in_full(browser: Browser, fleet: Fleet) -> None:
 
 
 def test_the_waterfall_shows_the_stages_one_after_the_other(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet, "queue-03", EAST_NAME)
         rows = page.locator("#last .waterfall tbody tr")
         assert rows.locator("th").all_inner_texts() == ["api", "page", "websocket"]
@@ -51,7 +51,7 @@ def test_the_waterfall_shows_the_stages_one_after_the_other(browser: Browser, fl
 
 
 def test_a_probe_now_is_shown_and_not_counted(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet, "web-01")
         page.get_by_role("button", name="Probe now").click()
         answer = page.locator("#answer")
@@ -63,7 +63,7 @@ def test_a_probe_now_is_shown_and_not_counted(browser: Browser, fleet: Fleet) ->
 
 
 def test_a_probe_now_works_without_javascript(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser, scripts=False) as one:
+    with logged(browser, scripts=False) as one:
         one.page.goto(fleet.server("db-04"))
         one.page.get_by_role("button", name="Probe now").click()
         expect(one.page.locator("#answer")).to_contain_text("not found at api")
@@ -72,7 +72,7 @@ def test_a_probe_now_works_without_javascript(browser: Browser, fleet: Fleet) ->
 
 
 def test_the_page_follows_its_server_without_a_reload(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet, "gpu-05")
         page.evaluate("window.sameDocument = true")
         page.get_by_text("as a table").click()
@@ -91,7 +91,7 @@ def test_the_page_follows_its_server_without_a_reload(browser: Browser, fleet: F
 
 
 def test_a_server_that_nobody_watches_is_not_found(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         answer = one.page.goto(fleet.server("<b>nothing"))
         assert answer is not None
         assert answer.status == 404
@@ -102,7 +102,7 @@ def test_a_server_that_nobody_watches_is_not_found(browser: Browser, fleet: Flee
 
 
 def test_a_server_named_as_a_script_is_a_name(browser: Browser, fleet: Fleet) -> None:
-    with visit(browser) as one:
+    with logged(browser) as one:
         page = opened(one, fleet, "hostile")
         expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
         page.get_by_role("button", name="Probe now").click()
@@ -114,7 +114,7 @@ def test_a_server_named_as_a_script_is_a_name(browser: Browser, fleet: Fleet) ->
 def test_nothing_is_wider_than_the_screen(
     browser: Browser, fleet: Fleet, size: tuple[int, int]
 ) -> None:
-    with visit(browser, size) as one:
+    with logged(browser, size) as one:
         page = opened(one, fleet, "queue-03", EAST_NAME)
         page.get_by_text("as a table").click()
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
@@ -124,7 +124,7 @@ def test_nothing_is_wider_than_the_screen(
 def test_axe_finds_nothing_serious(
     browser: Browser, fleet: Fleet, size: tuple[int, int], *, dark: bool
 ) -> None:
-    with visit(browser, size, dark=dark) as one:
+    with logged(browser, size, dark=dark) as one:
         page = opened(one, fleet, "queue-03", EAST_NAME)
         page.get_by_text("as a table").click()
         page.get_by_role("button", name="Probe now").click()

@@ -10,30 +10,31 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.cloud.client import URGENT, CloudClient, Door
+from exporter.cloud.client import URGENT, CloudClient, PacedSender
+from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import Unobserved
-from exporter.http.deadline import Budget
-from exporter.http.errors import BadAnswerError, LoginFailedError, NoAnswer, NoAnswerError
+from exporter.http.deadline import Deadline
+from exporter.http.errors import BadResponseError, NoResponse, NoResponseError
 from exporter.http.request import Request
-from exporter.http.response import Answer
+from exporter.http.response import Response
 from exporter.ratelimit.throttle import Throttle
 
-Reply = Callable[[Request], Answer]
+Reply = Callable[[Request], Response]
 
 
-def answer(status: int, body: bytes = b"{}", seconds: float = 0.1) -> Answer:
-    return Answer(status, httpx.Headers(), body, seconds)
+def answer(status: int, body: bytes = b"{}", seconds: float = 0.1) -> Response:
+    return Response(status, httpx.Headers(), body, seconds)
 
 
 @dataclass
-class PretendCloud:
+class FakeCloud:
     """A transport that answers from a list."""
 
-    replies: list[Answer | BaseException]
+    replies: list[Response | BaseException]
     requests: list[Request] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
 
-    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Answer:  # noqa: ARG002, ASYNC109
+    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Response:  # noqa: ARG002, ASYNC109
         self.requests.append(request)
         self.timeouts.append(timeout)
         reply = self.replies.pop(0)
@@ -43,7 +44,7 @@ class PretendCloud:
 
 
 @dataclass
-class PretendLogin:
+class FakeLogin:
     renewable: int = 1
     tokens: int = 1
     fails: bool = False
@@ -95,27 +96,27 @@ class Seen(Unobserved):
 
 @dataclass
 class Bench:
-    cloud: PretendCloud
-    login: PretendLogin
+    cloud: FakeCloud
+    login: FakeLogin
     seen: Seen
     client: CloudClient
     throttle: Throttle
 
-    async def ask(self, timeout: float = 10.0) -> tuple[Answer, Budget]:  # noqa: ASYNC109
-        budget = Budget(timeout)
-        turn = await self.client.turn(0.0)
-        return await self.client.remote_console("id-1", turn, budget), budget
+    async def ask(self, timeout: float = 10.0) -> tuple[Response, Deadline]:  # noqa: ASYNC109
+        deadline = Deadline(timeout)
+        permit = await self.client.permit(0.0)
+        return await self.client.remote_console("id-1", permit, deadline), deadline
 
 
 @pytest.fixture
 def bench(clock: Any) -> Callable[..., Bench]:
-    def build(*replies: Answer | BaseException, login: PretendLogin | None = None) -> Bench:
-        cloud, seen, signed = PretendCloud(list(replies)), Seen(), login or PretendLogin()
+    def build(*replies: Response | BaseException, login: FakeLogin | None = None) -> Bench:
+        cloud, seen, signed = FakeCloud(list(replies)), Seen(), login or FakeLogin()
         throttle = Throttle(requests_per_second=100.0, burst=100, clock=clock)
         client = CloudClient(
             endpoint="https://clouddc.example",
             project_id="p1",
-            door=Door(cloud, throttle, seen),
+            sender=PacedSender(cloud, throttle, seen),
             login=signed,
         )
         return Bench(cloud, signed, seen, client, throttle)
@@ -139,11 +140,11 @@ async def test_it_asks_the_documented_path_with_the_login_s_credentials(
 
 async def test_a_401_is_asked_once_more_with_a_fresh_token(bench: Callable[..., Bench]) -> None:
     b = bench(answer(401), answer(200))
-    got, budget = await b.ask()
+    got, deadline = await b.ask()
     assert got.status == 200
     assert [r.headers["x-auth-token"] for r in b.cloud.requests] == ["token-1", "token-2"]
     # Both requests count against the one deadline.
-    assert budget.spent == pytest.approx(0.2)
+    assert deadline.spent == pytest.approx(0.2)
     assert b.cloud.timeouts == [10.0, pytest.approx(9.9)]
 
 
@@ -160,14 +161,14 @@ async def test_a_401_that_a_fresh_token_does_not_cure_is_the_answer(
 
 
 async def test_a_401_with_nothing_fresher_is_not_asked_again(bench: Callable[..., Bench]) -> None:
-    b = bench(answer(401), login=PretendLogin(renewable=0))
+    b = bench(answer(401), login=FakeLogin(renewable=0))
     got, _ = await b.ask()
     assert got.status == 401
     assert len(b.cloud.requests) == 1
 
 
 async def test_without_a_login_nothing_is_sent(bench: Callable[..., Bench]) -> None:
-    b = bench(login=PretendLogin(fails=True))
+    b = bench(login=FakeLogin(fails=True))
     with pytest.raises(LoginFailedError):
         await b.ask()
     assert b.cloud.requests == []
@@ -177,8 +178,8 @@ async def test_without_a_login_nothing_is_sent(bench: Callable[..., Bench]) -> N
 async def test_a_request_without_an_answer_is_counted_as_such(
     bench: Callable[..., Bench],
 ) -> None:
-    b = bench(NoAnswerError(NoAnswer.TIMEOUT, "too late"))
-    with pytest.raises(NoAnswerError):
+    b = bench(NoResponseError(NoResponse.TIMEOUT, "too late"))
+    with pytest.raises(NoResponseError):
         await b.ask()
     assert b.seen.finished == [("remote_console", None, "")]
 
@@ -191,7 +192,7 @@ async def test_a_429_slows_the_throttle_and_is_counted(bench: Callable[..., Benc
     assert b.throttle.limit < b.throttle.ceiling
 
 
-def page(ids: list[str], next_marker: str | None = None) -> Answer:
+def page(ids: list[str], next_marker: str | None = None) -> Response:
     servers = ",".join(f'{{"id": "{one}", "name": "name-{one}"}}' for one in ids)
     marker = f'"{next_marker}"' if next_marker is not None else "null"
     body = f'{{"servers": [{servers}], "page_info": {{"next_marker": {marker}}}}}'
@@ -228,7 +229,7 @@ async def test_a_marker_that_comes_again_ends_the_list(bench: Callable[..., Benc
 async def test_a_list_without_an_end_is_an_error(bench: Callable[..., Bench]) -> None:
     # Always the same page, always another marker.
     b = bench(*(page(["a", "b"], f"m{number}") for number in range(5)))
-    with pytest.raises(BadAnswerError, match="repeats itself"):
+    with pytest.raises(BadResponseError, match="repeats itself"):
         await b.client.list_servers(manage_state=None, timeout=5)
     assert len(b.cloud.requests) == 2
 
@@ -238,7 +239,7 @@ async def test_a_list_is_followed_for_so_many_servers_and_no_more(
 ) -> None:
     monkeypatch.setattr("exporter.cloud.client.SERVERS_MAX", 50)
     b = bench(*(page([f"{n}-{number}" for n in range(10)], f"m{number}") for number in range(9)))
-    with pytest.raises(BadAnswerError, match="over 50 servers"):
+    with pytest.raises(BadResponseError, match="over 50 servers"):
         await b.client.list_servers(manage_state=None, timeout=5)
     assert len(b.cloud.requests) == 6
 
@@ -252,7 +253,7 @@ async def test_a_marker_that_cannot_be_sent_is_an_error_or_none_and_never_a_faul
     b = bench(page(["a"], marker))
     try:
         listed = await b.client.list_servers(manage_state=None, timeout=5)
-    except BadAnswerError as error:
+    except BadResponseError as error:
         assert "marker" in str(error)  # noqa: PT017 - either is right
     else:
         assert [one.id for one in listed] == ["a"]
@@ -264,13 +265,13 @@ async def test_what_is_no_list_is_an_error_and_not_an_empty_list(
     bench: Callable[..., Bench], odd: bytes
 ) -> None:
     b = bench(answer(200, odd))
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         await b.client.list_servers(manage_state=None, timeout=5)
 
 
 async def test_a_refused_list_names_the_status(bench: Callable[..., Bench]) -> None:
     b = bench(answer(403, b'{"error_code": "iMetal.0004"}'))
-    with pytest.raises(BadAnswerError, match=r"403 iMetal\.0004"):
+    with pytest.raises(BadResponseError, match=r"403 iMetal\.0004"):
         await b.client.list_servers(manage_state=None, timeout=5)
 
 
@@ -303,7 +304,7 @@ async def test_no_marker_however_odd_breaks_the_listing(
 ) -> None:
     body = json.dumps({"servers": [{"id": "a"}], "page_info": {"next_marker": marker}}).encode()
     b = bench(answer(200, body), answer(200, b'{"servers": []}'))
-    with suppress(BadAnswerError):
+    with suppress(BadResponseError):
         listed = await b.client.list_servers(manage_state=None, timeout=5)
         assert [server.id for server in listed] == ["a"]
     assert len(b.cloud.requests) <= 2

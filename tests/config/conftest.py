@@ -45,6 +45,6 @@ def refusals(load_text: Load) -> Refusals:
     def refused(text: str | bytes, environ: Mapping[str, str] | None = None) -> list[str]:
         with pytest.raises(ConfigError) as caught:
             load_text(text, environ)
-        return [f"{mistake.path}: {mistake.message}" for mistake in caught.value.mistakes]
+        return [f"{detail.path}: {detail.message}" for detail in caught.value.details]
 
     return refused

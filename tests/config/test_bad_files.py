@@ -21,7 +21,7 @@ def test_says_exactly_what_is_wrong(name: str, monkeypatch: pytest.MonkeyPatch) 
     said = f"{caught.value}\n"
     assert said == Path(f"{name}.txt").read_text()
     assert "hunter2" not in said + repr(caught.value)
-    assert len(said.splitlines()) == len(caught.value.mistakes)
+    assert len(said.splitlines()) == len(caught.value.details)
 
 
 def test_every_bad_file_has_its_message_and_every_message_its_file() -> None:

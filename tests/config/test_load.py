@@ -220,8 +220,8 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             load(path, {})
         assert str(caught.value) == f"{path}: {reason}"
-        [mistake] = caught.value.mistakes
-        assert (mistake.file, mistake.line, mistake.column, mistake.path) == (path, 0, 0, "")
+        [detail] = caught.value.details
+        assert (detail.file, detail.line, detail.column, detail.path) == (path, 0, 0, "")
 
 
 def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:

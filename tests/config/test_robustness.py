@@ -97,7 +97,7 @@ def attempt(folder: Path, text: str | bytes) -> Config | ConfigError:
     except ConfigError as error:
         refusal = error
     lines = str(refusal).splitlines()
-    assert len(lines) == len(refusal.mistakes) > 0
+    assert len(lines) == len(refusal.details) > 0
     assert all(line.startswith(str(path)) for line in lines)
     assert "hunter2" not in str(refusal)
     return refusal

@@ -43,7 +43,7 @@ def project(*patterns: str, interval: float = 60.0, timeout: float = 10.0) -> Pr
     )
 
 
-def mistakes_of(*patterns: str, **settings: float) -> list[str]:
+def details_of(*patterns: str, **settings: float) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         read_server_files(project(*patterns, **settings))
     return str(caught.value).splitlines()
@@ -70,7 +70,7 @@ def test_an_empty_list_is_a_list_and_an_empty_file_is_a_mistake(tmp_path: Path) 
     assert read_server_files(project(f"{tmp_path}/*.yaml")) == ()
     for empty in ("", "# nothing yet\n"):
         (tmp_path / "a.yaml").write_text(empty)
-        [said] = mistakes_of(f"{tmp_path}/*.yaml")
+        [said] = details_of(f"{tmp_path}/*.yaml")
         assert said == f"{tmp_path}/a.yaml: the file is empty; expected a list of servers"
 
 
@@ -79,7 +79,7 @@ def test_every_mistake_of_every_file_has_its_place_and_its_cure(tmp_path: Path) 
     (tmp_path / "b.yaml").write_text("servers:\n  - {id: a}\n")
     (tmp_path / "c.yaml").write_text("- {id: x}\n- {id: x}\n")
     (tmp_path / "d.yaml").write_text("- {id: y\n")
-    said = mistakes_of(f"{tmp_path}/*.yaml")
+    said = details_of(f"{tmp_path}/*.yaml")
     assert [one.removeprefix(f"{tmp_path}/") for one in said] == [
         "a.yaml:1:21: [0].interval: expected a duration such as 30s or 1h30m, got 'soon'",
         "a.yaml:2:8: [1].id: expected 1 to 64 letters, digits, dots, - or _ as id, got 'b/c'",
@@ -94,7 +94,7 @@ def test_every_mistake_of_every_file_has_its_place_and_its_cure(tmp_path: Path) 
 def test_a_server_in_two_files_is_a_mistake_that_names_both_places(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("- {id: a}\n- {id: b}\n")
     (tmp_path / "b.json").write_text('[{"id": "b"}]')
-    [said] = mistakes_of(f"{tmp_path}/a.yaml", f"{tmp_path}/*.json")
+    [said] = details_of(f"{tmp_path}/a.yaml", f"{tmp_path}/*.json")
     assert said == (
         f"{tmp_path}/b.json:1:9: [0].id: expected a unique id, got that of {tmp_path}/a.yaml:2:8;"
         " remove one of them"
@@ -108,7 +108,7 @@ def test_a_file_that_two_patterns_match_is_read_once(tmp_path: Path) -> None:
 
 def test_timeouts_are_held_against_the_intervals_that_the_project_gives(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("- {id: a, timeout: 20s}\n- {id: b, interval: 9s}\n")
-    first, second = mistakes_of(f"{tmp_path}/*", interval=15.0)
+    first, second = details_of(f"{tmp_path}/*", interval=15.0)
     expected = "expected a timeout shorter than the interval, got a timeout of"
     assert first.endswith(f"a.yaml:1:20: [0]: {expected} 20s and an interval of 15s")
     assert second.endswith(f"a.yaml:2:21: [1]: {expected} 10s and an interval of 9s")
@@ -117,7 +117,7 @@ def test_timeouts_are_held_against_the_intervals_that_the_project_gives(tmp_path
 def test_no_variable_is_replaced_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IAM_PASSWORD", "hunter2")
     (tmp_path / "a.yaml").write_text('- {id: a, labels: {x: "${IAM_PASSWORD}"}}\n')
-    [said] = mistakes_of(f"{tmp_path}/*")
+    [said] = details_of(f"{tmp_path}/*")
     assert "a.yaml:1:23: [0].labels.x: variables are not replaced in this file" in said
     assert "hunter2" not in said
     (tmp_path / "a.yaml").write_text('- {id: a, labels: {x: "$${IAM_PASSWORD}"}}\n')
@@ -127,7 +127,7 @@ def test_no_variable_is_replaced_in_them(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_is_named_must_be_there_and_what_a_pattern_may_match_need_not(tmp_path: Path) -> None:
     assert read_server_files(project(f"{tmp_path}/*.yaml")) == ()
     for missing in (f"{tmp_path}/a.yaml", f"{tmp_path}/unmounted/*.yaml"):
-        [said] = mistakes_of(missing)
+        [said] = details_of(missing)
         named = missing.removesuffix("/*.yaml")
         assert said == f"{named}: cannot be read: No such file or directory"
 
@@ -164,7 +164,7 @@ def test_mistakes_of_the_configuration_and_of_its_server_files_come_at_once(
     config.write_text(f"global: {{history: 0}}\n{CONFIG}")
     with pytest.raises(ConfigError) as caught:
         check(config, {})
-    assert [(one.file.name, one.path) for one in caught.value.mistakes] == [
+    assert [(one.file.name, one.path) for one in caught.value.details] == [
         ("config.yaml", "global.history"),
         ("config.yaml", "projects[0].auth.token"),
         ("a.yaml", "[0].depth"),

@@ -11,8 +11,8 @@ from tests.real.endurance import (
     LOGIN,
     Scrape,
     configuration,
-    pretend_cloud,
     scrape,
+    simulated_cloud,
 )
 from tests.real.programs import Program, exporter, until
 from tests.real.rights import missing
@@ -36,7 +36,7 @@ def test_a_clock_that_jumps_an_hour_costs_no_probe_that_needs_no_clock(tmp_path:
         "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    with pretend_cloud(tmp_path, PROJECTS) as cloud:
+    with simulated_cloud(tmp_path, PROJECTS) as cloud:
         config = tmp_path / "config.yaml"
         config.write_text(configuration(PROJECTS, cloud.url))
         with exporter(config, environ) as ours:

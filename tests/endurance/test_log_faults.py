@@ -22,8 +22,8 @@ from tests.real.endurance import (
     INTERVAL,
     THREADS_MAX,
     configuration,
-    pretend_cloud,
     scrape,
+    simulated_cloud,
 )
 from tests.real.holdings import holdings
 from tests.real.programs import free_port, until
@@ -42,7 +42,7 @@ _SLACK = 1.0
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cloud")
-    with pretend_cloud(folder, PROJECTS) as cloud:
+    with simulated_cloud(folder, PROJECTS) as cloud:
         path = folder / "config.yaml"
         path.write_text(configuration(PROJECTS, cloud.url))
         yield path

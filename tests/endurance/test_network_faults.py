@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.real.certificates import Certificates
-from tests.real.endurance import Fault, Seen, Stage, configuration, pretend_cloud
+from tests.real.endurance import Fault, Seen, Stage, configuration, simulated_cloud
 from tests.real.name_server import Manner, name_server
 from tests.real.nginx import nginx, passing
 from tests.real.own_namespace import in_own_namespace
@@ -66,7 +66,7 @@ def _endured(folder: Path, of_named: Path, of_vanished: Path) -> dict[str, Seen]
     pem = certificates.write_good(folder)
     with ExitStack() as running:
         names = running.enter_context(name_server(_NAME_SERVER, _LOOPBACK))
-        cloud = running.enter_context(pretend_cloud(folder, PROJECTS))
+        cloud = running.enter_context(simulated_cloud(folder, PROJECTS))
         consoles = httpx.URL(cloud.url).port
         # The cloud makes its console addresses of the host that it was asked by.
         ways = [

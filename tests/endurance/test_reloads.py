@@ -15,7 +15,7 @@ from tests.real.endurance import (
     WITNESS,
     Stage,
     configuration,
-    pretend_cloud,
+    simulated_cloud,
 )
 from tests.real.programs import exporter
 from tests.real.standstill import unless_the_machine_stood_still
@@ -29,7 +29,7 @@ _EVERY = 0.5
 
 @unless_the_machine_stood_still
 def test_what_stays_loses_no_slot_while_others_come_and_go(tmp_path: Path) -> None:
-    with pretend_cloud(tmp_path, STAYING | COMING) as cloud:
+    with simulated_cloud(tmp_path, STAYING | COMING) as cloud:
         config = tmp_path / "config.yaml"
 
         def write(guests: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.certificates import Certificates
-from tests.real.endurance import LOGIN, WITNESS, Stage, configuration, pretend_cloud, scrape
+from tests.real.endurance import LOGIN, WITNESS, Stage, configuration, scrape, simulated_cloud
 from tests.real.programs import exporter, until
 from tests.real.rights import as_root
 from tests.real.standstill import unless_the_machine_stood_still
@@ -42,7 +42,7 @@ def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_r
     for left in small_disk.iterdir():
         left.unlink()
     state = small_disk / "state"
-    with pretend_cloud(tmp_path, PROJECTS) as cloud:
+    with simulated_cloud(tmp_path, PROJECTS) as cloud:
         config = tmp_path / "config.yaml"
         config.write_text(configuration(PROJECTS, cloud.url))
         flags = ("--log.format=json", f"--state.file={state}")

@@ -18,7 +18,7 @@ from exporter.clock import SystemClock
 from exporter.cloud.auth import Lockouts
 from exporter.cloud.auth.agency import MetadataSource
 from exporter.cloud.auth.password import PasswordSource
-from exporter.cloud.client import CloudClient, TokenDoor
+from exporter.cloud.client import CloudClient, LoginSender
 from exporter.config.config import (
     AgencyAuth,
     Auth,
@@ -85,9 +85,9 @@ class HostileProject:
 
     def password_source(self) -> PasswordSource:
         """Return what asks for tokens, with nothing before it that remembers refusals."""
-        door = self.client._door  # noqa: SLF001 - nobody else has it
+        sender = self.client._sender  # noqa: SLF001 - nobody else has it
         auth = PasswordAuth(self.server.url, "monitor", Secret("planted-password"), "d")
-        return PasswordSource(auth, "0123", send=TokenDoor(door, DEADLINE), clock=SystemClock())
+        return PasswordSource(auth, "0123", send=LoginSender(sender, DEADLINE), clock=SystemClock())
 
     def metadata_source(self) -> MetadataSource:
         """Return what asks the metadata service for keys."""
@@ -99,8 +99,8 @@ class HostileProject:
         target = Target(TargetKey("southwest", "s"), "db-01", "cn", 60.0, DEADLINE, depth)
         self.state.reconcile([target])
         async with self.watched():
-            turn = await self.parts.prober.turn(0.0)
-            result = await self.parts.prober.probe(target, turn)
+            permit = await self.parts.prober.permit(0.0)
+            result = await self.parts.prober.probe(target, permit)
         self.record(result)
         assert result.outcome in Outcome
         # A busy machine may hold us up; everything else of that name would be a fault.

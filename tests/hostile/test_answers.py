@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.cloud.auth.agency import MetadataSource
 from exporter.cloud.auth.password import PasswordSource
-from exporter.http.errors import CloudError
+from exporter.http.errors import RequestError
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from tests.hostile import wire
@@ -55,7 +55,7 @@ async def test_any_list_of_servers(
         try:
             listed = await project.client.list_servers(manage_state=None, timeout=0.25)
             assert all(server.id for server in listed)
-        except CloudError as error:
+        except RequestError as error:
             told = str(error)
     project.check(told)
 
@@ -138,7 +138,7 @@ async def obtain(project: HostileProject, source: PasswordSource | MetadataSourc
     async with project.watched():
         try:
             leased = await source.obtain()
-        except CloudError as error:
+        except RequestError as error:
             told = str(error)
         else:
             assert leased.lifetime > 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from exporter.http.errors import CloudError
+from exporter.http.errors import RequestError
 from exporter.model import Stage
 from tests.hostile.loop_hold import watching_the_loop
 from tests.hostile.project import HELD_MAX, HostileProject, hostile_project
@@ -21,7 +21,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 class Flood:
     """What is sent to which door; ``kept`` is the most memory in MiB that it may take."""
 
-    door: str
+    sender: str
     raw: bytes
     kept: float = 4.0
 
@@ -80,17 +80,17 @@ async def meet(project: HostileProject, flood: Flood) -> Callable[[], Awaitable[
     async def lists() -> object:
         try:
             return await project.client.list_servers(manage_state=None, timeout=1.0)
-        except CloudError as error:
+        except RequestError as error:
             return error
 
     async def probes() -> object:
-        return await project.probe(Stage.PAGE if flood.door == PAGE else Stage.RFB)
+        return await project.probe(Stage.PAGE if flood.sender == PAGE else Stage.RFB)
 
-    if flood.door == SOCKET:
+    if flood.sender == SOCKET:
         project.speaks, project.then = flood.raw, "stays"
     else:
-        project.says, project.then = {flood.door: flood.raw}, "serves"
-    return lists if flood.door == LIST else probes
+        project.says, project.then = {flood.sender: flood.raw}, "serves"
+    return lists if flood.sender == LIST else probes
 
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)

@@ -11,18 +11,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from exporter.cloud.auth.expiring_credentials import lease
+from exporter.cloud.api_error import ApiError
+from exporter.cloud.auth.expiring_credentials import expiring_credentials
+from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.server_list import _listed, _next_marker
 from exporter.config.host_pattern import HostPattern, host_of
-from exporter.http.errors import ForbiddenAddressError, LoginFailedError
+from exporter.http.errors import ForbiddenAddressError
 from exporter.http.request import wire_url
-from exporter.http.response import Answer, ApiError
+from exporter.http.response import Response
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.allowed_hosts import AllowedHosts
 from exporter.probe.api import console_address
 from exporter.probe.cookies import Cookies
 from exporter.probe.stage import StageFailedError
-from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RETRY_AFTER_MIN, Refusal
+from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RETRY_AFTER_MIN, RateLimitResponse
 from tests.hostile import wire
 from tests.hostile.effort import effort
 
@@ -44,13 +46,13 @@ def quickly() -> Iterator[None]:
         gc.enable()
 
 
-def answer(status: int, body: bytes, fields: list[tuple[str, str]] | None = None) -> Answer:
+def answer(status: int, body: bytes, fields: list[tuple[str, str]] | None = None) -> Response:
     # As aiohttp gives them: bytes beyond UTF-8 are surrogates.
     told = [
         (name, value.encode(errors="surrogatepass").decode(errors="surrogateescape"))
         for name, value in fields or []
     ]
-    return Answer(status, CIMultiDictProxy(CIMultiDict(told)), body, 0.1)
+    return Response(status, CIMultiDictProxy(CIMultiDict(told)), body, 0.1)
 
 
 @effort(400)
@@ -69,7 +71,7 @@ def test_any_error_is_read(status: int, body: bytes, fields: list[tuple[str, str
 @given(wire.bodies, wire.headers)
 def test_any_refusal_is_read(body: bytes, fields: list[tuple[str, str]]) -> None:
     with quickly():
-        said = Refusal.of(answer(429, body, fields), NOW)
+        said = RateLimitResponse.of(answer(429, body, fields), NOW)
     assert said.retry_after is None or RETRY_AFTER_MIN <= said.retry_after <= RETRY_AFTER_MAX
     assert said.policy is None or said.policy.rate > 0
 
@@ -79,7 +81,7 @@ def test_any_refusal_is_read(body: bytes, fields: list[tuple[str, str]]) -> None
 def test_any_lifetime_is_read_or_refused(ends: object, date: str) -> None:
     with quickly():
         try:
-            leased = lease("t", ends, answer(201, b"", [("Date", date)]), NOW)
+            leased = expiring_credentials("t", ends, answer(201, b"", [("Date", date)]), NOW)
         except LoginFailedError:
             return
     assert 0 < leased.lifetime < 10_000 * 366 * 86_400

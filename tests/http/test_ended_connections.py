@@ -17,7 +17,7 @@ from aiohttp import web
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import Tls
 from exporter.http.connection import ObservedHandshake
-from exporter.http.errors import CloudError
+from exporter.http.errors import RequestError
 from exporter.http.request import Request, wire_url
 from exporter.http.transport import Transport
 from tests.real.certificates import Certificates
@@ -70,7 +70,7 @@ async def test_a_connection_that_ended_holds_nothing(
     transport = Transport(tls=Tls(ca_file=authority), proxy_url=None, observer=Unobserved())
 
     async def send() -> None:
-        with suppress(CloudError):
+        with suppress(RequestError):
             request = Request.to("GET", f"{url}/{behaviour}")
             await transport.send(request, timeout=0.5, max_bytes=100)
 

@@ -13,7 +13,7 @@ import pytest
 
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import Tls
-from exporter.http.errors import NoAnswerError
+from exporter.http.errors import NoResponseError
 from exporter.http.request import Request
 from exporter.http.transport import Transport
 from tests.real.open_files import leaving_nothing_behind
@@ -45,7 +45,7 @@ async def test_no_descriptor_is_closed_twice(resetting_port: int, scheme: str) -
     request = Request.to("GET", f"{scheme}://127.0.0.1:{resetting_port}/")
 
     async def send() -> int:
-        with pytest.raises(NoAnswerError):
+        with pytest.raises(NoResponseError):
             await transport.send(request, timeout=5, max_bytes=1)
         # It takes the number of a connection that has just ended.
         return os.open(os.devnull, os.O_RDONLY)

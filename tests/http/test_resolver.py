@@ -13,7 +13,7 @@ import pytest
 from exporter.http.resolver import SystemResolver
 
 
-class PretendSystem:
+class FakeSystem:
     """Answers every name but those of ``dead.test``, which keep their threads."""
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class PretendSystem:
 
 
 @pytest.fixture
-def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendSystem]:
-    pretend = PretendSystem()
+def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSystem]:
+    pretend = FakeSystem()
     monkeypatch.setattr(socket, "getaddrinfo", pretend.getaddrinfo)
     yield pretend
     pretend.released.set()
@@ -58,7 +58,7 @@ async def test_a_name_is_answered_while_many_others_get_no_answer() -> None:
     assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 5) == "done"
 
 
-async def test_a_name_is_asked_for_once_however_many_wait(system: PretendSystem) -> None:
+async def test_a_name_is_asked_for_once_however_many_wait(system: FakeSystem) -> None:
     resolver = SystemResolver()
     await asyncio.gather(*(give_up(resolver.resolve("a.dead.test")) for _ in range(20)))
     await give_up(resolver.resolve("a.dead.test"))
@@ -66,7 +66,7 @@ async def test_a_name_is_asked_for_once_however_many_wait(system: PretendSystem)
     assert system.asked["a.dead.test"] == 1
 
 
-async def test_a_look_up_that_ends_is_forgotten(system: PretendSystem) -> None:
+async def test_a_look_up_that_ends_is_forgotten(system: FakeSystem) -> None:
     resolver = SystemResolver()
     for _ in range(2):
         with pytest.raises(socket.gaierror):
@@ -77,7 +77,7 @@ async def test_a_look_up_that_ends_is_forgotten(system: PretendSystem) -> None:
 
 
 async def test_look_ups_at_once_are_bounded(
-    system: PretendSystem, monkeypatch: pytest.MonkeyPatch
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.http.resolver._AT_ONCE_MAX", 3)
     resolver = SystemResolver()

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.http.response import Answer, ApiError
+from exporter.cloud.api_error import ApiError
+from exporter.http.response import Response
 from tests.hostile.loop_hold import watching_the_loop
 
 
-def answer(body: object, headers: dict[str, str] | None = None, status: int = 400) -> Answer:
+def answer(body: object, headers: dict[str, str] | None = None, status: int = 400) -> Response:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, httpx.Headers(headers), raw, 0.1)
+    return Response(status, httpx.Headers(headers), raw, 0.1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 
 if TYPE_CHECKING:
-    from exporter.cloud.observer import DoorObserver
+    from exporter.cloud.observer import ProjectObserver
 
 TARGET = Target(TargetKey("southwest", "id-1"), "db-01", "cn-southwest-2", 60.0, 10.0)
 
@@ -48,7 +48,7 @@ def series_of(instruments: Instruments, project: str) -> list[str]:
 
 
 def test_a_project_can_be_told_all_that_its_door_tells(project: ProjectInstruments) -> None:
-    observer: DoorObserver = project
+    observer: ProjectObserver = project
     assert observer is project
 
 

@@ -24,7 +24,7 @@ from monitoring.metrics_page import CLOSED
 from tests.real.programs import required
 
 if TYPE_CHECKING:
-    from exporter.web.exporter_view import Running
+    from exporter.web.exporter_view import ExporterView
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = sorted((ROOT / "runbooks").glob("*.md"))
@@ -211,7 +211,8 @@ def test_a_silence_is_for_this_alert_alone(runbook: Path) -> None:
 @each_document
 def test_addresses_of_the_exporter_exist(document: Path) -> None:
     running = cast(
-        "Running", SimpleNamespace(version="", probe_now=None, clock_time=None, state=StateStore(1))
+        "ExporterView",
+        SimpleNamespace(version="", probe_now=None, clock_time=None, state=StateStore(1)),
     )
     paths = {getattr(route, "path", "") for route in web_application(running).routes}
     found = re.findall(r"http://(?:localhost:10429|INSTANCE)(/[^\s'`]*)", document.read_text())

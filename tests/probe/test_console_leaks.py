@@ -86,9 +86,9 @@ async def test_a_thousand_deep_probes_leave_no_socket_task_or_file(tmp_path: Pat
 
         # Connections of the last probes are still ending.
         await asyncio.sleep(0.2)
-        turns = (in_turn(probe) for probe in islice(cycle(probes), PROBES))
+        permits = (in_turn(probe) for probe in islice(cycle(probes), PROBES))
         async with leaving_nothing_behind():
-            outcomes = Counter([seen(result) for result in await asyncio.gather(*turns)])
+            outcomes = Counter([seen(result) for result in await asyncio.gather(*permits)])
 
     assert outcomes == {
         Outcome.SUCCESS: 667,

@@ -180,7 +180,7 @@ async def test_the_page_s_own_parameters_are_obeyed_on_its_own_host(query: str, 
 
 
 async def test_what_is_remembered_is_no_token_of_the_probe_before() -> None:
-    address = f"{{origin}}{PAGE}?path=%3Ftoken%3Dt{{turn}}"
+    address = f"{{origin}}{PAGE}?path=%3Ftoken%3Dt{{number}}"
     async with (
         console(address=address) as gateway,
         probing(gateway.api, depth=Stage.RFB, console=gateway.settings) as probe,

@@ -8,19 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.http.response import Answer
-from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RETRY_AFTER_MIN, Policy, Refusal
+from exporter.http.response import Response
+from exporter.ratelimit.retry_after import (
+    RETRY_AFTER_MAX,
+    RETRY_AFTER_MIN,
+    Policy,
+    RateLimitResponse,
+)
 
 NOW = 1_800_000_000.0
 
 
-def refusal(*, body: bytes = b"", **headers: str) -> Refusal:
+def refusal(*, body: bytes = b"", **headers: str) -> RateLimitResponse:
     sent = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return Refusal.of(Answer(429, sent, body, 0.1), NOW)
+    return RateLimitResponse.of(Response(429, sent, body, 0.1), NOW)
 
 
 def test_an_empty_answer_says_nothing() -> None:
-    assert refusal() == Refusal(None, None)
+    assert refusal() == RateLimitResponse(None, None)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), (" 30 ", 30.0), ("1.5", 1.5)])
@@ -70,7 +75,7 @@ def test_a_retry_after_of_very_long_is_cut(text: str) -> None:
 )
 def test_a_retry_after_that_is_neither_seconds_nor_a_date_says_nothing(text: str) -> None:
     raw = httpx.Headers([(b"retry-after", text.encode())])
-    assert Refusal.of(Answer(429, raw, b"", 0.1), NOW).retry_after is None
+    assert RateLimitResponse.of(Response(429, raw, b"", 0.1), NOW).retry_after is None
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,7 @@ def test_a_policys_rate_is_in_requests_a_second() -> None:
 @given(header=st.binary(max_size=60), date=st.binary(max_size=60), body=st.binary(max_size=200))
 def test_whatever_is_sent_the_reading_is_bounded(header: bytes, date: bytes, body: bytes) -> None:
     headers = httpx.Headers([(b"retry-after", header), (b"date", date)])
-    said = Refusal.of(Answer(429, headers, body, 0.1), NOW)
+    said = RateLimitResponse.of(Response(429, headers, body, 0.1), NOW)
     assert said.retry_after is None or RETRY_AFTER_MIN <= said.retry_after <= RETRY_AFTER_MAX
     assert said.policy is None or said.policy.rate > 0
 

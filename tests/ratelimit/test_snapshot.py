@@ -9,17 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.http.response import Answer
-from exporter.ratelimit.adaptive_rate import RECOVERY, Pace
-from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, Refusal
-from exporter.ratelimit.snapshot import Learned
+from exporter.http.response import Response
+from exporter.ratelimit.adaptive_rate import RECOVERY, AdaptiveRate
+from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RateLimitResponse
+from exporter.ratelimit.snapshot import RateSnapshot
 from exporter.ratelimit.throttle import Throttle
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
 
 FIGURES = st.floats(-1e12, 1e12)
-ANY = st.builds(Learned, *[FIGURES] * 8)
+ANY = st.builds(RateSnapshot, *[FIGURES] * 8)
 
 
 def throttle(clock: "MovedClock", rate: float = 8.0) -> Throttle:
@@ -28,26 +28,26 @@ def throttle(clock: "MovedClock", rate: float = 8.0) -> Throttle:
 
 async def refused(clock: "MovedClock", rate: float = 8.0) -> Throttle:
     subject = throttle(clock, rate)
-    turn = await subject.turn(0)
+    permit = await subject.permit(0)
     await clock.advance(0.1)
-    subject.answered(turn, 429, Answer(429, httpx.Headers({"retry-after": "30"}), b"", 0.1))
+    subject.answered(permit, 429, Response(429, httpx.Headers({"retry-after": "30"}), b"", 0.1))
     return subject
 
 
 async def restarted(clock: "MovedClock", subject: Throttle, rate: float = 8.0) -> Throttle:
-    learned = subject.learned()
-    assert learned is not None
-    read = Learned.read(learned.written())
-    assert read == learned
+    snapshot = subject.snapshot()
+    assert snapshot is not None
+    read = RateSnapshot.from_json(snapshot.to_json())
+    assert read == snapshot
     again = throttle(clock, rate)
-    again.recall(read)
+    again.restore(read)
     return again
 
 
 async def test_before_the_first_refusal_there_is_nothing_to_learn(clock: "MovedClock") -> None:
     subject = throttle(clock)
-    await subject.turn(0)
-    assert subject.learned() is None
+    await subject.permit(0)
+    assert subject.snapshot() is None
 
 
 async def test_a_cool_down_goes_on(clock: "MovedClock") -> None:
@@ -57,7 +57,7 @@ async def test_a_cool_down_goes_on(clock: "MovedClock") -> None:
     assert after.resume_at == pytest.approx(before.resume_at)
     assert after.limit == pytest.approx(before.limit) == pytest.approx(4)
     asked_at = clock.monotonic()
-    waiting = asyncio.create_task(after.turn(0))
+    waiting = asyncio.create_task(after.permit(0))
     await clock.advance(19.9)
     assert not waiting.done()
     await clock.advance(0.2)
@@ -68,12 +68,12 @@ async def test_after_the_cool_down_one_goes_ahead_alone(clock: "MovedClock") -> 
     before = await refused(clock)
     await clock.advance(60)
     after = await restarted(clock, before)
-    turns = [asyncio.create_task(after.turn(0)) for _ in range(5)]
+    permits = [asyncio.create_task(after.permit(0)) for _ in range(5)]
     await clock.advance(1)
-    assert sum(turn.done() for turn in turns) == 1
-    after.answered(turns[0].result(), 200, None)
+    assert sum(permit.done() for permit in permits) == 1
+    after.answered(permits[0].result(), 200, None)
     await clock.advance(2)
-    assert all(turn.done() for turn in turns)
+    assert all(permit.done() for permit in permits)
 
 
 async def test_the_pace_rises_again_as_without_a_restart(clock: "MovedClock") -> None:
@@ -91,7 +91,7 @@ async def test_long_after_the_refusal_the_ceiling_holds(clock: "MovedClock") -> 
     after = await restarted(clock, before)
     assert after.limit == 8
     for _ in range(5):
-        assert (await after.turn(0)).waited == 0
+        assert (await after.permit(0)).waited == 0
 
 
 async def test_a_ceiling_lowered_meanwhile_is_not_exceeded(clock: "MovedClock") -> None:
@@ -110,47 +110,47 @@ async def test_what_was_learned_in_the_future_is_taken_for_now_or_dropped(
     lowered: bool,  # noqa: FBT001
 ) -> None:
     before = await refused(clock)
-    learned = before.learned()
-    assert learned is not None
+    snapshot = before.snapshot()
+    assert snapshot is not None
     after = throttle(clock)
-    after.recall(learned.shifted(ahead))
+    after.restore(snapshot.shifted(ahead))
     assert (after.limit < 8) is lowered
     assert after.resume_at <= clock.time() + 30
 
 
 @given(ANY, st.floats(0.001, 1000), st.integers(1, 100))
 def test_whatever_is_recalled_the_pace_stays_below_its_ceiling(
-    learned: Learned, ceiling: float, burst: int
+    snapshot: RateSnapshot, ceiling: float, burst: int
 ) -> None:
-    pace = Pace(ceiling, burst, 0.0)
-    pace.recall(learned, 0.0)
+    rate = AdaptiveRate(ceiling, burst, 0.0)
+    rate.restore(snapshot, 0.0)
     for now in (0.0, 1.0, 100.0, 1000.0):
-        assert 0 < pace.limit(now) <= ceiling
-    pace.refused(1001.0, 1001.5, Refusal())
-    assert 0 < pace.limit(1002.0) <= ceiling
+        assert 0 < rate.limit(now) <= ceiling
+    rate.refused(1001.0, 1001.5, RateLimitResponse())
+    assert 0 < rate.limit(1002.0) <= ceiling
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(learned=ANY)
+@given(snapshot=ANY)
 def test_whatever_is_recalled_nobody_waits_longer_than_the_cloud_can_ask(
-    clock: "MovedClock", learned: Learned
+    clock: "MovedClock", snapshot: RateSnapshot
 ) -> None:
     subject = throttle(clock)
-    subject.recall(learned)
+    subject.restore(snapshot)
     assert subject.resume_at <= clock.time() + RETRY_AFTER_MAX
 
 
 @given(ANY)
-def test_what_is_written_is_read(learned: Learned) -> None:
-    assert Learned.read(learned.written()) == learned
+def test_what_is_written_is_read(snapshot: RateSnapshot) -> None:
+    assert RateSnapshot.from_json(snapshot.to_json()) == snapshot
 
 
-@pytest.mark.parametrize("written", ["", "null", "[]", "{}", '{"lowered_at": "x"}', "[" * 100_000])
-def test_what_is_nothing_learned_is_none(written: str) -> None:
-    assert Learned.read(written) is None
+@pytest.mark.parametrize("to_json", ["", "null", "[]", "{}", '{"lowered_at": "x"}', "[" * 100_000])
+def test_what_is_nothing_learned_is_none(to_json: str) -> None:
+    assert RateSnapshot.from_json(to_json) is None
 
 
 def test_figures_that_are_no_numbers_are_none() -> None:
-    learned = Learned(*[1.0] * 8)
-    assert Learned.read(replace(learned, low=float("nan")).written()) is None
-    assert Learned.read(replace(learned, resume_at=float("inf")).written()) is None
+    snapshot = RateSnapshot(*[1.0] * 8)
+    assert RateSnapshot.from_json(replace(snapshot, low=float("nan")).to_json()) is None
+    assert RateSnapshot.from_json(replace(snapshot, resume_at=float("inf")).to_json()) is None

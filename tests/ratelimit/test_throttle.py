@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from benchmarks.throttled_fleet import LoopClock, VirtualTimeLoop
 from exporter.clock import Clock
-from exporter.http.response import Answer
-from exporter.ratelimit.throttle import Throttle, Turn
+from exporter.http.response import Response
+from exporter.ratelimit.throttle import Permit, Throttle
 
 
 class MovedClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
-def a_429(**headers: str) -> Answer:
+def a_429(**headers: str) -> Response:
     sent = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return Answer(429, sent, b"", 0.1)
+    return Response(429, sent, b"", 0.1)
 
 
 def throttle(clock: Clock, *, rate: float = 1.0, burst: int = 1) -> Throttle:
@@ -36,7 +36,7 @@ class Queue:
     def __init__(self, subject: Throttle) -> None:
         self.throttle = subject
         self.served: list[str] = []
-        self.turns: dict[str, Turn] = {}
+        self.permits: dict[str, Permit] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def join(self, name: str, due: float) -> None:
@@ -44,7 +44,7 @@ class Queue:
         await asyncio.sleep(0)
 
     async def _wait(self, name: str, due: float) -> None:
-        self.turns[name] = await self.throttle.turn(due)
+        self.permits[name] = await self.throttle.permit(due)
         self.served.append(name)
 
 
@@ -65,7 +65,7 @@ async def test_the_lowest_due_goes_first_and_among_equals_the_first_to_ask(
     clock: MovedClock,
 ) -> None:
     queue = Queue(throttle(clock))
-    await queue.throttle.turn(0)
+    await queue.throttle.permit(0)
     for name, due in (("late", 9.0), ("first", 5.0), ("second", 5.0), ("early", 1.0)):
         await queue.join(name, due)
     await queue.join("urgent", float("-inf"))
@@ -75,29 +75,29 @@ async def test_the_lowest_due_goes_first_and_among_equals_the_first_to_ask(
 
 async def test_a_turn_tells_how_long_it_was_waited_for(clock: MovedClock) -> None:
     queue = Queue(throttle(clock))
-    first = await queue.throttle.turn(0)
+    first = await queue.throttle.permit(0)
     assert first.waited == 0
     await clock.advance(0.25)
     await queue.join("a", 0)
     await clock.advance(5)
-    assert queue.turns["a"].waited == pytest.approx(0.75)
-    assert queue.turns["a"].granted_at == pytest.approx(first.granted_at + 1)
+    assert queue.permits["a"].waited == pytest.approx(0.75)
+    assert queue.permits["a"].granted_at == pytest.approx(first.granted_at + 1)
 
 
 async def test_a_429_halves_the_limit_and_tells_when_it_resumes(clock: MovedClock) -> None:
     subject = throttle(clock, rate=4)
     assert (subject.limit, subject.ceiling, subject.resume_at) == (4, 4, 0)
-    subject.answered(await subject.turn(0), 429, a_429())
+    subject.answered(await subject.permit(0), 429, a_429())
     assert (subject.limit, subject.ceiling) == (2, 4)
     assert subject.resume_at == clock.time() + 2
 
 
 @pytest.mark.parametrize("answered", [a_429(), None])
 async def test_nobody_gets_a_turn_during_the_cool_down(
-    clock: MovedClock, answered: Answer | None
+    clock: MovedClock, answered: Response | None
 ) -> None:
     queue = Queue(throttle(clock, rate=4, burst=4))
-    queue.throttle.answered(await queue.throttle.turn(0), 429, answered)
+    queue.throttle.answered(await queue.throttle.permit(0), 429, answered)
     await queue.join("a", 0)
     await clock.advance(1.99)
     assert queue.served == []
@@ -109,9 +109,9 @@ async def test_waiters_already_on_a_timer_wait_for_the_end_of_the_cool_down(
     clock: MovedClock,
 ) -> None:
     queue = Queue(throttle(clock))
-    turn = await queue.throttle.turn(0)
+    permit = await queue.throttle.permit(0)
     await queue.join("a", 0)
-    queue.throttle.answered(turn, 429, a_429(retry_after="30"))
+    queue.throttle.answered(permit, 429, a_429(retry_after="30"))
     await clock.advance(29.9)
     assert queue.served == []
     await clock.advance(0.2)
@@ -121,7 +121,7 @@ async def test_waiters_already_on_a_timer_wait_for_the_end_of_the_cool_down(
 async def test_retry_after_as_a_date_is_obeyed(clock: MovedClock) -> None:
     subject = throttle(clock)
     date = formatdate(clock.time() + 42, usegmt=True)
-    subject.answered(await subject.turn(0), 429, a_429(retry_after=date))
+    subject.answered(await subject.permit(0), 429, a_429(retry_after=date))
     assert subject.resume_at == clock.time() + 42
 
 
@@ -129,28 +129,28 @@ async def test_the_others_follow_as_soon_as_the_one_that_went_ahead_is_answered(
     clock: MovedClock,
 ) -> None:
     queue = Queue(throttle(clock, rate=100))
-    queue.throttle.answered(await queue.throttle.turn(0), 429, a_429())
+    queue.throttle.answered(await queue.throttle.permit(0), 429, a_429())
     await queue.join("ahead", 0)
     await queue.join("follower", 1)
     await clock.advance(2.5)
     assert queue.served == ["ahead"]
-    queue.throttle.answered(queue.turns["ahead"], 200, None)
+    queue.throttle.answered(queue.permits["ahead"], 200, None)
     await clock.advance(0.001)
     assert queue.served == ["ahead", "follower"]
 
 
 async def test_one_429_a_round_trip_halves_the_pace_once(clock: MovedClock) -> None:
     subject = throttle(clock, rate=8, burst=5)
-    turns = [await subject.turn(0) for _ in range(5)]
+    permits = [await subject.permit(0) for _ in range(5)]
     await clock.advance(0.1)
-    for turn in turns:
-        subject.answered(turn, 429, a_429())
+    for permit in permits:
+        subject.answered(permit, 429, a_429())
     assert subject.limit == 4
 
 
 async def test_the_queue_length_is_exact_whoever_leaves(clock: MovedClock) -> None:
     queue = Queue(throttle(clock))
-    await queue.throttle.turn(0)
+    await queue.throttle.permit(0)
     for number in range(10):
         await queue.join(str(number), number)
     assert queue.throttle.queue_length == 10
@@ -166,7 +166,7 @@ async def test_the_queue_length_is_exact_whoever_leaves(clock: MovedClock) -> No
 
 async def test_a_cancelled_wait_costs_nobody_a_turn(clock: MovedClock) -> None:
     queue = Queue(throttle(clock))
-    await queue.throttle.turn(0)
+    await queue.throttle.permit(0)
     await queue.join("gone", 0)
     await queue.join("next", 1)
     await clock.advance(0.5)
@@ -179,15 +179,15 @@ async def test_a_turn_granted_and_cancelled_at_the_same_moment_goes_to_the_next(
     clock: MovedClock,
 ) -> None:
     queue = Queue(throttle(clock, rate=1000))
-    turn = await queue.throttle.turn(0)
-    queue.throttle.answered(turn, 429, a_429())
+    permit = await queue.throttle.permit(0)
+    queue.throttle.answered(permit, 429, a_429())
     await queue.join("ahead", 0)
     await clock.advance(2)
     await queue.join("gone", 1)
     await queue.join("next", 2)
     # The answer lets one waiter go; before it can run it is cancelled.
     await clock.advance(0.1)
-    queue.throttle.answered(queue.turns["ahead"], 200, None)
+    queue.throttle.answered(queue.permits["ahead"], 200, None)
     assert queue.throttle.queue_length == 1
     queue.tasks["gone"].cancel()
     await asyncio.sleep(0)
@@ -200,7 +200,7 @@ async def test_a_turn_granted_and_cancelled_at_the_same_moment_goes_to_the_next(
 async def test_no_timer_is_left_when_the_last_waiter_goes(clock: MovedClock) -> None:
     before = asyncio.all_tasks()
     queue = Queue(throttle(clock))
-    await queue.throttle.turn(0)
+    await queue.throttle.permit(0)
     await queue.join("a", 0)
     queue.tasks["a"].cancel()
     for _ in range(3):
@@ -211,7 +211,7 @@ async def test_no_timer_is_left_when_the_last_waiter_goes(clock: MovedClock) -> 
 async def test_one_timer_runs_however_long_the_queue(clock: MovedClock) -> None:
     before = len(asyncio.all_tasks())
     queue = Queue(throttle(clock))
-    await queue.throttle.turn(0)
+    await queue.throttle.permit(0)
     for number in range(50):
         await queue.join(str(number), -number)
     assert len(asyncio.all_tasks()) == before + 50 + 1
@@ -231,10 +231,10 @@ def test_no_turn_is_lost_or_granted_beyond_the_pace_under_random_cancellations_a
 
         async def ask() -> None:
             await asyncio.sleep(chance.uniform(0, 60))
-            turn = await subject.turn(chance.choice((0.0, 1.0, loop.time())))
-            granted.append(turn.granted_at)
+            permit = await subject.permit(chance.choice((0.0, 1.0, loop.time())))
+            granted.append(permit.granted_at)
             await asyncio.sleep(chance.uniform(0, 1))
-            subject.answered(turn, chance.choice((200, 200, 200, 404, 429, None)), None)
+            subject.answered(permit, chance.choice((200, 200, 200, 404, 429, None)), None)
 
         tasks = [asyncio.create_task(ask()) for _ in range(60)]
         doomed = chance.sample(tasks, 25)
@@ -258,11 +258,11 @@ def test_no_turn_is_lost_or_granted_beyond_the_pace_under_random_cancellations_a
 def test_turns_come_in_order_of_due_and_then_of_asking(dues: list[float]) -> None:
     async def main() -> None:
         subject = throttle(LoopClock())
-        await subject.turn(0)
+        await subject.permit(0)
         served: list[tuple[float, int]] = []
 
         async def ask(due: float, number: int) -> None:
-            await subject.turn(due)
+            await subject.permit(due)
             served.append((due, number))
 
         await asyncio.gather(*(ask(due, number) for number, due in enumerate(dues)))
@@ -278,7 +278,7 @@ def test_fifty_thousand_waiters_are_served_and_cancelled_cheaply() -> None:
     async def main() -> None:
         subject = throttle(LoopClock(), rate=10_000)
         order = random.Random(1)  # noqa: S311 - no secret
-        tasks = [asyncio.create_task(subject.turn(order.random())) for _ in range(waiters)]
+        tasks = [asyncio.create_task(subject.permit(order.random())) for _ in range(waiters)]
         await asyncio.sleep(0)
         for task in tasks[::2]:
             task.cancel()

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.throttled_fleet import FixedWindow, Quota, Scenario, TokenBucket, run
+from benchmarks.throttled_fleet import FixedWindow, QuotaSpec, Scenario, TokenBucket, run
 
 
-def bucket(seconds: float) -> Callable[[float], Quota]:
+def bucket(seconds: float) -> Callable[[float], QuotaSpec]:
     return lambda rate: TokenBucket(rate, max(1, rate * seconds))
 
 
-def window(seconds: float) -> Callable[[float], Quota]:
+def window(seconds: float) -> Callable[[float], QuotaSpec]:
     return lambda rate: FixedWindow(rate, seconds)
 
 

@@ -32,7 +32,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @dataclass
-class Visit:
+class LoggedRequest:
     """An open page, and all that went wrong in it."""
 
     page: Page
@@ -40,13 +40,13 @@ class Visit:
 
 
 @contextlib.contextmanager
-def visit(
+def logged(
     browser: Browser,
     size: tuple[int, int] = DESK,
     *,
     dark: bool = False,
     scripts: bool = True,
-) -> Iterator[Visit]:
+) -> Iterator[LoggedRequest]:
     """Open an empty page for a person of their own."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
@@ -57,7 +57,7 @@ def visit(
     try:
         context.set_default_timeout(10_000)
         page = context.new_page()
-        one = Visit(page)
+        one = LoggedRequest(page)
         # A violation of the policy is an error on the console too.
         page.on(
             "console",

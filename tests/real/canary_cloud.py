@@ -29,7 +29,7 @@ class CanaryCloud:
 def canary_cloud() -> Iterator[CanaryCloud]:
     """Run it on a free port of loopback until the block ends."""
     cloud = CanaryCloud()
-    turns, pages, handshakes = count(), count(), count()
+    counter, pages, handshakes = count(), count(), count()
     console = f"https://{CANARY}.example/vnc/vnc_auto.html?token={CANARY}"
     answers: list[tuple[int, bytes]] = [
         (200, json.dumps({"url": console}).encode()),
@@ -62,8 +62,8 @@ def canary_cloud() -> Iterator[CanaryCloud]:
                 _show_page(self, next(pages))
                 return
             cloud.requests += 1
-            turn = next(turns)
-            if turn % 11 == 10:
+            number = next(counter)
+            if number % 11 == 10:
                 # Broken off in the middle of a secret.
                 self.wfile.write(f"HTTP/1.1 200 {CANARY}\r\nX: {CANARY}".encode())
                 self.close_connection = True
@@ -74,7 +74,7 @@ def canary_cloud() -> Iterator[CanaryCloud]:
                 )
                 self._answer(200, json.dumps({"url": local}).encode())
                 return
-            self._answer(*answers[turn % len(answers)])
+            self._answer(*answers[number % len(answers)])
 
         def do_POST(self) -> None:  # noqa: N802 - the library's name
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -86,8 +86,8 @@ def canary_cloud() -> Iterator[CanaryCloud]:
         yield cloud
 
 
-def _show_page(handler: QuietHandler, turn: int) -> None:
-    if turn % 4:
+def _show_page(handler: QuietHandler, number: int) -> None:
+    if number % 4:
         handler.send_response(200)
     else:
         handler.send_response(502, CANARY)
@@ -99,12 +99,12 @@ def _show_page(handler: QuietHandler, turn: int) -> None:
     handler.wfile.write(body)
 
 
-def _refuse_or_speak(handler: QuietHandler, turn: int) -> None:
+def _refuse_or_speak(handler: QuietHandler, number: int) -> None:
     handler.close_connection = True
-    if turn % 6 == 0:
+    if number % 6 == 0:
         handler.send_error(403, CANARY, CANARY)
         return
-    if turn % 6 == 1:
+    if number % 6 == 1:
         handler.send_response(302)
         handler.send_header("Location", f"/vnc/websockify?token={CANARY}")
         handler.end_headers()
@@ -115,5 +115,5 @@ def _refuse_or_speak(handler: QuietHandler, turn: int) -> None:
         frame(CANARY.encode()),
         close(4003, CANARY.encode()),
         frame(f"RFB 003.{CANARY}".encode(), TEXT),
-    )[turn % 6 - 2]
+    )[number % 6 - 2]
     handler.wfile.write(switching(Request("GET", handler.path, headers)) + said)

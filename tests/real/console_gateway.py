@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exporter.cloud.observer import DoorObserver, Unobserved
+from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import Console, Tls
 from exporter.config.host_pattern import HostPattern
 from exporter.model import ProbeResult, Stage
@@ -77,7 +77,7 @@ async def probing_console(
     tls: Tls | None = None,
     *,
     timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
-    observer: DoorObserver = Unobserved(),  # noqa: B008 - it holds nothing
+    observer: ProjectObserver = Unobserved(),  # noqa: B008 - it holds nothing
 ) -> AsyncIterator[Probe]:
     """Yield what probes the console at ``address`` to the last stage."""
     async with (

@@ -283,7 +283,7 @@ def stage(folder: Path, projects: Mapping[str, int], gated: Iterable[str] = ()) 
     authority = certificates.write_authority(folder / "ca.pem")
     pem = certificates.write_good(folder)
     with ExitStack() as running:
-        cloud = running.enter_context(pretend_cloud(folder, projects))
+        cloud = running.enter_context(simulated_cloud(folder, projects))
         front = running.enter_context(nginx(folder, pem, passing("/", cloud.url, TO_CLOUD)))
         port = httpx.URL(front.url).port or 0
         gates = {name: running.enter_context(gate(port)) for name in gated}
@@ -297,7 +297,7 @@ def stage(folder: Path, projects: Mapping[str, int], gated: Iterable[str] = ()) 
 
 
 @contextmanager
-def pretend_cloud(folder: Path, projects: Mapping[str, int], *flags: str) -> Iterator[Program]:
+def simulated_cloud(folder: Path, projects: Mapping[str, int], *flags: str) -> Iterator[Program]:
     """Run a cloud with servers of these projects, whose tokens live for three seconds."""
     scenario = folder / "scenario.json"
     scenario.write_text(

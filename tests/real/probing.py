@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 from aiohttp.abc import AbstractResolver
 
 from exporter.clock import SystemClock
-from exporter.cloud.client import CloudClient, Door
-from exporter.cloud.observer import DoorObserver, Unobserved
+from exporter.cloud.client import CloudClient, PacedSender
+from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import Console, Tls
 from exporter.config.secret import Secret
-from exporter.http.errors import LoginFailedError
 from exporter.http.request import Request
 from exporter.http.transport import Transport
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
-from exporter.probe.console import ConsoleDoor
+from exporter.probe.console import ConsoleClient
 from exporter.probe.prober import Prober
 from exporter.ratelimit.throttle import Throttle
 
@@ -64,7 +64,7 @@ async def probing(  # noqa: PLR0913 - the knobs that tests turn
     proxy_url: Secret | None = None,
     depth: Stage = Stage.API,
     console: Console = Console(),  # noqa: B008 - a frozen value
-    observer: DoorObserver = Unobserved(),  # noqa: B008 - it holds nothing
+    observer: ProjectObserver = Unobserved(),  # noqa: B008 - it holds nothing
     resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[Probe]:
     """Yield what probes one server through the API at ``url``."""
@@ -78,15 +78,15 @@ async def probing(  # noqa: PLR0913 - the knobs that tests turn
     client = CloudClient(
         endpoint=url,
         project_id="0123456789abcdef0123456789abcdef",
-        door=Door(transport, throttle, Unobserved()),
+        sender=PacedSender(transport, throttle, Unobserved()),
         login=login or TokenLogin(TOKEN),
     )
-    consoles = ConsoleDoor(console, proxy_url=None, observer=observer, resolver=resolver)
+    consoles = ConsoleClient(console, proxy_url=None, observer=observer, resolver=resolver)
     prober = Prober(client, consoles, clock)
     target = Target(TargetKey("southwest", "7c9ad6b8"), "db-01", "cn", timeout + 1, timeout, depth)
 
     async def probe() -> ProbeResult:
-        return await prober.probe(target, await prober.turn(0.0))
+        return await prober.probe(target, await prober.permit(0.0))
 
     try:
         yield probe

@@ -152,7 +152,7 @@ async def console(  # noqa: PLR0913 - the knobs that tests turn
 ) -> AsyncIterator[Gateway]:
     """Run a gateway, good unless told otherwise.
 
-    ``{origin}`` in ``address`` is its own, ``{turn}`` counts the addresses handed out.
+    ``{origin}`` in ``address`` is its own, ``{number}`` counts the addresses handed out.
     """
     speaks = speaks or says(frame(VERSION))
 
@@ -176,8 +176,8 @@ async def console(  # noqa: PLR0913 - the knobs that tests turn
         async def hand_out(connection: Connection) -> None:
             while True:
                 await connection.request()
-                turn = str(len(connection.server.requests))
-                url = minted.replace("{turn}", turn)
+                number = str(len(connection.server.requests))
+                url = minted.replace("{number}", number)
                 await connection.send(cloud.json_answer(200, {"url": url}))
 
         async with BrokenServer(hand_out) as api:

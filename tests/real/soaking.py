@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from tests.real.certificates import Certificates, client_context
-from tests.real.endurance import LOGIN, WITNESS, Scrape, password_login, pretend_cloud, scrape
+from tests.real.endurance import LOGIN, WITNESS, Scrape, password_login, scrape, simulated_cloud
 from tests.real.endurance import server_ids as ids
 from tests.real.gate import gate
 from tests.real.holdings import Holdings, holdings
@@ -199,7 +199,7 @@ def _running(folder: Path, asked: Soak) -> Iterator[tuple[Program, _Faults]]:
     pem = certificates.write_good(folder)
     with ExitStack() as running:
         cloud = running.enter_context(
-            pretend_cloud(
+            simulated_cloud(
                 folder, projects, f"--tls.cert-file={pem.certificate}", f"--tls.key-file={pem.key}"
             )
         )

@@ -16,11 +16,11 @@ def target(name: str, interval: float = INTERVAL, project: str = "southwest") ->
 
 
 @dataclass
-class PretendProber:
+class FakeProber:
     """Grants turns and ends probes when a test says so; at once unless told otherwise."""
 
     clock: Any
-    turns: asyncio.Event = field(default_factory=asyncio.Event)
+    permits: asyncio.Event = field(default_factory=asyncio.Event)
     ends: asyncio.Event = field(default_factory=asyncio.Event)
     outcome: Outcome = Outcome.SUCCESS
     failed_stage: Stage = Stage.API
@@ -31,14 +31,14 @@ class PretendProber:
     fault: Exception | None = None
 
     def __post_init__(self) -> None:
-        self.turns.set()
+        self.permits.set()
         self.ends.set()
 
-    async def turn(self, due: float) -> None:
+    async def permit(self, due: float) -> None:
         self.dues.append(due)
-        await self.turns.wait()
+        await self.permits.wait()
 
-    async def probe(self, target: Target, _turn: None) -> ProbeResult:
+    async def probe(self, target: Target, _permit: None) -> ProbeResult:
         if self.fault is not None:
             raise self.fault
         started_at = self.clock.time()
@@ -58,7 +58,7 @@ class Bench:
     """A scheduler over a pretend prober, with all that it told."""
 
     clock: Any
-    prober: PretendProber
+    prober: FakeProber
     results: list[ProbeResult] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
     missed: int = 0

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.scheduling.bench import Bench, PretendProber
+from tests.scheduling.bench import Bench, FakeProber
 
 
 @pytest.fixture
 async def bench(clock: Any) -> AsyncIterator[Bench]:
-    bench = Bench(clock, PretendProber(clock))
+    bench = Bench(clock, FakeProber(clock))
     yield bench
     await bench.scheduler.stop(0)

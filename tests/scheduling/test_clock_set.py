@@ -12,7 +12,7 @@ import pytest
 from exporter.clock import SystemClock
 from exporter.outcome import Outcome
 from tests.hostile.loop_hold import watching_the_loop
-from tests.scheduling.bench import INTERVAL, Bench, PretendProber, target
+from tests.scheduling.bench import INTERVAL, Bench, FakeProber, target
 
 HOUR, DAY, YEAR = 3600.0, 86_400.0, 365 * 86_400.0
 JUMPS = [-20 * YEAR, -DAY, -HOUR, -INTERVAL - 3, -4.0, 4.0, INTERVAL + 3, HOUR, DAY, 20 * YEAR]
@@ -63,7 +63,7 @@ async def test_who_is_overdue_is_told_by_time_that_passed(bench: Bench, jump: fl
     bench.clock.set_wall_clock(jump)
     await bench.pass_time(2 * INTERVAL)
     assert bench.scheduler.overdue == 0
-    bench.prober.turns.clear()
+    bench.prober.permits.clear()
     await bench.pass_time(4 * INTERVAL)
     assert bench.scheduler.overdue == 2
 
@@ -108,7 +108,7 @@ def skewed(monkeypatch: pytest.MonkeyPatch) -> Skewed:
 async def test_apscheduler_wakes_us_again_at_once_however_the_clock_is_set(
     skewed: Any, jump: float
 ) -> None:
-    bench = Bench(skewed, PretendProber(skewed))
+    bench = Bench(skewed, FakeProber(skewed))
     names = {f"s{number}" for number in range(20)}
     bench.scheduler.reconcile([target(name, interval=1.0) for name in names])
     bench.scheduler.start()

@@ -18,11 +18,11 @@ import pytest
 from exporter.app.exporter import Exporter
 from exporter.config.load import load
 from exporter.http.request import Request
-from exporter.http.response import Answer
+from exporter.http.response import Response
 from exporter.metrics.negotiation import Format
 from exporter.model import TargetKey
 from exporter.outcome import Outcome
-from exporter.scheduling.phase_table import Rota, phase_of
+from exporter.scheduling.phase_table import PhaseTable, phase_of
 
 DAY = 86_400.0
 HOUR = 3600.0
@@ -48,12 +48,12 @@ def test_in_a_year_every_slot_is_served_once_and_the_average_interval_is_exact(
     start = 1_830_000_000.0
     end = start + 366 * DAY
     key = TargetKey("southwest", "db-01")
-    rota = Rota(interval, start)
-    rota.add(key, start)
+    phase_table = PhaseTable(interval, start)
+    phase_table.add(key, start)
     slots = []
     now = start
-    while (now := rota.next_after(now) or end) < end:
-        slots += [due.at for due in rota.take(now) if not due.missed]
+    while (now := phase_table.next_after(now) or end) < end:
+        slots += [due.at for due in phase_table.take(now) if not due.missed]
     assert len(slots) == pytest.approx(366 * DAY / interval, abs=1)
     assert (slots[-1] - slots[0]) / (len(slots) - 1) == pytest.approx(interval, rel=1e-12)
     assert max(abs(after - before - interval) for before, after in pairwise(slots)) < 1e-6
@@ -71,7 +71,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @dataclass
-class PretendCloud:
+class FakeCloud:
     """Answers like IAM and CloudDC, by a clock that tests move.
 
     Tokens live for a day. ``exhausted`` says when (Unix seconds) the quota is used up; the
@@ -86,16 +86,16 @@ class PretendCloud:
     ahead: float = 0.0
     _ends: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, **_how: object) -> "PretendCloud":
+    def __call__(self, **_how: object) -> "FakeCloud":
         """Stand in for every transport."""
         return self
 
-    async def send(self, request: Request, **_bounds: object) -> Answer:
+    async def send(self, request: Request, **_bounds: object) -> Response:
         now = self.clock.time() - self.ahead
         status, headers, body = self._answer(request, now)
         self.asked[status] += 1
         headers["date"] = formatdate(now, usegmt=True)
-        return Answer(status, httpx.Headers(headers), json.dumps(body).encode(), 0.05)
+        return Response(status, httpx.Headers(headers), json.dumps(body).encode(), 0.05)
 
     async def aclose(self) -> None:
         """Have nothing to close."""
@@ -123,7 +123,7 @@ class Life:
 
     clock: Any
     exporter: Exporter
-    cloud: PretendCloud
+    cloud: FakeCloud
 
     async def live(self, seconds: float, step: float = HOUR / 3) -> None:
         end = self.clock.monotonic() + seconds
@@ -146,7 +146,7 @@ class Life:
         parts = self.exporter._projects["southwest"]  # noqa: SLF001 - what grows is within
         return {
             "runs": len(scheduler._runs),  # noqa: SLF001
-            "rotas": len(scheduler._rotas),  # noqa: SLF001
+            "rotas": len(scheduler._phase_tables),  # noqa: SLF001
             "overdue": len(scheduler._overdue),  # noqa: SLF001
             "waiters": len(parts.throttle._heap),  # noqa: SLF001
             "states": len(self.exporter.state),
@@ -158,7 +158,7 @@ class Life:
 @pytest.fixture
 async def life(clock: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Life]:
     """Return an exporter whose every connection leads to the pretend cloud."""
-    cloud = PretendCloud(clock)
+    cloud = FakeCloud(clock)
     monkeypatch.setattr("exporter.app.project.Transport", cloud)
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import TargetKey
-from exporter.scheduling.phase_table import GRID_SECONDS, Rota, phase_of
+from exporter.scheduling.phase_table import GRID_SECONDS, PhaseTable, phase_of
 
 NOW = 1_800_000_000.0
 
@@ -32,14 +32,14 @@ def test_phases_spread_the_load_evenly() -> None:
 
 
 def test_every_target_is_due_once_an_interval_exactly_an_interval_apart() -> None:
-    rota = Rota(10.0, NOW)
+    phase_table = PhaseTable(10.0, NOW)
     for key in keys(50):
-        rota.add(key, NOW)
+        phase_table.add(key, NOW)
     slots: dict[TargetKey, list[float]] = {}
     now = NOW
     while now < NOW + 100:
-        now = rota.next_after(now) or now
-        for due in rota.take(now):
+        now = phase_table.next_after(now) or now
+        for due in phase_table.take(now):
             slots.setdefault(due.key, []).append(due.at)
     assert len(slots) == 50
     for times in slots.values():
@@ -49,19 +49,19 @@ def test_every_target_is_due_once_an_interval_exactly_an_interval_apart() -> Non
 
 @pytest.mark.parametrize("interval", [10.0, 61.7, 3600.3])
 def test_wake_ups_an_interval_apart_miss_nothing(interval: float) -> None:
-    rota = Rota(interval, NOW)
-    rota.add(keys(1)[0], NOW)
+    phase_table = PhaseTable(interval, NOW)
+    phase_table.add(keys(1)[0], NOW)
     now = NOW
     for _ in range(1000):
-        now = rota.next_after(now) or now
-        assert [due.missed for due in rota.take(now)] == [0]
+        now = phase_table.next_after(now) or now
+        assert [due.missed for due in phase_table.take(now)] == [0]
 
 
 def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through() -> None:
-    rota = Rota(10.0, NOW)
+    phase_table = PhaseTable(10.0, NOW)
     for key in keys(20):
-        rota.add(key, NOW)
-    due = list(rota.take(NOW + 35.0))
+        phase_table.add(key, NOW)
+    due = list(phase_table.take(NOW + 35.0))
     assert Counter(one.key for one in due) == Counter(keys(20))
     assert all(NOW + 25.0 < one.at <= NOW + 35.0 for one in due)
     assert {one.missed for one in due} <= {2, 3}
@@ -76,64 +76,64 @@ def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through
 
 
 def test_a_clock_set_back_by_less_than_an_interval_serves_no_slot_twice() -> None:
-    rota = Rota(10.0, NOW)
+    phase_table = PhaseTable(10.0, NOW)
     for key in keys(20):
-        rota.add(key, NOW)
-    assert len(list(rota.take(NOW + 10.0))) == 20
-    assert rota.restart(NOW + 5.0) == 0
-    assert list(rota.take(NOW + 9.0)) == []
-    assert len(list(rota.take(NOW + 20.0))) == 20
+        phase_table.add(key, NOW)
+    assert len(list(phase_table.take(NOW + 10.0))) == 20
+    assert phase_table.restart(NOW + 5.0) == 0
+    assert list(phase_table.take(NOW + 9.0)) == []
+    assert len(list(phase_table.take(NOW + 20.0))) == 20
 
 
 def test_a_clock_set_back_further_goes_on_from_there() -> None:
-    rota = Rota(10.0, NOW)
+    phase_table = PhaseTable(10.0, NOW)
     for key in keys(20):
-        rota.add(key, NOW)
-    assert rota.restart(NOW - 3600.0) == 0
-    assert len(list(rota.take(NOW - 3590.0))) == 20
+        phase_table.add(key, NOW)
+    assert phase_table.restart(NOW - 3600.0) == 0
+    assert len(list(phase_table.take(NOW - 3590.0))) == 20
 
 
 def test_a_clock_set_forward_makes_up_for_nothing_and_counts_what_it_skipped() -> None:
-    rota = Rota(10.0, NOW)
+    phase_table = PhaseTable(10.0, NOW)
     for key in keys(20):
-        rota.add(key, NOW)
-    assert rota.restart(NOW + 3600.0) == 20 * 360
-    assert list(rota.take(NOW + 3600.0)) == []
-    assert len(list(rota.take(NOW + 3610.0))) == 20
+        phase_table.add(key, NOW)
+    assert phase_table.restart(NOW + 3600.0) == 20 * 360
+    assert list(phase_table.take(NOW + 3600.0)) == []
+    assert len(list(phase_table.take(NOW + 3610.0))) == 20
 
 
 def test_a_clock_that_was_years_behind_counts_a_day_of_missed_slots() -> None:
-    rota = Rota(10.0, NOW)
-    rota.add(keys(1)[0], NOW)
-    assert rota.restart(NOW + 20 * 365 * 86_400.0) == 8640
+    phase_table = PhaseTable(10.0, NOW)
+    phase_table.add(keys(1)[0], NOW)
+    assert phase_table.restart(NOW + 20 * 365 * 86_400.0) == 8640
 
 
 def test_a_removed_target_is_not_due_again() -> None:
-    rota = Rota(10.0, NOW)
+    phase_table = PhaseTable(10.0, NOW)
     first, second = keys(2)
-    rota.add(first, NOW)
-    rota.add(second, NOW)
-    rota.remove(first)
-    assert [due.key for due in rota.take(NOW + 10.0)] == [second]
-    rota.remove(second)
-    assert not rota
-    assert rota.next_after(NOW) is None
+    phase_table.add(first, NOW)
+    phase_table.add(second, NOW)
+    phase_table.remove(first)
+    assert [due.key for due in phase_table.take(NOW + 10.0)] == [second]
+    phase_table.remove(second)
+    assert not phase_table
+    assert phase_table.next_after(NOW) is None
 
 
 def test_who_comes_later_is_not_due_for_slots_before() -> None:
     early, *late = keys(200)
-    rota = Rota(3600.0, NOW)
-    rota.add(early, NOW)
+    phase_table = PhaseTable(3600.0, NOW)
+    phase_table.add(early, NOW)
     came = NOW + 1800.0
     for key in late:
-        rota.add(key, came)
+        phase_table.add(key, came)
 
-    due = list(rota.take(NOW + 3600.0))
+    due = list(phase_table.take(NOW + 3600.0))
 
     assert {one.key for one in due} >= {early}
     assert all(one.at > came and one.missed == 0 for one in due if one.key != early)
     # Then all are, once each.
-    assert Counter(one.key for one in rota.take(NOW + 7200.0)) == Counter(keys(200))
+    assert Counter(one.key for one in phase_table.take(NOW + 7200.0)) == Counter(keys(200))
 
 
 @given(
@@ -145,14 +145,14 @@ def test_who_comes_later_is_not_due_for_slots_before() -> None:
 def test_no_slot_is_lost_or_served_twice_however_wake_ups_fall(
     interval: float, start: float, steps: list[float], count: int
 ) -> None:
-    rota = Rota(interval, start)
+    phase_table = PhaseTable(interval, start)
     for key in keys(count):
-        rota.add(key, start)
+        phase_table.add(key, start)
     served: Counter[TargetKey] = Counter()
     now = start
     for step in steps:
         now += step
-        for due in rota.take(now):
+        for due in phase_table.take(now):
             assert start - GRID_SECONDS < due.at <= now
             served[due.key] += 1 + due.missed
     for key in keys(count):

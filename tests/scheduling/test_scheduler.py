@@ -14,7 +14,7 @@ from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.scheduling.phase_table import phase_of
 from tests.real.standstill import STOOD_SECONDS, watching_the_machine
-from tests.scheduling.bench import INTERVAL, Bench, PretendProber, target
+from tests.scheduling.bench import INTERVAL, Bench, FakeProber, target
 
 
 async def test_each_target_is_probed_once_an_interval_in_its_phase(bench: Bench) -> None:
@@ -48,14 +48,14 @@ async def test_a_slot_that_comes_while_the_probe_runs_is_missed_and_nothing_is_r
 async def test_a_target_whose_turn_does_not_come_is_skipped_and_keeps_its_place(
     bench: Bench,
 ) -> None:
-    bench.prober.turns.clear()
+    bench.prober.permits.clear()
     bench.scheduler.reconcile([target("waiting")])
     await bench.pass_time(3 * INTERVAL)
     assert bench.outcomes() == [Outcome.SKIPPED, Outcome.SKIPPED]
     assert bench.missed == 2
     # It asked for a turn once, with its first slot as due time.
     assert len(bench.prober.dues) == 1
-    bench.prober.turns.set()
+    bench.prober.permits.set()
     await bench.pass_time(0.5)
     assert bench.outcomes()[-1] is Outcome.SUCCESS
 
@@ -110,10 +110,10 @@ async def test_a_changed_interval_takes_effect(bench: Bench) -> None:
 async def test_waiting_targets_of_a_rebuilt_project_go_over_to_its_new_throttle(
     bench: Bench,
 ) -> None:
-    bench.prober.turns.clear()
+    bench.prober.permits.clear()
     bench.scheduler.reconcile([target("s")])
     await bench.pass_time(INTERVAL)
-    old, bench.prober = bench.prober, PretendProber(bench.clock)
+    old, bench.prober = bench.prober, FakeProber(bench.clock)
     bench.scheduler.reconcile([target("s")], rebuilt=["southwest"])
     await bench.pass_time(0.5)
     assert bench.outcomes() == [Outcome.SUCCESS]
@@ -130,13 +130,13 @@ async def test_a_fault_of_ours_is_recorded_as_such_and_the_next_slot_comes(bench
 
 
 async def test_targets_not_attempted_for_two_intervals_are_overdue(bench: Bench) -> None:
-    bench.prober.turns.clear()
+    bench.prober.permits.clear()
     bench.scheduler.reconcile([target("a"), target("b")])
     await bench.pass_time(2 * INTERVAL)
     assert bench.scheduler.overdue == 0
     await bench.pass_time(2 * INTERVAL)
     assert bench.scheduler.overdue == 2
-    bench.prober.turns.set()
+    bench.prober.permits.set()
     await bench.pass_time(0.5)
     assert bench.scheduler.overdue == 0
 
@@ -195,7 +195,7 @@ async def test_a_probe_on_demand_waits_for_the_scheduled_one_on_the_wire(bench: 
 
 
 async def test_a_probe_on_demand_gives_up_when_its_turn_does_not_come(bench: Bench) -> None:
-    bench.prober.turns.clear()
+    bench.prober.permits.clear()
     result = await bench.scheduler.probe_now(target("s"), patience=0.05)
     assert result.outcome is Outcome.SKIPPED
 
@@ -267,7 +267,7 @@ async def test_a_short_patience_is_no_evidence_against_a_console(
 
 async def test_apscheduler_keeps_the_phases_in_real_time() -> None:
     clock = SystemClock()
-    bench = Bench(clock, PretendProber(clock))
+    bench = Bench(clock, FakeProber(clock))
     targets = [target(f"s{number}", interval=1.0) for number in range(50)]
     bench.scheduler.reconcile(targets)
     with watching_the_machine() as stood:
@@ -302,7 +302,7 @@ async def test_a_part_of_the_targets_changes_and_the_rest_keeps_its_phase(bench:
 
 
 async def test_an_interval_that_nobody_has_any_more_and_then_has_again_is_served() -> None:
-    bench = Bench(SystemClock(), PretendProber(SystemClock()))
+    bench = Bench(SystemClock(), FakeProber(SystemClock()))
     quick = target("quick", 1.0)
     bench.scheduler.start()
     try:

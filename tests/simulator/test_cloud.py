@@ -14,8 +14,8 @@ import trustme
 
 from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.clock import Clock
-from exporter.simulator.project_state import Premises
-from exporter.simulator.scenario import Latency, Project, Quota
+from exporter.simulator.project_state import ProjectState
+from exporter.simulator.scenario import Latency, Project, QuotaSpec
 
 Ask = Callable[..., Awaitable[httpx.Response]]
 Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
@@ -117,12 +117,12 @@ async def test_an_answer_is_held_as_long_as_the_scenario_wants_and_says_so(
 
 def test_latencies_have_the_median_and_the_cap_that_the_scenario_names() -> None:
     latency = Latency(median=0.08, sigma=0.5, cap=0.3)
-    premises = Premises(Project("a", "r", "p", latency=latency), seed=1)
-    drawn = [premises.latency() for _ in range(2000)]
+    project_state = ProjectState(Project("a", "r", "p", latency=latency), seed=1)
+    drawn = [project_state.latency() for _ in range(2000)]
     assert statistics.median(drawn) == pytest.approx(0.08, rel=0.05)
     assert statistics.stdev(math.log(one) for one in drawn) == pytest.approx(0.5, rel=0.1)
     assert max(drawn) == 0.3
-    again = Premises(Project("a", "r", "p", latency=latency), seed=1)
+    again = ProjectState(Project("a", "r", "p", latency=latency), seed=1)
     assert drawn[:10] == [again.latency() for _ in range(10)]
 
 
@@ -130,7 +130,7 @@ async def test_a_used_up_quota_is_answered_429_until_it_refills(
     simulator: Simulator, ask: Ask, log_in: Ask, clock: MovedClock
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
-    simulator.set_quota("alpha", Quota(limit=2, window=10))
+    simulator.set_quota("alpha", QuotaSpec(limit=2, window=10))
     answers = [await ask(simulator, token=token) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[2].json()["error_msg"].endswith("limit:2,time:10 second")

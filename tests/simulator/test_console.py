@@ -264,12 +264,12 @@ async def test_a_console_takes_as_long_as_its_project(
     document["projects"][0]["latency"] = {"median": "50ms"}
     simulator = await start(document)
 
-    async def visit() -> bytes:
+    async def logged() -> bytes:
         socket = await view(await mint(simulator))
         return bytes((await socket.receive()).data)
 
     began = clock.monotonic()
-    visiting = asyncio.ensure_future(visit())
+    visiting = asyncio.ensure_future(logged())
     while not visiting.done():
         await asyncio.sleep(0.005)
         await clock.advance(0.01)

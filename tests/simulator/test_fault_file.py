@@ -10,9 +10,9 @@ from exporter.simulator.scenario import (
     Fault,
     FaultKind,
     Operation,
-    Quota,
     QuotaBody,
     QuotaKind,
+    QuotaSpec,
     RetryAfter,
     Span,
 )
@@ -34,7 +34,7 @@ def test_a_quota_is_read_whole() -> None:
         "every": "2m",
         "for": 30,
     }
-    assert parse_quota(document, "quota") == Quota(
+    assert parse_quota(document, "quota") == QuotaSpec(
         200, 300, QuotaKind.FIXED_WINDOW, RetryAfter.DATE, QuotaBody.IMETAL, Span(10, 3600, 120, 30)
     )
 

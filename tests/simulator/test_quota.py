@@ -7,27 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.simulator.quota import Meter
-from exporter.simulator.scenario import Quota, QuotaBody, QuotaKind, RetryAfter, Span
+from exporter.simulator.quota import Quota
+from exporter.simulator.scenario import QuotaBody, QuotaKind, QuotaSpec, RetryAfter, Span
 
 
 def test_a_bucket_lets_its_limit_through_at_once_and_then_refills_evenly() -> None:
-    meter = Meter(Quota(limit=2, window=10), now=0)
-    assert [meter.wait(0) for _ in range(3)] == [0, 0, 5]
-    assert meter.wait(4) == pytest.approx(1)
-    assert meter.wait(5) == 0
-    assert meter.wait(5) == pytest.approx(5)
+    quota_meter = Quota(QuotaSpec(limit=2, window=10), now=0)
+    assert [quota_meter.wait(0) for _ in range(3)] == [0, 0, 5]
+    assert quota_meter.wait(4) == pytest.approx(1)
+    assert quota_meter.wait(5) == 0
+    assert quota_meter.wait(5) == pytest.approx(5)
 
 
 def test_a_window_lets_its_limit_through_each_time_it_opens() -> None:
-    meter = Meter(Quota(limit=2, window=10, kind=QuotaKind.FIXED_WINDOW), now=0)
-    assert [meter.wait(now) for now in (3, 8, 9)] == [0, 0, 1]
-    assert [meter.wait(now) for now in (10, 10, 12)] == [0, 0, 8]
+    quota_meter = Quota(QuotaSpec(limit=2, window=10, kind=QuotaKind.FIXED_WINDOW), now=0)
+    assert [quota_meter.wait(now) for now in (3, 8, 9)] == [0, 0, 1]
+    assert [quota_meter.wait(now) for now in (10, 10, 12)] == [0, 0, 8]
 
 
 def test_a_quota_counts_only_while_it_holds() -> None:
-    meter = Meter(Quota(limit=1, window=10, active=Span(start=20, end=30)), now=0)
-    assert [meter.wait(now) > 0 for now in (1, 1, 20, 20, 29, 30, 30)] == [
+    quota_meter = Quota(QuotaSpec(limit=1, window=10, active=Span(start=20, end=30)), now=0)
+    assert [quota_meter.wait(now) > 0 for now in (1, 1, 20, 20, 29, 30, 30)] == [
         *(False, False),
         *(False, True, True),
         *(False, False),
@@ -42,23 +42,23 @@ def test_a_quota_counts_only_while_it_holds() -> None:
 def test_a_bucket_never_lets_more_through_than_limit_and_rate(
     limit: int, window: int, gaps: list[float]
 ) -> None:
-    meter = Meter(Quota(limit, window), now=0)
+    quota_meter = Quota(QuotaSpec(limit, window), now=0)
     now, passed = 0.0, 0
     for gap in gaps:
         now += gap
-        passed += meter.wait(now) == 0
+        passed += quota_meter.wait(now) == 0
         assert passed <= limit + now * limit / window + 1e-6
 
 
 @given(limit=st.integers(1, 20), window=st.integers(1, 60), kind=st.sampled_from(QuotaKind))
 def test_who_waits_as_long_as_told_is_let_through(limit: int, window: int, kind: QuotaKind) -> None:
-    meter = Meter(Quota(limit, window, kind), now=0)
+    quota_meter = Quota(QuotaSpec(limit, window, kind), now=0)
     now = 0.0
     for _ in range(limit * 3):
-        wait = meter.wait(now)
+        wait = quota_meter.wait(now)
         if wait:
             now += wait
-            assert meter.wait(now) == 0
+            assert quota_meter.wait(now) == 0
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_who_waits_as_long_as_told_is_let_through(limit: int, window: int, kind:
     ],
 )
 def test_the_gateway_says_what_its_limit_is(limit: int, window: int, words: str) -> None:
-    reply = Meter(Quota(limit, window), 0).refuse(1, 0, "the-id")
+    reply = Quota(QuotaSpec(limit, window), 0).refuse(1, 0, "the-id")
     assert reply.status == 429
     assert json.loads(reply.body) == {
         "error_msg": "The throttling threshold has been reached: policy user over ratelimit,"
@@ -84,7 +84,7 @@ def test_the_gateway_says_what_its_limit_is(limit: int, window: int, words: str)
 
 def test_the_other_bodies_of_a_refusal() -> None:
     def body(kind: QuotaBody) -> bytes:
-        return Meter(Quota(1, 1, body=kind), 0).refuse(1, 0, "id").body
+        return Quota(QuotaSpec(1, 1, body=kind), 0).refuse(1, 0, "id").body
 
     assert json.loads(body(QuotaBody.IMETAL))["error_code"] == "iMetal.0005"
     assert body(QuotaBody.EMPTY) == b""
@@ -92,7 +92,9 @@ def test_the_other_bodies_of_a_refusal() -> None:
 
 
 def test_a_refusal_says_when_to_come_again() -> None:
-    in_seconds = Meter(Quota(1, 10, retry_after=RetryAfter.SECONDS), 0).refuse(4.2, 0, "id")
+    in_seconds = Quota(QuotaSpec(1, 10, retry_after=RetryAfter.SECONDS), 0).refuse(4.2, 0, "id")
     assert in_seconds.headers == {"Retry-After": "5"}
-    as_date = Meter(Quota(1, 10, retry_after=RetryAfter.DATE), 0).refuse(4.2, 1_800_000_000, "id")
+    as_date = Quota(QuotaSpec(1, 10, retry_after=RetryAfter.DATE), 0).refuse(
+        4.2, 1_800_000_000, "id"
+    )
     assert parsedate_to_datetime(as_date.headers["Retry-After"]).timestamp() == 1_800_000_005

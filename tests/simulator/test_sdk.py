@@ -10,7 +10,7 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
 
 from exporter.simulator import Simulator, parse_scenario, running_simulator
-from exporter.simulator.scenario import Fault, FaultKind, Quota
+from exporter.simulator.scenario import Fault, FaultKind, QuotaSpec
 
 _ALPHA = "0123456789abcdef0123456789abcdef"
 Sdk = Callable[..., Any]
@@ -81,7 +81,7 @@ async def test_the_official_sdk_asks_for_servers_of_one_state(
     ("secret_key", "quota", "fault", "status", "code"),
     [
         ("wrong", None, None, 401, "APIGW.0301"),
-        ("sk-alpha", Quota(limit=1, window=60), None, 429, "429"),
+        ("sk-alpha", QuotaSpec(limit=1, window=60), None, 429, "429"),
         ("sk-alpha", None, Fault(FaultKind.STATUS, status=404), 404, "iMetal.0100"),
         (
             *("sk-alpha", None),
@@ -93,7 +93,7 @@ async def test_the_official_sdk_understands_the_errors(  # noqa: PLR0913, PLR091
     document: dict[str, Any],
     sdk: Sdk,
     secret_key: str,
-    quota: Quota | None,
+    quota: QuotaSpec | None,
     fault: Fault | None,
     status: int,
     code: str,

@@ -49,9 +49,9 @@ def test_what_was_packed_is_unpacked(results: list[ProbeResult]) -> None:
 def test_damaged_bytes_are_found_out_or_are_results(
     results: list[ProbeResult], damage: bytes
 ) -> None:
-    forms, data = History.of(TARGET, results, 5).packed
+    templates, data = History.of(TARGET, results, 5).packed
     try:
-        history = History.unpacked(TARGET, forms, data[: len(damage)] + damage)
+        history = History.unpacked(TARGET, templates, data[: len(damage)] + damage)
     except DamagedHistoryError:
         return
     assert len(list(history)) == len(history)
@@ -83,8 +83,8 @@ def test_texts_that_no_history_has_any_more_are_given_up() -> None:
     for number in range(1000):
         detail = f"at {number} " + "x" * 100
         history.append(ProbeResult(TARGET, number, Outcome.TIMEOUT, detail=detail), 10)
-    forms, _ = history.packed
-    assert len(forms) <= 10
+    templates, _ = history.packed
+    assert len(templates) <= 10
 
 
 def test_fifty_results_of_a_server_take_about_one_and_a_half_kilobytes() -> None:

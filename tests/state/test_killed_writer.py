@@ -11,7 +11,7 @@ from random import Random
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
-from exporter.state.saved_state import Changes, Note
+from exporter.state.saved_state import ProjectSnapshot, StateChanges
 from exporter.state.state_file import StateFile
 from tests.state.results import TARGET
 
@@ -32,8 +32,8 @@ def test_killed_fifty_times_it_always_starts_again_and_knows_what_was_written(
         acknowledged = killed_while_writing(path, acknowledged, random.uniform(0.0, 0.08))
         killed_at = time.time()
         file = StateFile(path, time.time)
-        remembered = file.load()
-        store = StateStore(50, remembered.target)
+        saved_state = file.load()
+        store = StateStore(50, saved_state.target)
         store.reconcile(TARGETS)
         file.close()
         rounds = {state.consecutive_failures for state in store}
@@ -47,7 +47,7 @@ def test_killed_fifty_times_it_always_starts_again_and_knows_what_was_written(
                 assert state.last.error_code == f"round {reached}"
                 assert killed_at - state.last.started_at < 10
                 assert list(state.history)[-1].error_code == f"round {reached}"
-        assert remembered.note("southwest").login == (f"login {reached}" if reached else None)
+        assert saved_state.project("southwest").login == (f"login {reached}" if reached else None)
         acknowledged = reached
     # Some came to write, on a slow machine too.
     assert acknowledged > KILLS / 5
@@ -82,8 +82,14 @@ def write_for_ever(path: Path, told: int) -> None:
         for target in TARGETS:
             store.record(failed(target, store))
         number = next(iter(store)).consecutive_failures
-        memories = {state.target.key: memory for state in store if (memory := state.memory())}
-        file.write(Changes(memories, notes={"southwest": Note(login=f"login {number}")}))
+        snapshots = {
+            state.target.key: snapshot for state in store if (snapshot := state.snapshot())
+        }
+        file.write(
+            StateChanges(
+                snapshots, projects={"southwest": ProjectSnapshot(login=f"login {number}")}
+            )
+        )
         os.write(told, _ROUND.pack(number))
 
 

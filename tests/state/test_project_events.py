@@ -80,7 +80,7 @@ def test_what_is_known_from_before_a_restart_is_no_event(store: StateStore) -> N
     events(store, (EAST, 0.0, Outcome.UNAUTHORIZED))
     state = store.get(EAST.key)
     assert state is not None
-    state.recalled = state.last
+    state.restored = state.last
     with capture_logs() as logged:
         ProjectEvents().on_change(state)
     assert logged == []

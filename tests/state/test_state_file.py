@@ -17,23 +17,23 @@ from structlog.testing import capture_logs
 
 from exporter.model import ProbeResult, TargetKey
 from exporter.outcome import Outcome
-from exporter.state import Memory, StateStore
+from exporter.state import StateStore, TargetSnapshot
 from exporter.state.errors import (
     StateFileError,
     StateFileForeignError,
     StateFileInUseError,
     StateFileLostError,
 )
-from exporter.state.saved_state import Changes, Note, Remembered
+from exporter.state.saved_state import ProjectSnapshot, SavedState, StateChanges
 from exporter.state.state_file import MAX_AGE_SECONDS, StateFile
-from exporter.state.target_snapshot import DamagedMemoryError
+from exporter.state.target_snapshot import DamagedSnapshotError
 from tests.state.results import RESULTS, TARGET
 
 NOW = 1_800_000_000.0
 TARGETS = [
     replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(40)
 ]
-NOTE = Note(pace="how fast", login="a key to the cloud")
+NOTE = ProjectSnapshot(pace="how fast", login="a key to the cloud")
 
 
 @pytest.fixture
@@ -50,35 +50,37 @@ def opened(path: Path, now: float = NOW) -> Iterator[StateFile]:
         file.close()
 
 
-def memories(outcome: Outcome = Outcome.TIMEOUT, at: float = NOW - 10) -> dict[TargetKey, Memory]:
+def snapshots(
+    outcome: Outcome = Outcome.TIMEOUT, at: float = NOW - 10
+) -> dict[TargetKey, TargetSnapshot]:
     store = StateStore(50)
     store.reconcile(TARGETS)
     for target in TARGETS:
         for age in (120, 60, 0):
             store.record(ProbeResult(target, at - age, outcome, detail=f"{outcome} of {age}"))
-    return {state.target.key: memory for state in store if (memory := state.memory())}
+    return {state.target.key: snapshot for state in store if (snapshot := state.snapshot())}
 
 
-def write(path: Path, changes: Changes, now: float = NOW) -> None:
+def write(path: Path, changes: StateChanges, now: float = NOW) -> None:
     with opened(path, now) as file:
         file.load()
         file.write(changes)
 
 
-def load(path: Path, now: float = NOW) -> Remembered:
+def load(path: Path, now: float = NOW) -> SavedState:
     with opened(path, now) as file:
         return file.load()
 
 
-def recalled(remembered: Remembered) -> StateStore:
-    store = StateStore(50, remembered.target)
+def restored(saved_state: SavedState) -> StateStore:
+    store = StateStore(50, saved_state.target)
     store.reconcile(TARGETS)
     return store
 
 
 def test_what_is_known_of_a_server_comes_back_as_it_was(path: Path) -> None:
-    write(path, Changes(memories()))
-    state = recalled(load(path)).get(TARGETS[7].key)
+    write(path, StateChanges(snapshots()))
+    state = restored(load(path)).get(TARGETS[7].key)
     assert state is not None
     assert state.success is False
     assert state.last == ProbeResult(TARGETS[7], NOW - 10, Outcome.TIMEOUT, detail="timeout of 0")
@@ -95,14 +97,14 @@ def test_any_row_of_results_is_remembered(results: list[ProbeResult]) -> None:
     for result in results:
         store.record(result)
     (state,) = store
-    memory = state.memory()
-    assert memory is not None
-    again = Memory.read(TARGET, *memory.written())
-    assert same(again, memory)
+    snapshot = state.snapshot()
+    assert snapshot is not None
+    again = TargetSnapshot.from_json(TARGET, *snapshot.to_json())
+    assert same(again, snapshot)
     assert list(again.history) == list(state.history)
 
 
-def same(one: Memory | None, other: Memory) -> bool:
+def same(one: TargetSnapshot | None, other: TargetSnapshot) -> bool:
     return (
         one is not None
         and replace(one, history=other.history) == other
@@ -111,14 +113,14 @@ def same(one: Memory | None, other: Memory) -> bool:
 
 
 @given(st.text() | st.recursive(st.none(), st.lists).map(str), st.binary())
-def test_what_was_not_written_by_us_is_no_memory(written: str, packed: bytes) -> None:
-    with pytest.raises(DamagedMemoryError):
-        Memory.read(TARGET, written, packed)
+def test_what_was_not_written_by_us_is_no_memory(to_json: str, packed: bytes) -> None:
+    with pytest.raises(DamagedSnapshotError):
+        TargetSnapshot.from_json(TARGET, to_json, packed)
 
 
 def test_a_new_result_counts_on_from_what_is_remembered(path: Path) -> None:
-    write(path, Changes(memories()))
-    store = recalled(load(path))
+    write(path, StateChanges(snapshots()))
+    store = restored(load(path))
     store.record(ProbeResult(TARGETS[0], NOW, Outcome.TLS_ERROR))
     state = store.get(TARGETS[0].key)
     assert state is not None
@@ -127,41 +129,41 @@ def test_a_new_result_counts_on_from_what_is_remembered(path: Path) -> None:
 
 
 def test_a_shorter_history_is_asked_for_after_the_restart(path: Path) -> None:
-    write(path, Changes(memories()))
+    write(path, StateChanges(snapshots()))
     store = StateStore(2, load(path).target)
     store.reconcile(TARGETS)
     assert {len(state.history) for state in store} == {2}
 
 
 def test_a_server_that_went_is_forgotten(path: Path) -> None:
-    write(path, Changes(memories()))
-    write(path, Changes(gone=[TARGETS[0].key]))
+    write(path, StateChanges(snapshots()))
+    write(path, StateChanges(gone=[TARGETS[0].key]))
     kept = load(path)
     assert kept.target(TARGETS[0]) is None
     assert kept.target(TARGETS[1]) is not None
 
 
 def test_what_is_remembered_serves_once(path: Path) -> None:
-    write(path, Changes(memories(), notes={"southwest": NOTE}))
-    remembered = load(path)
-    assert remembered.note("southwest") == NOTE
-    assert remembered.note("southwest") == Note()
-    assert remembered.target(TARGETS[0]) is not None
-    assert remembered.target(TARGETS[0]) is None
+    write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
+    saved_state = load(path)
+    assert saved_state.project("southwest") == NOTE
+    assert saved_state.project("southwest") == ProjectSnapshot()
+    assert saved_state.target(TARGETS[0]) is not None
+    assert saved_state.target(TARGETS[0]) is None
 
 
 @pytest.mark.parametrize("now", [NOW + MAX_AGE_SECONDS + 1, NOW - 3600])
 def test_what_is_too_old_or_from_the_future_is_dropped_for_good(path: Path, now: float) -> None:
-    write(path, Changes(memories(), notes={"southwest": NOTE}))
-    remembered = load(path, now)
-    assert not remembered.targets
-    assert not remembered.notes
+    write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
+    saved_state = load(path, now)
+    assert not saved_state.targets
+    assert not saved_state.projects
     assert not load(path).targets
 
 
 def test_no_secret_shows_in_what_can_be_printed(path: Path) -> None:
     assert NOTE.login is not None
-    changes = Changes(memories(), notes={"southwest": NOTE})
+    changes = StateChanges(snapshots(), projects={"southwest": NOTE})
     write(path, changes)
     assert NOTE.login not in f"{NOTE!r} {changes!r} {load(path)!r}"
 
@@ -172,7 +174,7 @@ class TestWhoMayRead:
         try:
             with opened(path) as file:
                 file.load()
-                file.write(Changes(memories(), notes={"southwest": NOTE}))
+                file.write(StateChanges(snapshots(), projects={"southwest": NOTE}))
                 made = sorted(path.parent.iterdir())
                 assert {stat.S_IMODE(one.stat().st_mode) for one in made} == {0o600}
                 assert path in made
@@ -183,14 +185,14 @@ class TestWhoMayRead:
     def test_a_login_that_others_can_read_is_neither_used_nor_left(
         self, path: Path, mode: int
     ) -> None:
-        write(path, Changes(memories(), notes={"southwest": NOTE}))
+        write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
         path.chmod(mode)
         with capture_logs() as logs, opened(path) as file:
-            remembered = file.load()
-            assert remembered.note("southwest") == Note(pace="how fast")
-            assert len(remembered.targets) == len(TARGETS)
-            file.write(Changes(notes={"southwest": NOTE}))
-            file.write(Changes(notes={"east": NOTE}))
+            saved_state = file.load()
+            assert saved_state.project("southwest") == ProjectSnapshot(pace="how fast")
+            assert len(saved_state.targets) == len(TARGETS)
+            file.write(StateChanges(projects={"southwest": NOTE}))
+            file.write(StateChanges(projects={"east": NOTE}))
         assert [one["event"] for one in logs] == [
             "others can read the state file, so no log-in is kept in it"
         ]
@@ -198,13 +200,13 @@ class TestWhoMayRead:
         assert b"a key to the cloud" not in path.read_bytes()
 
     def test_it_is_kept_again_once_the_file_is_private(self, path: Path) -> None:
-        write(path, Changes())
+        write(path, StateChanges())
         path.chmod(0o644)
         with capture_logs(), opened(path) as file:
             file.load()
             path.chmod(0o600)
-            file.write(Changes(notes={"southwest": NOTE}))
-        assert load(path).note("southwest") == NOTE
+            file.write(StateChanges(projects={"southwest": NOTE}))
+        assert load(path).project("southwest") == NOTE
 
 
 def flipped(path: Path, seed: int) -> None:
@@ -220,24 +222,24 @@ class TestDamage:
     def test_flipped_bits_never_stop_the_start_nor_invent_anything(
         self, path: Path, seed: int
     ) -> None:
-        written = memories()
-        write(path, Changes(written))
+        to_json = snapshots()
+        write(path, StateChanges(to_json))
         flipped(path, seed)
         with opened(path) as file, capture_logs():
             try:
-                remembered = file.load()
+                saved_state = file.load()
             except StateFileForeignError:
                 # The flipped bit was in the mark that says whose file it is.
                 return
             for target in TARGETS:
-                found = remembered.target(target)
-                assert found is None or same(found, written[target.key])
+                found = saved_state.target(target)
+                assert found is None or same(found, to_json[target.key])
             written_anew(file)
         assert len(load(path).targets) == len(TARGETS)
 
     @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.99])
     def test_a_truncated_file_is_set_aside_or_begun(self, path: Path, share: float) -> None:
-        write(path, Changes(memories()))
+        write(path, StateChanges(snapshots()))
         size = path.stat().st_size
         os.truncate(path, int(size * share))
         with opened(path) as file, capture_logs() as logs:
@@ -256,7 +258,7 @@ class TestDamage:
         assert [one["log_level"] for one in logs] == ["warning"]
 
     def test_a_newer_format_is_set_aside(self, path: Path) -> None:
-        write(path, Changes(memories()))
+        write(path, StateChanges(snapshots()))
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA user_version = 2")
         with capture_logs() as logs:
@@ -288,20 +290,20 @@ class TestDamage:
     def test_damage_found_while_writing_begins_a_new_file(self, path: Path) -> None:
         with opened(path) as file:
             file.load()
-            file.write(Changes(memories()))
+            file.write(StateChanges(snapshots()))
             file.close()
             path.write_bytes(b"overwritten\0" * 1000)
             with capture_logs(), pytest.raises(StateFileLostError):
-                file.write(Changes(memories()))
-            file.write(Changes(memories(Outcome.SUCCESS)))
+                file.write(StateChanges(snapshots()))
+            file.write(StateChanges(snapshots(Outcome.SUCCESS)))
         assert len(load(path).targets) == len(TARGETS)
 
 
 def written_anew(file: StateFile) -> None:
     try:
-        file.write(Changes(memories()))
+        file.write(StateChanges(snapshots()))
     except StateFileLostError:
-        file.write(Changes(memories()))
+        file.write(StateChanges(snapshots()))
 
 
 class TestWhereNothingCanBeWritten:
@@ -311,9 +313,9 @@ class TestWhereNothingCanBeWritten:
             with pytest.raises(StateFileError, match="No such file"):
                 file.load()
             with pytest.raises(StateFileError, match="No such file"):
-                file.write(Changes(memories()))
+                file.write(StateChanges(snapshots()))
             path.parent.mkdir()
-            file.write(Changes(memories()))
+            file.write(StateChanges(snapshots()))
         assert len(load(path).targets) == len(TARGETS)
 
     def test_a_folder_that_may_not_be_written_is_told(self, tmp_path: Path) -> None:
@@ -323,33 +325,33 @@ class TestWhereNothingCanBeWritten:
             with pytest.raises(StateFileError, match="Permission denied"):
                 file.load()
             with pytest.raises(StateFileError, match="Permission denied"):
-                file.write(Changes(memories()))
+                file.write(StateChanges(snapshots()))
 
     def test_a_full_disk_loses_nothing_that_was_written(self, path: Path) -> None:
-        write(path, Changes(memories(), notes={"southwest": NOTE}))
+        write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
         with opened(path) as file:
             file.load()
             with disk_full(16_384), pytest.raises(StateFileError, match="cannot keep"):
                 write_often(file)
             assert_whole(load_copy(path))
-            file.write(Changes(memories(Outcome.SUCCESS)))
-        (state, *_) = recalled(load(path))
+            file.write(StateChanges(snapshots(Outcome.SUCCESS)))
+        (state, *_) = restored(load(path))
         assert state.success is True
 
     def test_a_disk_full_from_the_start_is_told(self, path: Path) -> None:
         with opened(path) as file:
             with disk_full(0), pytest.raises(StateFileError, match="cannot keep state"):
                 file.load()
-            file.write(Changes(memories()))
+            file.write(StateChanges(snapshots()))
         assert len(load(path).targets) == len(TARGETS)
 
 
 def write_often(file: StateFile) -> None:
     for _ in range(20):
-        file.write(Changes(memories(Outcome.SUCCESS)))
+        file.write(StateChanges(snapshots(Outcome.SUCCESS)))
 
 
-def load_copy(path: Path) -> Remembered:
+def load_copy(path: Path) -> SavedState:
     """Load what another process would find if this one were killed now."""
     for suffix in ("", "-wal"):
         beside = path.with_name(path.name + suffix)
@@ -359,9 +361,9 @@ def load_copy(path: Path) -> Remembered:
     return load(path.with_name("copy.db"))
 
 
-def assert_whole(remembered: Remembered) -> None:
-    assert remembered.note("southwest") == NOTE
-    outcomes = {state.last.outcome for state in recalled(remembered) if state.last}
+def assert_whole(saved_state: SavedState) -> None:
+    assert saved_state.project("southwest") == NOTE
+    outcomes = {state.last.outcome for state in restored(saved_state) if state.last}
     assert len(outcomes) == 1
 
 
@@ -401,22 +403,22 @@ def test_two_exporters_cannot_use_one_file(path: Path) -> None:
 def test_a_file_that_is_in_use_is_neither_damaged_nor_set_aside(path: Path) -> None:
     with opened(path) as first, opened(path) as second:
         first.load()
-        first.write(Changes(memories()))
+        first.write(StateChanges(snapshots()))
         with pytest.raises(StateFileInUseError):
-            second.write(Changes(memories(Outcome.SUCCESS)))
-        first.write(Changes(notes={"southwest": NOTE}))
+            second.write(StateChanges(snapshots(Outcome.SUCCESS)))
+        first.write(StateChanges(projects={"southwest": NOTE}))
     assert_whole(load(path))
 
 
 def test_only_what_changed_is_written(path: Path) -> None:
     with opened(path) as file:
         file.load()
-        file.write(Changes(memories()))
-        key, memory = next(iter(memories().items()))
+        file.write(StateChanges(snapshots()))
+        key, snapshot = next(iter(snapshots().items()))
 
         def log_size(write: Callable[[], None]) -> int:
             before = path.with_name("state.db-wal").stat().st_size
             write()
             return path.with_name("state.db-wal").stat().st_size - before
 
-        assert log_size(lambda: file.write(Changes({key: memory}))) < 5 * 4200
+        assert log_size(lambda: file.write(StateChanges({key: snapshot}))) < 5 * 4200

@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 
 from exporter.model import ProbeResult, TargetKey
 from exporter.outcome import Outcome
-from exporter.state import Memory, StateStore
+from exporter.state import StateStore, TargetSnapshot
 from exporter.state.errors import StateFileError, StateFileLostError
-from exporter.state.saved_state import Changes, Note
+from exporter.state.saved_state import ProjectSnapshot, StateChanges
 from exporter.state.state_file import StateFile
 from exporter.state.state_writer import FLUSH_SECONDS, StateWriter
 from tests.state.results import TARGET
@@ -29,15 +29,15 @@ class WatchedFile(StateFile):
 
     def __init__(self) -> None:
         super().__init__(Path("nowhere"), lambda: 0.0)
-        self.written: list[Changes] = []
+        self.to_json: list[StateChanges] = []
         self.failure: Exception | None = None
         self.was_written = asyncio.Event()
         self.loop = asyncio.get_running_loop()
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: StateChanges) -> None:
         if self.failure is not None:
             raise self.failure
-        self.written.append(changes)
+        self.to_json.append(changes)
         self.loop.call_soon_threadsafe(self.was_written.set)
 
 
@@ -47,7 +47,7 @@ class Wired:
 
     store: StateStore
     file: WatchedFile
-    notes: dict[str, Note]
+    projects: dict[str, ProjectSnapshot]
     writer: StateWriter
 
     def probe(self, number: int, outcome: Outcome = Outcome.TIMEOUT) -> None:
@@ -55,20 +55,20 @@ class Wired:
 
     @property
     def servers(self) -> list[set[str]]:
-        return [{key.server_id for key in one.targets} for one in self.file.written]
+        return [{key.server_id for key in one.targets} for one in self.file.to_json]
 
 
 @pytest.fixture
 async def wired(clock: "MovedClock") -> AsyncIterator[Wired]:
-    store, file, notes = StateStore(50), WatchedFile(), dict[str, Note]()
+    store, file, projects = StateStore(50), WatchedFile(), dict[str, ProjectSnapshot]()
     store.reconcile(TARGETS)
 
-    async def told() -> Mapping[str, Note]:
-        return dict(notes)
+    async def told() -> Mapping[str, ProjectSnapshot]:
+        return dict(projects)
 
     writer = StateWriter(file, told, clock)
     store.listen(writer)
-    yield Wired(store, file, notes, writer)
+    yield Wired(store, file, projects, writer)
     await writer.close(1)
 
 
@@ -84,7 +84,7 @@ async def test_what_changed_is_written_once(wired: Wired) -> None:
 
 async def test_where_nothing_changed_nothing_is_written(wired: Wired) -> None:
     await wired.writer.flush()
-    assert not wired.file.written
+    assert not wired.file.to_json
 
 
 async def test_it_writes_every_few_seconds(wired: Wired, clock: "MovedClock") -> None:
@@ -110,19 +110,19 @@ async def test_what_came_back_from_the_file_is_not_written_again(clock: "MovedCl
     writer = StateWriter(file, nothing_noted, clock)
     store.listen(writer)
     await writer.flush()
-    assert not file.written
+    assert not file.to_json
     store.record(ProbeResult(TARGETS[0], 1.8e9 + 60, Outcome.TIMEOUT))
     await writer.flush()
     await writer.close(1)
-    assert file.written[0].targets[TARGETS[0].key].consecutive_failures == 2
+    assert file.to_json[0].targets[TARGETS[0].key].consecutive_failures == 2
 
 
-def known(store: StateStore, key: TargetKey) -> Memory | None:
+def known(store: StateStore, key: TargetKey) -> TargetSnapshot | None:
     state = store.get(key)
-    return state.memory() if state else None
+    return state.snapshot() if state else None
 
 
-async def nothing_noted() -> Mapping[str, Note]:
+async def nothing_noted() -> Mapping[str, ProjectSnapshot]:
     return {}
 
 
@@ -130,7 +130,7 @@ async def test_a_server_that_went_is_told_as_gone(wired: Wired) -> None:
     wired.probe(0)
     wired.store.reconcile(TARGETS[1:])
     await wired.writer.flush()
-    (changes,) = wired.file.written
+    (changes,) = wired.file.to_json
     assert (set(changes.gone), changes.targets) == ({TARGETS[0].key}, {})
 
 
@@ -141,19 +141,19 @@ async def test_one_that_went_and_came_back_is_both(wired: Wired) -> None:
     await wired.writer.flush()
     wired.probe(0)
     await wired.writer.flush()
-    assert set(wired.file.written[0].gone) == {TARGETS[0].key}
+    assert set(wired.file.to_json[0].gone) == {TARGETS[0].key}
     assert wired.servers[1] == {"id-0"}
 
 
 async def test_notes_are_written_when_they_change(wired: Wired) -> None:
-    wired.notes["southwest"] = Note(pace="slow")
+    wired.projects["southwest"] = ProjectSnapshot(pace="slow")
     await wired.writer.flush()
     await wired.writer.flush()
-    wired.notes["southwest"] = Note(pace="fast")
+    wired.projects["southwest"] = ProjectSnapshot(pace="fast")
     await wired.writer.flush()
-    assert [one.notes for one in wired.file.written] == [
-        {"southwest": Note(pace="slow")},
-        {"southwest": Note(pace="fast")},
+    assert [one.projects for one in wired.file.to_json] == [
+        {"southwest": ProjectSnapshot(pace="slow")},
+        {"southwest": ProjectSnapshot(pace="fast")},
     ]
 
 
@@ -161,7 +161,7 @@ async def test_what_cannot_be_written_is_told_once_and_written_later(
     wired: Wired, clock: "MovedClock"
 ) -> None:
     wired.file.failure = StateFileError("cannot keep state in x: disk full")
-    wired.notes["southwest"] = Note(pace="slow")
+    wired.projects["southwest"] = ProjectSnapshot(pace="slow")
     with capture_logs() as logs:
         wired.probe(0)
         await wired.writer.flush()
@@ -174,7 +174,7 @@ async def test_what_cannot_be_written_is_told_once_and_written_later(
     wired.file.failure = None
     await wired.writer.flush()
     assert wired.servers == [{"id-0", "id-1"}]
-    assert wired.file.written[0].notes == wired.notes
+    assert wired.file.to_json[0].projects == wired.projects
 
 
 async def test_a_server_removed_while_nothing_could_be_written_is_not_written_later(

@@ -13,7 +13,7 @@ from exporter.cloud.auth import Lockouts
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import AkskAuth, Discovery, Project, RateLimit
 from exporter.config.secret import Secret
-from exporter.http.errors import CloudError
+from exporter.http.errors import RequestError
 from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.scenario import Fault, FaultKind, Operation
 from exporter.targets.cloud import CloudDiscovery
@@ -82,7 +82,7 @@ async def test_however_a_list_fails_it_is_an_error_of_the_cloud_and_no_empty_lis
     cloud: Simulator, asking: Project, kind: FaultKind
 ) -> None:
     cloud.add_fault(Fault(kind, operation=Operation.LIST_SERVERS))
-    with pytest.raises(CloudError):
+    with pytest.raises(RequestError):
         await list_once(replace(asking, timeout=0.3), SystemClock())
 
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from exporter.cloud.server_list import ListedServer
 from exporter.config.config import Discovery, Project
-from exporter.http.errors import BadAnswerError, CloudError, NoAnswer, NoAnswerError
+from exporter.http.errors import BadResponseError, NoResponse, NoResponseError, RequestError
 from exporter.model import TargetKey
 from exporter.targets.cloud import CloudDiscovery
 from exporter.targets.shrink_guard import ShrinkGuard
@@ -33,10 +33,10 @@ def records(count: int) -> list[ListedServer]:
 
 
 @dataclass
-class PretendLister:
+class FakeLister:
     """Answers each listing with the pages, or the error, that are next."""
 
-    answers: list[list[list[ListedServer]] | CloudError | Exception]
+    answers: list[list[list[ListedServer]] | RequestError | Exception]
     asked: list[tuple[str | None, float]] = field(default_factory=list)
 
     async def server_pages(
@@ -58,7 +58,7 @@ Build = Callable[..., CloudDiscovery]
 
 @pytest.fixture
 def build(project: Callable[..., Project], heard: Any, clock: Any) -> Build:
-    def build(lister: PretendLister, discovery: Discovery = Discovery(), known: int = 0) -> Any:  # noqa: B008
+    def build(lister: FakeLister, discovery: Discovery = Discovery(), known: int = 0) -> Any:  # noqa: B008
         return CloudDiscovery(
             project(discovery=discovery),
             discovery,
@@ -76,7 +76,7 @@ async def test_a_listed_server_becomes_a_target_with_what_the_cloud_says_of_it(
     build: Build, heard: Any, clock: Any
 ) -> None:
     mapping = (("rack", "location.rack"), ("room", "location.room"), ("team", "tags.team"))
-    lister = PretendLister([[[record("id-1", "db-01", power_state="off")], [record("id-2")]]])
+    lister = FakeLister([[[record("id-1", "db-01", power_state="off")], [record("id-2")]]])
     assert await build(lister, Discovery(labels=mapping)).refresh() == 300
     first, second = heard.sent[0]
     assert first.key == TargetKey("southwest", "id-1")
@@ -103,7 +103,7 @@ async def test_the_cloud_filters_by_one_state_and_we_by_any(
     build: Build, heard: Any, states: tuple[str, ...], asked: str | None, taken: list[str]
 ) -> None:
     page = [record(f"id{s}", manage_state=s) for s in ("in-use", "maintain", "ready", "")]
-    lister = PretendLister([[page]])
+    lister = FakeLister([[page]])
     await build(lister, Discovery(manage_state=states)).refresh()
     assert lister.asked == [(asked, 5.0)]
     assert heard.ids == [f"id{state}" for state in taken]
@@ -112,13 +112,13 @@ async def test_the_cloud_filters_by_one_state_and_we_by_any(
 async def test_the_whole_name_must_match(build: Build, heard: Any) -> None:
     page = [record("1", "db-01"), record("2", "db-011"), record("3", "old-db-01")]
     discovery = Discovery(name_regex=re.compile(r"db-\d\d"))
-    await build(PretendLister([[page]]), discovery).refresh()
+    await build(FakeLister([[page]]), discovery).refresh()
     assert heard.ids == ["1"]
 
 
 async def test_a_server_that_comes_twice_is_one_target(build: Build, heard: Any) -> None:
     pages = [[record("1", "old"), record("2")], [record("1", "new")]]
-    await build(PretendLister([pages])).refresh()
+    await build(FakeLister([pages])).refresh()
     assert [(one.key.server_id, one.name) for one in heard.sent[0]] == [("1", "new"), ("2", "2")]
 
 
@@ -133,7 +133,7 @@ async def test_what_does_not_keep_to_our_bounds_is_left_out_counted_and_told_onc
         record("label-1", tags={"team": "x" * 257}, location={"rack": "a\nb"}),
         record("state-1", power_state='on"} 1\nforged{'),
     ]
-    lister = PretendLister([[page], [page]])
+    lister = FakeLister([[page], [page]])
     mapping = (("rack", "location.rack"), ("team", "tags.team"))
     discovery = build(lister, Discovery(labels=mapping))
     with capture_logs() as logs:
@@ -152,14 +152,14 @@ async def test_what_does_not_keep_to_our_bounds_is_left_out_counted_and_told_onc
 @pytest.mark.parametrize(
     "failure",
     [
-        NoAnswerError(NoAnswer.TIMEOUT, "no answer in time"),
-        BadAnswerError("the list of servers was answered 403 iMetal.0004", 403),
+        NoResponseError(NoResponse.TIMEOUT, "no answer in time"),
+        BadResponseError("the list of servers was answered 403 iMetal.0004", 403),
     ],
 )
 async def test_a_failed_list_changes_nothing_and_is_asked_for_again_soon_then_rarely(
     build: Build, heard: Any, failure: Exception
 ) -> None:
-    discovery = build(PretendLister([[records(3)], *([failure] * 7), [records(4)], failure]))
+    discovery = build(FakeLister([[records(3)], *([failure] * 7), [records(4)], failure]))
     with capture_logs() as logs:
         pauses = [await discovery.refresh() for _ in range(10)]
     assert pauses == [300, 10, 20, 40, 80, 160, 300, 300, 300, 10]
@@ -170,7 +170,7 @@ async def test_a_failed_list_changes_nothing_and_is_asked_for_again_soon_then_ra
 
 
 async def test_a_fault_of_ours_does_not_end_discovery(build: Build, heard: Any, clock: Any) -> None:
-    lister = PretendLister([RuntimeError("a fault of ours"), [records(4)]])
+    lister = FakeLister([RuntimeError("a fault of ours"), [records(4)]])
     with capture_logs() as logs:
         running = asyncio.create_task(build(lister).run())
         for _ in range(1000):
@@ -188,7 +188,7 @@ async def test_a_fault_of_ours_does_not_end_discovery(build: Build, heard: Any, 
 async def test_a_list_that_lost_over_half_is_asked_for_again_before_it_is_believed(
     build: Build, heard: Any
 ) -> None:
-    lister = PretendLister([[records(10)], [records(4)], [records(10)], [records(4)], [records(4)]])
+    lister = FakeLister([[records(10)], [records(4)], [records(10)], [records(4)], [records(4)]])
     discovery = build(lister)
     assert await discovery.refresh() == 300
     with capture_logs() as logs:
@@ -205,14 +205,14 @@ async def test_a_list_that_lost_over_half_is_asked_for_again_before_it_is_believ
 
 
 async def test_the_confirming_list_never_comes_later_than_the_next_one_would(build: Build) -> None:
-    lister = PretendLister([[records(10)], [[]]])
+    lister = FakeLister([[records(10)], [[]]])
     discovery = build(lister, Discovery(refresh_interval=20.0))
     await discovery.refresh()
     assert await discovery.refresh() == 20
 
 
 async def test_a_discovery_that_goes_on_after_a_reload_doubts_too(build: Build, heard: Any) -> None:
-    await build(PretendLister([[[]]]), known=10).refresh()
+    await build(FakeLister([[[]]]), known=10).refresh()
     assert heard.sent == []
 
 
@@ -233,4 +233,4 @@ def test_a_shrunk_list_needs_a_second_one_like_it(
 ) -> None:
     guard = ShrinkGuard()
     for found, believed in lists:
-        assert guard.believes(known, found) is believed
+        assert guard.confirms(known, found) is believed

@@ -16,7 +16,7 @@ from exporter.targets.source import Source
 
 
 @dataclass
-class PretendLister:
+class FakeLister:
     """Lists some servers at once, and counts how often it was asked."""
 
     count: int
@@ -37,7 +37,7 @@ class PretendLister:
 @dataclass
 class Parts:
     project: Project
-    client: PretendLister
+    client: FakeLister
 
 
 @dataclass
@@ -79,7 +79,7 @@ def asking(project: Callable[..., Project]) -> Project:
 async def test_a_list_goes_on_where_nothing_changed_that_it_depends_on(
     bench: Bench, asking: Project
 ) -> None:
-    lister = PretendLister(3)
+    lister = FakeLister(3)
     await bench.go_over(Parts(asking, lister))
     await bench.until(lambda: bench.sent == [("southwest", Source.CLOUD, 3)])
     more = replace(asking, servers=(ServerEntry("a", "a", 60.0, 5.0, Stage.API),))
@@ -91,7 +91,7 @@ async def test_a_list_goes_on_where_nothing_changed_that_it_depends_on(
 async def test_a_list_starts_anew_at_once_where_it_is_asked_for_differently(
     bench: Bench, asking: Project
 ) -> None:
-    lister = PretendLister(3)
+    lister = FakeLister(3)
     await bench.go_over(Parts(asking, lister))
     await bench.until(lambda: bench.sent)
     # Much shorter because of the change, which is no reason to doubt it.
@@ -104,9 +104,9 @@ async def test_a_list_starts_anew_at_once_where_it_is_asked_for_differently(
 async def test_a_new_login_is_no_reason_to_believe_a_list_that_shrank(
     bench: Bench, asking: Project, heard: Any
 ) -> None:
-    await bench.go_over(Parts(asking, PretendLister(3)))
+    await bench.go_over(Parts(asking, FakeLister(3)))
     await bench.until(lambda: len(heard.refreshes) == 1)
-    other = PretendLister(1)
+    other = FakeLister(1)
     await bench.go_over(Parts(asking, other), known=3)
     await bench.until(lambda: len(heard.refreshes) == 2)
     assert other.asked == 1
@@ -116,7 +116,7 @@ async def test_a_new_login_is_no_reason_to_believe_a_list_that_shrank(
 async def test_nothing_runs_on_for_a_project_that_is_gone(
     bench: Bench, asking: Project, clock: Any
 ) -> None:
-    lister = PretendLister(3)
+    lister = FakeLister(3)
     await bench.go_over(Parts(asking, lister))
     await bench.until(lambda: bench.sent)
     await bench.go_over()
@@ -133,5 +133,5 @@ async def test_files_are_read_before_and_watched_after(
     assert targets is not None
     assert [one.key.server_id for one in targets] == ["a"]
     assert heard.refreshes == []
-    await bench.go_over(Parts(asking, PretendLister(0)))
+    await bench.go_over(Parts(asking, FakeLister(0)))
     assert len(heard.refreshes) == 1

@@ -98,7 +98,7 @@ async def test_a_half_written_file_keeps_the_old_list_and_is_told_once_with_its_
     [event] = logs
     assert event["log_level"] == "error"
     assert event["project"] == "southwest"
-    assert f"{folder}/a.yaml:3:1: not valid YAML" in event["mistake"]
+    assert f"{folder}/a.yaml:3:1: not valid YAML" in event["error"]
     assert heard.currents == []
     (folder / "a.yaml").write_text("- {id: a}\n- {id: b, name: web-01}\n- {id: c}\n")
     for _ in range(2):
@@ -115,8 +115,8 @@ async def test_one_wrong_file_keeps_the_servers_of_all_files(
         for _ in range(3):
             await discovery.look()
     assert heard.ids == ["a", "b"]
-    assert "b.yaml:1:8: [0].id: expected a unique id, got that of" in logs[0]["mistake"]
-    assert "a.yaml:1:8" in logs[0]["mistake"]
+    assert "b.yaml:1:8: [0].id: expected a unique id, got that of" in logs[0]["error"]
+    assert "a.yaml:1:8" in logs[0]["error"]
 
 
 async def test_a_removed_file_takes_its_servers_with_it_and_a_new_one_brings_its_own(
@@ -178,4 +178,4 @@ async def test_many_mistakes_are_not_many_log_events(
         for _ in range(2):
             await discovery.look()
     assert len(logs) == 21
-    assert logs[-1]["mistake"] == "and 980 more"
+    assert logs[-1]["error"] == "and 980 more"

@@ -10,7 +10,7 @@ from exporter.config.secret import Secret
 from exporter.metrics.catalog import DISCOVERY_SOURCES
 from exporter.model import Stage, Target, TargetKey
 from exporter.targets.source import Source, sources_of
-from exporter.targets.target_set import Changes, TargetSet
+from exporter.targets.target_set import TargetChanges, TargetSet
 
 EVERYTHING = Project(
     "p",
@@ -58,7 +58,7 @@ def test_the_configuration_goes_before_files_and_files_before_the_cloud() -> Non
     three = [target(server_id, "cloud") for server_id in "abc"]
     assert [one.key.server_id for one in targets.put("p", Source.CLOUD, three).put] == ["b", "c"]
     changes = targets.put("p", Source.FILE, [target("a", "file"), target("b", "file")])
-    assert changes == Changes([target("b", "file")], [])
+    assert changes == TargetChanges([target("b", "file")], [])
     assert names(targets) == {"a": "static", "b": "file", "c": "cloud"}
     assert [targets.yielded("p", source) for source in Source] == [1, 1, 1]
     assert targets.size("p", Source.CLOUD) == 3
@@ -69,21 +69,21 @@ def test_a_server_that_leaves_one_source_goes_over_to_the_next() -> None:
     targets.put("p", Source.CLOUD, [target("a", "cloud")])
     targets.put("p", Source.FILE, [target("a", "file"), target("b", "file")])
     changes = targets.put("p", Source.FILE, [])
-    assert changes == Changes([target("a", "cloud")], [TargetKey("p", "b")])
+    assert changes == TargetChanges([target("a", "cloud")], [TargetKey("p", "b")])
 
 
 def test_what_has_not_changed_is_no_change() -> None:
     targets = configured(EVERYTHING)
     targets.put("p", Source.CLOUD, [target(str(n)) for n in range(5)])
     again = [target(str(n)) for n in range(5)]
-    assert targets.put("p", Source.CLOUD, again) == Changes([], [])
+    assert targets.put("p", Source.CLOUD, again) == TargetChanges([], [])
     again[3] = replace(again[3], labels=(("power_state", "off"),))
-    assert targets.put("p", Source.CLOUD, again) == Changes([again[3]], [])
+    assert targets.put("p", Source.CLOUD, again) == TargetChanges([again[3]], [])
 
 
 def test_changes_come_in_parts_and_what_is_gone_comes_first() -> None:
     put, gone = [target(str(n)) for n in range(5)], [TargetKey("p", str(n)) for n in range(5, 8)]
-    parts = list(Changes(put, gone).slices(2))
+    parts = list(TargetChanges(put, gone).slices(2))
     assert [(len(part.put), len(part.gone)) for part in parts] == [
         (0, 2), (0, 1), (2, 0), (2, 0), (1, 0),
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from exporter.outcome import Outcome
 from exporter.state import StateStore
 from exporter.targets.sharding import Shard
 from exporter.web.application import web_application
-from exporter.web.exporter_view import ReloadRefusedError, Running
+from exporter.web.exporter_view import ExporterView, ReloadRefusedError
 
 NOW = 1_800_000_000.0
 DB = Target(TargetKey("southwest", "id-1"), "db-01", "cn-southwest-2", 60.0, 10.0)
@@ -32,7 +32,7 @@ class Pretend:
     """A running program that answers as a test wants."""
 
     outcome: Outcome = Outcome.SUCCESS
-    mistakes: str = ""
+    details: str = ""
     unready: str | None = None
     asked: list[tuple[Target, float]] = field(default_factory=list)
     scrapes: list[float] = field(default_factory=list)
@@ -42,8 +42,8 @@ class Pretend:
         return result(target, self.outcome)
 
     async def reload(self) -> None:
-        if self.mistakes:
-            raise ReloadRefusedError(self.mistakes)
+        if self.details:
+            raise ReloadRefusedError(self.details)
 
 
 def result(target: Target, outcome: Outcome) -> ProbeResult:
@@ -74,7 +74,7 @@ async def client(pretend: Pretend) -> AsyncIterator[httpx.AsyncClient]:
     state.record(result(WEB, Outcome.SERVER_ERROR))
     exposition = Exposition(series, CollectorRegistry())
     application = web_application(
-        Running(
+        ExporterView(
             state=state,
             projects=list,
             exposition=exposition,
@@ -235,10 +235,10 @@ async def test_readiness_gives_its_reason(client: httpx.AsyncClient, pretend: Pr
 async def test_a_refused_reload_lists_every_mistake(
     client: httpx.AsyncClient, pretend: Pretend
 ) -> None:
-    pretend.mistakes = "config.yaml:1:1: projects: one\nconfig.yaml:2:1: global: two"
+    pretend.details = "config.yaml:1:1: projects: one\nconfig.yaml:2:1: global: two"
     answer = await client.post("/-/reload")
-    assert (answer.status_code, answer.text) == (400, pretend.mistakes + "\n")
-    pretend.mistakes = ""
+    assert (answer.status_code, answer.text) == (400, pretend.details + "\n")
+    pretend.details = ""
     assert (await client.post("/-/reload")).status_code == 200
 
 

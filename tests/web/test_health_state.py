@@ -5,7 +5,7 @@ import pytest
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome, Verdict
 from exporter.state import StateStore, TargetState
-from exporter.web.health_state import STALE_INTERVALS, Condition, condition_of, could_not_tell
+from exporter.web.health_state import STALE_INTERVALS, HealthState, could_not_tell, health_state_of
 from monitoring.parameters import Parameters
 
 NOW = 1_800_000_000.0
@@ -24,16 +24,16 @@ def after(*outcomes: Outcome, at: float = NOW) -> TargetState:
 
 
 def test_a_target_is_as_its_last_verdict_says() -> None:
-    assert condition_of(after(), NOW) is Condition.UNKNOWN
-    assert condition_of(after(Outcome.SUCCESS), NOW) is Condition.WORKING
-    assert condition_of(after(Outcome.SUCCESS, Outcome.TIMEOUT), NOW) is Condition.FAILING
+    assert health_state_of(after(), NOW) is HealthState.UNKNOWN
+    assert health_state_of(after(Outcome.SUCCESS), NOW) is HealthState.WORKING
+    assert health_state_of(after(Outcome.SUCCESS, Outcome.TIMEOUT), NOW) is HealthState.FAILING
 
 
 @pytest.mark.parametrize("outcome", INCONCLUSIVE)
 def test_a_probe_that_cannot_tell_changes_nothing_and_is_told_of(outcome: Outcome) -> None:
-    assert condition_of(after(outcome), NOW) is Condition.UNKNOWN
-    assert condition_of(after(Outcome.SUCCESS, outcome), NOW) is Condition.WORKING
-    assert condition_of(after(Outcome.TIMEOUT, outcome), NOW) is Condition.FAILING
+    assert health_state_of(after(outcome), NOW) is HealthState.UNKNOWN
+    assert health_state_of(after(Outcome.SUCCESS, outcome), NOW) is HealthState.WORKING
+    assert health_state_of(after(Outcome.TIMEOUT, outcome), NOW) is HealthState.FAILING
     assert could_not_tell(after(Outcome.SUCCESS, outcome))
     assert not could_not_tell(after(outcome, Outcome.SUCCESS))
     assert not could_not_tell(after())
@@ -42,8 +42,8 @@ def test_a_probe_that_cannot_tell_changes_nothing_and_is_told_of(outcome: Outcom
 @pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.TIMEOUT])
 def test_a_verdict_is_believed_for_five_intervals(outcome: Outcome) -> None:
     state = after(outcome)
-    assert condition_of(state, NOW + 300) is not Condition.STALE
-    assert condition_of(state, NOW + 300.1) is Condition.STALE
+    assert health_state_of(state, NOW + 300) is not HealthState.STALE
+    assert health_state_of(state, NOW + 300.1) is HealthState.STALE
 
 
 def test_pages_and_alerts_call_the_same_age_stale() -> None:

@@ -4,19 +4,19 @@ from exporter.clock import Clock
 from exporter.cloud.auth.agency import AgencyLogin
 from exporter.cloud.auth.aksk import AkskLogin
 from exporter.cloud.auth.lockout import Lockouts
-from exporter.cloud.auth.login import Login, LoginObserver, Send
+from exporter.cloud.auth.login import Login, LoginObserver, SendRequest
 from exporter.cloud.auth.password import PasswordLogin
 from exporter.cloud.auth.static_token import StaticTokenLogin
 from exporter.config.config import AgencyAuth, AkskAuth, PasswordAuth, Project, TokenAuth
 
-__all__ = ["Lockouts", "Login", "LoginObserver", "Send", "login_for"]
+__all__ = ["Lockouts", "Login", "LoginObserver", "SendRequest", "login_for"]
 
 
 def login_for(  # noqa: PLR0913 - what a login is made of
     project: Project,
     *,
-    send: Send,
-    fetch: Send,
+    send: SendRequest,
+    fetch: SendRequest,
     observer: LoginObserver,
     clock: Clock,
     lockouts: Lockouts | None = None,

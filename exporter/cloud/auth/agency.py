@@ -3,18 +3,19 @@
 import json
 
 from exporter.clock import Clock
-from exporter.cloud.auth.expiring_credentials import Lease, lease
+from exporter.cloud.auth.expiring_credentials import ExpiringCredentials, expiring_credentials
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.lockout import Lockout
-from exporter.cloud.auth.login import LoginObserver, Send
+from exporter.cloud.auth.login import LoginObserver, SendRequest
 from exporter.cloud.auth.renewal import Renewal, RenewedLogin
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AgencyAuth
-from exporter.http.errors import CloudError, LoginFailedError
+from exporter.http.errors import RequestError
 from exporter.http.request import Request
-from exporter.http.response import Answer
+from exporter.http.response import Response
 
 _OK = 200
 _NOT_FOUND = 404
@@ -30,7 +31,7 @@ class AgencyLogin(RenewedLogin[Keys]):
         auth: AgencyAuth,
         project_id: str,
         *,
-        fetch: Send,
+        fetch: SendRequest,
         observer: LoginObserver,
         clock: Clock,
     ) -> None:
@@ -62,7 +63,7 @@ class AgencyLogin(RenewedLogin[Keys]):
 class MetadataSource:
     """Asks the metadata service for the keys of the machine's agency."""
 
-    def __init__(self, auth: AgencyAuth, *, fetch: Send, clock: Clock) -> None:
+    def __init__(self, auth: AgencyAuth, *, fetch: SendRequest, clock: Clock) -> None:
         """Ask the service at the endpoint of ``auth``."""
         self._endpoint = auth.metadata_endpoint
         self._fetch = fetch
@@ -76,34 +77,34 @@ class MetadataSource:
         """Return where the keys come from; they open every project of the agency."""
         return self._endpoint
 
-    def written(self, credentials: Keys) -> str:
+    def to_json(self, credentials: Keys) -> str:
         """Return keys as a text."""
         return json.dumps(
             [credentials.access_key, credentials.secret_key, credentials.security_token]
         )
 
-    def read(self, written: str) -> Keys:
+    def from_json(self, text: str) -> Keys:
         """Return keys that were kept; raises `LoginFailedError` where they are none."""
         what = "a key that was kept"
         try:
-            access, secret, token = json.loads(written)
+            access, secret, token = json.loads(text)
         except (ValueError, TypeError, RecursionError):
             raise LoginFailedError(f"{what} cannot be read") from None
         return Keys(
             header_value(access, what), header_value(secret, what), header_value(token, what)
         )
 
-    async def obtain(self) -> Lease[Keys]:
+    async def obtain(self) -> ExpiringCredentials[Keys]:
         """Get keys; raises `LoginFailedError`."""
         headers = await self._token_header()
-        answer = await self._ask("GET", "/openstack/latest/securitykey", headers)
-        if answer.status == _NOT_FOUND:
+        response = await self._ask("GET", "/openstack/latest/securitykey", headers)
+        if response.status == _NOT_FOUND:
             raise LoginFailedError(
                 "the metadata service has no keys: check that an agency is bound to this machine"
             )
-        if answer.status != _OK:
-            raise LoginFailedError(f"the metadata service answered {answer.status} for keys")
-        body = answer.json()
+        if response.status != _OK:
+            raise LoginFailedError(f"the metadata service answered {response.status} for keys")
+        body = response.json()
         credential = body.get("credential") if isinstance(body, dict) else None
         if not isinstance(credential, dict):
             raise LoginFailedError("the metadata service's answer holds no credential")
@@ -114,24 +115,26 @@ class MetadataSource:
                 credential.get("securitytoken"), "the metadata's security token"
             ),
         )
-        return lease(keys, credential.get("expires_at"), answer, self._clock.time())
+        return expiring_credentials(
+            keys, credential.get("expires_at"), response, self._clock.time()
+        )
 
     async def _token_header(self) -> dict[str, str]:
-        answer = await self._ask(
+        response = await self._ask(
             "PUT",
             "/meta-data/latest/api/token",
             {"x-metadata-token-ttl-seconds": "21600"},
         )
-        if answer.status in _NO_TOKENS:
+        if response.status in _NO_TOKENS:
             return {}
-        if answer.status != _OK:
-            raise LoginFailedError(f"the metadata service answered {answer.status} for a token")
-        token = answer.body.decode("latin-1").strip()
+        if response.status != _OK:
+            raise LoginFailedError(f"the metadata service answered {response.status} for a token")
+        token = response.body.decode("latin-1").strip()
         return {"x-metadata-token": header_value(token, "the metadata service's token")}
 
-    async def _ask(self, method: str, path: str, headers: dict[str, str]) -> Answer:
+    async def _ask(self, method: str, path: str, headers: dict[str, str]) -> Response:
         request = Request.to(method, f"{self._endpoint}{path}", headers)
         try:
             return await self._fetch(request)
-        except CloudError as error:
+        except RequestError as error:
             raise LoginFailedError(f"no answer of the metadata service: {error}") from None

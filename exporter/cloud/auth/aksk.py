@@ -6,9 +6,9 @@ from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.login import LoginObserver
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AkskAuth
 from exporter.config.secret import SecretUnreadableError
-from exporter.http.errors import LoginFailedError
 from exporter.http.request import Request
 
 

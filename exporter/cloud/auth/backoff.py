@@ -7,10 +7,10 @@ Setback      failures in a row, with a wait that doubles
 from datetime import UTC, datetime
 
 from exporter.clock import Clock
-from exporter.http.errors import LoginFailedError
+from exporter.cloud.errors import LoginFailedError
 
 
-class Setback:
+class Backoff:
     """Failures in a row of one kind: what, since when, and when to try again.
 
     ``first`` and ``last`` are the shortest and the longest wait in seconds.
@@ -27,7 +27,7 @@ class Setback:
         self._wait = 0.0
         self._until = 0.0
 
-    def note(self, what: str, fingerprint: bytes = b"") -> None:
+    def record_failure(self, what: str, fingerprint: bytes = b"") -> None:
         """Note a failure with the secret of this fingerprint, and wait longer than before."""
         if not self._wait or fingerprint != self._fingerprint:
             self._since = self._clock.time()

@@ -21,7 +21,7 @@ _FUTURE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Keepsake:
+class CachedCredentials:
     """Credentials, how long they last, and whose they are.
 
     ``expires_at`` is Unix time by the cloud's clock, ``obtained_at`` by ours; ``lifetime`` is the
@@ -44,7 +44,7 @@ class Keepsake:
         expires_at: float,
         obtained_at: float,
         lifetime: float,
-    ) -> "Keepsake":
+    ) -> "CachedCredentials":
         """Seal credentials to ``owner``, the account and its secret. Slow: for a thread."""
         salt = secrets.token_hex(_SALT_BYTES)
         return cls(value, expires_at, obtained_at, lifetime, salt, _seal(owner, salt))
@@ -59,22 +59,22 @@ class Keepsake:
             return 0.0
         return min(self.lifetime, max(0.0, self.obtained_at + self.lifetime - now))
 
-    def written(self) -> str:
+    def to_json(self) -> str:
         """Return it as a line of text."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def read(cls, written: str) -> "Keepsake | None":
-        """Return what `written` gave; None where it is none."""
+    def from_json(cls, text: str) -> "CachedCredentials | None":
+        """Return what `to_json` gave; None where it is none."""
         try:
-            told = json.loads(written)
-            keepsake = cls(**{one.name: told[one.name] for one in fields(cls)})
-            times = (keepsake.expires_at, keepsake.obtained_at, keepsake.lifetime)
-            texts = (keepsake.value, keepsake.salt, keepsake.seal)
+            told = json.loads(text)
+            cached = cls(**{one.name: told[one.name] for one in fields(cls)})
+            times = (cached.expires_at, cached.obtained_at, cached.lifetime)
+            texts = (cached.value, cached.salt, cached.seal)
             is_sound = all(isinstance(text, str) for text in texts) and all(map(isfinite, times))
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        return keepsake if is_sound else None
+        return cached if is_sound else None
 
 
 def _seal(owner: bytes, salt: str) -> str:

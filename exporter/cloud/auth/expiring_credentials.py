@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from exporter.http.errors import LoginFailedError
+from exporter.cloud.errors import LoginFailedError
 from exporter.http.http_date import unix_time
-from exporter.http.response import Answer
+from exporter.http.response import Response
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ _DATE_RESOLUTION = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lease(Generic[T]):
+class ExpiringCredentials(Generic[T]):
     """Credentials with an end.
 
     ``expires_at`` is Unix time by the cloud's clock; ``lifetime`` is the seconds that they are
@@ -27,7 +27,9 @@ class Lease(Generic[T]):
     lifetime: float
 
 
-def lease(value: T, expires_at: object, answer: Answer, now: float) -> Lease[T]:
+def expiring_credentials(
+    value: T, expires_at: object, response: Response, now: float
+) -> ExpiringCredentials[T]:
     """Return ``value`` with its end, as the answer that brought it tells.
 
     The lifetime is taken against the answer's ``Date``, so that a wrong clock here neither sends
@@ -37,14 +39,14 @@ def lease(value: T, expires_at: object, answer: Answer, now: float) -> Lease[T]:
     end = _unix_time(expires_at)
     if end is None:
         raise LoginFailedError("the answer does not say when the credentials expire")
-    date = unix_time(answer.headers.get("date", ""))
+    date = unix_time(response.headers.get("date", ""))
     # Credentials that end as they arrive would be had anew for every request.
-    margin = answer.seconds + (0.0 if date is None else _DATE_RESOLUTION)
+    margin = response.seconds + (0.0 if date is None else _DATE_RESOLUTION)
     lifetime = end - (now if date is None else date) - margin
     if lifetime <= 0:
         clock = "this machine's clock, which may be wrong" if date is None else "the answer's date"
         raise LoginFailedError(f"the answer brings credentials that have expired by {clock}")
-    return Lease(value, end, lifetime)
+    return ExpiringCredentials(value, end, lifetime)
 
 
 def _unix_time(text: object) -> float | None:

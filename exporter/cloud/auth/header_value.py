@@ -2,7 +2,7 @@
 
 import re
 
-from exporter.http.errors import LoginFailedError
+from exporter.cloud.errors import LoginFailedError
 
 MAX_LENGTH = 64 * 1024
 """IAM tokens of 9 kB are seen in documents; the transport takes headers up to this size."""

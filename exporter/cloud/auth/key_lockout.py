@@ -1,7 +1,7 @@
 """Refused signatures of one key pair: the cloud takes few of them before it locks the key."""
 
 from exporter.clock import Clock
-from exporter.cloud.auth.backoff import Setback
+from exporter.cloud.auth.backoff import Backoff
 
 # More than five failed signatures lock a key for five minutes.
 _MAX_REFUSALS = 3
@@ -13,7 +13,7 @@ class KeyLockout:
 
     def __init__(self, clock: Clock) -> None:
         """Start with nothing refused."""
-        self._setback = Setback(clock, first=_LOCK_FIRST, last=_LOCK_LAST)
+        self._backoff = Backoff(clock, first=_LOCK_FIRST, last=_LOCK_LAST)
         self._fingerprint = b""
         self._refusals = 0
         # The signature of the request that was let through to see whether the keys are taken now.
@@ -29,9 +29,9 @@ class KeyLockout:
             self.accepted()
         if self._refusals < _MAX_REFUSALS:
             return False
-        if self._setback.seconds_left() > 0:
-            raise self._setback.error()
-        self._setback.hold()
+        if self._backoff.seconds_left() > 0:
+            raise self._backoff.error()
+        self._backoff.hold()
         return True
 
     def try_with(self, signature: str) -> None:
@@ -47,7 +47,7 @@ class KeyLockout:
         elif signature != self._trial:
             # Under way since before the keys were held back: says nothing new.
             return
-        self._setback.note(
+        self._backoff.record_failure(
             f"the API refused {_MAX_REFUSALS} signatures in a row: check the keys, and that this "
             "machine's clock is right"
         )
@@ -55,4 +55,4 @@ class KeyLockout:
     def accepted(self) -> None:
         """Note that a signature was not refused."""
         self._refusals = 0
-        self._setback.clear()
+        self._backoff.clear()

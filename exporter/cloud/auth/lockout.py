@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from exporter.clock import Clock
-from exporter.cloud.auth.backoff import Setback
+from exporter.cloud.auth.backoff import Backoff
 from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.config.config import AkskAuth
 
@@ -16,7 +16,7 @@ REFUSED_FIRST, REFUSED_LAST = 120.0, 300.0
 """The shortest and the longest wait in seconds: no 15 minutes hold more than four attempts."""
 
 
-class Lockout(Setback):
+class Lockout(Backoff):
     """Refusals of one account's credentials, shared by all logins that use the account."""
 
     def __init__(self, clock: Clock) -> None:
@@ -26,9 +26,9 @@ class Lockout(Setback):
         self._trusted: bytes | None = None
         self.one_at_a_time = asyncio.Lock()
 
-    def note(self, what: str, fingerprint: bytes = b"") -> None:
+    def record_failure(self, what: str, fingerprint: bytes = b"") -> None:
         """Note a refusal."""
-        super().note(what, fingerprint)
+        super().record_failure(what, fingerprint)
         self._refused_at.append(self._clock.monotonic())
         self._trusted = None
 

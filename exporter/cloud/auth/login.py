@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from exporter.http.request import Request
-from exporter.http.response import Answer
+from exporter.http.response import Response
 
-Send = Callable[[Request], Awaitable[Answer]]
+SendRequest = Callable[[Request], Awaitable[Response]]
 """Sends one request and reads the answer whole.
 
-Raises `NoAnswerError` or `BadAnswerError`; an answer of any status is returned.
+Raises `NoResponseError` or `BadResponseError`; an answer of any status is returned.
 """
 
 

@@ -4,16 +4,18 @@ import hashlib
 import json
 
 from exporter.clock import Clock
-from exporter.cloud.auth.expiring_credentials import Lease, lease
+from exporter.cloud.api_error import ApiError
+from exporter.cloud.auth.expiring_credentials import ExpiringCredentials, expiring_credentials
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.lockout import Lockout
-from exporter.cloud.auth.login import LoginObserver, Send
+from exporter.cloud.auth.login import LoginObserver, SendRequest
 from exporter.cloud.auth.renewal import CredentialsRefusedError, Renewal, RenewedLogin
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import PasswordAuth
 from exporter.config.secret import SecretUnreadableError
-from exporter.http.errors import CloudError, LoginFailedError
+from exporter.http.errors import RequestError
 from exporter.http.request import Request
-from exporter.http.response import Answer, ApiError
+from exporter.http.response import Response
 
 _HEADER = "x-auth-token"
 _CREATED = (200, 201)
@@ -35,7 +37,7 @@ class PasswordLogin(RenewedLogin[str]):
         auth: PasswordAuth,
         project_id: str,
         *,
-        send: Send,
+        send: SendRequest,
         lockout: Lockout,
         observer: LoginObserver,
         clock: Clock,
@@ -60,7 +62,9 @@ class PasswordLogin(RenewedLogin[str]):
 class PasswordSource:
     """Asks IAM for a token."""
 
-    def __init__(self, auth: PasswordAuth, project_id: str, *, send: Send, clock: Clock) -> None:
+    def __init__(
+        self, auth: PasswordAuth, project_id: str, *, send: SendRequest, clock: Clock
+    ) -> None:
         """Ask for a token of ``project_id``."""
         self._auth = auth
         self._project_id = project_id
@@ -81,30 +85,32 @@ class PasswordSource:
         auth = self._auth
         return json.dumps([auth.iam_endpoint, auth.domain, auth.username, self._project_id])
 
-    def written(self, credentials: str) -> str:
+    def to_json(self, credentials: str) -> str:
         """Return a token as it is."""
         return credentials
 
-    def read(self, written: str) -> str:
+    def from_json(self, text: str) -> str:
         """Return a token that was kept; raises `LoginFailedError` where it is none."""
-        return header_value(written, "the token that was kept")
+        return header_value(text, "the token that was kept")
 
-    async def obtain(self) -> Lease[str]:
-        """Log in; raises `CredentialsRefusedError` or another `CloudError`."""
+    async def obtain(self) -> ExpiringCredentials[str]:
+        """Log in; raises `CredentialsRefusedError` or another `RequestError`."""
         request = self._request()
         try:
-            answer = await self._send(request)
-        except CloudError as error:
+            response = await self._send(request)
+        except RequestError as error:
             raise LoginFailedError(f"no answer of IAM to the log-in: {error}") from None
-        if answer.status in _CREATED:
-            token = header_value(answer.headers.get("x-subject-token"), "the token of IAM's answer")
-            return lease(token, _expires_at(answer), answer, self._clock.time())
-        what = f"IAM answered the log-in of user {self._auth.username!r} with {answer.status}"
+        if response.status in _CREATED:
+            token = header_value(
+                response.headers.get("x-subject-token"), "the token of IAM's answer"
+            )
+            return expiring_credentials(token, _expires_at(response), response, self._clock.time())
+        what = f"IAM answered the log-in of user {self._auth.username!r} with {response.status}"
         # Its message is left out: it is not ours, and could quote what was sent.
-        if (code := ApiError.of(answer).code) not in {"", str(answer.status)}:
+        if (code := ApiError.of(response).code) not in {"", str(response.status)}:
             what = f"{what} {code}"
-        if 400 <= answer.status < 500 and answer.status not in _NOT_OURS:  # noqa: PLR2004
-            cure = _CURES.get(answer.status, "check the login's settings")
+        if 400 <= response.status < 500 and response.status not in _NOT_OURS:  # noqa: PLR2004
+            cure = _CURES.get(response.status, "check the login's settings")
             raise CredentialsRefusedError(f"{what}: {cure}")
         raise LoginFailedError(what)
 
@@ -135,7 +141,7 @@ def _carries(request: Request, token: str) -> bool:
     return bool(request.headers.get(_HEADER) == token)
 
 
-def _expires_at(answer: Answer) -> object:
-    body = answer.json()
+def _expires_at(response: Response) -> object:
+    body = response.json()
     token = body.get("token") if isinstance(body, dict) else None
     return token.get("expires_at") if isinstance(token, dict) else None

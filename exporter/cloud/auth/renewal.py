@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from exporter.clock import Clock
-from exporter.cloud.auth.backoff import Setback
-from exporter.cloud.auth.cached_credentials import Keepsake
-from exporter.cloud.auth.expiring_credentials import Lease
+from exporter.cloud.auth.backoff import Backoff
+from exporter.cloud.auth.cached_credentials import CachedCredentials
+from exporter.cloud.auth.expiring_credentials import ExpiringCredentials
 from exporter.cloud.auth.lockout import REFUSED_FIRST, REFUSED_LAST, Lockout
 from exporter.cloud.auth.login import LoginObserver
-from exporter.http.errors import CloudError, LoginFailedError
+from exporter.cloud.errors import LoginFailedError
+from exporter.http.errors import RequestError
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ class CredentialsRefusedError(LoginFailedError):
     """The cloud refused the secret itself: another attempt with it brings the lock nearer."""
 
 
-class Source(Protocol[T]):
+class CredentialSource(Protocol[T]):
     """Where credentials come from."""
 
     def fingerprint(self) -> bytes:
@@ -31,21 +32,21 @@ class Source(Protocol[T]):
     def account(self) -> str:
         """Return what names the account: the credentials of one are of no use to another."""
 
-    def written(self, credentials: T) -> str:
+    def to_json(self, credentials: T) -> str:
         """Return credentials as a text, to keep them."""
 
-    def read(self, written: str) -> T:
-        """Return what `written` gave; raises `LoginFailedError` where it is none."""
+    def from_json(self, text: str) -> T:
+        """Return what `to_json` gave; raises `LoginFailedError` where it is none."""
 
-    async def obtain(self) -> Lease[T]:
+    async def obtain(self) -> ExpiringCredentials[T]:
         """Get fresh credentials.
 
-        Raises `CredentialsRefusedError`, or another `CloudError` when it may work next time.
+        Raises `CredentialsRefusedError`, or another `RequestError` when it may work next time.
         """
 
 
 class Renewal(Generic[T]):
-    """Keeps one `Lease` fresh.
+    """Keeps one `ExpiringCredentials` fresh.
 
     One attempt at a time serves all who wait; it belongs to none of them, so that a caller who
     gives up takes it from nobody. Within the last tenth of their life, 30 minutes at most,
@@ -53,25 +54,30 @@ class Renewal(Generic[T]):
     """
 
     def __init__(
-        self, source: Source[T], *, lockout: Lockout, observer: LoginObserver, clock: Clock
+        self,
+        source: CredentialSource[T],
+        *,
+        lockout: Lockout,
+        observer: LoginObserver,
+        clock: Clock,
     ) -> None:
         """Start with no credentials; the first who asks gets some."""
         self._source = source
         self._lockout = lockout
         self._observer = observer
         self._clock = clock
-        self._outage = Setback(clock, first=_OUTAGE_FIRST, last=_OUTAGE_LAST)
-        self._fresh_refused = Setback(clock, first=REFUSED_FIRST, last=REFUSED_LAST)
-        self._lease: Lease[T] | None = None
+        self._outage = Backoff(clock, first=_OUTAGE_FIRST, last=_OUTAGE_LAST)
+        self._fresh_refused = Backoff(clock, first=REFUSED_FIRST, last=REFUSED_LAST)
+        self._current: ExpiringCredentials[T] | None = None
         # From before a restart, until it is known whether they are of use.
-        self._recalled: Keepsake | None = None
+        self._restored: CachedCredentials | None = None
         # The credentials that we hold, as they are to be kept.
-        self._keepsake: Keepsake | None = None
+        self._cached: CachedCredentials | None = None
         self._owner = b""
         self._obtained_at = 0.0
         self._renew_from = 0.0
         self._ends = 0.0
-        self._flight: asyncio.Task[Lease[T] | LoginFailedError] | None = None
+        self._flight: asyncio.Task[ExpiringCredentials[T] | LoginFailedError] | None = None
         # Credentials that were had because others were refused, and not taken by the API so far.
         self._forced = False
         self._on_trial = False
@@ -79,45 +85,45 @@ class Renewal(Generic[T]):
     @property
     def expires_at(self) -> float | None:
         """Return the Unix time at which the credentials end; None before the first."""
-        return self._lease.expires_at if self._lease else None
+        return self._current.expires_at if self._current else None
 
-    def recall(self, keepsake: Keepsake) -> None:
+    def restore(self, cached: CachedCredentials) -> None:
         """Try credentials from before a restart first, if they turn out to be of this account."""
-        self._recalled = keepsake
+        self._restored = cached
 
-    async def keepsake(self) -> Keepsake | None:
-        """Return what `recall` may take after a restart; None while there is nothing to keep."""
-        if self._recalled is not None:
-            return self._recalled
-        lease = self._lease
-        if lease is None or self._clock.monotonic() >= self._ends:
+    async def snapshot(self) -> CachedCredentials | None:
+        """Return what `restore` may take after a restart; None while there is nothing to keep."""
+        if self._restored is not None:
+            return self._restored
+        expiring_credentials = self._current
+        if expiring_credentials is None or self._clock.monotonic() >= self._ends:
             return None
-        if self._keepsake is None:
-            keepsake = await asyncio.to_thread(
-                Keepsake.of,
-                self._source.written(lease.value),
+        if self._cached is None:
+            cached = await asyncio.to_thread(
+                CachedCredentials.of,
+                self._source.to_json(expiring_credentials.value),
                 self._owner,
-                expires_at=lease.expires_at,
+                expires_at=expiring_credentials.expires_at,
                 obtained_at=self._obtained_at,
-                lifetime=lease.lifetime,
+                lifetime=expiring_credentials.lifetime,
             )
-            if lease is not self._lease:
+            if expiring_credentials is not self._current:
                 return None
-            self._keepsake = keepsake
-        return self._keepsake
+            self._cached = cached
+        return self._cached
 
     async def current(self) -> T:
         """Return credentials that are still good; raises `LoginFailedError`."""
         now = self._clock.monotonic()
-        if self._lease is None or now >= self._ends:
+        if self._current is None or now >= self._ends:
             return (await self._fresh()).value
         if now >= self._renew_from and not self._flying() and self._blocked() is None:
             self._launch()
-        return self._lease.value
+        return self._current.value
 
     def holds(self, was_sent: Callable[[T], bool]) -> bool:
         """Return whether the credentials that were sent are the present ones."""
-        return self._lease is not None and was_sent(self._lease.value)
+        return self._current is not None and was_sent(self._current.value)
 
     async def renew(self, was_sent: Callable[[T], bool]) -> bool:
         """Get fresh credentials after some were refused; return whether there are fresher ones.
@@ -125,11 +131,11 @@ class Renewal(Generic[T]):
         ``was_sent`` tells whether given credentials are the refused ones. Fresh ones that are
         refused too are no reason to log in again at once: the fault lies elsewhere.
         """
-        if self._lease is not None and not self.holds(was_sent):
+        if self._current is not None and not self.holds(was_sent):
             return True
         if self._on_trial:
             self._on_trial = False
-            self._fresh_refused.note("the API refuses fresh credentials")
+            self._fresh_refused.record_failure("the API refuses fresh credentials")
             self._observer.login_failed()
             return False
         if self._fresh_refused.seconds_left() > 0:
@@ -149,10 +155,10 @@ class Renewal(Generic[T]):
             self._on_trial = False
             self._fresh_refused.clear()
 
-    async def _fresh(self) -> Lease[T]:
+    async def _fresh(self) -> ExpiringCredentials[T]:
         flight = self._flight
         if flight is None or flight.done():
-            if self._recalled is None and (blocked := self._blocked()):
+            if self._restored is None and (blocked := self._blocked()):
                 try:
                     raise blocked
                 finally:
@@ -171,7 +177,7 @@ class Renewal(Generic[T]):
     def _flying(self) -> bool:
         return self._flight is not None and not self._flight.done()
 
-    def _launch(self) -> asyncio.Task[Lease[T] | LoginFailedError]:
+    def _launch(self) -> asyncio.Task[ExpiringCredentials[T] | LoginFailedError]:
         flight = asyncio.create_task(self._attempt())
         flight.add_done_callback(_retrieve)
         self._flight = flight
@@ -179,16 +185,16 @@ class Renewal(Generic[T]):
 
     def _blocked(self) -> LoginFailedError | None:
         fingerprint = self._source.fingerprint()
-        for setback in (self._lockout, self._outage):
-            if setback.seconds_left(fingerprint) > 0:
-                return setback.error(fingerprint)
+        for backoff in (self._lockout, self._outage):
+            if backoff.seconds_left(fingerprint) > 0:
+                return backoff.error(fingerprint)
         return None
 
-    async def _attempt(self) -> Lease[T] | LoginFailedError:
+    async def _attempt(self) -> ExpiringCredentials[T] | LoginFailedError:
         try:
-            if self._recalled is not None:
-                if lease := await self._proven(self._recalled):
-                    return lease
+            if self._restored is not None:
+                if expiring_credentials := await self._proven(self._restored):
+                    return expiring_credentials
                 if blocked := self._blocked():
                     return blocked
             if self._lockout.trusts(self._source.fingerprint()):
@@ -200,53 +206,68 @@ class Renewal(Generic[T]):
         finally:
             self._forced = False
 
-    async def _proven(self, keepsake: Keepsake) -> Lease[T] | None:
+    async def _proven(self, cached: CachedCredentials) -> ExpiringCredentials[T] | None:
         """Hold what was kept, if it is of this account and still good."""
         owner = self._owner_now(self._source.fingerprint())
-        is_ours = await asyncio.to_thread(keepsake.is_of, owner)
-        self._recalled = None
-        left = keepsake.seconds_left(self._clock.time())
+        is_ours = await asyncio.to_thread(cached.is_of, owner)
+        self._restored = None
+        left = cached.seconds_left(self._clock.time())
         if not is_ours or not left:
             return None
         try:
-            lease = Lease(self._source.read(keepsake.value), keepsake.expires_at, left)
+            expiring_credentials = ExpiringCredentials(
+                self._source.from_json(cached.value), cached.expires_at, left
+            )
         except LoginFailedError:
             return None
-        self._hold(lease, owner, left, keepsake.lifetime)
-        self._keepsake = keepsake
-        return lease
+        self._hold(expiring_credentials, owner, left, cached.lifetime)
+        self._cached = cached
+        return expiring_credentials
 
     def _owner_now(self, fingerprint: bytes) -> bytes:
         return self._source.account().encode("utf-8", "surrogatepass") + b"\0" + fingerprint
 
-    def _hold(self, lease: Lease[T], owner: bytes, left: float, lifetime: float) -> None:
+    def _hold(
+        self,
+        expiring_credentials: ExpiringCredentials[T],
+        owner: bytes,
+        left: float,
+        lifetime: float,
+    ) -> None:
         """Serve these credentials for the ``left`` seconds of their ``lifetime``."""
-        self._lease = lease
+        self._current = expiring_credentials
         self._ends = self._clock.monotonic() + left
         self._renew_from = self._ends - min(lifetime * _AHEAD_SHARE, _AHEAD_MAX)
         self._owner = owner
         self._obtained_at = self._clock.time()
-        self._keepsake = None
+        self._cached = None
 
-    async def _obtain(self) -> Lease[T] | LoginFailedError:
+    async def _obtain(self) -> ExpiringCredentials[T] | LoginFailedError:
         fingerprint = self._source.fingerprint()
         try:
-            lease = await self._source.obtain()
+            expiring_credentials = await self._source.obtain()
         except CredentialsRefusedError as error:
             return self._failed(self._lockout, error, fingerprint)
-        except CloudError as error:
+        except RequestError as error:
             return self._failed(self._outage, error, fingerprint)
-        self._hold(lease, self._owner_now(fingerprint), lease.lifetime, lease.lifetime)
+        self._hold(
+            expiring_credentials,
+            self._owner_now(fingerprint),
+            expiring_credentials.lifetime,
+            expiring_credentials.lifetime,
+        )
         self._on_trial = self._forced
         self._outage.clear()
         self._lockout.trust(fingerprint)
         self._observer.login_refreshed()
-        return lease
+        return expiring_credentials
 
-    def _failed(self, setback: Setback, error: CloudError, fingerprint: bytes) -> LoginFailedError:
-        setback.note(str(error), fingerprint)
+    def _failed(
+        self, backoff: Backoff, error: RequestError, fingerprint: bytes
+    ) -> LoginFailedError:
+        backoff.record_failure(str(error), fingerprint)
         self._observer.login_failed()
-        return setback.error(fingerprint)
+        return backoff.error(fingerprint)
 
 
 class RenewedLogin(Generic[T]):
@@ -261,16 +282,16 @@ class RenewedLogin(Generic[T]):
         """Return the Unix time at which the credentials end; None before the first."""
         return self._credentials.expires_at
 
-    def recall(self, written: str) -> None:
-        """Begin with what `keepsake` gave before a restart, if it is still of use."""
-        keepsake = Keepsake.read(written)
-        if keepsake is not None:
-            self._credentials.recall(keepsake)
+    def restore(self, text: str) -> None:
+        """Begin with what `cached` gave before a restart, if it is still of use."""
+        cached = CachedCredentials.from_json(text)
+        if cached is not None:
+            self._credentials.restore(cached)
 
-    async def keepsake(self) -> str | None:
+    async def snapshot(self) -> str | None:
         """Return the credentials, to keep where only their owner can read; None: there are none."""
-        keepsake = await self._credentials.keepsake()
-        return keepsake.written() if keepsake else None
+        cached = await self._credentials.snapshot()
+        return cached.to_json() if cached else None
 
 
 def _retrieve(flight: "asyncio.Task[object]") -> None:

@@ -2,9 +2,9 @@
 
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.login import LoginObserver
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import TokenAuth
 from exporter.config.secret import SecretUnreadableError
-from exporter.http.errors import LoginFailedError
 from exporter.http.request import Request
 
 _HEADER = "x-auth-token"

@@ -18,7 +18,7 @@ _TELL_SECONDS = 10.0
 log = structlog.get_logger(__name__)
 
 
-class Login:
+class BasicAuthentication:
     """Lets requests through that name a user of the web configuration and know the password."""
 
     def __init__(

@@ -56,7 +56,7 @@ class Verifier:
         self._checks = checks
         self._secret = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._running: dict[bytes, asyncio.Future[bool]] = {}
+        self._view: dict[bytes, asyncio.Future[bool]] = {}
 
     async def right(self, given: Credentials, users: Mapping[str, str], client: str) -> bool:
         """Return whether ``given`` is one of ``users``, of whom there must be one at least.
@@ -71,14 +71,14 @@ class Verifier:
         if stored is not None and mark in self._right:
             self._right.move_to_end(mark)
             return True
-        running = self._running.get(mark)
-        if running is None:
-            running = asyncio.ensure_future(
+        view = self._view.get(mark)
+        if view is None:
+            view = asyncio.ensure_future(
                 self._checks.run(client, given.user, lambda: _matches(given.password, hashed))
             )
-            self._running[mark] = running
-            running.add_done_callback(lambda _: self._running.pop(mark))
-        matches = await asyncio.shield(running)
+            self._view[mark] = view
+            view.add_done_callback(lambda _: self._view.pop(mark))
+        matches = await asyncio.shield(view)
         if matches and stored is not None:
             self._remember(mark)
         return matches and stored is not None

@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.clock import Clock
-from exporter.web.access.authentication import Login
+from exporter.web.access.authentication import BasicAuthentication
 from exporter.web.access.credentials import Verifier
 from exporter.web.access.cross_site import SameSite
 from exporter.web.access.external_url import ExternalUrl, Prefixed
@@ -27,7 +27,7 @@ def guarded(
     opened = frozenset(external.prefix + path for path in open_paths)
     verifier = Verifier(PasswordChecks())
     app = Prefixed(app, external.prefix)
-    app = Login(app, live, verifier, opened, clock.monotonic)
+    app = BasicAuthentication(app, live, verifier, opened, clock.monotonic)
     app = SameSite(app, live, external)
     return _Headers(app, live)
 

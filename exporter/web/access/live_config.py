@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from exporter.config.errors import ConfigError, Mistake
+from exporter.config.errors import ConfigError, ConfigErrorDetail
 from exporter.web.access.tls import server_context
 from exporter.web.access.web_config import WebConfig
 from exporter.web.access.web_config_loader import load_web_config
@@ -44,7 +44,7 @@ def load_rules(path: Path) -> Rules:
     except ssl.SSLError as error:
         why = (error.reason or "unknown reason").lower().replace("_", " ")
         message = f"OpenSSL refuses cipher_suites or curve_preferences: {why}"
-        raise ConfigError([Mistake(path, 0, 0, "tls_server_config", message)]) from None
+        raise ConfigError([ConfigErrorDetail(path, 0, 0, "tls_server_config", message)]) from None
 
 
 class LiveConfig:
@@ -96,10 +96,10 @@ class LiveConfig:
         self._stamp = stamp
         self._settled = known and began - _newest(stamp) > _UNSETTLED_SECONDS
 
-    def _refuse(self, stamp: Stamp, mistakes: list[str]) -> None:
+    def _refuse(self, stamp: Stamp, details: list[str]) -> None:
         if stamp != self._refused:
-            for mistake in mistakes:
-                log.error("web configuration not loaded", mistake=mistake)
+            for detail in details:
+                log.error("web configuration not loaded", error=detail)
         self._refused = stamp
 
     def _go_over_to(self, rules: Rules) -> None:

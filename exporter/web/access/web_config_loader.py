@@ -40,9 +40,9 @@ def load_web_config(path: Path) -> WebConfig:
         files = texts.files
         if not findings:
             tls = _server_tls(section, texts)
-    mistakes = placed(path, document, [findings])
-    if root is None or mistakes:
-        raise ConfigError(mistakes)
+    details = placed(path, document, [findings])
+    if root is None or details:
+        raise ConfigError(details)
     return WebConfig(
         tls=tls,
         headers=_headers(root.http_server_config.headers),

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from exporter.model import Target
 from exporter.state import TargetState
 from exporter.web.errors import RequestRefusedError
-from exporter.web.health_state import Condition, condition_of
+from exporter.web.health_state import HealthState, health_state_of
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -23,7 +23,7 @@ _ONE = ("q", "limit", "after", "format")
 
 
 @unique
-class Form(StrEnum):
+class ResponseFormat(StrEnum):
     """A form to answer in."""
 
     JSON = "json"
@@ -39,18 +39,18 @@ class ServerQuery:
     """
 
     projects: frozenset[str]
-    states: frozenset[Condition]
+    states: frozenset[HealthState]
     text: str
     after: str
     limit: int | None
-    form: Form
+    form: ResponseFormat
 
     def wants(self, state: TargetState, now: float) -> bool:
         """Return whether a server is asked for, whatever its place."""
         target = state.target
         if self.projects and target.key.project not in self.projects:
             return False
-        if self.states and condition_of(state, now) not in self.states:
+        if self.states and health_state_of(state, now) not in self.states:
             return False
         return not self.text or any(self.text in text.casefold() for text in _texts(target))
 
@@ -63,14 +63,14 @@ def place(target: Target) -> str:
 def server_query(parameters: QueryParams) -> ServerQuery:
     """Return what a request asks for; raises `RequestRefusedError`."""
     check_parameters(parameters, once=_ONE, often=_OFTEN)
-    states = (_word("state", text, Condition) for text in parameters.getlist("state"))
+    states = (_word("state", text, HealthState) for text in parameters.getlist("state"))
     return ServerQuery(
         projects=frozenset(parameters.getlist("project")),
         states=frozenset(states),
         text=parameters.get("q", "").casefold(),
         after=parameters.get("after", ""),
         limit=_limit(parameters["limit"]) if "limit" in parameters else None,
-        form=_word("format", parameters.get("format", Form.JSON), Form),
+        form=_word("format", parameters.get("format", ResponseFormat.JSON), ResponseFormat),
     )
 
 

@@ -18,12 +18,18 @@ from exporter.model import TargetKey
 from exporter.probe.result_format import as_json
 from exporter.state import TargetState
 from exporter.web.api.envelope import bare_array, failure, success, success_with
-from exporter.web.api.query import Form, ServerQuery, check_parameters, place, server_query
+from exporter.web.api.query import (
+    ResponseFormat,
+    ServerQuery,
+    check_parameters,
+    place,
+    server_query,
+)
 from exporter.web.api.server_json import full_server_json, project_json, server_json
 from exporter.web.api.service_discovery import target_group
 from exporter.web.errors import RequestRefusedError
-from exporter.web.exporter_view import Running
-from exporter.web.probe_requests import OnDemand
+from exporter.web.exporter_view import ExporterView
+from exporter.web.probe_requests import ProbeRequests
 from exporter.web.target_lookup import of_another_shard, to_depth
 
 # Looking at this many takes well under a millisecond.
@@ -32,9 +38,9 @@ _NOT_FOUND = 404
 _UNAVAILABLE = 503
 
 
-def api_routes(running: Running, on_demand: OnDemand) -> list[BaseRoute]:
+def api_routes(view: ExporterView, on_demand: ProbeRequests) -> list[BaseRoute]:
     """Return the routes of the API over a running program; its errors are JSON too."""
-    routes = _Api(running, on_demand)
+    routes = _Api(view, on_demand)
     server = "/servers/{project}/{server_id}"
     handlers = dict.fromkeys((RequestRefusedError, HTTPException), _refusal)
     api = Router(
@@ -51,8 +57,8 @@ def api_routes(running: Running, on_demand: OnDemand) -> list[BaseRoute]:
 
 
 class _Api:
-    def __init__(self, running: Running, on_demand: OnDemand) -> None:
-        self._running = running
+    def __init__(self, view: ExporterView, on_demand: ProbeRequests) -> None:
+        self._view = view
         self._on_demand = on_demand
         self._document = (resources.files("exporter.web.api") / "openapi.yaml").read_bytes()
 
@@ -61,18 +67,18 @@ class _Api:
 
     async def servers(self, request: Request) -> Response:
         query = server_query(request.query_params)
-        now = self._running.clock_time()
-        if query.form is Form.HTTP_SD:
+        now = self._view.clock_time()
+        if query.form is ResponseFormat.HTTP_SD:
             self._refuse_unless_complete()
-        found = await _found(self._running.state, query, now)
+        found = await _found(self._view.state, query, now)
         start = bisect_right(found, query.after, key=itemgetter(0))
         page = found[start:][: query.limit]
-        if query.form is Form.HTTP_SD:
+        if query.form is ResponseFormat.HTTP_SD:
             return bare_array(target_group(state.target) for _, state in page)
         fields = {
             "projects": [
                 project_json(status)
-                for status in self._running.projects()
+                for status in self._view.projects()
                 if not query.projects or status.name in query.projects
             ],
             "total": len(found),
@@ -83,7 +89,7 @@ class _Api:
     async def server(self, request: Request) -> Response:
         check_parameters(request.query_params)
         state = self._known(request)
-        fields = full_server_json(state, self._running.clock_time())
+        fields = full_server_json(state, self._view.clock_time())
         return success_with(fields, "history", map(as_json, reversed(list(state.history))))
 
     async def probe(self, request: Request) -> Response:
@@ -94,11 +100,11 @@ class _Api:
     def _known(self, request: Request) -> TargetState:
         """Return the state of the server that a path names."""
         key = TargetKey(request.path_params["project"], request.path_params["server_id"])
-        state = self._running.state.get(key)
+        state = self._view.state.get(key)
         if state is None:
-            for target in self._running.elsewhere():
+            for target in self._view.elsewhere():
                 if target.key == key:
-                    raise of_another_shard(self._running, target)
+                    raise of_another_shard(self._view, target)
             raise RequestRefusedError(
                 "no server with this id is configured in this project;"
                 " GET /api/v1/servers lists those there are",
@@ -108,7 +114,7 @@ class _Api:
 
     def _refuse_unless_complete(self) -> None:
         """Prometheus keeps the targets it has when it is refused, and drops what is not listed."""
-        reason = self._running.not_ready() or self._running.incomplete()
+        reason = self._view.not_ready() or self._view.incomplete()
         if reason is not None:
             raise RequestRefusedError(f"not ready: {reason}; ask again later", _UNAVAILABLE)
 

@@ -7,7 +7,7 @@ Times end in ``_at`` and are Unix time in seconds, as Prometheus' own; durations
 from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.probe.result_format import as_json
 from exporter.state import TargetState
-from exporter.web.health_state import condition_of, since
+from exporter.web.health_state import health_state_of, since
 
 
 def project_json(status: ProjectStatus) -> dict[str, object]:
@@ -31,7 +31,7 @@ def server_json(state: TargetState, now: float) -> dict[str, object]:
     last, attempt = state.last, state.last_attempt
     return {
         **_attributes(state.target),
-        "state": condition_of(state, now).value,
+        "state": health_state_of(state, now).value,
         "since": _time(since(state, now)),
         "success": state.success,
         "outcome": last.outcome.value if last else None,

@@ -8,8 +8,8 @@ from markupsafe import escape
 
 from exporter.model import Target
 from exporter.state import TargetState
-from exporter.web.health_state import Condition, condition_of, could_not_tell
-from exporter.web.pages.text import outcome_words
+from exporter.web.health_state import HealthState, could_not_tell, health_state_of
+from exporter.web.pages.text import outcome_text
 
 # A longer name is cut off in the grid, and shown whole under the pointer.
 _NAME_FITS = 18
@@ -26,7 +26,7 @@ class Cell(NamedTuple):
     project: str
     name: str
     labels: str
-    condition: Condition
+    health_state: HealthState
     note: str
     doubt: str
 
@@ -56,15 +56,15 @@ class Cell(NamedTuple):
 def cell_of(state: TargetState, href: str, labels: str, now: float) -> Cell:
     """Return the cell of a server at ``now``, Unix time in seconds."""
     target, last = state.target, state.last
-    condition = condition_of(state, now)
+    health_state = health_state_of(state, now)
     return Cell(
         href,
         target.key.project,
         target.name,
         labels,
-        condition,
-        _note(state, condition),
-        outcome_words(last) if last is not None and could_not_tell(state) else "",
+        health_state,
+        _note(state, health_state),
+        outcome_text(last) if last is not None and could_not_tell(state) else "",
     )
 
 
@@ -85,12 +85,12 @@ def order_of(target: Target) -> tuple[str, str]:
     return name, target.key.server_id
 
 
-def _note(state: TargetState, condition: Condition) -> str:
+def _note(state: TargetState, health_state: HealthState) -> str:
     verdict = state.last_verdict
     if verdict is None:
-        return outcome_words(state.last) if state.last else "not probed yet"
-    if condition is Condition.WORKING:
+        return outcome_text(state.last) if state.last else "not probed yet"
+    if health_state is HealthState.WORKING:
         return ""
-    if condition is Condition.STALE:
-        return "was working" if state.success else f"was failing: {outcome_words(verdict)}"
-    return outcome_words(verdict)
+    if health_state is HealthState.STALE:
+        return "was working" if state.success else f"was failing: {outcome_text(verdict)}"
+    return outcome_text(verdict)

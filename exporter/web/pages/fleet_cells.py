@@ -15,7 +15,7 @@ from itertools import count
 
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.state import TargetState
-from exporter.web.health_state import Condition, stale_at
+from exporter.web.health_state import HealthState, stale_at
 from exporter.web.pages.cell import Cell, cell_of, label_text, order_of, server_path
 from exporter.web.pages.project_text import tells_of_login
 
@@ -68,7 +68,7 @@ class ProjectCells:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class CellChanges:
     """What changed since some revision, at most so much that a browser takes it at once.
 
     ``reset`` says that this cannot be told: the page must be had anew.
@@ -138,8 +138,8 @@ class FleetCells:
     def seen(self, target: Target) -> str:
         """Return a text that changes with all that is heard of a server, and with a restart."""
         entry = self.projects[target.key.project].entries[target.key.server_id]
-        condition = entry.cell.condition if entry.cell else ""
-        return f"{self._boot}.{entry.seen}.{condition}"
+        health_state = entry.cell.health_state if entry.cell else ""
+        return f"{self._boot}.{entry.seen}.{health_state}"
 
     async def settle(self) -> None:
         """Find the verdicts that have become too old by now, letting all else run meanwhile."""
@@ -148,12 +148,12 @@ class FleetCells:
                 return
             await asyncio.sleep(0)
 
-    def changes_since(self, revision: str) -> Changes:
+    def changes_since(self, revision: str) -> CellChanges:
         """Return what changed after ``revision``, the oldest first."""
         boot, _, number = revision.partition(".")
         known = int(number) if len(number) < 20 and number.isascii() and number.isdigit() else -1  # noqa: PLR2004
         if boot != self._boot or not self._oldest <= known <= self._revision:
-            return Changes(self.revision, reset=True)
+            return CellChanges(self.revision, reset=True)
         newer: list[TargetKey] = []
         for key, changed_at in reversed(self._changed.items()):
             if changed_at <= known:
@@ -163,7 +163,7 @@ class FleetCells:
         told = newer[:_CHANGES_MAX]
         until = self._changed[told[-1]] if told else self._revision
         entries = [(key, self._entry(key)) for key in told]
-        return Changes(
+        return CellChanges(
             revision=f"{self._boot}.{until}",
             cells=[entry.cell for _, entry in entries if entry is not None and entry.cell],
             gone=[self._gone[key] for key, entry in entries if entry is None],
@@ -222,6 +222,6 @@ class FleetCells:
 
 
 def worst(project: ProjectCells) -> int:
-    """Return the place of a project's worst condition in `Condition`, the worst being 0."""
-    found = {entry.cell.condition for entry in project.entries.values() if entry.cell}
-    return next((place for place, one in enumerate(Condition) if one in found), len(Condition))
+    """Return the place of a project's worst condition in `HealthState`, the worst being 0."""
+    found = {entry.cell.health_state for entry in project.entries.values() if entry.cell}
+    return next((place for place, one in enumerate(HealthState) if one in found), len(HealthState))

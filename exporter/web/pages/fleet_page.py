@@ -10,10 +10,10 @@ from starlette.datastructures import QueryParams
 
 from exporter.model import ProjectStatus
 from exporter.web.errors import RequestRefusedError
-from exporter.web.health_state import Condition
+from exporter.web.health_state import HealthState
 from exporter.web.pages.fleet_cells import FleetCells, ProjectCells, worst
-from exporter.web.pages.project_text import ProjectWords, project_words
-from exporter.web.pages.text import clock_words
+from exporter.web.pages.project_text import ProjectText, project_text
+from exporter.web.pages.text import clock_text
 
 # Divisible by every number of columns that the style sheet has, so that no row breaks off where
 # two blocks meet. A browser lays out only the blocks that are in sight.
@@ -29,7 +29,7 @@ DOUBT = "inconclusive"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which servers are asked for: ``state`` is a `Condition`, `DOUBT`, or empty for all."""
+    """Which servers are asked for: ``state`` is a `HealthState`, `DOUBT`, or empty for all."""
 
     text: str = ""
     state: str = ""
@@ -42,8 +42,8 @@ class Filter:
             raise RequestRefusedError(
                 f"parameter q is longer than {_TEXT_MAX} characters", _BAD_REQUEST
             )
-        if state and state not in {*Condition, DOUBT}:
-            words = ", ".join([*Condition, DOUBT])
+        if state and state not in {*HealthState, DOUBT}:
+            words = ", ".join([*HealthState, DOUBT])
             raise RequestRefusedError(f"parameter state must be one of {words}", _BAD_REQUEST)
         return cls(text, state)
 
@@ -52,7 +52,7 @@ class Filter:
 class CellList:
     """The cells of a project that are in one condition, as HTML; ``total`` counts all of them."""
 
-    condition: Condition
+    health_state: HealthState
     total: int = 0
     doubtful: int = 0
     cells: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Section:
 
     name: str
     region: str
-    words: ProjectWords | None
+    words: ProjectText | None
     lists: tuple[CellList, ...]
 
 
@@ -90,13 +90,13 @@ class FleetPage:
         revision = self._cells.revision
         sections = [section async for section in self._sections(statuses, wanted, now)]
         totals = {
-            condition.value: sum(section.lists[place].total for section in sections)
-            for place, condition in enumerate(Condition)
+            health_state.value: sum(section.lists[place].total for section in sections)
+            for place, health_state in enumerate(HealthState)
         }
         parts = self._template.generate(
             root="",
             now=now,
-            at=clock_words(now, now),
+            at=clock_text(now, now),
             revision=revision,
             sections=sections,
             totals=totals,
@@ -131,7 +131,7 @@ class FleetPage:
             yield Section(
                 project.name,
                 project.region,
-                project_words(status, project.login, now) if status else None,
+                project_text(status, project.login, now) if status else None,
                 await _lists(project, wanted),
             )
 
@@ -141,14 +141,14 @@ def told_words(
 ) -> list[dict[str, object]]:
     """Return each project's words as JSON values."""
     return [
-        {"project": status.name, **asdict(project_words(status, project.login, now))}
+        {"project": status.name, **asdict(project_text(status, project.login, now))}
         for status in statuses
         if (project := cells.projects.get(status.name)) is not None
     ]
 
 
 async def _lists(project: ProjectCells, wanted: Filter) -> tuple[CellList, ...]:
-    lists = {condition: CellList(condition) for condition in Condition}
+    lists = {health_state: CellList(health_state) for health_state in HealthState}
     terms = tuple(wanted.text.lower().split())
     everything = not terms and not wanted.state
     for place, entry in enumerate(project.in_order()):
@@ -157,11 +157,11 @@ async def _lists(project: ProjectCells, wanted: Filter) -> tuple[CellList, ...]:
         cell = entry.cell
         if cell is None:
             continue
-        one = lists[cell.condition]
+        one = lists[cell.health_state]
         one.total += 1
         one.doubtful += bool(cell.doubt)
         if everything or (
-            (not wanted.state or wanted.state in (cell.condition, DOUBT if cell.doubt else ""))
+            (not wanted.state or wanted.state in (cell.health_state, DOUBT if cell.doubt else ""))
             and cell.matches(terms)
         ):
             one.cells.append(entry.html)

@@ -8,7 +8,7 @@ from math import sqrt
 
 from exporter.model import ProbeResult
 from exporter.outcome import Verdict
-from exporter.web.pages.text import clock_words, duration_words, outcome_words
+from exporter.web.pages.text import clock_text, duration_text, outcome_text
 
 _HEIGHTS = 8
 _FULL = 100.0
@@ -78,12 +78,12 @@ def probe_view(result: ProbeResult, now: float) -> ProbeView:
     return ProbeView(
         verdict=result.verdict.value,
         words=_VERDICT_WORDS[result.verdict],
-        outcome=outcome_words(result),
+        outcome=outcome_text(result),
         detail=result.detail,
         at=result.started_at,
-        clock=clock_words(result.started_at, now),
-        took=duration_words(result.duration_seconds) if result.stages else "",
-        waited=duration_words(result.waited_seconds) if result.waited_seconds > 0 else "",
+        clock=clock_text(result.started_at, now),
+        took=duration_text(result.duration_seconds) if result.stages else "",
+        waited=duration_text(result.waited_seconds) if result.waited_seconds > 0 else "",
         bars=tuple(_bars(result)),
         facts=tuple((name, text) for name, text in facts.items() if text),
     )
@@ -97,9 +97,9 @@ def timeline(results: list[ProbeResult], now: float) -> Timeline:
     return Timeline(
         marks=tuple(_mark(result, slowest) for result in results),
         words=f"{len(results)} {'result' if len(results) == 1 else 'results'}: {', '.join(told)}",
-        slowest=duration_words(slowest),
-        begins=clock_words(results[0].started_at, now) if results else "",
-        ends=clock_words(results[-1].started_at, now) if results else "",
+        slowest=duration_text(slowest),
+        begins=clock_text(results[0].started_at, now) if results else "",
+        ends=clock_text(results[-1].started_at, now) if results else "",
     )
 
 
@@ -113,7 +113,7 @@ def _bars(result: ProbeResult) -> Iterable[Bar]:
             timing.stage.value,
             round(start, 2),
             round(length, 2),
-            duration_words(timing.seconds),
+            duration_text(timing.seconds),
             timing.passed,
             timing.note,
         )
@@ -124,9 +124,9 @@ def _mark(result: ProbeResult, slowest: float) -> Mark:
     # By the root, so that quick ones can be told apart beside a timeout.
     share = sqrt(result.duration_seconds / slowest) if slowest else 0.0
     at = datetime.fromtimestamp(result.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    took = f", {duration_words(result.duration_seconds)}" if result.stages else ""
+    took = f", {duration_text(result.duration_seconds)}" if result.stages else ""
     return Mark(
         result.verdict.value,
         max(1, round(share * _HEIGHTS)),
-        f"{at}: {outcome_words(result)}{took}",
+        f"{at}: {outcome_text(result)}{took}",
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from exporter.model import ProbeResult, ProjectStatus, Stage
 from exporter.outcome import Outcome
-from exporter.web.pages.text import clock_words
+from exporter.web.pages.text import clock_text
 
 # Only whom the cloud has let in is told these.
 _LET_IN = frozenset(
@@ -19,7 +19,7 @@ _LET_IN = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectWords:
+class ProjectText:
     """One sentence each on throttle and login, and whether something is amiss there."""
 
     throttle: str
@@ -34,14 +34,14 @@ def tells_of_login(result: ProbeResult) -> bool:
     return beyond_api or result.outcome in _LET_IN or result.outcome is Outcome.UNAUTHORIZED
 
 
-def project_words(status: ProjectStatus, evidence: ProbeResult | None, now: float) -> ProjectWords:
+def project_text(status: ProjectStatus, evidence: ProbeResult | None, now: float) -> ProjectText:
     """Put a project's status at ``now``, Unix time in seconds, in words.
 
     ``evidence`` is its newest result that `tells_of_login`.
     """
     refused = evidence is not None and evidence.outcome is Outcome.UNAUTHORIZED
     slowed = status.limit < status.ceiling or _cooling(status, now)
-    return ProjectWords(
+    return ProjectText(
         throttle=_throttle(status, now),
         login=_login(status, evidence, now),
         slowed=slowed,
@@ -57,9 +57,9 @@ def _throttle(status: ProjectStatus, now: float) -> str:
     if status.queue_length:
         parts.append(f"{status.queue_length} wait{'s' if status.queue_length == 1 else ''}")
     if status.resume_at is not None and _cooling(status, now):
-        parts.append(f"the cloud said 429, asking again at {clock_words(status.resume_at, now)}")
+        parts.append(f"the cloud said 429, asking again at {clock_text(status.resume_at, now)}")
     elif status.resume_at is not None and status.limit < status.ceiling:
-        when = clock_words(status.resume_at, now)
+        when = clock_text(status.resume_at, now)
         parts.append(f"still slow after a 429, asking again since {when}")
     return "; ".join(parts)
 
@@ -69,7 +69,7 @@ def _login(status: ProjectStatus, evidence: ProbeResult | None, now: float) -> s
         return f"log-in refused: {evidence.detail or 'the cloud gave no reason'}"
     if status.login_expires_at is not None:
         left = status.login_expires_at > now
-        when = clock_words(status.login_expires_at, now)
+        when = clock_text(status.login_expires_at, now)
         return f"logged in until {when}" if left else f"log-in ended at {when}"
     return "not logged in yet" if evidence is None else "log-in accepted"
 

@@ -15,12 +15,12 @@ from starlette.routing import BaseRoute, Route
 from exporter.model import ProbeResult, TargetKey
 from exporter.state import TargetState
 from exporter.web.errors import RequestRefusedError
-from exporter.web.exporter_view import Running
+from exporter.web.exporter_view import ExporterView
 from exporter.web.pages.assets import StaticFiles, templates
 from exporter.web.pages.fleet_cells import FleetCells
 from exporter.web.pages.fleet_page import Filter, FleetPage, told_words
 from exporter.web.pages.server_page import ServerPage
-from exporter.web.probe_requests import OnDemand
+from exporter.web.probe_requests import ProbeRequests
 
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304
@@ -28,10 +28,10 @@ _NOT_MODIFIED = 304
 _FRESH = {"cache-control": "no-cache"}
 
 
-def page_routes(running: Running, on_demand: OnDemand) -> list[BaseRoute]:
+def page_routes(view: ExporterView, on_demand: ProbeRequests) -> list[BaseRoute]:
     """Return the pages over a running program."""
     files = StaticFiles()
-    routes = _Pages(running, on_demand, files)
+    routes = _Pages(view, on_demand, files)
     return [
         Route("/", routes.fleet),
         Route("/fleet/changes", routes.changes),
@@ -42,12 +42,12 @@ def page_routes(running: Running, on_demand: OnDemand) -> list[BaseRoute]:
 
 
 class _Pages:
-    def __init__(self, running: Running, on_demand: OnDemand, files: StaticFiles) -> None:
-        self._running = running
+    def __init__(self, view: ExporterView, on_demand: ProbeRequests, files: StaticFiles) -> None:
+        self._view = view
         self._on_demand = on_demand
-        self._cells = FleetCells(running.clock_time)
-        running.state.listen(self._cells)
-        environment = templates(files, running.version)
+        self._cells = FleetCells(view.clock_time)
+        view.state.listen(self._cells)
+        environment = templates(files, view.version)
         self._fleet = FleetPage(self._cells, environment)
         self._server = ServerPage(environment)
         self._unknown = environment.get_template("unknown.html")
@@ -58,14 +58,14 @@ class _Pages:
         except RequestRefusedError as error:
             return PlainTextResponse(f"{error}\n", error.status)
         await self._cells.settle()
-        pieces = self._fleet.pieces(self._running.projects(), wanted, self._running.clock_time())
+        pieces = self._fleet.pieces(self._view.projects(), wanted, self._view.clock_time())
         return StreamingResponse(pieces, media_type="text/html", headers=_FRESH)
 
     async def changes(self, request: Request) -> Response:
         await self._cells.settle()
-        now = self._running.clock_time()
+        now = self._view.clock_time()
         changes = self._cells.changes_since(request.query_params.get("since", ""))
-        words = told_words(self._running.projects(), self._cells, now)
+        words = told_words(self._view.projects(), self._cells, now)
         digest = f"{crc32(repr(words).encode(errors='replace')):08x}"
         # In ASCII: half a surrogate pair cannot be told in UTF-8.
         told = json.dumps(
@@ -115,12 +115,12 @@ class _Pages:
     def _state_of(self, request: Request) -> TargetState | None:
         parameters = request.path_params
         key = TargetKey(parameters["project"], parameters["server_id"])
-        return self._running.state.get(key)
+        return self._view.state.get(key)
 
     def _page(
         self, state: TargetState, told: ProbeResult | str | None, tag: str, status: int = 200
     ) -> Response:
-        html = self._server.render(state, self._running.clock_time(), tag, told)
+        html = self._server.render(state, self._view.clock_time(), tag, told)
         text = html.encode(errors="replace")
         return HTMLResponse(text, status, headers={**_FRESH, "etag": tag, **self._now()})
 
@@ -130,4 +130,4 @@ class _Pages:
 
     def _now(self) -> dict[str, str]:
         """Return the time by our clock, which the pages' script counts ages from."""
-        return {"console-exporter-time": f"{self._running.clock_time():.3f}"}
+        return {"console-exporter-time": f"{self._view.clock_time():.3f}"}

@@ -9,13 +9,13 @@ from exporter.model import ProbeResult
 from exporter.state import TargetState
 from exporter.web.health_state import (
     STALE_INTERVALS,
-    Condition,
-    condition_of,
+    HealthState,
     could_not_tell,
+    health_state_of,
     since,
 )
 from exporter.web.pages.probe_view import probe_view, timeline
-from exporter.web.pages.text import clock_words, outcome_words
+from exporter.web.pages.text import clock_text, outcome_text
 
 # More bars could not be told apart, and more rows nobody reads.
 _MARKS_MAX = 60
@@ -39,19 +39,19 @@ class ServerPage:
         """
         target, last = state.target, state.last
         newest = list(islice(reversed(list(state.history)), _MARKS_MAX))
-        condition = condition_of(state, now)
+        health_state = health_state_of(state, now)
         began = since(state, now)
         return self._template.render(
             root="../../",
             target=target,
             now=now,
-            at=clock_words(now, now),
+            at=clock_text(now, now),
             seen=seen,
-            condition=condition.value,
+            health_state=health_state.value,
             since=began,
-            since_clock=clock_words(began, now) if began is not None else "",
-            reason=_reason(state, condition),
-            doubt=outcome_words(last) if last and could_not_tell(state) else "",
+            since_clock=clock_text(began, now) if began is not None else "",
+            reason=_reason(state, health_state),
+            doubt=outcome_text(last) if last and could_not_tell(state) else "",
             doubt_detail=last.detail if last and could_not_tell(state) else "",
             attempt=probe_view(state.last_attempt, now) if state.last_attempt else None,
             timeline=timeline(newest[::-1], now),
@@ -63,21 +63,21 @@ class ServerPage:
         )
 
 
-def _reason(state: TargetState, condition: Condition) -> str:
+def _reason(state: TargetState, health_state: HealthState) -> str:
     verdict = state.last_verdict
-    if condition is Condition.UNKNOWN:
+    if health_state is HealthState.UNKNOWN:
         return "It has not been probed yet." if state.last is None else "No probe could tell yet."
-    if condition is Condition.STALE:
+    if health_state is HealthState.STALE:
         return (
             f"No verdict for more than {STALE_INTERVALS} intervals. The last one:"
             f" {'working' if state.success else 'failing'}."
         )
-    if verdict is None or condition is Condition.WORKING:
+    if verdict is None or health_state is HealthState.WORKING:
         return ""
     times = state.consecutive_failures
     count = "once" if times == 1 else f"{times} times in a row"
     detail = f": {verdict.detail}" if verdict.detail else ""
-    return f"{outcome_words(verdict).capitalize()}, {count}{detail}"
+    return f"{outcome_text(verdict).capitalize()}, {count}{detail}"
 
 
 def _settings(state: TargetState) -> list[tuple[str, str]]:

@@ -8,14 +8,14 @@ from exporter.outcome import Verdict
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
-def clock_words(at: float, now: float) -> str:
+def clock_text(at: float, now: float) -> str:
     """Return the time of day of ``at``, with its date when that is not today's."""
     then = datetime.fromtimestamp(at, UTC)
     same_day = then.date() == datetime.fromtimestamp(now, UTC).date()
     return then.strftime("%H:%M:%S UTC" if same_day else "%Y-%m-%d %H:%M:%S UTC")
 
 
-def ago_words(seconds: float) -> str:
+def ago_text(seconds: float) -> str:
     """Return an age, as coarse as people say it; the pages' script says it in the same words."""
     whole = max(0, int(seconds))
     if whole < 2 * _MINUTE:
@@ -27,14 +27,14 @@ def ago_words(seconds: float) -> str:
     return f"{whole // _DAY} days ago"
 
 
-def duration_words(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return how long something took."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.2f} s"
 
 
-def outcome_words(result: ProbeResult) -> str:
+def outcome_text(result: ProbeResult) -> str:
     """Return how a probe ended, and at which stage where a failure's name does not say so."""
     words, stage = result.outcome.value.replace("_", " "), result.failed_stage
     if stage is None or result.verdict is not Verdict.FAILURE or words.startswith(stage.value):

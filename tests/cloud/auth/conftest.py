@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cloud.auth.simulated_iam import Observed, PretendIam
+from tests.cloud.auth.fake_iam import FakeIam, Observed
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
@@ -17,6 +17,6 @@ def observed() -> Observed:
 
 
 @pytest.fixture
-def iam(clock: "MovedClock") -> PretendIam:
+def iam(clock: "MovedClock") -> FakeIam:
     """Return an IAM that takes the password ``right``."""
-    return PretendIam(clock)
+    return FakeIam(clock)

@@ -7,35 +7,36 @@ import httpx
 import pytest
 
 from exporter.cloud.auth.agency import AgencyLogin
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AgencyAuth
-from exporter.http.errors import LoginFailedError, NoAnswer, NoAnswerError
+from exporter.http.errors import NoResponse, NoResponseError
 from exporter.http.request import Request
-from exporter.http.response import Answer
-from tests.cloud.auth.simulated_iam import Observed, answer, api_request, iso
+from exporter.http.response import Response
+from tests.cloud.auth.fake_iam import Observed, answer, api_request, iso
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
 
 
 @dataclass
-class PretendMetadata:
+class FakeMetadata:
     """A metadata service of one function; what it should do wrong is set on it."""
 
     clock: "MovedClock"
     token_status: int = 200
     token: bytes = b"METATOKEN\n"
-    keys: Answer | None = None
+    keys: Response | None = None
     down: bool = False
     requests: list[Request] = field(default_factory=list)
     keys_given: int = 0
 
-    async def __call__(self, request: Request) -> Answer:
+    async def __call__(self, request: Request) -> Response:
         """Answer one request."""
         self.requests.append(request)
         if self.down:
-            raise NoAnswerError(NoAnswer.CONNECT, "cannot connect to 169.254.169.254:80")
+            raise NoResponseError(NoResponse.CONNECT, "cannot connect to 169.254.169.254:80")
         if request.method == "PUT":
-            return Answer(self.token_status, httpx.Headers(), self.token, 0.0)
+            return Response(self.token_status, httpx.Headers(), self.token, 0.0)
         if self.keys is not None:
             return self.keys
         self.keys_given += 1
@@ -53,13 +54,13 @@ def credential(number: int, expires_at: float) -> dict[str, Any]:
 
 
 @pytest.fixture
-def metadata(clock: "MovedClock") -> PretendMetadata:
+def metadata(clock: "MovedClock") -> FakeMetadata:
     """Return a metadata service that works."""
-    return PretendMetadata(clock)
+    return FakeMetadata(clock)
 
 
 @pytest.fixture
-def login(metadata: PretendMetadata, observed: Observed, clock: "MovedClock") -> AgencyLogin:
+def login(metadata: FakeMetadata, observed: Observed, clock: "MovedClock") -> AgencyLogin:
     """Return a login that has no keys yet."""
     auth = AgencyAuth("http://169.254.169.254")
     return AgencyLogin(auth, "0123", fetch=metadata, observer=observed, clock=clock)
@@ -76,7 +77,7 @@ async def keys_of(login: AgencyLogin) -> str:
 
 
 async def test_signs_with_the_keys_of_the_metadata_service(
-    login: AgencyLogin, metadata: PretendMetadata, clock: "MovedClock"
+    login: AgencyLogin, metadata: FakeMetadata, clock: "MovedClock"
 ) -> None:
     request = await signed(login)
     assert "Access=AK1, " in request.headers["authorization"]
@@ -91,7 +92,7 @@ async def test_signs_with_the_keys_of_the_metadata_service(
 
 @pytest.mark.parametrize("status", [404, 405, 503])
 async def test_goes_without_a_token_where_there_is_none(
-    login: AgencyLogin, metadata: PretendMetadata, status: int
+    login: AgencyLogin, metadata: FakeMetadata, status: int
 ) -> None:
     metadata.token_status = status
     assert await keys_of(login) == "ST1"
@@ -112,7 +113,7 @@ async def test_renews_the_keys_in_the_background_while_they_serve(
 
 
 async def test_gets_other_keys_once_for_all_rejected_requests(
-    login: AgencyLogin, metadata: PretendMetadata
+    login: AgencyLogin, metadata: FakeMetadata
 ) -> None:
     rejected = [await signed(login) for _ in range(5)]
     assert [await login.renew(request) for request in rejected] == [True] * 5
@@ -121,7 +122,7 @@ async def test_gets_other_keys_once_for_all_rejected_requests(
 
 
 async def test_backs_off_when_fresh_keys_are_rejected_too(
-    login: AgencyLogin, metadata: PretendMetadata, clock: "MovedClock"
+    login: AgencyLogin, metadata: FakeMetadata, clock: "MovedClock"
 ) -> None:
     attempts, rejected = 0, 0
     for _ in range(600):
@@ -140,7 +141,7 @@ async def test_backs_off_when_fresh_keys_are_rejected_too(
 
 
 async def test_takes_keys_that_were_accepted_as_good(
-    login: AgencyLogin, metadata: PretendMetadata
+    login: AgencyLogin, metadata: FakeMetadata
 ) -> None:
     for _ in range(5):
         request = await signed(login)
@@ -165,7 +166,7 @@ async def test_takes_keys_that_were_accepted_as_good(
     ],
 )
 async def test_tells_what_is_wrong_with_an_answer(
-    login: AgencyLogin, metadata: PretendMetadata, observed: Observed, keys: Answer, message: str
+    login: AgencyLogin, metadata: FakeMetadata, observed: Observed, keys: Response, message: str
 ) -> None:
     metadata.keys = keys
     with pytest.raises(LoginFailedError, match=message) as caught:
@@ -175,7 +176,7 @@ async def test_tells_what_is_wrong_with_an_answer(
 
 
 async def test_tells_what_is_wrong_with_the_metadata_service(
-    login: AgencyLogin, metadata: PretendMetadata, clock: "MovedClock"
+    login: AgencyLogin, metadata: FakeMetadata, clock: "MovedClock"
 ) -> None:
     metadata.token_status = 401
     with pytest.raises(LoginFailedError, match="answered 401 for a token"):

@@ -8,11 +8,11 @@ import pytest
 
 from exporter.cloud.auth.aksk import AkskLogin
 from exporter.cloud.auth.lockout import Lockouts
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AkskAuth
 from exporter.config.secret import Secret
-from exporter.http.errors import LoginFailedError
 from exporter.http.request import Request
-from tests.cloud.auth.simulated_iam import Observed, api_request
+from tests.cloud.auth.fake_iam import Observed, api_request
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cloud.auth.agency import AgencyLogin
-from exporter.cloud.auth.cached_credentials import Keepsake
+from exporter.cloud.auth.cached_credentials import CachedCredentials
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.password import PasswordLogin
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AgencyAuth, PasswordAuth
 from exporter.config.secret import Secret
-from exporter.http.errors import LoginFailedError
 from exporter.http.request import Request
-from tests.cloud.auth.simulated_iam import Observed, PretendIam, answer, api_request, iso
+from exporter.http.response import Response
+from tests.cloud.auth.fake_iam import FakeIam, Observed, answer, api_request, iso
 
 if TYPE_CHECKING:
-    from exporter.http.response import Answer
     from tests.conftest import MovedClock
 
 AUTH = PasswordAuth("https://iam.example", "monitor", Secret("right"), "my-account")
@@ -31,7 +31,7 @@ DAY = 86_400.0
 class Restarted:
     """Makes the login of a program that starts, and starts again."""
 
-    def __init__(self, iam: PretendIam, observed: Observed, clock: "MovedClock") -> None:
+    def __init__(self, iam: FakeIam, observed: Observed, clock: "MovedClock") -> None:
         self.iam = iam
         self.observed = observed
         self.clock = clock
@@ -48,19 +48,19 @@ class Restarted:
             clock=self.clock,
         )
         if kept is not None:
-            login.recall(kept)
+            login.restore(kept)
         return login
 
     async def kept(self) -> str:
         login = self.login()
         await token_of(login)
-        kept = await login.keepsake()
+        kept = await login.snapshot()
         assert kept is not None
         return kept
 
 
 @pytest.fixture
-def program(iam: PretendIam, observed: Observed, clock: "MovedClock") -> Restarted:
+def program(iam: FakeIam, observed: Observed, clock: "MovedClock") -> Restarted:
     return Restarted(iam, observed, clock)
 
 
@@ -83,9 +83,9 @@ async def test_a_restart_does_not_log_in_anew(program: Restarted) -> None:
 async def test_what_was_kept_is_kept_on(program: Restarted) -> None:
     kept = await program.kept()
     login = program.login(kept)
-    assert await login.keepsake() == kept
+    assert await login.snapshot() == kept
     await token_of(login)
-    assert await login.keepsake() == kept
+    assert await login.snapshot() == kept
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_a_login_of_another_account_or_password_is_not_used(
     program.iam.password = auth.password.reveal()
     login = program.login(kept, auth, project_id)
     assert await token_of(login) == "token-2"
-    renewed = await login.keepsake()
+    renewed = await login.snapshot()
     assert renewed is not None
     assert "token-1" not in renewed
 
@@ -129,7 +129,7 @@ async def test_one_near_its_end_is_renewed_ahead_as_without_a_restart(program: R
 
 
 async def test_one_from_the_future_is_not_used(
-    program: Restarted, iam: PretendIam, observed: Observed
+    program: Restarted, iam: FakeIam, observed: Observed
 ) -> None:
     kept = await program.kept()
     early = Restarted(iam, observed, type(program.clock)(program.clock.time() - 3600))
@@ -155,10 +155,10 @@ async def test_nothing_is_kept_before_the_first_login_nor_after_its_end(
     program: Restarted,
 ) -> None:
     login = program.login()
-    assert await login.keepsake() is None
+    assert await login.snapshot() is None
     await token_of(login)
     await program.clock.advance(DAY)
-    assert await login.keepsake() is None
+    assert await login.snapshot() is None
 
 
 async def test_what_is_kept_holds_neither_the_password_nor_a_quick_digest_of_it(
@@ -168,21 +168,21 @@ async def test_what_is_kept_holds_neither_the_password_nor_a_quick_digest_of_it(
     assert "right" not in kept
     for name in ("md5", "sha1", "sha256", "sha512"):
         assert hashlib.new(name, b"right").hexdigest() not in kept
-    seals = [keepsake.seal for text in (kept, other) if (keepsake := Keepsake.read(text))]
+    seals = [cached.seal for text in (kept, other) if (cached := CachedCredentials.from_json(text))]
     assert len(set(seals)) == 2
 
 
 def test_a_guess_takes_long() -> None:
-    keepsake = Keepsake.of("token", b"owner", expires_at=0.0, obtained_at=0.0, lifetime=1.0)
+    cached = CachedCredentials.of("token", b"owner", expires_at=0.0, obtained_at=0.0, lifetime=1.0)
     started = time.process_time()
-    assert not keepsake.is_of(b"guess")
+    assert not cached.is_of(b"guess")
     assert time.process_time() - started > 0.01
-    assert keepsake.is_of(b"owner")
+    assert cached.is_of(b"owner")
 
 
 @given(st.text() | st.dictionaries(st.sampled_from(["value", "salt", "seal"]), st.text()).map(str))
 def test_what_is_no_keepsake_is_none(text: str) -> None:
-    assert Keepsake.read(text) is None
+    assert CachedCredentials.from_json(text) is None
 
 
 @pytest.mark.parametrize("kept", ["", "{}", "null", "[" * 100_000])
@@ -195,7 +195,7 @@ async def test_a_login_begins_with_nothing_where_what_was_kept_is_none(
 async def test_an_agencys_keys_are_kept_too(clock: "MovedClock", observed: Observed) -> None:
     asked: list[Request] = []
 
-    async def metadata(request: Request) -> "Answer":
+    async def metadata(request: Request) -> Response:
         asked.append(request)
         if request.method == "PUT":
             return answer(404, {})
@@ -214,17 +214,17 @@ async def test_an_agencys_keys_are_kept_too(clock: "MovedClock", observed: Obser
 
     first = login()
     key = await access_key(first)
-    kept = await first.keepsake()
+    kept = await first.snapshot()
     assert kept is not None
     again = login()
-    again.recall(kept)
+    again.restore(kept)
     assert await access_key(again) == key
     elsewhere = login("http://127.0.0.1:1")
-    elsewhere.recall(kept)
+    elsewhere.restore(kept)
     assert await access_key(elsewhere) != key
     await clock.advance(3600)
     late = login()
-    late.recall(kept)
+    late.restore(kept)
     assert await access_key(late) != key
 
 

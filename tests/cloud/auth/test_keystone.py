@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.clock import Clock, SystemClock
-from exporter.cloud.auth import Login, Send, login_for
+from exporter.cloud.auth import Login, SendRequest, login_for
+from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import PasswordAuth, Project, Tls
 from exporter.config.secret import Secret
-from exporter.http.errors import LoginFailedError
 from exporter.http.request import Request
-from exporter.http.response import Answer
+from exporter.http.response import Response
 from exporter.http.transport import Transport
-from tests.cloud.auth.simulated_iam import Observed, api_request
+from tests.cloud.auth.fake_iam import Observed, api_request
 from tests.real.keystone import LOCKED_AFTER, Account, Keystone
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ NewLogin = Callable[..., Login]
 
 
 @pytest.fixture
-async def send() -> AsyncIterator[Send]:
+async def send() -> AsyncIterator[SendRequest]:
     """Return the program's own way to the wire."""
     transport = Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
 
-    async def send(request: Request) -> Answer:
+    async def send(request: Request) -> Response:
         return await transport.send(request, timeout=10, max_bytes=1 << 20)
 
     yield send
@@ -44,7 +44,7 @@ def account(keystone: Keystone) -> Account:
 
 
 @pytest.fixture
-def new_login(keystone: Keystone, send: Send, observed: Observed) -> NewLogin:
+def new_login(keystone: Keystone, send: SendRequest, observed: Observed) -> NewLogin:
     """Return what makes a login of an account."""
 
     def make(account: Account, password: str | None = None, clock: Clock | None = None) -> Login:

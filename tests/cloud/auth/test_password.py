@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from exporter.cloud.auth import Lockouts, login_for
 from exporter.cloud.auth.login import Login
 from exporter.cloud.auth.password import PasswordLogin
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import PasswordAuth, Project
 from exporter.config.secret import Secret
-from exporter.http.errors import LoginFailedError, NoAnswer, NoAnswerError
-from exporter.http.response import Answer
-from tests.cloud.auth.simulated_iam import Observed, PretendIam, answer, api_request, created, iso
+from exporter.http.errors import NoResponse, NoResponseError
+from exporter.http.response import Response
+from tests.cloud.auth.fake_iam import FakeIam, Observed, answer, api_request, created, iso
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
@@ -31,7 +32,7 @@ RIGHT = Secret("right")
 
 
 @pytest.fixture
-def new_login(iam: PretendIam, observed: Observed, clock: "MovedClock") -> NewLogin:
+def new_login(iam: FakeIam, observed: Observed, clock: "MovedClock") -> NewLogin:
     """Return what makes a login with a given password."""
 
     def make(password: Secret = RIGHT, lockouts: Lockouts | None = None) -> Login:
@@ -63,9 +64,7 @@ async def rejected_by_api(login: Login) -> bool:
 
 
 class TestLoggingIn:
-    async def test_asks_for_a_token_of_the_project(
-        self, new_login: NewLogin, iam: PretendIam
-    ) -> None:
+    async def test_asks_for_a_token_of_the_project(self, new_login: NewLogin, iam: FakeIam) -> None:
         await token_of(new_login())
         request = iam.requests[0]
         assert (request.method, str(request.url)) == (
@@ -89,7 +88,7 @@ class TestLoggingIn:
         }
 
     async def test_keeps_the_token(
-        self, new_login: NewLogin, iam: PretendIam, observed: Observed, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, observed: Observed, clock: "MovedClock"
     ) -> None:
         login = new_login()
         assert login.expires_at is None
@@ -98,7 +97,7 @@ class TestLoggingIn:
         assert login.expires_at == clock.time() + 86400
 
     async def test_serves_all_who_wait_with_one_log_in(
-        self, new_login: NewLogin, iam: PretendIam
+        self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         iam.hold = asyncio.Event()
         login = new_login()
@@ -109,7 +108,7 @@ class TestLoggingIn:
         assert len(iam.requests) == 1
 
     async def test_goes_on_when_who_asked_first_gives_up(
-        self, new_login: NewLogin, iam: PretendIam
+        self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         iam.hold = asyncio.Event()
         login = new_login()
@@ -123,9 +122,9 @@ class TestLoggingIn:
         assert len(iam.requests) == 1
 
     async def test_tells_a_failure_to_all_who_wait(
-        self, new_login: NewLogin, iam: PretendIam, observed: Observed
+        self, new_login: NewLogin, iam: FakeIam, observed: Observed
     ) -> None:
-        iam.down = NoAnswerError(NoAnswer.CONNECT, "cannot connect to iam.example:443")
+        iam.down = NoResponseError(NoResponse.CONNECT, "cannot connect to iam.example:443")
         login = new_login()
         results = await asyncio.gather(
             *(token_of(login) for _ in range(20)), return_exceptions=True
@@ -135,7 +134,7 @@ class TestLoggingIn:
         assert len(iam.requests) == observed.failed == 1
 
     async def test_tells_a_fault_of_ours_to_all_who_wait(
-        self, new_login: NewLogin, iam: PretendIam
+        self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         iam.down = ZeroDivisionError()
         login = new_login()
@@ -150,7 +149,7 @@ class TestRefreshing:
     async def test_renews_in_the_background_while_the_token_serves(
         self,
         new_login: NewLogin,
-        iam: PretendIam,
+        iam: FakeIam,
         clock: "MovedClock",
         lifetime: float,
         ahead: float,
@@ -168,12 +167,12 @@ class TestRefreshing:
         assert len(iam.requests) == 2
 
     async def test_fails_quietly_in_the_background_and_tries_again_later(
-        self, new_login: NewLogin, iam: PretendIam, observed: Observed, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, observed: Observed, clock: "MovedClock"
     ) -> None:
         login = new_login()
         await token_of(login)
         await clock.advance(86400 - 1800)
-        iam.down = NoAnswerError(NoAnswer.TIMEOUT, "too slow")
+        iam.down = NoResponseError(NoResponse.TIMEOUT, "too slow")
         for _ in range(600):
             assert await token_of(login) == "token-1"
             await clock.advance(1)
@@ -186,20 +185,20 @@ class TestRefreshing:
         assert await token_of(login) == f"token-{len(iam.requests)}"
 
     async def test_does_not_send_a_token_that_has_expired(
-        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
     ) -> None:
         login = new_login()
         await token_of(login)
         await clock.advance(86400)
         assert await token_of(login) == "token-2"
         await clock.advance(86400)
-        iam.down = NoAnswerError(NoAnswer.TIMEOUT, "too slow")
+        iam.down = NoResponseError(NoResponse.TIMEOUT, "too slow")
         with pytest.raises(LoginFailedError, match="too slow"):
             await token_of(login)
 
     @pytest.mark.parametrize("skew", [-7200.0, 7200.0])
     async def test_counts_the_lifetime_by_the_clouds_clock(
-        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock", skew: float
+        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock", skew: float
     ) -> None:
         iam.lifetime, iam.skew = 3600, skew
         login = new_login()
@@ -213,7 +212,7 @@ class TestRefreshing:
 
 class TestRenewing:
     async def test_logs_in_again_when_the_token_is_rejected(
-        self, new_login: NewLogin, iam: PretendIam
+        self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         login = new_login()
         assert await rejected_by_api(login)
@@ -221,7 +220,7 @@ class TestRenewing:
         assert len(iam.requests) == 2
 
     async def test_takes_the_present_token_when_an_older_one_was_rejected(
-        self, new_login: NewLogin, iam: PretendIam
+        self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         login = new_login()
         old = api_request()
@@ -231,7 +230,7 @@ class TestRenewing:
         assert len(iam.requests) == 2
 
     async def test_logs_in_once_for_many_rejected_requests(
-        self, new_login: NewLogin, iam: PretendIam
+        self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         login = new_login()
         await token_of(login)
@@ -243,7 +242,7 @@ class TestRenewing:
         assert len(iam.requests) == 2
 
     async def test_renews_a_token_that_served_as_often_as_it_is_revoked(
-        self, new_login: NewLogin, iam: PretendIam
+        self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         login = new_login()
         for _ in range(5):
@@ -254,7 +253,7 @@ class TestRenewing:
         assert len(iam.requests) == 6
 
     async def test_backs_off_to_five_minutes_when_fresh_tokens_are_rejected(
-        self, new_login: NewLogin, iam: PretendIam, observed: Observed, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, observed: Observed, clock: "MovedClock"
     ) -> None:
         login = new_login()
         started = clock.monotonic()
@@ -270,11 +269,11 @@ class TestRenewing:
         assert observed.failed == len(logged_in_at)
 
     async def test_is_not_worth_it_while_iam_does_not_answer(
-        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
     ) -> None:
         login = new_login()
         await token_of(login)
-        iam.down = NoAnswerError(NoAnswer.TIMEOUT, "too slow")
+        iam.down = NoResponseError(NoResponse.TIMEOUT, "too slow")
         assert not await rejected_by_api(login)
         assert not await rejected_by_api(login)
         assert len(iam.requests) == 2
@@ -285,7 +284,7 @@ class TestRenewing:
 
 class TestRefusedPassword:
     async def test_is_tried_four_times_in_fifteen_minutes_at_most(
-        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
     ) -> None:
         login = new_login(Secret("wrong"))
         started = clock.monotonic()
@@ -321,7 +320,7 @@ class TestRefusedPassword:
         assert [one.__traceback__ for one in left] == [None] * len(left)
 
     async def test_is_tried_at_once_when_it_changes(
-        self, new_login: NewLogin, iam: PretendIam, tmp_path: Path
+        self, new_login: NewLogin, iam: FakeIam, tmp_path: Path
     ) -> None:
         file = tmp_path / "password"
         file.write_text("wrong")
@@ -333,7 +332,7 @@ class TestRefusedPassword:
         assert len(iam.requests) == 2
 
     async def test_does_not_lock_the_account_however_often_it_changes(
-        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock", tmp_path: Path
+        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock", tmp_path: Path
     ) -> None:
         file = tmp_path / "password"
         login = new_login(Secret(file=file))
@@ -346,7 +345,7 @@ class TestRefusedPassword:
         assert iam.refused_within(900) == 4
 
     async def test_of_one_account_in_many_projects_does_not_lock_it(
-        self, new_login: NewLogin, iam: PretendIam, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
     ) -> None:
         lockouts = Lockouts(clock)
         logins = [new_login(Secret("wrong"), lockouts) for _ in range(8)]
@@ -365,7 +364,7 @@ class TestRefusedPassword:
     async def test_is_told_from_other_failures(
         self,
         new_login: NewLogin,
-        iam: PretendIam,
+        iam: FakeIam,
         clock: "MovedClock",
         status: int,
         next_attempt: float,
@@ -382,7 +381,7 @@ class TestRefusedPassword:
         assert await token_of(login) == "token-2"
 
     async def test_that_cannot_be_read_is_told_and_read_again(
-        self, new_login: NewLogin, iam: PretendIam, tmp_path: Path
+        self, new_login: NewLogin, iam: FakeIam, tmp_path: Path
     ) -> None:
         file = tmp_path / "password"
         login = new_login(Secret(file=file))
@@ -418,7 +417,7 @@ class TestUnusableAnswers:
         ],
     )
     async def test_are_told_for_what_they_are(
-        self, new_login: NewLogin, iam: PretendIam, unusable: Answer, message: str
+        self, new_login: NewLogin, iam: FakeIam, unusable: Response, message: str
     ) -> None:
         iam.answers = [unusable]
         with pytest.raises(LoginFailedError, match=message):
@@ -438,7 +437,7 @@ class TestUnusableAnswers:
         ],
     )
     async def test_do_not_include_any_spelling_of_a_time(
-        self, new_login: NewLogin, iam: PretendIam, expires_at: str
+        self, new_login: NewLogin, iam: FakeIam, expires_at: str
     ) -> None:
         iam.answers = [created("t", expires_at)]
         login = new_login()
@@ -459,7 +458,7 @@ class TestUnusableAnswers:
         self, body: bytes, token: bytes, date: bytes, status: int
     ) -> None:
         headers = httpx.Headers([(b"x-subject-token", token), (b"date", date)])
-        iam = PretendIam(clock=FixedClock(), answers=[Answer(status, headers, body, 0.0)])
+        iam = FakeIam(clock=FixedClock(), answers=[Response(status, headers, body, 0.0)])
         login = PasswordLogin(
             PasswordAuth("https://iam.example", "monitor", Secret("right"), "my-account"),
             "0123",
@@ -483,10 +482,10 @@ class FixedClock:
         raise AssertionError(f"nothing should sleep {seconds} s here")
 
 
-async def test_no_secret_shows_in_what_can_be_printed(new_login: NewLogin, iam: PretendIam) -> None:
+async def test_no_secret_shows_in_what_can_be_printed(new_login: NewLogin, iam: FakeIam) -> None:
     login = new_login()
     await token_of(login)
-    assert await login.keepsake()  # type: ignore[attr-defined]
+    assert await login.snapshot()  # type: ignore[attr-defined]
     shown = f"{login!r} {vars(login)!r} {vars(login._credentials)!r}"  # type: ignore[attr-defined]  # noqa: SLF001
     assert "right" not in shown
     assert "token-1" not in shown

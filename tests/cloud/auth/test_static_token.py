@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from exporter.cloud.auth.static_token import StaticTokenLogin
+from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import TokenAuth
 from exporter.config.secret import Secret
-from exporter.http.errors import LoginFailedError
 from exporter.http.request import Request
-from tests.cloud.auth.simulated_iam import Observed, api_request
+from tests.cloud.auth.fake_iam import Observed, api_request
 
 
 @pytest.fixture

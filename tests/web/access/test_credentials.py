@@ -157,7 +157,7 @@ def test_bcrypt_leaves_the_interpreter_to_others() -> None:
     slow = bcrypt.hashpw(b"x", bcrypt.gensalt(10))
     thread = threading.Thread(target=bcrypt.checkpw, args=(b"x", slow))
     thread.start()
-    turns = 0
+    permits = 0
     while thread.is_alive():
-        turns += 1
-    assert turns > 1000
+        permits += 1
+    assert permits > 1000

@@ -106,7 +106,7 @@ async def test_a_broken_file_leaves_the_last_good_rules_and_is_told_of_once(
             assert await users_of(live) == {"one", "two"}
     told = [one for one in logs if one["log_level"] == "error"]
     assert len(told) == 1
-    assert "web.yml" in told[0]["mistake"]
+    assert "web.yml" in told[0]["error"]
     file.write_text(USERS.replace("one", "three"))
     with capture_logs() as logs:
         assert await users_of(live) == {"two", "three"}
@@ -131,8 +131,8 @@ async def test_what_would_let_down_the_guard_needs_a_restart(
     file.write_text(weak)
     with capture_logs() as logs:
         assert (await live.current()).config == rules.config
-    assert said in logs[0]["mistake"]
-    assert "restart" in logs[0]["mistake"]
+    assert said in logs[0]["error"]
+    assert "restart" in logs[0]["error"]
     # The other way round is taken at once.
     other = begin(weak)
     await other.current()

@@ -65,7 +65,7 @@ def refusals(loaded: Callable[[str], WebConfig]) -> Refusals:
         with pytest.raises(ConfigError) as caught:
             loaded(text)
         assert "hunter2" not in f"{caught.value}"
-        return [f"{m.line}:{m.column} {m.path}: {m.message}" for m in caught.value.mistakes]
+        return [f"{m.line}:{m.column} {m.path}: {m.message}" for m in caught.value.details]
 
     return refused
 

@@ -14,7 +14,7 @@ from exporter.model import ProbeResult, ProjectStatus, Stage, StageTiming, Targe
 from exporter.outcome import Outcome
 from exporter.state import StateStore
 from exporter.web.application import web_application
-from exporter.web.exporter_view import Running
+from exporter.web.exporter_view import ExporterView
 
 NOW = 1_800_000_000.0
 PROJECTS = [
@@ -59,7 +59,7 @@ class Pretend:
     def application(self) -> Starlette:
         """Return the routes over this program."""
         return web_application(
-            Running(
+            ExporterView(
                 state=self.state,
                 projects=lambda: PROJECTS,
                 exposition=Exposition(ServerSeries(), CollectorRegistry()),

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from exporter.model import Stage
 from exporter.outcome import Outcome, Verdict
-from exporter.web.health_state import Condition
+from exporter.web.health_state import HealthState
 from tests.real.programs import exporter, simulator
 from tests.real.simulated_project import listed_servers, write_config
 
@@ -52,7 +52,7 @@ def test_every_route_is_described_and_every_description_is_of_a_route(pretend: P
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("State", Condition), ("Stage", Stage), ("Outcome", Outcome), ("Verdict", Verdict)],
+    [("State", HealthState), ("Stage", Stage), ("Outcome", Outcome), ("Verdict", Verdict)],
 )
 def test_its_words_are_those_of_the_program(name: str, words: type[StrEnum]) -> None:
     assert DOCUMENT["components"]["schemas"][name]["enum"] == [str(word) for word in words]

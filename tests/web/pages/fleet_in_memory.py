@@ -14,7 +14,7 @@ from exporter.model import ProbeResult, ProjectStatus, Stage, StageTiming, Targe
 from exporter.outcome import Outcome, Verdict
 from exporter.state import StateStore
 from exporter.web.application import web_application
-from exporter.web.exporter_view import Running
+from exporter.web.exporter_view import ExporterView
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 HOSTILE = '"><script>alert(1)</script>&'
@@ -72,7 +72,7 @@ class InMemory:
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
         """Open a client of its routes."""
         application = web_application(
-            Running(
+            ExporterView(
                 state=self.state,
                 projects=lambda: self.statuses,
                 exposition=Exposition(ServerSeries(), CollectorRegistry()),

@@ -6,7 +6,7 @@ from time import thread_time
 from exporter.model import Target
 from exporter.outcome import Outcome
 from exporter.state import StateStore
-from exporter.web.health_state import Condition
+from exporter.web.health_state import HealthState
 from exporter.web.pages.fleet_cells import FleetCells
 from tests.web.pages.fleet_in_memory import HOSTILE, NOW, result, target
 
@@ -23,9 +23,9 @@ class Watched:
         self.store.listen(self.cells)
         self.store.reconcile(targets)
 
-    def conditions(self) -> dict[str, Condition]:
+    def conditions(self) -> dict[str, HealthState]:
         return {
-            entry.target.name: entry.cell.condition
+            entry.target.name: entry.cell.health_state
             for project in self.cells.projects.values()
             for entry in project.in_order()
             if entry.cell
@@ -48,8 +48,8 @@ def test_what_changed_since_is_told_once_and_as_it_is_now() -> None:
     for outcome in (Outcome.TIMEOUT, Outcome.SUCCESS, Outcome.SERVER_ERROR):
         watched.store.record(result(DB, outcome))
     changes = watched.cells.changes_since(revision)
-    assert [(cell.name, cell.condition, cell.note) for cell in changes.cells] == [
-        ("db-01", Condition.FAILING, "server error at api")
+    assert [(cell.name, cell.health_state, cell.note) for cell in changes.cells] == [
+        ("db-01", HealthState.FAILING, "server error at api")
     ]
     assert watched.cells.changes_since(changes.revision).cells == []
 
@@ -60,7 +60,7 @@ def test_an_inconclusive_probe_leaves_the_condition_and_says_so() -> None:
     revision = watched.cells.revision
     watched.store.record(result(DB, Outcome.THROTTLED))
     (cell,) = watched.cells.changes_since(revision).cells
-    assert (cell.condition, cell.doubt) == (Condition.WORKING, "throttled")
+    assert (cell.health_state, cell.doubt) == (HealthState.WORKING, "throttled")
 
 
 def test_more_than_a_browser_takes_at_once_comes_in_parts_the_oldest_first() -> None:
@@ -125,14 +125,14 @@ async def test_a_verdict_grows_stale_without_any_event() -> None:
     revision = watched.cells.revision
     watched.now += 101
     await watched.cells.settle()
-    assert watched.conditions() == {"db-01": Condition.STALE, "web-01": Condition.WORKING}
+    assert watched.conditions() == {"db-01": HealthState.STALE, "web-01": HealthState.WORKING}
     (cell,) = watched.cells.changes_since(revision).cells
     assert (cell.name, cell.note) == ("db-01", "was working")
     watched.store.record(result(DB, at=watched.now))
-    assert watched.conditions()["db-01"] is Condition.WORKING
+    assert watched.conditions()["db-01"] is HealthState.WORKING
     watched.now += 301
     await watched.cells.settle()
-    assert set(watched.conditions().values()) == {Condition.STALE}
+    assert set(watched.conditions().values()) == {HealthState.STALE}
 
 
 async def test_a_server_that_went_does_not_grow_stale() -> None:
@@ -151,9 +151,9 @@ def test_a_renamed_server_keeps_its_state_and_finds_its_place() -> None:
     assert list(watched.conditions()) == ["db-01", "web-2", "web-10"]
     watched.store.reconcile([target("web-2"), target("web-10"), replace(DB, name="zz")])
     assert watched.conditions() == {
-        "web-2": Condition.UNKNOWN,
-        "web-10": Condition.UNKNOWN,
-        "zz": Condition.FAILING,
+        "web-2": HealthState.UNKNOWN,
+        "web-10": HealthState.UNKNOWN,
+        "zz": HealthState.FAILING,
     }
 
 

@@ -125,7 +125,7 @@ async def test_a_page_learns_what_changed_since_it_was_made(
             "project": "southwest",
             "name": "web-01",
             "labels": "",
-            "condition": "failing",
+            "health_state": "failing",
             "note": "timeout at api",
             "doubt": "",
         }

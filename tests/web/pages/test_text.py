@@ -6,8 +6,8 @@ import pytest
 
 from exporter.model import ProbeResult, ProjectStatus, Stage
 from exporter.outcome import Outcome
-from exporter.web.pages.project_text import project_words, tells_of_login
-from exporter.web.pages.text import ago_words, clock_words, duration_words, outcome_words
+from exporter.web.pages.project_text import project_text, tells_of_login
+from exporter.web.pages.text import ago_text, clock_text, duration_text, outcome_text
 from tests.web.pages.fleet_in_memory import NOW, result, target
 
 QUIET = ProjectStatus("southwest", "cn-southwest-2", 5.0, 5.0, 0)
@@ -38,7 +38,7 @@ DB = target("db-01")
     ],
 )
 def test_the_throttle_in_words(status: ProjectStatus, words: str, slowed: bool) -> None:  # noqa: FBT001
-    told = project_words(status, None, NOW)
+    told = project_text(status, None, NOW)
     assert (told.throttle, told.slowed) == (words, slowed)
 
 
@@ -59,7 +59,7 @@ REFUSED = result(DB, Outcome.UNAUTHORIZED, detail="IAM answered 401: wrong passw
 def test_the_login_in_words(
     expires_at: float | None, evidence: ProbeResult | None, words: str
 ) -> None:
-    told = project_words(replace(QUIET, login_expires_at=expires_at), evidence, NOW)
+    told = project_text(replace(QUIET, login_expires_at=expires_at), evidence, NOW)
     assert (told.login, told.refused) == (words, evidence is REFUSED)
 
 
@@ -88,21 +88,21 @@ def test_only_some_results_tell_of_the_login() -> None:
     ],
 )
 def test_ages_are_as_coarse_as_people_say_them(seconds: float, words: str) -> None:
-    assert ago_words(seconds) == words
+    assert ago_text(seconds) == words
 
 
 def test_times_of_another_day_have_their_date() -> None:
-    assert clock_words(NOW, NOW) == "08:00:00 UTC"
-    assert clock_words(NOW - 86_400, NOW) == "2027-01-14 08:00:00 UTC"
+    assert clock_text(NOW, NOW) == "08:00:00 UTC"
+    assert clock_text(NOW - 86_400, NOW) == "2027-01-14 08:00:00 UTC"
 
 
 def test_durations_are_milliseconds_below_a_second() -> None:
-    assert (duration_words(0.0124), duration_words(1.5)) == ("12 ms", "1.50 s")
+    assert (duration_text(0.0124), duration_text(1.5)) == ("12 ms", "1.50 s")
 
 
 def test_an_outcome_is_told_with_its_stage_once() -> None:
     timeout = result(DB, Outcome.TIMEOUT)
-    assert outcome_words(timeout) == "timeout at api"
+    assert outcome_text(timeout) == "timeout at api"
     rejected = replace(timeout, outcome=Outcome.WEBSOCKET_REJECTED, failed_stage=Stage.WEBSOCKET)
-    assert outcome_words(rejected) == "websocket rejected"
-    assert outcome_words(result(DB, Outcome.THROTTLED)) == "throttled"
+    assert outcome_text(rejected) == "websocket rejected"
+    assert outcome_text(result(DB, Outcome.THROTTLED)) == "throttled"

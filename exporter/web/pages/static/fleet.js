@@ -1,6 +1,6 @@
 // The grid: filter while typing, arrow keys, and cells that change as the exporter tells.
 //
-// All cells are kept in `lists`, one list for each project and condition, in the order of names;
+// All cells are kept in `lists`, one list for each project and health state, in the order of names;
 // what the filter lets through is laid out in blocks, of which the browser renders those in sight.
 "use strict";
 
@@ -20,21 +20,21 @@
     return;
   }
 
-  const lists = new Map(); // project + condition -> list
+  const lists = new Map(); // project + health state -> list
   const cells = new Map(); // href -> cell
   for (const section of fleet.querySelectorAll(".project")) {
     for (const box of section.querySelectorAll(".list")) {
       const list = {
         box,
         project: section.dataset.project,
-        condition: box.dataset.condition,
+        healthState: box.dataset.healthState,
         count: box.querySelector("[data-count]"),
         grid: box.querySelector(".cells"),
         cells: [],
         stop: null,
         filling: 0,
       };
-      lists.set(key(list.project, list.condition), list);
+      lists.set(key(list.project, list.healthState), list);
       for (const link of box.querySelectorAll("a")) {
         const cell = { link, list, name: link.firstChild.data, text: "" };
         list.cells.push(cell);
@@ -44,8 +44,8 @@
     }
   }
 
-  function key(project, condition) {
-    return `${project}\n${condition}`;
+  function key(project, healthState) {
+    return `${project}\n${healthState}`;
   }
 
   // ---- Filter
@@ -55,7 +55,7 @@
 
   function matches(cell) {
     const { link, list } = cell;
-    if (state === "inconclusive" ? !link.classList.contains("doubt") : state && state !== list.condition) return false;
+    if (state === "inconclusive" ? !link.classList.contains("doubt") : state && state !== list.healthState) return false;
     if (!terms.length) return true;
     cell.text ||= `${list.project} ${link.textContent} ${link.getAttribute("href")} ${link.dataset.labels || ""}`.toLowerCase();
     return terms.every((term) => cell.text.includes(term));
@@ -185,7 +185,7 @@
   const loadedAt = Date.now();
 
   function renew(told, changed, news) {
-    const list = lists.get(key(told.project, told.condition));
+    const list = lists.get(key(told.project, told.health_state));
     if (!list) return;
     let cell = cells.get(told.href);
     if (!cell) {
@@ -199,7 +199,7 @@
       leave(cell, changed);
       cell.name = told.name;
       list.cells.splice(placeOf(list, cell), 0, cell);
-      if (told.condition === "failing") news.push(`${told.name} is failing: ${told.note}`);
+      if (told.health_state === "failing") news.push(`${told.name} is failing: ${told.note}`);
       cell.list = list;
       flash(cell.link);
     }
@@ -249,11 +249,11 @@
 
   function count() {
     const totals = {};
-    for (const list of lists.values()) totals[list.condition] = (totals[list.condition] || 0) + list.cells.length;
+    for (const list of lists.values()) totals[list.healthState] = (totals[list.healthState] || 0) + list.cells.length;
     let doubtful = 0;
     for (const { link } of cells.values()) doubtful += link.classList.contains("doubt");
-    for (const [condition, total] of Object.entries(totals)) {
-      document.getElementById(`count-${condition}`).textContent = total;
+    for (const [healthState, total] of Object.entries(totals)) {
+      document.getElementById(`count-${healthState}`).textContent = total;
     }
     document.getElementById("count-inconclusive").textContent = doubtful;
     document.getElementById("count-all").textContent = cells.size;

@@ -11,7 +11,7 @@ import httpx
 
 from exporter.clock import Clock
 from exporter.http.request import Request
-from exporter.http.response import Answer
+from exporter.http.response import Response
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Observed:
 
 
 @dataclass
-class PretendIam:
+class FakeIam:
     """Answers log-ins; what it should do wrong is set on it.
 
     ``answers`` are given in place of its own, in order. ``hold`` makes it wait before it answers.
@@ -44,11 +44,11 @@ class PretendIam:
     skew: float = 0.0
     down: Exception | None = None
     hold: asyncio.Event | None = None
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Response] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     refused_at: list[float] = field(default_factory=list)
 
-    async def __call__(self, request: Request) -> Answer:
+    async def __call__(self, request: Request) -> Response:
         """Answer one log-in."""
         self.requests.append(request)
         if self.hold is not None:
@@ -78,12 +78,14 @@ def iso(unix_time: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def answer(status: int, body: object = None, headers: dict[str, str] | None = None) -> Answer:
+def answer(status: int, body: object = None, headers: dict[str, str] | None = None) -> Response:
     """Return an answer with a JSON body."""
-    return Answer(status, httpx.Headers(headers, encoding="utf-8"), json.dumps(body).encode(), 0.0)
+    return Response(
+        status, httpx.Headers(headers, encoding="utf-8"), json.dumps(body).encode(), 0.0
+    )
 
 
-def created(token: str, expires_at: object, date: float | None = None, **body: Any) -> Answer:
+def created(token: str, expires_at: object, date: float | None = None, **body: Any) -> Response:
     """Return the answer to a log-in that went well."""
     headers = {"x-subject-token": token}
     if date is not None:
