@@ -1,4 +1,4 @@
-"""What the documents say is so."""
+"""The documents agree with the program."""
 
 import json
 import re
@@ -19,29 +19,29 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_readme_s_first_configuration_is_valid(tmp_path: Path) -> None:
+def test_first_configuration_in_the_readme_is_valid(tmp_path: Path) -> None:
     (first, _scrape) = blocks("yaml")
     (tmp_path / "config.yaml").write_text(first)
     config = load(tmp_path / "config.yaml", {"IAM_PASSWORD": "p"})
     assert [server.name for server in config.projects[0].servers] == ["db-01"]
 
 
-def test_the_readme_s_scrape_configuration_is_yaml_for_our_port() -> None:
+def test_scrape_configuration_in_the_readme_uses_the_default_port() -> None:
     (_first, scrape) = blocks("yaml")
     (job,) = yaml.safe_load(scrape)["scrape_configs"]
     assert job["static_configs"][0]["targets"] == ["localhost:10429"]
 
 
-def test_the_shipped_configuration_is_valid_and_fits_its_limits() -> None:
+def test_shipped_configuration_is_valid_and_within_its_rate_limits() -> None:
     assert main(["check-config", f"--config.file={ROOT / 'config.yaml'}"]) == 0
 
 
-def test_the_committed_schema_is_what_the_command_prints() -> None:
+def test_committed_schema_equals_the_output_of_config_schema() -> None:
     committed = json.loads((ROOT / "docs" / "config.schema.json").read_text())
     assert committed == json_schema(), "run `make generate`"
 
 
-def test_the_readme_names_every_outcome_that_can_be_had_with_its_verdict() -> None:
+def test_the_readme_lists_every_outcome_under_its_verdict() -> None:
     rows = dict(re.findall(r"^\| (success|failure|inconclusive) \| (.*?) \|", README, re.MULTILINE))
     for verdict in Verdict:
         named = set(re.findall(r"`(\w+)`", rows[verdict]))
@@ -52,7 +52,7 @@ DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmar
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_of_the_documents_lead_somewhere(document: Path) -> None:
+def test_links_in_documents_resolve(document: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
         assert (document.parent / link).exists(), link
     headings = {
@@ -63,7 +63,20 @@ def test_links_of_the_documents_lead_somewhere(document: Path) -> None:
         assert anchor in headings, anchor
 
 
-def test_the_documents_that_a_newcomer_looks_for_are_there() -> None:
+def test_the_usual_documents_exist() -> None:
     names = {document.name for document in DOCUMENTS}
     assert {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "deployment.md"} <= names
     assert (ROOT / "LICENSE").read_text().lstrip().startswith("Apache License")
+
+
+def test_architecture_names_every_package_and_only_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    package = ROOT / "exporter"
+    table = text.partition("## Packages")[2].partition("##")[0]
+    folders = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
+    assert folders <= set(re.findall(r"^\| `(\w+)/` \|", table, re.MULTILINE))
+    for row in re.findall(r"^\| `([\w/]+)/` \| .* \| (.*) \|$", table, re.MULTILINE):
+        for name in re.findall(r"`([\w.]+)`", row[1]):
+            assert (package / row[0] / name).exists(), f"{row[0]}/{name}"
+    for name in re.findall(r"`([\w/]+\.(?:py|yaml))`", text.replace(table, "")):
+        assert (package / name).exists(), name
