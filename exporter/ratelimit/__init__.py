@@ -1,1 +1,1 @@
-"""The rate limit of each project: who may send a request, and when."""
+"""Limit the request rate of each project and adapt it to 429 responses."""

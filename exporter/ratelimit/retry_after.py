@@ -1,4 +1,4 @@
-"""What a 429 says about when, and how fast, to ask again."""
+"""Parse Retry-After and the quota from a 429 response."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from exporter.http.response import Response
 
 RETRY_AFTER_MIN = 1.0
 RETRY_AFTER_MAX = 240.0
-"""Seconds; longer waits are cut, so that the end of a quota is noticed within five minutes."""
+"""Seconds. Longer waits are cut, so that a reopened quota is noticed within five minutes."""
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 _POLICY = re.compile(
@@ -21,31 +21,31 @@ _READ_MAX = 4096
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A quota as the gateway states it: so many requests in so many seconds."""
+    """A quota stated by the gateway: ``requests`` per window of ``seconds``."""
 
     requests: int
     seconds: float
 
     @property
     def rate(self) -> float:
-        """Return the requests a second that the policy allows."""
+        """Return the allowed requests per second."""
         return self.requests / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitResponse:
-    """What a 429 says; None where it says nothing usable. ``retry_after`` is in seconds."""
+    """Rate-limit information of a 429 response; ``retry_after`` is in seconds, None if absent."""
 
     retry_after: float | None = None
     policy: Policy | None = None
 
     @classmethod
     def of(cls, response: Response, now: float) -> Self:
-        """Read an answer 429 received at ``now``, Unix seconds.
+        """Parse a 429 response received at ``now``, Unix seconds.
 
-        ``Retry-After`` may be seconds or an HTTP date (RFC 9110, 10.2.3), bounded to 1..240 s; a
-        date is taken relative to the answer's own ``Date``, so that a wrong clock does no harm.
-        The policy is looked for in the body's text, as the gateway's APIGW.0308 words it:
+        ``Retry-After`` may be seconds or an HTTP date (RFC 9110, 10.2.3) and is limited to 1..240
+        s. A date is relative to the response's own ``Date``, so a wrong local clock has no effect.
+        The policy is parsed from the body of the gateway's error APIGW.0308, for example
         ``policy user over ratelimit,limit:200,time:5 minute``.
         """
         return cls(_retry_after(response, now), _policy(response))
@@ -65,10 +65,10 @@ def _retry_after(response: Response, now: float) -> float | None:
 
 
 def _policy(response: Response) -> Policy | None:
-    found = _POLICY.search(response.body[:_READ_MAX].decode(errors="replace"))
-    if found is None:
+    match = _POLICY.search(response.body[:_READ_MAX].decode(errors="replace"))
+    if match is None:
         return None
-    requests, count = int(found[1]), int(found[2])
+    requests, count = int(match[1]), int(match[2])
     if not requests or not count:
         return None
-    return Policy(requests, count * _UNITS[found[3].lower()])
+    return Policy(requests, count * _UNITS[match[3].lower()])

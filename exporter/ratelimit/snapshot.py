@@ -1,4 +1,4 @@
-"""What a throttle has learned of a quota, so that it need not be learned again after a restart."""
+"""Save the state of an adaptive rate limit across a restart."""
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
@@ -7,10 +7,12 @@ from math import isfinite
 
 @dataclass(frozen=True, slots=True)
 class RateSnapshot:
-    """What the last refusals taught. Rates are requests a second, times seconds of one clock.
+    """State of an `AdaptiveRate` after its last 429. Rates are requests per second.
 
-    ``lowered_at`` is when the pace was lowered last, ``resume_at`` the end of the cool-down after
-    it, ``cool_down`` the length of that. The others are as in `AdaptiveRate`.
+    Times are seconds of one clock. ``lowered_at`` is when the rate was last lowered, ``low`` the
+    rate since then, ``resume_at`` the end of the cool-down and ``cool_down`` its length.
+    ``plateau`` and ``before`` are the plateaus after and before the 429. ``refused`` is the rate
+    that got the 429, and ``refused_at`` its position from the plateau (0) to the ceiling (1).
     """
 
     lowered_at: float
@@ -23,23 +25,23 @@ class RateSnapshot:
     refused_at: float
 
     def shifted(self, seconds: float) -> "RateSnapshot":
-        """Return the same by a clock that is ``seconds`` ahead."""
+        """Return the snapshot with its times moved ``seconds`` later."""
         return replace(
             self, lowered_at=self.lowered_at + seconds, resume_at=self.resume_at + seconds
         )
 
     def to_json(self) -> str:
-        """Return it as a line of text."""
+        """Return the snapshot as one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "RateSnapshot | None":
-        """Return what `to_json` gave; None where it is none."""
+        """Parse the output of `to_json`; return None if ``text`` is not a valid snapshot."""
         try:
-            told = json.loads(text)
-            figures = [float(told[field.name]) for field in fields(cls)]
+            values = json.loads(text)
+            numbers = [float(values[field.name]) for field in fields(cls)]
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        if not all(map(isfinite, figures)):
+        if not all(map(isfinite, numbers)):
             return None
-        return cls(*figures)
+        return cls(*numbers)

@@ -1,4 +1,4 @@
-"""The queue in front of every request of one project: who may ask, and when."""
+"""Queue the requests of one project and grant permits within its rate limit."""
 
 import asyncio
 import heapq
@@ -12,13 +12,13 @@ from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RateLimitResponse
 from exporter.ratelimit.snapshot import RateSnapshot
 
 _THROTTLED = 429
-# A clock may have been put right by a little between two starts.
+# Tolerance for a clock that was set back between two starts.
 _FUTURE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to send one request: when it was granted (monotonic seconds), how long it took."""
+    """Permission to send one request; ``granted_at`` is monotonic, ``waited`` is seconds."""
 
     granted_at: float
     waited: float
@@ -32,14 +32,14 @@ class _Waiter:
 
 
 class Throttle:
-    """Grants turns at an adapting pace, to who is due first.
+    """Grants permits at an adaptive rate, in order of due time.
 
-    One timer at most runs, for the head of the queue. Waiters that were cancelled leave the heap
-    when they come to its head, or when they make up most of it.
+    ``requests_per_second`` is the ceiling, at which the throttle starts; ``burst`` requests may go
+    at once. At most one timer runs, for the head of the queue. Cancelled waiters are removed from
+    the heap when they reach its head, or when they are most of it.
     """
 
     def __init__(self, *, requests_per_second: float, burst: int, clock: Clock) -> None:
-        """Start at the ceiling of ``requests_per_second``, with ``burst`` requests at once."""
         self._clock = clock
         self._rate = AdaptiveRate(requests_per_second, burst, clock.monotonic())
         self._heap: list[_Waiter] = []
@@ -51,31 +51,34 @@ class Throttle:
 
     @property
     def limit(self) -> float:
-        """Return the pace now, requests a second."""
+        """Return the current rate limit in requests per second."""
         return self._rate.limit(self._clock.monotonic())
 
     @property
     def ceiling(self) -> float:
-        """Return the pace that is never exceeded, requests a second."""
+        """Return the configured maximum rate in requests per second."""
         return self._rate.ceiling
 
     @property
     def queue_length(self) -> int:
-        """Return the number of requests that wait for their turn."""
+        """Return the number of requests waiting for a permit."""
         return self._waiting
 
     @property
     def resume_at(self) -> float:
-        """Return the end of the current or last cool-down, Unix seconds; 0 if there was none."""
+        """Return the end of the current or last cool-down in Unix seconds; 0 if there was none."""
         return self._resume_at
 
     def snapshot(self) -> RateSnapshot | None:
-        """Return what is worth knowing after a restart, in Unix time; None when nothing is."""
+        """Return the state to save, with Unix times; None before the first 429."""
         snapshot = self._rate.snapshot()
         return snapshot.shifted(self._clock.time() - self._clock.monotonic()) if snapshot else None
 
     def restore(self, snapshot: RateSnapshot) -> None:
-        """Begin with what `snapshot` gave before a restart, as far as it still holds."""
+        """Restore the state that `snapshot` returned before a restart.
+
+        A snapshot from over a minute in the future is ignored. The cool-down ends within 240 s.
+        """
         now = self._clock.time()
         ahead = max(0.0, snapshot.lowered_at - now)
         if ahead > _FUTURE_SECONDS:
@@ -87,14 +90,14 @@ class Throttle:
         self._rate.restore(snapshot.shifted(monotonic - now), monotonic)
 
     async def permit(self, due: float) -> Permit:
-        """Wait for leave to send one request; lower ``due`` first, then who asked first.
+        """Wait for a permit to send one request: lowest ``due`` first, then first come.
 
-        Tell `answered` what became of it. A wait that is cancelled costs nobody a turn.
+        Pass the permit to `answered` afterwards. Cancelling the wait uses up no permit.
         """
-        asked_at = self._clock.monotonic()
-        if not self._waiting and self._rate.wait(asked_at) <= 0:
-            self._rate.take(asked_at)
-            return Permit(asked_at, 0.0)
+        requested_at = self._clock.monotonic()
+        if not self._waiting and self._rate.wait(requested_at) <= 0:
+            self._rate.take(requested_at)
+            return Permit(requested_at, 0.0)
         waiter = _Waiter(due, next(self._order), asyncio.get_running_loop().create_future())
         heapq.heappush(self._heap, waiter)
         self._waiting += 1
@@ -104,27 +107,27 @@ class Throttle:
         except asyncio.CancelledError:
             self._leave(waiter)
             raise
-        return Permit(granted_at, granted_at - asked_at)
+        return Permit(granted_at, granted_at - requested_at)
 
     def answered(self, permit: Permit, status: int | None, response: Response | None) -> None:
-        """Learn what a request of this turn was answered; None: no answer, or not sent at all."""
+        """Record the result of a permit; ``status`` is None without a response or if unused."""
         now = self._clock.monotonic()
         if status is None:
             self._rate.unanswered(permit.granted_at)
         elif status == _THROTTLED:
             unix_now = self._clock.time()
-            refusal = RateLimitResponse.of(response, unix_now) if response else RateLimitResponse()
-            self._rate.refused(permit.granted_at, now, refusal)
+            parsed = RateLimitResponse.of(response, unix_now) if response else RateLimitResponse()
+            self._rate.refused(permit.granted_at, now, parsed)
             self._resume_at = unix_now + self._rate.resume_at - now
         else:
-            self._rate.let_through(permit.granted_at, now)
+            self._rate.accepted(permit.granted_at, now)
         self._serve()
 
     def _leave(self, waiter: _Waiter) -> None:
         if waiter.granted.cancelled():
             self._waiting -= 1
         else:
-            # Granted and cancelled at the same moment: the turn goes to the next.
+            # Granted and cancelled in the same moment: the next waiter gets the permit.
             self._rate.give_back(self._clock.monotonic())
         if len(self._heap) > 2 * self._waiting + 64:
             self._heap = [waiter for waiter in self._heap if not waiter.granted.done()]
@@ -132,7 +135,7 @@ class Throttle:
         self._serve()
 
     def _serve(self) -> None:
-        """Grant the turns that can be granted now, and set the timer for the next."""
+        """Grant the permits available now, and set the timer for the next one."""
         while self._heap:
             if self._heap[0].granted.done():
                 heapq.heappop(self._heap)
@@ -151,7 +154,7 @@ class Throttle:
 
     def _wake_in(self, seconds: float, now: float) -> None:
         if self._timer is not None:
-            # One that wakes too early sets itself anew.
+            # A timer that fires too early restarts itself.
             if self._wakes_at <= now + seconds:
                 return
             self._timer.cancel()

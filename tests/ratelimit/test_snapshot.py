@@ -1,4 +1,4 @@
-"""A throttle across a restart: the cool-down goes on, the pace stays low, and never too long."""
+"""Tests of a throttle across a restart: the cool-down and the reduced rate are restored."""
 
 import asyncio
 from dataclasses import replace
@@ -18,8 +18,8 @@ from exporter.ratelimit.throttle import Throttle
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
 
-FIGURES = st.floats(-1e12, 1e12)
-ANY = st.builds(RateSnapshot, *[FIGURES] * 8)
+NUMBERS = st.floats(-1e12, 1e12)
+SNAPSHOTS = st.builds(RateSnapshot, *[NUMBERS] * 8)
 
 
 def throttle(clock: "MovedClock", rate: float = 8.0) -> Throttle:
@@ -37,34 +37,34 @@ async def refused(clock: "MovedClock", rate: float = 8.0) -> Throttle:
 async def restarted(clock: "MovedClock", subject: Throttle, rate: float = 8.0) -> Throttle:
     snapshot = subject.snapshot()
     assert snapshot is not None
-    read = RateSnapshot.from_json(snapshot.to_json())
-    assert read == snapshot
-    again = throttle(clock, rate)
-    again.restore(read)
-    return again
+    parsed = RateSnapshot.from_json(snapshot.to_json())
+    assert parsed == snapshot
+    restored = throttle(clock, rate)
+    restored.restore(parsed)
+    return restored
 
 
-async def test_before_the_first_refusal_there_is_nothing_to_learn(clock: "MovedClock") -> None:
+async def test_there_is_no_snapshot_before_the_first_429(clock: "MovedClock") -> None:
     subject = throttle(clock)
     await subject.permit(0)
     assert subject.snapshot() is None
 
 
-async def test_a_cool_down_goes_on(clock: "MovedClock") -> None:
+async def test_the_cool_down_continues(clock: "MovedClock") -> None:
     before = await refused(clock)
     await clock.advance(10)
     after = await restarted(clock, before)
     assert after.resume_at == pytest.approx(before.resume_at)
     assert after.limit == pytest.approx(before.limit) == pytest.approx(4)
-    asked_at = clock.monotonic()
+    requested_at = clock.monotonic()
     waiting = asyncio.create_task(after.permit(0))
     await clock.advance(19.9)
     assert not waiting.done()
     await clock.advance(0.2)
-    assert (await waiting).granted_at - asked_at == pytest.approx(20)
+    assert (await waiting).granted_at - requested_at == pytest.approx(20)
 
 
-async def test_after_the_cool_down_one_goes_ahead_alone(clock: "MovedClock") -> None:
+async def test_a_single_test_request_goes_first_after_the_cool_down(clock: "MovedClock") -> None:
     before = await refused(clock)
     await clock.advance(60)
     after = await restarted(clock, before)
@@ -76,7 +76,7 @@ async def test_after_the_cool_down_one_goes_ahead_alone(clock: "MovedClock") -> 
     assert all(permit.done() for permit in permits)
 
 
-async def test_the_pace_rises_again_as_without_a_restart(clock: "MovedClock") -> None:
+async def test_the_rate_rises_as_without_a_restart(clock: "MovedClock") -> None:
     before = await refused(clock)
     await clock.advance(RECOVERY - 10)
     after = await restarted(clock, before)
@@ -85,7 +85,7 @@ async def test_the_pace_rises_again_as_without_a_restart(clock: "MovedClock") ->
     assert after.limit == 8
 
 
-async def test_long_after_the_refusal_the_ceiling_holds(clock: "MovedClock") -> None:
+async def test_the_rate_is_at_the_ceiling_long_after_the_429(clock: "MovedClock") -> None:
     before = await refused(clock)
     await clock.advance(RECOVERY + 1)
     after = await restarted(clock, before)
@@ -94,7 +94,7 @@ async def test_long_after_the_refusal_the_ceiling_holds(clock: "MovedClock") -> 
         assert (await after.permit(0)).waited == 0
 
 
-async def test_a_ceiling_lowered_meanwhile_is_not_exceeded(clock: "MovedClock") -> None:
+async def test_a_ceiling_lowered_by_the_restart_is_not_exceeded(clock: "MovedClock") -> None:
     before = await refused(clock)
     await clock.advance(35)
     after = await restarted(clock, before, rate=1)
@@ -104,7 +104,7 @@ async def test_a_ceiling_lowered_meanwhile_is_not_exceeded(clock: "MovedClock") 
 
 
 @pytest.mark.parametrize(("ahead", "lowered"), [(30.0, True), (3600.0, False)])
-async def test_what_was_learned_in_the_future_is_taken_for_now_or_dropped(
+async def test_a_snapshot_from_the_future_counts_as_of_now_or_is_ignored(
     clock: "MovedClock",
     ahead: float,
     lowered: bool,  # noqa: FBT001
@@ -118,8 +118,8 @@ async def test_what_was_learned_in_the_future_is_taken_for_now_or_dropped(
     assert after.resume_at <= clock.time() + 30
 
 
-@given(ANY, st.floats(0.001, 1000), st.integers(1, 100))
-def test_whatever_is_recalled_the_pace_stays_below_its_ceiling(
+@given(SNAPSHOTS, st.floats(0.001, 1000), st.integers(1, 100))
+def test_any_restored_snapshot_keeps_the_rate_below_the_ceiling(
     snapshot: RateSnapshot, ceiling: float, burst: int
 ) -> None:
     rate = AdaptiveRate(ceiling, burst, 0.0)
@@ -131,8 +131,8 @@ def test_whatever_is_recalled_the_pace_stays_below_its_ceiling(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(snapshot=ANY)
-def test_whatever_is_recalled_nobody_waits_longer_than_the_cloud_can_ask(
+@given(snapshot=SNAPSHOTS)
+def test_any_restored_snapshot_resumes_within_the_maximum_retry_after(
     clock: "MovedClock", snapshot: RateSnapshot
 ) -> None:
     subject = throttle(clock)
@@ -140,17 +140,17 @@ def test_whatever_is_recalled_nobody_waits_longer_than_the_cloud_can_ask(
     assert subject.resume_at <= clock.time() + RETRY_AFTER_MAX
 
 
-@given(ANY)
-def test_what_is_written_is_read(snapshot: RateSnapshot) -> None:
+@given(SNAPSHOTS)
+def test_a_snapshot_survives_conversion_to_json(snapshot: RateSnapshot) -> None:
     assert RateSnapshot.from_json(snapshot.to_json()) == snapshot
 
 
-@pytest.mark.parametrize("to_json", ["", "null", "[]", "{}", '{"lowered_at": "x"}', "[" * 100_000])
-def test_what_is_nothing_learned_is_none(to_json: str) -> None:
-    assert RateSnapshot.from_json(to_json) is None
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"lowered_at": "x"}', "[" * 100_000])
+def test_invalid_json_is_no_snapshot(text: str) -> None:
+    assert RateSnapshot.from_json(text) is None
 
 
-def test_figures_that_are_no_numbers_are_none() -> None:
+def test_numbers_that_are_not_finite_make_no_snapshot() -> None:
     snapshot = RateSnapshot(*[1.0] * 8)
     assert RateSnapshot.from_json(replace(snapshot, low=float("nan")).to_json()) is None
     assert RateSnapshot.from_json(replace(snapshot, resume_at=float("inf")).to_json()) is None

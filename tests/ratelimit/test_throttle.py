@@ -1,4 +1,4 @@
-"""The queue in front of every request: order, cancellation, and what it shows of itself."""
+"""Tests of the throttle: order of permits, cancellation and its readings."""
 
 import asyncio
 import random
@@ -22,8 +22,8 @@ class MovedClock(Clock, Protocol):
 
 
 def a_429(**headers: str) -> Response:
-    sent = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return Response(429, sent, b"", 0.1)
+    fields = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return Response(429, fields, b"", 0.1)
 
 
 def throttle(clock: Clock, *, rate: float = 1.0, burst: int = 1) -> Throttle:
@@ -31,7 +31,7 @@ def throttle(clock: Clock, *, rate: float = 1.0, burst: int = 1) -> Throttle:
 
 
 class Queue:
-    """Requests that wait in a throttle, and the order in which they got their turns."""
+    """Requests waiting in a throttle, and the order in which they got permits."""
 
     def __init__(self, subject: Throttle) -> None:
         self.throttle = subject
@@ -48,7 +48,7 @@ class Queue:
         self.served.append(name)
 
 
-async def test_a_burst_goes_at_once_and_the_rest_at_the_pace(clock: MovedClock) -> None:
+async def test_a_burst_goes_at_once_and_the_rest_at_the_rate(clock: MovedClock) -> None:
     queue = Queue(throttle(clock, rate=2, burst=3))
     for name in "abcde":
         await queue.join(name, 0)
@@ -61,7 +61,7 @@ async def test_a_burst_goes_at_once_and_the_rest_at_the_pace(clock: MovedClock) 
     assert queue.served == ["a", "b", "c", "d", "e"]
 
 
-async def test_the_lowest_due_goes_first_and_among_equals_the_first_to_ask(
+async def test_permits_go_by_due_time_and_then_by_order_of_request(
     clock: MovedClock,
 ) -> None:
     queue = Queue(throttle(clock))
@@ -73,7 +73,7 @@ async def test_the_lowest_due_goes_first_and_among_equals_the_first_to_ask(
     assert queue.served == ["urgent", "early", "first", "second", "late"]
 
 
-async def test_a_turn_tells_how_long_it_was_waited_for(clock: MovedClock) -> None:
+async def test_a_permit_has_the_time_waited_for_it(clock: MovedClock) -> None:
     queue = Queue(throttle(clock))
     first = await queue.throttle.permit(0)
     assert first.waited == 0
@@ -84,7 +84,7 @@ async def test_a_turn_tells_how_long_it_was_waited_for(clock: MovedClock) -> Non
     assert queue.permits["a"].granted_at == pytest.approx(first.granted_at + 1)
 
 
-async def test_a_429_halves_the_limit_and_tells_when_it_resumes(clock: MovedClock) -> None:
+async def test_a_429_halves_the_limit_and_sets_the_time_to_resume(clock: MovedClock) -> None:
     subject = throttle(clock, rate=4)
     assert (subject.limit, subject.ceiling, subject.resume_at) == (4, 4, 0)
     subject.answered(await subject.permit(0), 429, a_429())
@@ -92,12 +92,12 @@ async def test_a_429_halves_the_limit_and_tells_when_it_resumes(clock: MovedCloc
     assert subject.resume_at == clock.time() + 2
 
 
-@pytest.mark.parametrize("answered", [a_429(), None])
-async def test_nobody_gets_a_turn_during_the_cool_down(
-    clock: MovedClock, answered: Response | None
+@pytest.mark.parametrize("response", [a_429(), None])
+async def test_no_permit_is_granted_during_the_cool_down(
+    clock: MovedClock, response: Response | None
 ) -> None:
     queue = Queue(throttle(clock, rate=4, burst=4))
-    queue.throttle.answered(await queue.throttle.permit(0), 429, answered)
+    queue.throttle.answered(await queue.throttle.permit(0), 429, response)
     await queue.join("a", 0)
     await clock.advance(1.99)
     assert queue.served == []
@@ -105,7 +105,7 @@ async def test_nobody_gets_a_turn_during_the_cool_down(
     assert queue.served == ["a"]
 
 
-async def test_waiters_already_on_a_timer_wait_for_the_end_of_the_cool_down(
+async def test_waiters_with_a_running_timer_wait_for_the_end_of_the_cool_down(
     clock: MovedClock,
 ) -> None:
     queue = Queue(throttle(clock))
@@ -118,28 +118,28 @@ async def test_waiters_already_on_a_timer_wait_for_the_end_of_the_cool_down(
     assert queue.served == ["a"]
 
 
-async def test_retry_after_as_a_date_is_obeyed(clock: MovedClock) -> None:
+async def test_a_retry_after_date_is_obeyed(clock: MovedClock) -> None:
     subject = throttle(clock)
     date = formatdate(clock.time() + 42, usegmt=True)
     subject.answered(await subject.permit(0), 429, a_429(retry_after=date))
     assert subject.resume_at == clock.time() + 42
 
 
-async def test_the_others_follow_as_soon_as_the_one_that_went_ahead_is_answered(
+async def test_others_follow_as_soon_as_the_test_request_is_answered(
     clock: MovedClock,
 ) -> None:
     queue = Queue(throttle(clock, rate=100))
     queue.throttle.answered(await queue.throttle.permit(0), 429, a_429())
-    await queue.join("ahead", 0)
+    await queue.join("test", 0)
     await queue.join("follower", 1)
     await clock.advance(2.5)
-    assert queue.served == ["ahead"]
-    queue.throttle.answered(queue.permits["ahead"], 200, None)
+    assert queue.served == ["test"]
+    queue.throttle.answered(queue.permits["test"], 200, None)
     await clock.advance(0.001)
-    assert queue.served == ["ahead", "follower"]
+    assert queue.served == ["test", "follower"]
 
 
-async def test_one_429_a_round_trip_halves_the_pace_once(clock: MovedClock) -> None:
+async def test_several_429s_of_one_round_trip_halve_the_rate_once(clock: MovedClock) -> None:
     subject = throttle(clock, rate=8, burst=5)
     permits = [await subject.permit(0) for _ in range(5)]
     await clock.advance(0.1)
@@ -148,7 +148,7 @@ async def test_one_429_a_round_trip_halves_the_pace_once(clock: MovedClock) -> N
     assert subject.limit == 4
 
 
-async def test_the_queue_length_is_exact_whoever_leaves(clock: MovedClock) -> None:
+async def test_the_queue_length_stays_exact_when_waiters_are_cancelled(clock: MovedClock) -> None:
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)
     for number in range(10):
@@ -164,40 +164,40 @@ async def test_the_queue_length_is_exact_whoever_leaves(clock: MovedClock) -> No
     assert queue.served == ["1", "2", "3"]
 
 
-async def test_a_cancelled_wait_costs_nobody_a_turn(clock: MovedClock) -> None:
+async def test_a_cancelled_wait_uses_up_no_permit(clock: MovedClock) -> None:
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)
-    await queue.join("gone", 0)
+    await queue.join("cancelled", 0)
     await queue.join("next", 1)
     await clock.advance(0.5)
-    queue.tasks["gone"].cancel()
+    queue.tasks["cancelled"].cancel()
     await clock.advance(0.51)
     assert queue.served == ["next"]
 
 
-async def test_a_turn_granted_and_cancelled_at_the_same_moment_goes_to_the_next(
+async def test_a_permit_cancelled_in_the_moment_of_its_grant_goes_to_the_next(
     clock: MovedClock,
 ) -> None:
     queue = Queue(throttle(clock, rate=1000))
     permit = await queue.throttle.permit(0)
     queue.throttle.answered(permit, 429, a_429())
-    await queue.join("ahead", 0)
+    await queue.join("test", 0)
     await clock.advance(2)
-    await queue.join("gone", 1)
+    await queue.join("cancelled", 1)
     await queue.join("next", 2)
-    # The answer lets one waiter go; before it can run it is cancelled.
+    # The response releases one waiter, which is cancelled before it runs.
     await clock.advance(0.1)
-    queue.throttle.answered(queue.permits["ahead"], 200, None)
+    queue.throttle.answered(queue.permits["test"], 200, None)
     assert queue.throttle.queue_length == 1
-    queue.tasks["gone"].cancel()
+    queue.tasks["cancelled"].cancel()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert queue.served == ["ahead", "next"]
+    assert queue.served == ["test", "next"]
     assert queue.throttle.queue_length == 0
 
 
-async def test_no_timer_is_left_when_the_last_waiter_goes(clock: MovedClock) -> None:
+async def test_no_timer_is_left_when_the_last_waiter_is_cancelled(clock: MovedClock) -> None:
     before = asyncio.all_tasks()
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)
@@ -208,7 +208,7 @@ async def test_no_timer_is_left_when_the_last_waiter_goes(clock: MovedClock) -> 
     assert asyncio.all_tasks() == before
 
 
-async def test_one_timer_runs_however_long_the_queue(clock: MovedClock) -> None:
+async def test_a_single_timer_runs_for_a_queue_of_any_length(clock: MovedClock) -> None:
     before = len(asyncio.all_tasks())
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)
@@ -219,7 +219,7 @@ async def test_one_timer_runs_however_long_the_queue(clock: MovedClock) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from((0.5, 5.0, 200.0)))
-def test_no_turn_is_lost_or_granted_beyond_the_pace_under_random_cancellations_and_429s(
+def test_random_cancellations_and_429s_lose_no_permit_and_exceed_no_rate(
     seed: int, burst: int, rate: float
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - no secret
@@ -229,21 +229,21 @@ def test_no_turn_is_lost_or_granted_beyond_the_pace_under_random_cancellations_a
         subject = throttle(LoopClock(), rate=rate, burst=burst)
         granted: list[float] = []
 
-        async def ask() -> None:
+        async def request() -> None:
             await asyncio.sleep(chance.uniform(0, 60))
             permit = await subject.permit(chance.choice((0.0, 1.0, loop.time())))
             granted.append(permit.granted_at)
             await asyncio.sleep(chance.uniform(0, 1))
             subject.answered(permit, chance.choice((200, 200, 200, 404, 429, None)), None)
 
-        tasks = [asyncio.create_task(ask()) for _ in range(60)]
-        doomed = chance.sample(tasks, 25)
-        for task in doomed:
+        tasks = [asyncio.create_task(request()) for _ in range(60)]
+        cancelled = chance.sample(tasks, 25)
+        for task in cancelled:
             loop.call_later(chance.choice((1.0, chance.uniform(0, 90))), task.cancel)
-        # Whoever was not cancelled gets a turn, or this never returns.
+        # Times out unless every request that was not cancelled gets a permit.
         async with asyncio.timeout(100_000):
             await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(task.exception() is None for task in tasks if task not in doomed)
+        assert all(task.exception() is None for task in tasks if task not in cancelled)
         assert subject.queue_length == 0
         for first, since in enumerate(granted):
             for last in range(first, len(granted)):
@@ -255,24 +255,24 @@ def test_no_turn_is_lost_or_granted_beyond_the_pace_under_random_cancellations_a
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=60))
 @settings(max_examples=50, deadline=None)
-def test_turns_come_in_order_of_due_and_then_of_asking(dues: list[float]) -> None:
+def test_many_permits_go_by_due_time_and_then_by_order_of_request(dues: list[float]) -> None:
     async def main() -> None:
         subject = throttle(LoopClock())
         await subject.permit(0)
         served: list[tuple[float, int]] = []
 
-        async def ask(due: float, number: int) -> None:
+        async def request(due: float, number: int) -> None:
             await subject.permit(due)
             served.append((due, number))
 
-        await asyncio.gather(*(ask(due, number) for number, due in enumerate(dues)))
+        await asyncio.gather(*(request(due, number) for number, due in enumerate(dues)))
         assert served == sorted(served)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(main())
 
 
-def test_fifty_thousand_waiters_are_served_and_cancelled_cheaply() -> None:
+def test_fifty_thousand_waiters_take_less_than_8_seconds_of_cpu() -> None:
     waiters = 50_000
 
     async def main() -> None:
