@@ -1,4 +1,4 @@
-"""A page of the project's list of physical servers: what is read of it, whatever else it holds."""
+"""Parse a page of the project's list of physical servers; unknown fields are ignored."""
 
 import re
 from collections.abc import Mapping
@@ -9,20 +9,26 @@ from urllib.parse import parse_qs, urlsplit
 
 from exporter.cloud.api_error import ApiError
 from exporter.http.errors import BadResponseError
-from exporter.http.json_stream import read_long_list
+from exporter.http.json_stream import read_json_stream
 from exporter.http.response import Response
 
 PAGE_LIMIT = 1000
-"""The records that a page is asked to have; the API gives no more."""
+"""Records per page, the API's maximum."""
 
 _OK = 200
+_REMEDIES = {
+    400: "check project_id and manage_state",
+    401: "check the project's auth settings",
+    403: "grant the user the right to list servers",
+    404: "check endpoint and project_id",
+}
 _ATTRIBUTES_MAX = 100
 _MARKER = re.compile(r"[!-~]{1,512}")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedServer:
-    """One record of the list, as far as we use it: texts as they came, unchecked."""
+    """The used fields of one record, as received and not validated."""
 
     id: str
     name: str
@@ -35,24 +41,20 @@ class ListedServer:
 
 @dataclass(frozen=True, slots=True)
 class ServerListPage:
-    """The records of a page, and where the next one begins; empty at the end of the list."""
+    """The records of a page and the marker of the next page; empty at the end of the list."""
 
     servers: list[ListedServer]
     next_marker: str
 
 
 async def page_of(response: Response) -> ServerListPage:
-    """Read a page of the list; raises `BadResponseError` when it is none."""
+    """Parse a page of the list; raises `BadResponseError` if the response is not a valid page."""
     page = None
     if response.status == _OK:
-        page = await read_long_list(response.body, PAGE_LIMIT, _listed)
+        page = await read_json_stream(response.body, PAGE_LIMIT, _listed)
     records = page.get("servers") if page else None
     if page is None or not isinstance(records, list):
-        error = ApiError.of(response)
-        raise BadResponseError(
-            f"the list of servers was answered {response.status} {error.code}".rstrip(),
-            response.status,
-        )
+        raise BadResponseError(_problem(response), response.status)
     servers: list[ListedServer] = [server for server in records if server]
     if not records:
         return ServerListPage([], "")
@@ -60,9 +62,24 @@ async def page_of(response: Response) -> ServerListPage:
     marker = _next_marker(page) or last
     if marker and not _MARKER.fullmatch(marker):
         raise BadResponseError(
-            "the list of servers goes on at a marker that is none", response.status
+            "the server list has an invalid next_marker: expected up to 512 visible ASCII characters",
+            response.status,
         )
     return ServerListPage(servers, marker)
+
+
+def _problem(response: Response) -> str:
+    """Describe why a response is not a page of the list."""
+    if response.status == _OK:
+        return (
+            "the server list is not the expected JSON object with a list named servers: "
+            "check endpoint and any proxy in between"
+        )
+    problem = f"the API answered the server list request with {response.status}"
+    if code := ApiError.of(response).code:
+        problem = f"{problem} {code}"
+    remedy = _REMEDIES.get(response.status)
+    return f"{problem}: {remedy}" if remedy else problem
 
 
 def _next_marker(page: dict[str, Any]) -> str:
@@ -79,7 +96,7 @@ def _next_marker(page: dict[str, Any]) -> str:
 
 
 def _listed(record: object) -> ListedServer | None:
-    """Read one record; None for what has no id. Everything else may be missing."""
+    """Parse one record; return None if it has no id. All other fields are optional."""
     if not isinstance(record, dict) or not isinstance(record.get("id"), str) or not record["id"]:
         return None
     location = record.get("location")

@@ -1,1 +1,1 @@
-"""HTTP: one request on the wire, timed and bounded, with no knowledge of the cloud."""
+"""HTTP client: timed requests with a deadline and a size limit. Knows nothing of the cloud."""

@@ -1,4 +1,4 @@
-"""What a probe may spend: only time on the wire counts."""
+"""The deadline of a probe, which counts only time on the wire."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from time import perf_counter
 
 @dataclass(slots=True)
 class Deadline:
-    """The deadline of one probe, all stages together.
+    """The deadline of one probe, shared by all its stages.
 
-    ``limit`` seconds may be spent on the wire; ``waited`` are those that went by in the throttle,
-    which say nothing about the console.
+    ``limit`` is the seconds allowed on the wire, ``spent`` those used. ``waited`` is the seconds
+    spent waiting for the throttle, which do not count against the limit.
     """
 
     limit: float
@@ -25,7 +25,7 @@ class Deadline:
 
     @contextmanager
     def spending(self) -> Iterator[None]:
-        """Count the time that the block takes as spent on the wire."""
+        """Add the duration of the block to ``spent``."""
         started = perf_counter()
         try:
             yield

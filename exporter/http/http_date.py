@@ -1,13 +1,13 @@
-"""Dates as HTTP headers have them."""
+"""Parse the dates in HTTP headers."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 
 def unix_time(text: str) -> float | None:
-    """Read an HTTP date (RFC 9110, 5.6.7) as Unix seconds; None where it is none.
+    """Parse an HTTP date (RFC 9110, 5.6.7) into Unix seconds; None when it is invalid.
 
-    UTC where it names no zone: what this machine's zone is, nobody out there knows.
+    A date without a time zone is in UTC, not in this machine's zone.
     """
     try:
         date = parsedate_to_datetime(text)

@@ -1,7 +1,7 @@
-"""Read a long list in JSON a value at a time, so that nobody waits for the whole.
+"""Parse a large JSON object one value at a time, without blocking the event loop.
 
-`json.loads` holds the event loop until it is through, from a thread too: for a second at 4 MiB that
-were made to be slow. Here one value is read at one go, and none may be longer than 64 KiB.
+`json.loads` blocks the event loop until it is done, even from a thread: for a second with 4 MiB of
+malicious input. Here each step parses one value of at most 64 KiB.
 """
 
 import asyncio
@@ -13,24 +13,24 @@ from typing import Any
 
 _VALUE_MAX = 64 * 1024
 _MEMBERS_MAX = 100
-_AT_ONE_GO_SECONDS = 0.002
+_STEP_SECONDS = 0.002
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
 
-async def read_long_list(
-    body: bytes, items_max: int, each: Callable[[object], object]
+async def read_json_stream(
+    body: bytes, items_max: int, convert: Callable[[object], object]
 ) -> dict[str, Any] | None:
-    """Return a JSON object some of whose values are long lists; None where it is none.
+    """Parse a JSON object whose values may be large lists; return None when it is invalid.
 
-    Of the items of lists only what ``each`` makes of them is kept. None too where a list has more
-    than ``items_max`` items, or an item or any other value is over 64 KiB long.
+    Each item of a list is replaced by what ``convert`` returns for it. The result is None, too,
+    when a list has more than ``items_max`` items, or an item or other value is over 64 KiB.
     """
     found: dict[str, Any] = {}
     since = perf_counter()
     try:
-        for _ in _Reader(body.decode(), items_max, each).members(found):
-            if perf_counter() - since > _AT_ONE_GO_SECONDS:
+        for _ in _Reader(body.decode(), items_max, convert).members(found):
+            if perf_counter() - since > _STEP_SECONDS:
                 await asyncio.sleep(0)
                 since = perf_counter()
     except (ValueError, RecursionError):
@@ -39,30 +39,30 @@ async def read_long_list(
 
 
 class _Reader:
-    """Reads on and on; every method raises `ValueError` for what is no JSON, or too much of it."""
+    """An incremental parser; every method raises `ValueError` for invalid or too large JSON."""
 
-    def __init__(self, text: str, items_max: int, each: Callable[[object], object]) -> None:
+    def __init__(self, text: str, items_max: int, convert: Callable[[object], object]) -> None:
         self._text = text
         self._at = 0
         self._items_max = items_max
-        self._each = each
+        self._convert = convert
 
     def members(self, found: dict[str, Any]) -> Iterator[None]:
-        """Read the object into ``found``; yield between any two values."""
-        self._sign("{")
+        """Parse the object into ``found``; yield after each value."""
+        self._expect("{")
         if self._next() == "}":
-            self._sign("}")
+            self._expect("}")
         else:
             yield from self._members(found)
         if self._next():
-            raise ValueError("more follows")
+            raise ValueError("extra data")
 
     def _members(self, found: dict[str, Any]) -> Iterator[None]:
         for _ in range(_MEMBERS_MAX):
             name = self._value()
             if not isinstance(name, str):
-                raise ValueError("a name is no text")  # noqa: TRY004 - as json says it
-            self._sign(":")
+                raise ValueError("a name is not a string")  # noqa: TRY004 - json raises ValueError, too
+            self._expect(":")
             if self._next() == "[":
                 items: list[Any] = []
                 found[name] = items
@@ -70,19 +70,19 @@ class _Reader:
             else:
                 found[name] = self._value()
                 yield
-            if self._sign(",}") == "}":
+            if self._expect(",}") == "}":
                 return
         raise ValueError("too many members")
 
     def _items(self, items: list[Any]) -> Iterator[None]:
-        self._sign("[")
+        self._expect("[")
         if self._next() == "]":
-            self._sign("]")
+            self._expect("]")
             return
         for _ in range(self._items_max):
-            items.append(self._each(self._value()))
+            items.append(self._convert(self._value()))
             yield
-            if self._sign(",]") == "]":
+            if self._expect(",]") == "]":
                 return
         raise ValueError("too many items")
 
@@ -92,15 +92,15 @@ class _Reader:
         self._at += length
         return value
 
-    def _sign(self, expected: str) -> str:
-        sign = self._next()
-        if not sign or sign not in expected:
-            raise ValueError("another sign is expected")
+    def _expect(self, expected: str) -> str:
+        character = self._next()
+        if not character or character not in expected:
+            raise ValueError("unexpected character")
         self._at += 1
-        return sign
+        return character
 
     def _next(self) -> str:
-        """Return the next sign that is no space, empty at the end."""
+        """Skip whitespace and return the next character without consuming it; empty at the end."""
         if space := _SPACE.match(self._text, self._at):
             self._at = space.end()
         return self._text[self._at : self._at + 1]

@@ -1,1 +1,1 @@
-"""From one target to one result, a module a stage."""
+"""Console probes: one module per stage, and the prober that runs them."""

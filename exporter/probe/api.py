@@ -1,4 +1,4 @@
-"""Stage ``api``: ask the cloud for the console address and judge what it answers."""
+"""Stage ``api``: turn the cloud's response into a console address or an outcome."""
 
 from exporter.cloud.api_error import ApiError
 from exporter.http.response import Response
@@ -20,22 +20,22 @@ _SERVER_ERRORS = range(500, 600)
 
 
 def console_address(response: Response, error: ApiError) -> ConsoleAddress:
-    """Return the address that an answer holds; raises `StageFailedError` when it holds none."""
+    """Return the console address in a response; raises `StageFailedError` if there is none."""
     if response.status == _OK:
         return _address_in(response)
-    said = f"the API answered {response.status} {error.code}".rstrip()
+    detail = f"the API answered {response.status} {error.code}".rstrip()
     if response.status in _SERVER_ERRORS:
-        raise StageFailedError(Outcome.SERVER_ERROR, said)
+        raise StageFailedError(Outcome.SERVER_ERROR, detail)
     outcome = _BY_STATUS.get(response.status)
     if outcome is None:
-        raise StageFailedError(Outcome.BAD_RESPONSE, f"{said}, which is undocumented")
+        raise StageFailedError(Outcome.BAD_RESPONSE, f"{detail}, an undocumented status")
     if outcome is Outcome.BAD_REQUEST and error.code == _NOT_READY:
         outcome = Outcome.NOT_READY
-    raise StageFailedError(outcome, said)
+    raise StageFailedError(outcome, detail)
 
 
 def _address_in(response: Response) -> ConsoleAddress:
-    """Return the address of a 200. It is a key to a machine: nothing of it may be told."""
+    """Return the address in a 200. It is a secret: errors quote nothing of it."""
     body = response.json()
     url = body.get("url") if isinstance(body, dict) else None
     if not isinstance(url, str):

@@ -1,4 +1,4 @@
-"""The way behind a console address: its page, its WebSocket, the machine's first bytes."""
+"""Connect to consoles: open the page of a console address, then its WebSocket."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -20,7 +20,10 @@ from exporter.probe.websocket import OpenWebSocket, WebSocketConnector
 
 
 class ConsoleClient:
-    """The connections to one project's consoles. No cloud credentials ever come here."""
+    """HTTP and WebSocket client for one project's consoles.
+
+    It has no access to cloud credentials. The constructor raises as `Transport` does.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,6 @@ class ConsoleClient:
         observer: ConnectionObserver,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        """Prepare connections; raises as `Transport` does."""
         self._allowed = AllowedHosts(settings.allowed_hosts)
         self._transport = Transport(
             tls=settings.tls,
@@ -42,20 +44,23 @@ class ConsoleClient:
         self._websockets = WebSocketConnector(self._transport, settings.websocket_path)
 
     def check(self, address: ConsoleAddress) -> None:
-        """Raise `StageFailedError` when an address leads where nothing may be connected to."""
+        """Raise `StageFailedError` when the allow-list forbids an address."""
         try:
             self._allowed.check(address.scheme, address.host, address.port)
         except ForbiddenAddressError as error:
             raise StageFailedError(Outcome.BAD_RESPONSE, f"the console address: {error}") from None
 
     async def page(self, address: ConsoleAddress, deadline: Deadline) -> Page:
-        """Open the page; raises `StageFailedError` or `NoResponseError`."""
+        """Open a console's page; raises `StageFailedError` or `NoResponseError`."""
         return await open_page(address, self._transport, self._allowed, deadline)
 
     def websocket(
         self, page: Page, target: Target, deadline: Deadline
     ) -> AbstractAsyncContextManager[OpenWebSocket]:
-        """Open the WebSocket for the block; raises `StageFailedError` or `NoResponseError`."""
+        """Open a page's WebSocket, closed when the context exits.
+
+        Raises `StageFailedError` or `NoResponseError`.
+        """
         return self._websockets.open(page, target, deadline)
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""Stage ``page``: open the console's page as a browser would, without any cloud credentials."""
+"""Stage ``page``: open the console's page as a browser does, without cloud credentials."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Page:
-    """The page that was opened, after redirects; ``cookies`` is what the way there has set."""
+    """An opened page: its address after redirects, and the cookies set on the way."""
 
     address: ConsoleAddress
     cookies: Cookies
@@ -32,14 +32,18 @@ class Page:
 async def open_page(
     address: ConsoleAddress, transport: Transport, allowed: AllowedHosts, deadline: Deadline
 ) -> Page:
-    """Open the page; raises `StageFailedError` when it is not 200 HTML, `NoResponseError`."""
-    # A gateway may tie the WebSocket to a cookie of its page.
+    """Open the page and follow up to three redirects.
+
+    Raises `StageFailedError` when the response is not HTML with status 200, `NoResponseError`
+    when there is no complete response.
+    """
+    # A gateway may require a cookie of its page for the WebSocket.
     cookies = Cookies()
     for _ in range(_REDIRECTS_MAX + 1):
         response = await _get(address, cookies, transport, deadline)
         location = response.headers.get("location")
         if response.status not in REDIRECTS or location is None:
-            _judge(response)
+            _check_html(response)
             return Page(address, cookies)
         address = _redirected(address, location, allowed)
     raise _page_error(f"more than {_REDIRECTS_MAX} redirects")
@@ -72,25 +76,25 @@ def _redirected(address: ConsoleAddress, location: str, allowed: AllowedHosts) -
         found = address.follow(location)
         allowed.check(found.scheme, found.host, found.port)
     except AddressError as error:
-        raise _page_error(f"it redirects to what {error}") from None
+        raise _page_error(f"redirects to an address that {error}") from None
     except ForbiddenAddressError as error:
-        raise _page_error(f"it redirects, and {error}") from None
+        raise _page_error(f"redirects to a forbidden address: {error}") from None
     return found
 
 
-def _judge(response: Response) -> None:
+def _check_html(response: Response) -> None:
     if response.status == _TOO_MANY:
-        # Asked too often: that says nothing about the console.
+        # A rate limit says nothing about the console.
         raise StageFailedError(Outcome.THROTTLED, "the console page answered 429")
     if response.status != _OK:
-        raise _page_error(f"it answered {response.status}")
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # Browsers look for themselves where nothing is said.
-    if kind and kind not in _HTML:
-        raise _page_error("it answered 200, but no HTML by its content type")
+        raise _page_error(f"answered {response.status}")
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # Without a content type, browsers inspect the body.
+    if media_type and media_type not in _HTML:
+        raise _page_error("answered 200, but its content type is not HTML")
     if not response.body.removeprefix(_BOM).lstrip().startswith(b"<"):
-        raise _page_error("it answered 200 and called it HTML, but it is none")
+        raise _page_error("answered 200, but its body is not HTML")
 
 
-def _page_error(what: str) -> StageFailedError:
-    return StageFailedError(Outcome.PAGE_ERROR, f"the console page: {what}")
+def _page_error(problem: str) -> StageFailedError:
+    return StageFailedError(Outcome.PAGE_ERROR, f"the console page: {problem}")

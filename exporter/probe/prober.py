@@ -1,4 +1,4 @@
-"""Probe one target: run the stages up to its depth within one deadline, and give one result."""
+"""Probe one target: run its stages within one deadline and return one result."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -20,7 +20,7 @@ from exporter.probe.rfb import read_version
 from exporter.probe.stage import StageFailedError
 from exporter.ratelimit.throttle import Permit
 
-_NO_ANSWER = {
+_OUTCOME_BY_REASON = {
     NoResponse.DNS: Outcome.DNS_ERROR,
     NoResponse.CONNECT: Outcome.CONNECT_ERROR,
     NoResponse.TLS: Outcome.TLS_ERROR,
@@ -37,8 +37,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Walk:
-    """One probe on its way: what it has spent, where it is, and what it has seen."""
+class _ProbeRun:
+    """The state of a running probe: its deadline, current stage, timings and API response."""
 
     target: Target
     deadline: Deadline
@@ -49,8 +49,8 @@ class _Walk:
     error: ApiError = field(default_factory=ApiError)
 
     @contextmanager
-    def at(self, stage: Stage) -> Iterator[None]:
-        """Time a stage. One that never reached the wire has no duration: absent, not zero."""
+    def timed(self, stage: Stage) -> Iterator[None]:
+        """Time the block as ``stage``. A stage that sent nothing gets no timing, not 0 seconds."""
         self.stage, self.note = stage, ""
         before, passed = self.deadline.spent, False
         try:
@@ -62,11 +62,11 @@ class _Walk:
                 self.timings.append(StageTiming(stage, spent, passed, self.note))
 
     def ends_at(self, stage: Stage) -> bool:
-        """Return whether the target is probed no deeper than ``stage``."""
+        """Return whether ``stage`` is the last one at the target's depth."""
         return _DEPTHS[self.target.depth] <= _DEPTHS[stage]
 
-    def blame(self, stage: Stage) -> None:
-        """Put a failure down to the stage before, which then took all the time until now."""
+    def fail_previous(self, stage: Stage) -> None:
+        """Move the failure and time of the current stage to the previous one, ``stage``."""
         last = self.timings.pop()
         before = self.timings[-1]
         self.timings[-1] = replace(before, seconds=before.seconds + last.seconds, passed=False)
@@ -77,87 +77,90 @@ class Prober:
     """Probes the targets of one project."""
 
     def __init__(self, client: CloudClient, consoles: ConsoleClient, clock: Clock) -> None:
-        """Ask for addresses through ``client`` and follow them through ``consoles``."""
         self._client = client
         self._consoles = consoles
         self._clock = clock
 
     async def permit(self, due: float) -> Permit:
-        """Wait for the project's throttle; lower ``due`` goes first."""
+        """Wait for a permit from the project's throttle; the earliest ``due`` is served first."""
         return await self._client.permit(due)
 
     async def probe(self, target: Target, permit: Permit) -> ProbeResult:
-        """Probe ``target`` now, in its turn. Never raises but for cancellation."""
+        """Probe ``target`` now, with a permit. Raises nothing but cancellation."""
         started_at = self._clock.time()
-        walk = _Walk(target, Deadline(target.timeout, waited=permit.waited))
+        run = _ProbeRun(target, Deadline(target.timeout, waited=permit.waited))
         outcome, detail = Outcome.SUCCESS, ""
         try:
-            await self._walk(walk, permit)
+            await self._run_stages(run, permit)
         except StageFailedError as failure:
             outcome, detail = failure.outcome, str(failure)
-            if failure.stage and failure.stage is not walk.stage:
-                walk.blame(failure.stage)
+            if failure.stage and failure.stage is not run.stage:
+                run.fail_previous(failure.stage)
         except RequestError as failure:
             outcome, detail = _outcome_of(failure), str(failure)
             if outcome is Outcome.INTERNAL_ERROR:
-                log.warning("probe failed for want of resources", why=detail, **_names(target))
-        except Exception as fault:  # a fault of ours must not pass for the console's
-            log.exception("probe failed by a fault of the exporter", **_names(target))
-            outcome, detail = Outcome.INTERNAL_ERROR, type(fault).__name__
+                log.warning(
+                    "probe failed: exporter overloaded or out of resources",
+                    why=detail,
+                    **_log_fields(target),
+                )
+        except Exception as error:  # a bug of the exporter must not count against the console
+            log.exception("probe failed: internal error", **_log_fields(target))
+            outcome, detail = Outcome.INTERNAL_ERROR, type(error).__name__
         return ProbeResult(
             target=target,
             started_at=started_at,
             outcome=outcome,
-            failed_stage=None if outcome is Outcome.SUCCESS else walk.stage,
-            status_code=walk.status,
-            error_code=walk.error.code,
-            request_id=walk.error.request_id,
-            stages=tuple(walk.timings),
-            waited_seconds=walk.deadline.waited,
+            failed_stage=None if outcome is Outcome.SUCCESS else run.stage,
+            status_code=run.status,
+            error_code=run.error.code,
+            request_id=run.error.request_id,
+            stages=tuple(run.timings),
+            waited_seconds=run.deadline.waited,
             detail=detail,
         )
 
-    async def _walk(self, walk: _Walk, permit: Permit) -> None:
-        target, deadline = walk.target, walk.deadline
-        with walk.at(Stage.API):
+    async def _run_stages(self, run: _ProbeRun, permit: Permit) -> None:
+        target, deadline = run.target, run.deadline
+        with run.timed(Stage.API):
             try:
                 response = await self._client.remote_console(target.key.server_id, permit, deadline)
             except RequestError as failure:
-                walk.status = getattr(failure, "status", 0)
+                run.status = getattr(failure, "status", 0)
                 raise
-            walk.status, walk.error = response.status, ApiError.of(response)
-            address = console_address(response, walk.error)
-            if walk.ends_at(Stage.API):
+            run.status, run.error = response.status, ApiError.of(response)
+            address = console_address(response, run.error)
+            if run.ends_at(Stage.API):
                 return
             self._consoles.check(address)
-        with walk.at(Stage.PAGE):
+        with run.timed(Stage.PAGE):
             page = await self._consoles.page(address, deadline)
-            walk.note = page.address.place
-        if walk.ends_at(Stage.PAGE):
+            run.note = page.address.place
+        if run.ends_at(Stage.PAGE):
             return
         async with AsyncExitStack() as stack:
-            with walk.at(Stage.WEBSOCKET):
+            with run.timed(Stage.WEBSOCKET):
                 opened = await stack.enter_async_context(
                     self._consoles.websocket(page, target, deadline)
                 )
-                walk.note = opened.note
-            if walk.ends_at(Stage.WEBSOCKET):
+                run.note = opened.note
+            if run.ends_at(Stage.WEBSOCKET):
                 return
-            with walk.at(Stage.RFB):
-                walk.note = f"RFB {await read_version(opened.messages, deadline)}"
+            with run.timed(Stage.RFB):
+                run.note = f"RFB {await read_version(opened.messages, deadline)}"
 
 
 ProberOf = Callable[[str], Prober]
-"""Finds the prober of a project by the project's name."""
+"""Returns the prober of a project, given the project's name."""
 
 
 def skipped(
     target: Target,
     due: float,
     waited: float,
-    why: str = "its turn in the throttle did not come in time",
+    why: str = "the rate limit gave no permit in time",
 ) -> ProbeResult:
-    """Return the result of a slot at ``due`` in which nothing was found out, and ``why``."""
+    """Return the result of a probe that was due at ``due`` and did not start; ``why`` says why."""
     return ProbeResult(
         target=target,
         started_at=due,
@@ -170,7 +173,7 @@ def skipped(
 
 def _outcome_of(failure: RequestError) -> Outcome:
     if isinstance(failure, NoResponseError):
-        return _NO_ANSWER[failure.reason]
+        return _OUTCOME_BY_REASON[failure.reason]
     if isinstance(failure, LoginFailedError):
         return Outcome.UNAUTHORIZED
     if isinstance(failure, BadResponseError):
@@ -178,5 +181,5 @@ def _outcome_of(failure: RequestError) -> Outcome:
     raise failure
 
 
-def _names(target: Target) -> dict[str, str]:
+def _log_fields(target: Target) -> dict[str, str]:
     return {"project": target.key.project, "server_id": target.key.server_id, "server": target.name}

@@ -1,4 +1,4 @@
-"""One result told to people and programs: the waterfall and the JSON form."""
+"""Format a probe result: as JSON values for programs, as a text waterfall for people."""
 
 from exporter.model import ProbeResult
 from exporter.outcome import Verdict
@@ -10,7 +10,7 @@ _MARK = {Verdict.SUCCESS: "ok", Verdict.FAILURE: "FAILED", Verdict.INCONCLUSIVE:
 def as_json(result: ProbeResult) -> dict[str, object]:
     """Return a result as JSON values.
 
-    ``started_at`` is Unix time in seconds; ``stage`` is where it failed, empty on success.
+    ``started_at`` is Unix time in seconds; ``stage`` is the failed stage, empty on success.
     """
     return {
         "project": result.target.key.project,
@@ -39,13 +39,13 @@ def as_json(result: ProbeResult) -> dict[str, object]:
 
 
 def waterfall(result: ProbeResult) -> str:
-    """Draw the stages of a probe one below the other, each as long as it took."""
+    """Draw one bar per stage of a probe, positioned and sized by its time."""
     key = result.target.key
     lines = [f"{result.target.name} ({key.server_id}) of project {key.project}", ""]
     total = result.duration_seconds
-    before = 0.0
+    elapsed = 0.0
     for timing in result.stages:
-        offset = round(before / total * _BAR_WIDTH) if total else 0
+        offset = round(elapsed / total * _BAR_WIDTH) if total else 0
         length = max(1, round(timing.seconds / total * _BAR_WIDTH)) if total else 1
         bar = (" " * offset + "=" * length)[:_BAR_WIDTH]
         mark = "ok" if timing.passed else "failed"
@@ -54,7 +54,7 @@ def waterfall(result: ProbeResult) -> str:
         )
         if timing.note:
             lines.append(f"  {'':<10} {timing.note}")
-        before += timing.seconds
+        elapsed += timing.seconds
     if not result.stages:
         lines.append("  no request was sent")
     lines += ["", f"{_MARK[result.verdict]}: {result.outcome}"]
@@ -64,7 +64,7 @@ def waterfall(result: ProbeResult) -> str:
         "HTTP status": str(result.status_code) if result.status_code else "",
         "error code": result.error_code,
         "request id": result.request_id,
-        "waited for the throttle": f"{result.waited_seconds:.3f} s"
+        "waited for the rate limit": f"{result.waited_seconds:.3f} s"
         if result.waited_seconds
         else "",
     }

@@ -1,8 +1,8 @@
-r"""Stage ``rfb``: the machine's first bytes, which are the version of its remote framebuffer.
+r"""Stage ``rfb``: read the machine's first bytes, its remote framebuffer (RFB) version.
 
-RFC 6143, 7.1.1: the server speaks first, ``RFB 003.008\n``, twelve bytes. What would come next,
-the client's own version and in the end a ClientInit, may throw out whoever is connected: so a
-probe sends nothing.
+RFC 6143, 7.1.1: the server starts with twelve bytes such as ``RFB 003.008\n``. A client would
+reply with its own version and later a ClientInit, which may disconnect other viewers. So a probe
+sends nothing.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.probe.stage import StageFailedError
 
-# Version 3 of the standard, and those that noVNC opens too: Apple's 003.889, 004.000 of Intel AMT,
-# RealVNC's 004.001 and 005.000.
+# Version 3 of the standard, and the others that noVNC accepts: Apple's 003.889, Intel AMT's
+# 004.000, RealVNC's 004.001 and 005.000.
 _VERSION = re.compile(rb"RFB (003\.00[0-9]|003\.889|004\.00[01]|005\.000)\n")
 _BEGINNING = b"RFB 00"
 _LENGTH = 12
-# Version 3.3 and security type 0: the server speaks on without waiting for us, and hangs up next.
-# TigerVNC does so after too many connections without a login, ours for instance.
-_REFUSAL = b"RFB 003.003\n\0\0\0\0"
-# Pings and empty messages that may come before; more is no console, but a flood.
+# Version 3.3 and security type 0: the server sends this without waiting for the client, and then
+# closes. TigerVNC does so after too many connections without a login, such as probes.
+_CONNECTION_REFUSED = b"RFB 003.003\n\0\0\0\0"
+# Pings and empty messages may precede the version; more than this is a flood.
 _MESSAGES_MAX = 100
 _DATA = frozenset({WSMsgType.BINARY, WSMsgType.TEXT})
 _CONTROL = frozenset({WSMsgType.PING, WSMsgType.PONG})
@@ -39,7 +39,7 @@ _CODES = {
     1007: "invalid data",
     1008: "policy violation",
     1009: "message too big",
-    1011: "internal error; websockify says so when the machine behind it does not answer",
+    1011: "internal error; websockify sends it when the machine behind it does not answer",
     1012: "service restart",
     1013: "try again later",
     1014: "bad gateway",
@@ -48,10 +48,10 @@ _PRIVATE_CODES = range(4000, 5000)
 
 
 async def read_version(messages: WebSocket, deadline: Deadline) -> str:
-    """Return the RFB version, such as ``003.008``, of which at most its twelve bytes are read.
+    """Read at most twelve bytes and return the RFB version, such as ``003.008``.
 
-    Raises `StageFailedError` when the first bytes are something else or do not come, and
-    `NoResponseError` when the time runs out.
+    Raises `StageFailedError` when the first bytes are not a version or the WebSocket ends before
+    them, and `NoResponseError` when the deadline passes.
     """
     received = bytearray()
     since, seconds = perf_counter(), deadline.left
@@ -61,14 +61,14 @@ async def read_version(messages: WebSocket, deadline: Deadline) -> str:
                 await _receive(messages, received)
     except TimeoutError:
         raise out_of_time(
-            f"the WebSocket is open, but {_so_far(received)} came in time",
+            f"the WebSocket is open, but only {_so_far(received)} arrived in time",
             since=since,
             seconds=seconds,
         ) from None
     found = _VERSION.fullmatch(received)
     if not found:
         raise StageFailedError(
-            Outcome.RFB_ERROR, "the console's first bytes are no RFB version that viewers know"
+            Outcome.RFB_ERROR, "the console's first bytes are not a known RFB version"
         )
     return found[1].decode()
 
@@ -77,27 +77,29 @@ async def _receive(messages: WebSocket, received: bytearray) -> None:
     for _ in range(_MESSAGES_MAX):
         message = await messages.receive()
         if message.type in _DATA:
-            if not received and message.data.startswith(_REFUSAL):
-                raise StageFailedError(Outcome.RFB_ERROR, "the console lets no more viewers in")
+            if not received and message.data.startswith(_CONNECTION_REFUSED):
+                raise StageFailedError(Outcome.RFB_ERROR, "the console accepts no more viewers")
             received += message.data[: _LENGTH - len(received)]
             if len(received) == _LENGTH or not _BEGINNING.startswith(received[: len(_BEGINNING)]):
                 return
         elif message.type not in _CONTROL:
             raise _ended(message.type, message.data, received)
     raise StageFailedError(
-        Outcome.RFB_ERROR, f"{_MESSAGES_MAX} messages came, and in them {_so_far(received)}"
+        Outcome.RFB_ERROR, f"{_MESSAGES_MAX} messages contained only {_so_far(received)}"
     )
 
 
-def _ended(how_told: WSMsgType, said: object, received: bytearray) -> StageFailedError:
-    """Return the verdict on a WebSocket that ended before the twelfth byte."""
-    if how_told is WSMsgType.ERROR:
-        code = _code(getattr(said, "code", None))
-        return StageFailedError(Outcome.RFB_ERROR, f"what came breaks the WebSocket with {code}")
+def _ended(kind: WSMsgType, data: object, received: bytearray) -> StageFailedError:
+    """Return the error for a WebSocket that ended before the twelfth byte."""
+    if kind is WSMsgType.ERROR:
+        code = _code(getattr(data, "code", None))
+        return StageFailedError(
+            Outcome.RFB_ERROR, f"the received data violates the WebSocket protocol: {code}"
+        )
     how = (
-        f"closed with {_code(said)}"
-        if how_told is WSMsgType.CLOSE
-        else "ended without being closed (1006 to a browser)"
+        f"closed with {_code(data)}"
+        if kind is WSMsgType.CLOSE
+        else "ended without a close frame (1006 in a browser)"
     )
     if received:
         return StageFailedError(Outcome.RFB_ERROR, f"the WebSocket {how} after {_so_far(received)}")
@@ -110,7 +112,7 @@ def _code(code: object) -> str:
     if not isinstance(code, int) or not code:
         return "no code"
     if code in _PRIVATE_CODES:
-        return f"{code} (a code of the gateway's own)"
+        return f"{code} (defined by the gateway)"
     return f"{code} ({_CODES[code]})" if code in _CODES else str(code)
 
 

@@ -1,17 +1,16 @@
-"""How a stage says that it failed."""
+"""The error that a failed stage raises."""
 
 from exporter.model import Stage
 from exporter.outcome import Outcome
 
 
 class StageFailedError(Exception):
-    """A stage gave a verdict that is no success; the message is for people, free of secrets.
+    """A stage ended with an outcome other than success; the message is for people, without secrets.
 
-    ``stage`` is given where it is not the one that was running.
+    ``stage`` is the failed stage; None is the one that is running.
     """
 
     def __init__(self, outcome: Outcome, detail: str, stage: Stage | None = None) -> None:
-        """Keep the outcome beside the message."""
         super().__init__(detail)
         self.outcome = outcome
         self.stage = stage

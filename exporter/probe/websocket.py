@@ -1,9 +1,9 @@
-"""Stage ``websocket``: open the console's WebSocket as its page would.
+"""Stage ``websocket``: open the console's WebSocket as its page does.
 
-noVNC's pages take the token from their address, put it into a cookie ``token`` as well, and open
-``websockify?token=…``: old ones (up to 0.6) at the root of the host, later ones relative to the
-page. A parameter ``path`` of the page names another path. Old ones ask for the subprotocol
-``binary``, new ones for none; websockify accepts either and answers others with 400.
+noVNC's pages read the token from their address, also set it as the cookie ``token``, and open
+``websockify?token=…``: versions up to 0.6 at the root of the host, later ones relative to the
+page. The page's query parameter ``path`` names another path. Old versions request the subprotocol
+``binary``, new ones none; websockify accepts both and answers 400 to any other.
 """
 
 import re
@@ -29,19 +29,19 @@ from exporter.probe.stage import StageFailedError
 
 _DEFAULT_PATH = "websockify"
 _BAD_REQUEST, _TOO_MANY = 400, 429
-_KNOWN_MAX = 1000
+_CACHED_MAX = 1000
 _NAME = re.compile(r"\{(\w+)\}")
 
 
-class _Way(NamedTuple):
-    """How to ask for the WebSocket: which of the paths that a page may mean, and subprotocols."""
+class _Attempt(NamedTuple):
+    """One way to request the WebSocket: the index of a candidate path, and the subprotocols."""
 
     path: int
     subprotocols: tuple[str, ...]
 
 
 class _Path(NamedTuple):
-    """A path to ask for; ``shown`` stands for it where it may not be told."""
+    """A candidate path; ``shown`` replaces it in messages when it may hold a secret."""
 
     text: str
     shown: str = ""
@@ -49,44 +49,46 @@ class _Path(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenWebSocket:
-    """An open WebSocket; ``note`` says for people how it was opened."""
+    """An open WebSocket; ``note`` tells people its path and subprotocol."""
 
     messages: WebSocket
     note: str
 
 
 class WebSocketConnector:
-    """Opens the WebSockets of one project's consoles, and remembers for each host what worked."""
+    """Opens the WebSockets of one project's consoles, and caches per host which attempt worked.
+
+    ``path`` is `AUTO` or a template.
+    """
 
     def __init__(self, transport: Transport, path: str) -> None:
-        """Open them at ``path``: `AUTO` or a template."""
         self._transport = transport
         self._path = path
-        self._known_ways: OrderedDict[tuple[str | IPAddress, int], _Way] = OrderedDict()
+        self._working_attempts: OrderedDict[tuple[str | IPAddress, int], _Attempt] = OrderedDict()
 
     @asynccontextmanager
     async def open(
         self, page: Page, target: Target, deadline: Deadline
     ) -> AsyncIterator[OpenWebSocket]:
-        """Open the WebSocket of a page for as long as the block lasts.
+        """Open the WebSocket of a page, closed when the context exits.
 
-        Raises `StageFailedError` when every way in is refused, `NoResponseError` when the gateway
-        cannot be reached, or not in time.
+        Raises `StageFailedError` when every attempt is rejected, `NoResponseError` when the
+        gateway is unreachable or the deadline passes.
         """
         host = (page.address.host, page.address.port)
-        known = self._known_ways.pop(host, None)
+        cached = self._working_attempts.pop(host, None)
         paths = self._paths(page.address, target)
-        refusals: list[str] = []
-        given_up: int | None = None
+        rejections: list[str] = []
+        rejected_path: int | None = None
         status = 0
-        for way in _ways(len(paths), known):
-            if way.path == given_up:
+        for attempt in _attempts(len(paths), cached):
+            if attempt.path == rejected_path:
                 continue
-            path = paths[way.path]
+            path = paths[attempt.path]
             try:
                 address = page.address.at(path.text, page.address.query("token"))
             except AddressError as error:
-                refusals.append(f"the page's own path {error}")
+                rejections.append(f"the page's own path {error}")
                 continue
             shown = path.shown or address.path
             async with AsyncExitStack() as stack:
@@ -96,36 +98,36 @@ class WebSocketConnector:
                             self._transport.websocket(
                                 wire_url(address.url),
                                 headers=_headers(page, address),
-                                subprotocols=way.subprotocols,
+                                subprotocols=attempt.subprotocols,
                                 timeout=deadline.left,
                             )
                         )
                 except (HandshakeRefusedError, NoResponseError) as error:
-                    refusals.append(f"{shown} {_refusal(error)}")
+                    rejections.append(f"{shown} {_rejection(error)}")
                     status = error.status
                 else:
-                    self._remember(host, way)
+                    self._cache(host, attempt)
                     protocol = messages.protocol or "none"
                     yield OpenWebSocket(messages, f"{shown}, subprotocol {protocol}")
                     return
             if status == _TOO_MANY:
-                # Another way would be once more too often, and its answer would say nothing.
-                if known:
-                    self._remember(host, known)
+                # Another attempt would only exceed the rate limit again.
+                if cached:
+                    self._cache(host, cached)
                 break
             if status != _BAD_REQUEST:
-                # It is not the subprotocol that was wrong.
-                given_up = way.path
+                # The subprotocol was not the problem.
+                rejected_path = attempt.path
         raise StageFailedError(
             Outcome.THROTTLED if status == _TOO_MANY else Outcome.WEBSOCKET_REJECTED,
-            f"no WebSocket: {'; '.join(dict.fromkeys(refusals))}",
+            f"no WebSocket: {'; '.join(dict.fromkeys(rejections))}",
         )
 
     def _paths(self, page: ConsoleAddress, target: Target) -> tuple[_Path, ...]:
         if self._path == AUTO:
             own = page.query("path")
             path = own or _DEFAULT_PATH
-            # What a page's query says may be a token, and is not shown.
+            # A path from the page's query may hold a token and is not shown.
             return (
                 _Path(path, "the page's own path" if own else ""),
                 _Path(f"/{path.lstrip('/')}", "the page's own path at the root" if own else ""),
@@ -137,21 +139,21 @@ class WebSocketConnector:
         }
         return (_Path(_NAME.sub(lambda found: quote(values[found[1]], safe=""), self._path)),)
 
-    def _remember(self, host: tuple[str | IPAddress, int], way: _Way) -> None:
-        self._known_ways[host] = way
-        if len(self._known_ways) > _KNOWN_MAX:
-            self._known_ways.popitem(last=False)
+    def _cache(self, host: tuple[str | IPAddress, int], attempt: _Attempt) -> None:
+        self._working_attempts[host] = attempt
+        if len(self._working_attempts) > _CACHED_MAX:
+            self._working_attempts.popitem(last=False)
 
 
-def _ways(paths: int, known: _Way | None) -> Iterator[_Way]:
-    """Yield the ways to try, the likeliest first."""
-    if known:
-        yield known
+def _attempts(paths: int, cached: _Attempt | None) -> Iterator[_Attempt]:
+    """Yield the attempts to make, the likeliest first."""
+    if cached:
+        yield cached
     for path in range(paths):
         for subprotocols in (("binary",), ()):
-            way = _Way(path, subprotocols)
-            if way != known:
-                yield way
+            attempt = _Attempt(path, subprotocols)
+            if attempt != cached:
+                yield attempt
 
 
 def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
@@ -164,10 +166,10 @@ def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
     return headers | ({"cookie": cookies} if cookies else {})
 
 
-def _refusal(error: HandshakeRefusedError | NoResponseError) -> str:
-    """Return what a refusal said; raises what is none: there was no way to the gateway at all."""
+def _rejection(error: HandshakeRefusedError | NoResponseError) -> str:
+    """Describe a rejected handshake; raises ``error`` when the gateway was not reached at all."""
     if isinstance(error, HandshakeRefusedError):
         return str(error)
     if error.reason is NoResponse.CLOSED:
-        return "ended the connection without an answer"
+        return "closed the connection without a response"
     raise error

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.http.json_stream import read_long_list
+from exporter.http.json_stream import read_json_stream
 from tests.hostile.effort import effort
 from tests.hostile.loop_hold import watching_the_loop
 
@@ -32,8 +32,8 @@ values = st.recursive(
 @given(st.dictionaries(st.text(), values, max_size=5), st.sampled_from([None, 0, 2]))
 async def test_it_reads_what_json_reads(document: dict[str, object], indent: int | None) -> None:
     text = json.dumps(document, indent=indent)
-    assert await read_long_list(text.encode(), 1000, _itself) == document
-    assert await read_long_list(b" \n" + text.encode() + b"\t", 1000, _itself) == document
+    assert await read_json_stream(text.encode(), 1000, _itself) == document
+    assert await read_json_stream(b" \n" + text.encode() + b"\t", 1000, _itself) == document
 
 
 @effort(100)
@@ -44,7 +44,7 @@ async def test_it_refuses_what_json_refuses(text: str) -> None:
     except ValueError:
         expected = None
     raw = text.encode(errors="surrogatepass")
-    read = await read_long_list(raw, 1000, _itself)
+    read = await read_json_stream(raw, 1000, _itself)
     assert read == (expected if isinstance(expected, dict) else None)
 
 
@@ -66,7 +66,7 @@ async def test_it_refuses_what_json_refuses(text: str) -> None:
     ],
 )
 async def test_too_much_and_too_little_are_refused(body: bytes) -> None:
-    assert await read_long_list(body, 1000, _length) is None
+    assert await read_json_stream(body, 1000, _length) is None
 
 
 RECORD = {"id": "7c9ad6b8", "tags": [{"key": "rack", "value": "r12"}] * 40, "more": [[1, {}]] * 200}
@@ -85,5 +85,5 @@ SLOW = {
 @pytest.mark.parametrize("body", SLOW.values(), ids=SLOW)
 async def test_no_list_holds_the_loop(body: bytes) -> None:
     async with watching_the_loop() as held:
-        await read_long_list(body, 1000, _length)
+        await read_json_stream(body, 1000, _length)
     assert held.longest < 0.05

@@ -52,7 +52,7 @@ async def test_a_host_that_is_not_listed_is_a_bad_response_before_any_connection
 
     assert (result.outcome, result.failed_stage) == (Outcome.BAD_RESPONSE, Stage.API)
     assert names.asked == set()
-    assert urlsplit(address).netloc.strip("[]") in result.detail or "no http(s)" in result.detail
+    assert urlsplit(address).netloc.strip("[]") in result.detail or "not an http(s)" in result.detail
 
 
 async def test_at_depth_api_the_address_is_not_used_and_may_lead_anywhere() -> None:
@@ -94,7 +94,7 @@ async def test_a_name_that_resolves_to_no_public_address_is_refused(address: str
     )
 
     assert (result.outcome, result.failed_stage) == (Outcome.BAD_RESPONSE, Stage.PAGE)
-    assert "no public address" in result.detail
+    assert "not a public address" in result.detail
     assert "console.allowed_hosts" in result.detail
 
 

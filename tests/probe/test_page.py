@@ -61,8 +61,8 @@ async def test_html_is_html_however_it_is_sent(page: bytes) -> None:
             "content type",
             id="wrong content type",
         ),
-        pytest.param(html(body=b""), "it is none", id="empty"),
-        pytest.param(html(body=b'{"error": "no"}'), "it is none", id="JSON called HTML"),
+        pytest.param(html(body=b""), "body is not HTML", id="empty"),
+        pytest.param(html(body=b'{"error": "no"}'), "body is not HTML", id="JSON called HTML"),
         pytest.param(html(body=b"<" * (4 * cloud.MIB + 1)), "larger than", id="over 4 MiB"),
         pytest.param(
             html(body=gzip.compress(HTML) + bytes(cloud.MIB), Content_Encoding="gzip"),
@@ -179,10 +179,10 @@ async def test_up_to_three_redirects_are_followed(status: int) -> None:
         pytest.param(["https://elsewhere.example/"], "elsewhere.example", id="another host"),
         pytest.param(["//elsewhere.example/x"], "elsewhere.example", id="without a scheme"),
         pytest.param(["http://169.254.169.254/latest"], "169.254.169.254", id="metadata service"),
-        pytest.param(["http://u:p@127.0.0.1/"], "no http(s) URL", id="user information"),
-        pytest.param(["javascript:alert(1)"], "no http(s) URL", id="no web page"),
-        pytest.param(["https://127.0.0.1\\@elsewhere.example/"], "no http(s) URL", id="backslash"),
-        pytest.param(["http://[::1"], "no http(s) URL", id="broken"),
+        pytest.param(["http://u:p@127.0.0.1/"], "not an http(s) URL", id="user information"),
+        pytest.param(["javascript:alert(1)"], "not an http(s) URL", id="no web page"),
+        pytest.param(["https://127.0.0.1\\@elsewhere.example/"], "not an http(s) URL", id="backslash"),
+        pytest.param(["http://[::1"], "not an http(s) URL", id="broken"),
     ],
 )
 async def test_redirects_that_may_not_be_followed_are_page_errors(

@@ -74,7 +74,7 @@ async def test_a_stopped_vnc_server_is_told_by_the_code_of_the_gateway(gateway: 
 async def test_an_unknown_token_ends_the_connection_without_an_answer(gateway: Gateway) -> None:
     address = page(gateway.url, QUERY.replace(TOKEN, "unknown-to-all"))
 
-    rejected(await probe_console(address, gateway.trusting), "/websockify .*without an answer")
+    rejected(await probe_console(address, gateway.trusting), "/websockify .*without a response")
 
 
 async def test_an_unknown_token_is_a_502_behind_nginx(gateway: Gateway, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ async def test_a_lost_token_file_rejects_every_websocket(gateway: Gateway) -> No
     finally:
         kept.rename(gateway.tokens)
 
-    rejected(result, "/websockify .*without an answer")
+    rejected(result, "/websockify .*without a response")
 
 
 async def test_a_stopped_gateway_is_a_connect_error(gateway: Gateway) -> None:
@@ -165,7 +165,7 @@ async def test_a_missing_page_is_a_page_error(gateway: Gateway, tmp_path: Path) 
 async def test_a_page_that_is_no_html_is_a_page_error(gateway: Gateway, tmp_path: Path) -> None:
     result = await behind(tmp_path, gateway, returning("/", 200, "application/octet-stream"))
 
-    check(result, Outcome.PAGE_ERROR, Stage.PAGE, "answered 200, but no HTML")
+    check(result, Outcome.PAGE_ERROR, Stage.PAGE, "content type is not HTML")
 
 
 # ---- What freezes, and what is no VNC server
@@ -263,7 +263,7 @@ async def floods_after_a_version(connection: Connection) -> None:
             says_and_ends(VERSION[:5]), Outcome.RFB_ERROR, Stage.RFB, "5 of 12", id="closes early"
         ),
         pytest.param(
-            says(b"SSH-2.0-OpenSSH_9.2\r\n"), Outcome.RFB_ERROR, Stage.RFB, "no RFB", id="SSH"
+            says(b"SSH-2.0-OpenSSH_9.2\r\n"), Outcome.RFB_ERROR, Stage.RFB, "not a known RFB", id="SSH"
         ),
     ],
 )

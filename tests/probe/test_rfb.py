@@ -73,12 +73,12 @@ async def test_the_version_is_read_across_any_framing(frames: list[bytes]) -> No
 @pytest.mark.parametrize(
     ("frames", "told"),
     [
-        pytest.param([frame(b"SSH-2.0-OpenSSH_9.2\r\n")], "no RFB version", id="SSH"),
-        pytest.param([frame(b"SSH")], "no RFB version", id="known by its first bytes"),
-        pytest.param([frame(b"RFB 009.001\n")], "no RFB version", id="version 9"),
-        pytest.param([frame(b"RFB 003.008\r")], "no RFB version", id="another last byte"),
-        pytest.param([frame(b"\x00" * 12)], "no RFB version", id="zeros"),
-        pytest.param([frame(b"\xff\xfe", TEXT)], "no RFB version", id="text that is none"),
+        pytest.param([frame(b"SSH-2.0-OpenSSH_9.2\r\n")], "not a known RFB version", id="SSH"),
+        pytest.param([frame(b"SSH")], "not a known RFB version", id="known by its first bytes"),
+        pytest.param([frame(b"RFB 009.001\n")], "not a known RFB version", id="version 9"),
+        pytest.param([frame(b"RFB 003.008\r")], "not a known RFB version", id="another last byte"),
+        pytest.param([frame(b"\x00" * 12)], "not a known RFB version", id="zeros"),
+        pytest.param([frame(b"\xff\xfe", TEXT)], "not a known RFB version", id="text that is none"),
         pytest.param([frame(b"x" * 70_000)], "1009", id="a message over 64 KiB"),
         pytest.param(
             [frame(b"RFB 003.003\n" + bytes(7) + b"\x1aToo many security failures")],
@@ -104,7 +104,7 @@ async def test_first_bytes_that_are_no_version_are_an_rfb_error(
     [
         pytest.param(says(close(1011)), "1011 (internal error", id="1011"),
         pytest.param(says(close(1000)), "1000 (normal closure)", id="1000"),
-        pytest.param(says(close(4001, TOKEN.encode())), "4001 (a code of the gateway's", id="4001"),
+        pytest.param(says(close(4001, TOKEN.encode())), "4001 (defined by the gateway", id="4001"),
         pytest.param(says(close(3000)), "closed with 3000", id="3000"),
         pytest.param(says(close(None)), "closed with no code", id="no code"),
         pytest.param(says_and_ends(), "1006", id="end of stream"),

@@ -284,7 +284,7 @@ async def test_a_subprotocol_that_nobody_asked_for_is_refused_as_browsers_do() -
         pytest.param(
             cloud.answer(302, Location="https://evil.example/"), "302", id="redirect away"
         ),
-        pytest.param(None, "without an answer", id="closed, as websockify does on a bad token"),
+        pytest.param(None, "without a response", id="closed, as websockify does on a bad token"),
     ],
 )
 async def test_no_101_is_a_rejected_websocket(answer: bytes | None, told: str) -> None:
