@@ -1,4 +1,4 @@
-# `make help` lists what there is.
+# `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,9 +8,9 @@ KUSTOMIZE := .kustomize
 DEBIAN := chromium curl faketime iproute2 jq nftables nginx-light novnc prometheus \
   prometheus-alertmanager prometheus-blackbox-exporter prometheus-pushgateway strace systemd \
   tigervnc-standalone-server websockify
-# Most tests wait for somebody: more of them than there are cores. Those that take minutes watch
-# alerts come and go in shortened time, and so run apart from what keeps the machine busy; those that
-# measure or strain it run by themselves.
+# Most tests wait for I/O, so more workers run than there are cores. Tests marked "long" watch alerts
+# fire and resolve in shortened time and need a machine that is not busy. Tests marked "alone" measure
+# or load the machine, so they run one at a time.
 LONG := -m long -n 2 --dist loadfile
 SHORT := -m "not long and not alone" -n 3 --dist loadfile
 ALONE := -m alone
@@ -23,10 +23,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-run: $(VENV)/.run ## install what is needed and run the demonstration
+run: $(VENV)/.run ## install the dependencies and run the demonstration
 	@exec $(BIN)/console-exporter demo
 
-test: $(VENV)/.dev $(KEYSTONE)/.ready apt $(GRAFANA)/.ready $(KUSTOMIZE)/.ready ## install what is needed and run all tests
+test: $(VENV)/.dev $(KEYSTONE)/.ready apt $(GRAFANA)/.ready $(KUSTOMIZE)/.ready ## install the dependencies and run all tests
 	$(BIN)/python -m pytest $(LONG)
 	$(BIN)/python -m pytest $(SHORT)
 	$(BIN)/python -m pytest $(ALONE)
@@ -44,20 +44,20 @@ format: $(VENV)/.dev ## format the code
 bench: $(VENV)/.dev apt ## run the benchmarks (minutes; see benchmarks/README.md)
 	$(BIN)/python -m benchmarks
 
-chaos: $(VENV)/.dev apt ## let each fault last a minute (a quarter of an hour in all)
+chaos: $(VENV)/.dev apt ## run the fault tests with one minute per fault (a quarter of an hour)
 	ENDURANCE_SECONDS=60 $(BIN)/python -m pytest --verbose tests/endurance
 
-soak: $(VENV)/.dev ## probe for an hour while faults come and go
+soak: $(VENV)/.dev ## probe for an hour with intermittent faults
 	$(BIN)/python -m benchmarks.soak
 
-fuzz: $(VENV)/.dev ## answer every door with anything at all (a quarter of an hour)
+fuzz: $(VENV)/.dev ## feed arbitrary responses to every parser (a quarter of an hour)
 	HOSTILE_EXAMPLES=15 timeout 1800 $(BIN)/python -m pytest tests/hostile \
 	  tests/http/test_json_stream.py --show-capture=no
 
-dist: $(VENV)/.dev ## build the sdist, and the wheel of it, into dist/
+dist: $(VENV)/.dev ## build sdist and wheel into dist/
 	$(BIN)/uv build --clear --build-constraints requirements-build.txt --require-hashes --out-dir dist
 
-requirements: $(VENV)/.dev ## pin and hash the dependencies anew
+requirements: $(VENV)/.dev ## update the pinned, hashed dependencies
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group dev --constraint requirements.txt \
@@ -65,14 +65,14 @@ requirements: $(VENV)/.dev ## pin and hash the dependencies anew
 	echo 'hatchling>=1.27' | $(COMPILE) - --output-file requirements-build.txt
 	echo 'keystone>=30,<31' | $(COMPILE) - --output-file tests/requirements-keystone.txt
 
-generate: $(VENV)/.dev ## write dashboards, rules and generated documents anew
+generate: $(VENV)/.dev ## generate dashboards, rules and documents
 	$(BIN)/console-exporter config-schema > docs/config.schema.json
 	$(BIN)/python -m monitoring
 
 clean: ## remove everything that make installed or built
 	rm -rf $(VENV) $(KEYSTONE) $(GRAFANA) $(KUSTOMIZE) build dist .mypy_cache .ruff_cache .hypothesis
 
-# Debian ships venv apart from python3.
+# Debian packages venv separately from python3.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
@@ -88,13 +88,13 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# The real login server that the password login is tested against.
+# OpenStack Keystone, a real server for the tests of the password login.
 $(KEYSTONE)/.ready: tests/requirements-keystone.txt | $(BIN)/python
 	$(PYTHON) -m venv $(KEYSTONE)
 	$(KEYSTONE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# Grafana's own types, which the dashboards are checked against. Without npm those tests say so.
+# Grafana's own types, which the dashboards are checked against. Without npm those tests are skipped.
 $(GRAFANA)/.ready: tests/monitoring/grafana_types/package-lock.json | apt
 	@mkdir -p $(GRAFANA)
 	@cp tests/monitoring/grafana_types/package.json $< $(GRAFANA)/
@@ -102,14 +102,14 @@ $(GRAFANA)/.ready: tests/monitoring/grafana_types/package-lock.json | apt
 	@command -v npm >/dev/null && npm ci --prefix $(GRAFANA) --ignore-scripts --no-audit --no-fund \
 	  --silent && touch $@ || echo "cannot install Grafana's types: their tests are skipped"
 
-# What renders the manifests for Kubernetes where there is no kubectl. Without Go those tests say so.
+# Renders the Kubernetes manifests if there is no kubectl. Without Go those tests are skipped.
 $(KUSTOMIZE)/.ready:
 	@mkdir -p $(KUSTOMIZE)
 	@command -v kubectl >/dev/null || { command -v go >/dev/null && \
 	  GOBIN=$(CURDIR)/$(KUSTOMIZE) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1; } && \
 	  touch $@ || echo "cannot install kustomize: the tests that need it are skipped"
 
-# Real components for the tests. Without root or sudo the tests that need them say so.
+# Real components for the tests. Without root or sudo the tests that need them are skipped.
 apt:
 	@for package in $(DEBIAN); do \
 	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
