@@ -1,6 +1,6 @@
-"""A pretend CloudDC and IAM: for demonstrations, tests, benchmarks and rehearsals of outages.
+"""Simulate CloudDC, IAM and the console gateway for demos, tests, benchmarks and outage drills.
 
-It is the other party: it shares no code with the client that it tests.
+It shares no code with the client that it tests.
 """
 
 from exporter.simulator.fleet import generated_servers

@@ -1,4 +1,4 @@
-"""The access keys that the cloud knows: lasting ones of projects, temporary ones of the agency."""
+"""Store access keys: permanent ones of projects, temporary ones of the agency."""
 
 import secrets
 from collections.abc import Iterable
@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from exporter.simulator.scenario import Project
 from exporter.simulator.signature import KeyPair
 
-_TEMPORARY_KEPT = 1_000
+_TEMPORARY_MAX = 1_000
 _TOKEN_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key pair, the projects it opens, and its end in seconds since the simulator's start."""
+    """A key pair, the projects it gives access to, and when it expires.
+
+    ``expires_at`` is in seconds since the simulator's start; None means never.
+    """
 
     pair: KeyPair
     projects: frozenset[str]
@@ -21,13 +24,12 @@ class KnownKey:
 
 
 class AccessKeys:
-    """All keys, by their public half."""
+    """All access keys by access key ID."""
 
     def __init__(self, projects: Iterable[Project]) -> None:
-        """Begin with the keys of the scenario."""
         projects = tuple(projects)
         self._all_projects = frozenset(project.name for project in projects)
-        self._lasting = {
+        self._permanent = {
             pair.access_key: KnownKey(pair, frozenset({project.name}))
             for project in projects
             for pair in project.access_keys
@@ -35,12 +37,12 @@ class AccessKeys:
         self._temporary: dict[str, KnownKey] = {}
 
     def find(self, access_key: str) -> KnownKey | None:
-        """Return a key, be it expired or not; None when it is unknown."""
-        return self._lasting.get(access_key) or self._temporary.get(access_key)
+        """Return a key, expired or not; None if it is unknown."""
+        return self._permanent.get(access_key) or self._temporary.get(access_key)
 
     def make_temporary(self, now: float, lifetime: float) -> KnownKey:
-        """Make a key for every project, with a security token, that ends after ``lifetime``."""
-        if len(self._temporary) >= _TEMPORARY_KEPT:
+        """Create a key with a security token, valid for all projects for ``lifetime`` seconds."""
+        if len(self._temporary) >= _TEMPORARY_MAX:
             del self._temporary[next(iter(self._temporary))]
         pair = KeyPair(
             access_key=f"HST{secrets.token_hex(10).upper()[:17]}",
@@ -51,8 +53,8 @@ class AccessKeys:
         self._temporary[pair.access_key] = key
         return key
 
-    def end_temporary(self, now: float) -> None:
-        """Let every temporary key expire at once."""
+    def expire_temporary(self, now: float) -> None:
+        """Expire all temporary keys immediately."""
         self._temporary = {
             name: replace(key, expires_at=now) for name, key in self._temporary.items()
         }

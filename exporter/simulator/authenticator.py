@@ -1,12 +1,18 @@
-"""The gateway's first question: who is asking, and about which projects they may."""
+"""Authenticate API requests by token or signature and find the projects they may access."""
 
 from hmac import compare_digest
 
 from exporter.simulator.access_keys import AccessKeys
 from exporter.simulator.faults import Faults
 from exporter.simulator.lockout import Failures
-from exporter.simulator.replies import Reply, refusal
-from exporter.simulator.signature import Claim, KeyPair, SignedRequest, is_signed_by, signed_at
+from exporter.simulator.replies import Reply, error_reply
+from exporter.simulator.signature import (
+    AuthorizationHeader,
+    KeyPair,
+    SignedRequest,
+    is_signed_by,
+    signed_at,
+)
 from exporter.simulator.tokens import Tokens
 
 _SKEW_MAX = 15 * 60
@@ -15,12 +21,11 @@ _EXPIRED = "APIGW.0307"
 
 
 class Authenticator:
-    """Checks tokens and signatures."""
+    """Check tokens and signatures."""
 
     def __init__(
         self, tokens: Tokens, access_keys: AccessKeys, faults: Faults, failures: Failures
     ) -> None:
-        """Know what was given out, and what has been taken back."""
         self._tokens = tokens
         self._access_keys = access_keys
         self._faults = faults
@@ -29,7 +34,7 @@ class Authenticator:
     def check(
         self, request: SignedRequest, now: float, unix_time: float, request_id: str
     ) -> frozenset[str] | Reply:
-        """Return the names of the projects that the caller may ask about, or the refusal."""
+        """Return the names of the projects that the caller may access, or the error response."""
         token = request.headers.get("X-Auth-Token")
         if token is not None:
             return self._check_token(token, now, request_id)
@@ -46,7 +51,7 @@ class Authenticator:
         if revoked_at is not None and token.issued_at < revoked_at:
             return _incorrect("the token has been revoked", request_id)
         if now >= token.expires_at:
-            return refusal(401, request_id, code=_EXPIRED)
+            return error_reply(401, request_id, code=_EXPIRED)
         return frozenset({token.project})
 
     def _check_signature(
@@ -57,30 +62,32 @@ class Authenticator:
         unix_time: float,
         request_id: str,
     ) -> frozenset[str] | Reply:
-        claim = Claim.read(authorization)
+        header = AuthorizationHeader.parse(authorization)
         date = signed_at(request)
-        if claim is None or date is None:
+        if header is None or date is None:
             return _incorrect("signature expected", request_id)
         if abs(unix_time - date) > _SKEW_MAX:
             return _incorrect("the signature is expired", request_id)
-        key = self._access_keys.find(claim.access_key)
+        key = self._access_keys.find(header.access_key)
         if key is None:
             return _incorrect("the access key does not exist", request_id)
-        flaw = self._flaw(claim, key.pair, request, now)
-        if flaw is not None:
-            return _incorrect(flaw, request_id)
+        error = self._signature_error(header, key.pair, request, now)
+        if error is not None:
+            return _incorrect(error, request_id)
         if key.expires_at is not None and now >= key.expires_at:
-            return refusal(401, request_id, code=_EXPIRED)
+            return error_reply(401, request_id, code=_EXPIRED)
         return key.projects
 
-    def _flaw(self, claim: Claim, pair: KeyPair, request: SignedRequest, now: float) -> str | None:
-        """Return what is wrong with a signature by a known key, and count it."""
-        if self._failures.locked(claim.access_key, now):
+    def _signature_error(
+        self, header: AuthorizationHeader, pair: KeyPair, request: SignedRequest, now: float
+    ) -> str | None:
+        """Return the error of a signature made with a known key, and count wrong signatures."""
+        if self._failures.locked(header.access_key, now):
             return "the access key is locked"
-        if not is_signed_by(pair.secret_key, claim, request):
-            self._failures.failed(claim.access_key, now)
+        if not is_signed_by(pair.secret_key, header, request):
+            self._failures.failed(header.access_key, now)
             return "verify aksk signature fail"
-        self._failures.succeeded(claim.access_key)
+        self._failures.succeeded(header.access_key)
         given = request.headers.get("X-Security-Token", "").encode("utf-8", "surrogateescape")
         if not compare_digest(given, (pair.security_token or "").encode()):
             return "the security token is wrong"
@@ -89,4 +96,4 @@ class Authenticator:
 
 def _incorrect(reason: str, request_id: str) -> Reply:
     message = f"Incorrect IAM authentication information: {reason}"
-    return refusal(401, request_id, code=_INCORRECT, message=message)
+    return error_reply(401, request_id, code=_INCORRECT, message=message)

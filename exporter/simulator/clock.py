@@ -1,4 +1,4 @@
-"""Time as the simulator is given it, so that tests can move it."""
+"""The simulator's clock, which tests replace by one that they advance."""
 
 import asyncio
 import time
@@ -6,27 +6,27 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the simulator knows of time."""
+    """The clock functions that the simulator uses."""
 
     def time(self) -> float:
         """Return Unix time in seconds."""
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed point; never goes back."""
+        """Return seconds since some fixed point; never goes backwards."""
 
     async def sleep(self, seconds: float) -> None:
         """Return after ``seconds`` have passed."""
 
 
 class RealClock:
-    """The machine's own clock."""
+    """The system clock."""
 
     def time(self) -> float:
         """Return Unix time in seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return the machine's monotonic time in seconds."""
+        """Return the system's monotonic time in seconds."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:

@@ -1,4 +1,7 @@
-"""The cloud's operations: each request goes past the gateway, the quota, the delay, the faults."""
+"""Serve the API of CloudDC, IAM and the metadata service.
+
+Each API request is authenticated, counted against the quota, delayed, and subject to faults.
+"""
 
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -11,38 +14,37 @@ from exporter.simulator.clock import Clock
 from exporter.simulator.faults import Faults
 from exporter.simulator.iam import Iam, LoginRequest, Metadata
 from exporter.simulator.project_state import ProjectState
-from exporter.simulator.replies import Reply, ok, refusal
-from exporter.simulator.request_log import REQUEST_ID, LoggedRequest, RequestLog, sent
+from exporter.simulator.replies import Reply, error_reply, ok
+from exporter.simulator.request_log import REQUEST_ID, LoggedRequest, RequestLog, to_response
 from exporter.simulator.scenario import FaultKind, Operation
 from exporter.simulator.signature import SignedRequest
 
 
 class Cloud:
-    """Answers what the cloud answers."""
+    """HTTP handlers of the simulated cloud; ``projects`` maps names to states."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a cloud
+    def __init__(  # noqa: PLR0913 - the parts of the cloud
         self,
         *,
         projects: Mapping[str, ProjectState],
-        gatekeeper: Authenticator,
+        authenticator: Authenticator,
         iam: Iam,
         metadata: Metadata,
         faults: Faults,
-        visits: RequestLog,
+        request_log: RequestLog,
         clock: Clock,
     ) -> None:
-        """Join the parts; ``projects`` are found by name."""
-        self._by_project_id = {place.project.project_id: place for place in projects.values()}
+        self._by_project_id = {state.project.project_id: state for state in projects.values()}
         self._by_name = projects
-        self._gatekeeper = gatekeeper
+        self._authenticator = authenticator
         self._iam = iam
         self._metadata = metadata
         self._faults = faults
-        self._visits = visits
+        self._request_log = request_log
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the addresses that the cloud answers at."""
+        """Return the routes of the cloud's API."""
         servers = "/v1/{project_id}/physicalservers"
         return [
             web.get(servers + "/{server_id}/remote-console-address", self.remote_console),
@@ -54,105 +56,109 @@ class Cloud:
         ]
 
     async def remote_console(self, request: web.Request) -> web.StreamResponse:
-        """Mint the address of a server's console."""
-        logged = self._visits.begin(request, Operation.REMOTE_CONSOLE)
-        logged.server_id = request.match_info["server_id"]
+        """Return a new console address of a server."""
+        entry = self._request_log.begin(request, Operation.REMOTE_CONSOLE)
+        entry.server_id = request.match_info["server_id"]
 
-        def work(place: ProjectState) -> Reply:
-            server = place.fleet.get(logged.server_id)
+        def work(state: ProjectState) -> Reply:
+            server = state.fleet.get(entry.server_id)
             if server is None:
-                return refusal(404, logged.request_id)
-            host = quote(place.console_host(server), safe="")
-            token = place.console_tokens.mint(server.id, self._visits.now)
+                return error_reply(404, entry.request_id)
+            host = quote(state.console_host(server), safe="")
+            token = state.console_tokens.mint(server.id, self._request_log.now)
             query = f"token={token}&compression=9&quality=0&resize=scale"
             return ok({"url": f"{_origin(request)}/vnc/{host}/vnc_auto.html?{query}"})
 
-        return await self._visits.counted(logged, self._project_answer(logged, work))
+        return await self._request_log.count(entry, self._project_response(entry, work))
 
     async def list_servers(self, request: web.Request) -> web.StreamResponse:
-        """Give a page of the project's servers."""
-        logged = self._visits.begin(request, Operation.LIST_SERVERS)
+        """Return a page of the project's servers."""
+        entry = self._request_log.begin(request, Operation.LIST_SERVERS)
 
-        def work(place: ProjectState) -> Reply:
-            return place.fleet.page(
+        def work(state: ProjectState) -> Reply:
+            return state.fleet.page(
                 limit=request.query.get("limit", ""),
                 marker=request.query.get("marker", ""),
                 manage_state=request.query.get("manage_state", ""),
                 origin=_origin(request),
-                request_id=logged.request_id,
-                missing=self._faults.unlisted(place.project.name, self._visits.now),
+                request_id=entry.request_id,
+                missing=self._faults.unlisted(state.project.name, self._request_log.now),
             )
 
-        return await self._visits.counted(logged, self._project_answer(logged, work))
+        return await self._request_log.count(entry, self._project_response(entry, work))
 
     async def create_token(self, request: web.Request) -> web.StreamResponse:
-        """Give a token for a password."""
-        logged = self._visits.begin(request, Operation.CREATE_TOKEN)
-        return await self._visits.counted(logged, self._token_answer(logged))
+        """Return a token for a user name and a password."""
+        entry = self._request_log.begin(request, Operation.CREATE_TOKEN)
+        return await self._request_log.count(entry, self._token_response(entry))
 
     async def create_session_token(self, request: web.Request) -> web.StreamResponse:
-        """Give a token for the metadata service."""
+        """Return a session token of the metadata service."""
         ttl = request.headers.get("X-Metadata-Token-Ttl-Seconds", "")
-        return sent(self._metadata.create_session_token(ttl, self._visits.now), _plain_headers())
+        return to_response(
+            self._metadata.create_session_token(ttl, self._request_log.now), _plain_headers()
+        )
 
     async def security_key(self, request: web.Request) -> web.StreamResponse:
-        """Give temporary access keys."""
+        """Return temporary access keys."""
         token = request.headers.get("X-Metadata-Token", "")
-        reply = self._metadata.security_key(token, self._visits.now, self._clock.time())
-        return sent(reply, _plain_headers())
+        reply = self._metadata.security_key(token, self._request_log.now, self._clock.time())
+        return to_response(reply, _plain_headers())
 
     async def unknown(self, _request: web.Request) -> web.StreamResponse:
-        """Refuse what is no API."""
+        """Return 404 for unknown paths."""
         headers = _plain_headers()
-        return sent(refusal(404, headers[REQUEST_ID], code="APIGW.0101"), headers)
+        return to_response(error_reply(404, headers[REQUEST_ID], code="APIGW.0101"), headers)
 
-    async def _project_answer(
-        self, logged: LoggedRequest, work: Callable[[ProjectState], Reply]
+    async def _project_response(
+        self, entry: LoggedRequest, work: Callable[[ProjectState], Reply]
     ) -> web.StreamResponse | None:
-        request = logged.request
-        place = self._by_project_id.get(request.match_info["project_id"])
-        if place is not None:
-            logged.project = place.project.name
-        refused = await self._refused(logged, place)
-        if refused is not None or place is None:
-            return sent(refused or refusal(403, logged.request_id), self._visits.headers(logged))
-        return await self._visits.with_faults(logged, place, lambda: work(place))
+        request = entry.request
+        state = self._by_project_id.get(request.match_info["project_id"])
+        if state is not None:
+            entry.project = state.project.name
+        rejection = await self._rejection(entry, state)
+        if rejection is not None or state is None:
+            return to_response(
+                rejection or error_reply(403, entry.request_id), self._request_log.headers(entry)
+            )
+        return await self._request_log.with_faults(entry, state, lambda: work(state))
 
-    async def _refused(self, logged: LoggedRequest, place: ProjectState | None) -> Reply | None:
-        request = logged.request
+    async def _rejection(self, entry: LoggedRequest, state: ProjectState | None) -> Reply | None:
+        request = entry.request
         body = await request.read() if request.can_read_body else b""
         signed = SignedRequest(request.method, request.raw_path, request.headers, body)
-        now = self._visits.now
-        allowed = self._gatekeeper.check(signed, now, self._clock.time(), logged.request_id)
+        now = self._request_log.now
+        allowed = self._authenticator.check(signed, now, self._clock.time(), entry.request_id)
         if isinstance(allowed, Reply):
             return allowed
-        if place is None or place.project.name not in allowed:
-            return refusal(403, logged.request_id)
-        if place.quota_meter is None:
+        if state is None or state.project.name not in allowed:
+            return error_reply(403, entry.request_id)
+        if state.quota is None:
             return None
-        wait = place.quota_meter.wait(now)
+        wait = state.quota.wait(now)
         if not wait:
             return None
-        return place.quota_meter.refuse(wait, self._clock.time(), logged.request_id)
+        return state.quota.refuse(wait, self._clock.time(), entry.request_id)
 
-    async def _token_answer(self, logged: LoggedRequest) -> web.StreamResponse | None:
-        login = LoginRequest(await logged.request.read())
-        project = self._iam.project_asked_for(login)
+    async def _token_response(self, entry: LoggedRequest) -> web.StreamResponse | None:
+        login = LoginRequest(await entry.request.read())
+        project = self._iam.requested_project(login)
         if project is not None:
-            logged.project = project.name
+            entry.project = project.name
         changed = any(
             fault.kind is FaultKind.WRONG_PASSWORD
-            for fault in self._faults.striking(
-                logged.project, logged.operation, "", self._visits.now
+            for fault in self._faults.matching(
+                entry.project, entry.operation, "", self._request_log.now
             )
         )
 
         def work() -> Reply:
             return self._iam.create_token(
-                login, self._visits.now, self._clock.time(), changed=changed
+                login, self._request_log.now, self._clock.time(), changed=changed
             )
 
-        return await self._visits.with_faults(logged, self._by_name.get(logged.project), work)
+        return await self._request_log.with_faults(entry, self._by_name.get(entry.project), work)
 
 
 def _plain_headers() -> dict[str, str]:
@@ -160,5 +166,5 @@ def _plain_headers() -> dict[str, str]:
 
 
 def _origin(request: web.Request) -> str:
-    # request.host would look up this machine's name for requests without the header.
+    # Without a Host header, request.host looks up this machine's name.
     return f"{request.scheme}://{request.headers.get('Host') or 'localhost'}"

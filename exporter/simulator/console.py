@@ -1,9 +1,9 @@
-"""The gateway in front of the consoles: the page of each, and the WebSocket behind it.
+"""Serve console pages and their WebSockets, as the consoles' gateway does.
 
-An address has the form ``/vnc/{name}.{region}/vnc_auto.html?token=…``. The page is there for any
-token, as noVNC's is. The WebSocket is at ``websockify``, beside the page or at the root, and wants
-the token in the query or in the cookie ``token``; who brings none that is good is hung up on
-without an answer, as websockify does. Where a host is in the path, it must be the token's.
+An address has the form ``/vnc/{name}.{region}/vnc_auto.html?token=…``. As with noVNC, the page is
+served for any token. The WebSocket is at ``websockify``, relative to the page or at the root, and
+needs the token in the query or in the cookie ``token``. Without a valid token the connection is
+closed without a response, as websockify does. A host in the path must be the token's.
 """
 
 import secrets
@@ -16,8 +16,8 @@ from aiohttp import web
 from exporter.simulator.clock import Clock
 from exporter.simulator.project_state import ProjectState
 from exporter.simulator.replies import HTML, Reply, error_page
-from exporter.simulator.request_log import NO_STATUS, LoggedRequest, RequestLog, sent
-from exporter.simulator.rfb import Viewing
+from exporter.simulator.request_log import NO_STATUS, LoggedRequest, RequestLog, to_response
+from exporter.simulator.rfb import ViewerSession
 from exporter.simulator.scenario import Operation, WebSocketPath
 from exporter.simulator.wire_faults import drop
 
@@ -40,19 +40,18 @@ _PAGE = """<!DOCTYPE html>
 
 
 class ConsoleGateway:
-    """Serves the consoles of all projects."""
+    """HTTP handlers of the consoles of all projects; ``projects`` maps names to states."""
 
     def __init__(
-        self, projects: Mapping[str, ProjectState], visits: RequestLog, clock: Clock
+        self, projects: Mapping[str, ProjectState], request_log: RequestLog, clock: Clock
     ) -> None:
-        """Serve the consoles of ``projects``, found by name."""
         self._projects = projects
-        self._visits = visits
+        self._request_log = request_log
         self._clock = clock
         self._viewers: Counter[tuple[str, str]] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the addresses that the gateway answers at."""
+        """Return the routes of the gateway."""
         return [
             web.get("/vnc/{host}/vnc_auto.html", self.page),
             web.get("/vnc/{host}/websockify", self.websocket),
@@ -60,94 +59,94 @@ class ConsoleGateway:
         ]
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        """Give the page of a console."""
-        logged = self._visits.begin(request, Operation.CONSOLE_PAGE)
-        return await self._visits.counted(logged, self._page_answer(logged))
+        """Return the page of a console."""
+        entry = self._request_log.begin(request, Operation.CONSOLE_PAGE)
+        return await self._request_log.count(entry, self._page_response(entry))
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
-        """Connect a viewer with a machine, until one of them has enough."""
-        logged = self._visits.begin(request, Operation.CONSOLE_WEBSOCKET)
-        answer = await self._visits.counted(logged, self._upgraded(logged))
-        if isinstance(answer, web.WebSocketResponse):
-            await self._view(logged, answer)
-        return answer
+        """Connect a viewer with a server's console until one side closes."""
+        entry = self._request_log.begin(request, Operation.CONSOLE_WEBSOCKET)
+        response = await self._request_log.count(entry, self._upgrade(entry))
+        if isinstance(response, web.WebSocketResponse):
+            await self._view(entry, response)
+        return response
 
-    async def _page_answer(self, logged: LoggedRequest) -> web.StreamResponse | None:
-        host = logged.request.match_info["host"]
-        for place in self._projects.values():
-            server = place.server_at(host)
+    async def _page_response(self, entry: LoggedRequest) -> web.StreamResponse | None:
+        host = entry.request.match_info["host"]
+        for state in self._projects.values():
+            server = state.server_at(host)
             if server is not None:
-                logged.project, logged.server_id = place.project.name, server.id
-                return await self._visits.with_faults(logged, place, lambda: _page(host))
-        return sent(error_page(404), self._visits.headers(logged))
+                entry.project, entry.server_id = state.project.name, server.id
+                return await self._request_log.with_faults(entry, state, lambda: _page(host))
+        return to_response(error_page(404), self._request_log.headers(entry))
 
-    async def _upgraded(self, logged: LoggedRequest) -> web.StreamResponse | None:
-        """Return the WebSocket, or another answer where it is refused; None for no answer."""
-        request = logged.request
+    async def _upgrade(self, entry: LoggedRequest) -> web.StreamResponse | None:
+        """Return the WebSocket, or an error response; None if the connection is gone."""
+        request = entry.request
         token = request.query.get("token") or request.cookies.get("token", "")
-        place = self._place_of(logged, token)
-        if place is not None and not _serves(place, request):
-            return sent(error_page(404), self._visits.headers(logged))
-        if place is None or not logged.server_id:
+        state = self._find_state(entry, token)
+        if state is not None and not _serves(state, request):
+            return to_response(error_page(404), self._request_log.headers(entry))
+        if state is None or not entry.server_id:
             drop(request)
             return None
-        fault = await self._visits.delayed(logged, place)
+        fault = await self._request_log.delay(entry, state)
         if fault is not None:
-            return await self._visits.faulty_response(logged, fault, Reply(200))
-        return await self._shake_hands(logged, place, token)
+            return await self._request_log.faulty_response(entry, fault, Reply(200))
+        return await self._accept(entry, state, token)
 
-    async def _shake_hands(
-        self, logged: LoggedRequest, place: ProjectState, token: str
+    async def _accept(
+        self, entry: LoggedRequest, state: ProjectState, token: str
     ) -> web.StreamResponse | None:
-        request, headers = logged.request, self._visits.headers(logged)
+        request, headers = entry.request, self._request_log.headers(entry)
         socket = web.WebSocketResponse(
             timeout=_CLOSE_SECONDS,
             protocols=(_SUBPROTOCOL,),
             compress=False,
             max_msg_size=_MESSAGE_MAX_BYTES,
         )
-        if not _speaks_binary(request) or not socket.can_prepare(request):
-            return sent(error_page(400), headers)
-        if place.project.console.single_use and not place.console_tokens.spend(token):
+        if not _accepts_binary(request) or not socket.can_prepare(request):
+            return to_response(error_page(400), headers)
+        if state.project.console.single_use and not state.console_tokens.spend(token):
             drop(request)
             return None
         socket.headers.update(headers)
         await socket.prepare(request)
         return socket
 
-    def _place_of(self, logged: LoggedRequest, token: str) -> ProjectState | None:
-        """Find the project by the token or else by the host, the server by the token alone."""
-        host = logged.request.match_info.get("host")
-        for place in self._projects.values():
-            server = place.server_of(token, self._visits.now)
-            if server is not None and host in {None, place.console_host(server)}:
-                logged.project, logged.server_id = place.project.name, server.id
-                return place
-        for place in self._projects.values():
-            if host is not None and place.server_at(host) is not None:
-                logged.project = place.project.name
-                return place
+    def _find_state(self, entry: LoggedRequest, token: str) -> ProjectState | None:
+        """Find the project by token, else by host, and the server by token only."""
+        host = entry.request.match_info.get("host")
+        for state in self._projects.values():
+            server = state.server_of(token, self._request_log.now)
+            if server is not None and host in {None, state.console_host(server)}:
+                entry.project, entry.server_id = state.project.name, server.id
+                return state
+        for state in self._projects.values():
+            if host is not None and state.server_at(host) is not None:
+                entry.project = state.project.name
+                return state
         return None
 
-    async def _view(self, logged: LoggedRequest, socket: web.WebSocketResponse) -> None:
-        """Let a viewer and a machine talk; the status of this is the WebSocket's close code."""
-        place = self._projects[logged.project]
-        logged.operation = Operation.CONSOLE_RFB
-        machine = logged.project, logged.server_id
-        most = place.project.console.viewers
-        viewing = Viewing(socket, logged.request, self._clock)
-        self._viewers[machine] += 1
+    async def _view(self, entry: LoggedRequest, socket: web.WebSocketResponse) -> None:
+        """Run a viewer's session; its status is the WebSocket's close code."""
+        state = self._projects[entry.project]
+        entry.operation = Operation.CONSOLE_RFB
+        viewed = entry.project, entry.server_id
+        viewers_max = state.project.console.viewers
+        session = ViewerSession(socket, entry.request, self._clock)
+        self._viewers[viewed] += 1
         try:
-            if most is not None and self._viewers[machine] > most:
-                await viewing.refuse()
+            if viewers_max is not None and self._viewers[viewed] > viewers_max:
+                await session.refuse()
             else:
-                await viewing.run(self._visits.delayed(logged, place))
+                await session.run(self._request_log.delay(entry, state))
         finally:
-            self._viewers[machine] -= 1
-            if not self._viewers[machine]:
-                del self._viewers[machine]
-            status = str(viewing.close_code or NO_STATUS)
-            self._visits.counts[logged.project, logged.operation, status] += 1
+            self._viewers[viewed] -= 1
+            if not self._viewers[viewed]:
+                del self._viewers[viewed]
+            status = str(session.close_code or NO_STATUS)
+            self._request_log.counts[entry.project, entry.operation, status] += 1
 
 
 def _page(host: str) -> Reply:
@@ -156,13 +155,13 @@ def _page(host: str) -> Reply:
     return Reply(200, body, HTML, {"Set-Cookie": cookie})
 
 
-def _serves(place: ProjectState, request: web.Request) -> bool:
-    path = place.project.console.websocket
-    asked = WebSocketPath.RELATIVE if "host" in request.match_info else WebSocketPath.ROOT
-    return path in {WebSocketPath.ANY, asked}
+def _serves(state: ProjectState, request: web.Request) -> bool:
+    path = state.project.console.websocket
+    requested = WebSocketPath.RELATIVE if "host" in request.match_info else WebSocketPath.ROOT
+    return path in {WebSocketPath.ANY, requested}
 
 
-def _speaks_binary(request: web.Request) -> bool:
-    """Tell whether the client offers ``binary`` or leaves the subprotocol open."""
+def _accepts_binary(request: web.Request) -> bool:
+    """Return whether the client offers ``binary`` or no subprotocol."""
     offered = request.headers.get("Sec-WebSocket-Protocol")
     return offered is None or _SUBPROTOCOL in {name.strip() for name in offered.split(",")}

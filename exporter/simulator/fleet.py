@@ -1,11 +1,11 @@
-"""The physical servers of a project: their records, made once, and the list in pages."""
+"""Store the physical servers of a project and list them in pages."""
 
 import hashlib
 import json
 from collections.abc import Collection, Iterator
 from uuid import UUID
 
-from exporter.simulator.replies import Reply, refusal
+from exporter.simulator.replies import Reply, error_reply
 from exporter.simulator.scenario import Markers, Project, Server
 
 _LIMIT_MIN = 10
@@ -14,7 +14,7 @@ _MODELS = (("xFusion", "2288H V6"), ("xFusion", "5288 V6"), ("Huawei", "Atlas 80
 
 
 def generated_servers(seed: int, project_id: str, count: int) -> tuple[Server, ...]:
-    """Make up servers; the same seed and project give the same ids, whatever the count."""
+    """Generate servers; their IDs depend only on seed, project and index."""
     return tuple(
         Server(id=_generated_id(seed, project_id, index), name=f"server-{index:05d}")
         for index in range(1, count + 1)
@@ -22,14 +22,13 @@ def generated_servers(seed: int, project_id: str, count: int) -> tuple[Server, .
 
 
 class Fleet:
-    """All servers of one project."""
+    """All servers of one project: those it lists, and generated ones."""
 
     def __init__(self, project: Project, seed: int) -> None:
-        """Take the project's listed servers, and make up as many as it asks for."""
-        made_up = generated_servers(seed, project.project_id, project.generate)
-        self._servers = (*project.servers, *made_up)
+        generated = generated_servers(seed, project.project_id, project.generate)
+        self._servers = (*project.servers, *generated)
         self._by_id = {server.id: server for server in self._servers}
-        # Names need not be unique; the first has it.
+        # Names need not be unique; the first server with a name wins.
         self._by_name = {server.name: server for server in reversed(self._servers)}
         self._markers = project.markers
         self._project_id = project.project_id
@@ -39,14 +38,14 @@ class Fleet:
         return iter(self._servers)
 
     def get(self, server_id: str) -> Server | None:
-        """Return a server, None when there is none of this id."""
+        """Return the server with an ID, or None."""
         return self._by_id.get(server_id)
 
     def named(self, name: str) -> Server | None:
-        """Return a server, None when there is none of this name."""
+        """Return the server with a name, or None."""
         return self._by_name.get(name)
 
-    def page(  # noqa: PLR0913 - a request, told whole
+    def page(  # noqa: PLR0913 - the parameters of a request
         self,
         *,
         limit: str,
@@ -58,12 +57,12 @@ class Fleet:
     ) -> Reply:
         """Return a page of the list.
 
-        ``limit`` below 10 or none counts as 10, above 1000 as 1000; ``marker`` is the id of the
-        last record of the page before. ``origin`` is the scheme and host that was asked. Servers
-        whose ids are ``missing`` are not told of.
+        ``limit`` is clamped to 10 to 1000, and is 10 if empty; ``marker`` is the ID of the last
+        record of the previous page. ``origin`` is the scheme and host of the request. Servers
+        whose IDs are in ``missing`` are left out.
         """
         if limit and not (limit.isascii() and limit.isdigit() and len(limit) < 10):  # noqa: PLR2004
-            return refusal(400, request_id)
+            return error_reply(400, request_id)
         size = min(max(int(limit or 0), _LIMIT_MIN), _LIMIT_MAX)
         ids = [
             server.id
@@ -74,16 +73,18 @@ class Fleet:
         start = 0
         if marker:
             if marker not in self._by_id:
-                return refusal(400, request_id)
+                return error_reply(400, request_id)
             start = ids.index(marker) + 1 if marker in ids else len(ids)
-        shown = ids[start : start + size]
+        page_ids = ids[start : start + size]
         more = start + size < len(ids)
         info = {
-            "next_marker": self._marker(shown[-1], size, origin) if more else None,
-            "previous_marker": self._marker(shown[0], size, origin) if marker and shown else None,
-            "current_count": len(shown),
+            "next_marker": self._marker(page_ids[-1], size, origin) if more else None,
+            "previous_marker": self._marker(page_ids[0], size, origin)
+            if marker and page_ids
+            else None,
+            "current_count": len(page_ids),
         }
-        records = b",".join(self._records[server_id] for server_id in shown)
+        records = b",".join(self._records[server_id] for server_id in page_ids)
         tail = f'],"count":{len(ids)},"page_info":{json.dumps(info)}}}'
         return Reply(200, b'{"servers":[' + records + tail.encode())
 
@@ -100,8 +101,8 @@ def _generated_id(seed: int, project_id: str, index: int) -> str:
 
 
 def _record(server: Server, project: Project) -> bytes:
-    dice = hashlib.sha256(server.id.encode()).digest()
-    manufacturer, model = _MODELS[dice[0] % len(_MODELS)]
+    digest = hashlib.sha256(server.id.encode()).digest()
+    manufacturer, model = _MODELS[digest[0] % len(_MODELS)]
     record = {
         "id": server.id,
         "name": server.name,
@@ -112,18 +113,18 @@ def _record(server: Server, project: Project) -> bytes:
         "power_state": server.power_state,
         "operation_state": f"power-{server.power_state}-succeed",
         "health_state": server.health_state,
-        "onboard_time": f"2025-{dice[1] % 12 + 1:02d}-{dice[2] % 28 + 1:02d}T08:00:00Z",
+        "onboard_time": f"2025-{digest[1] % 12 + 1:02d}-{digest[2] % 28 + 1:02d}T08:00:00Z",
         "location": {
             "dc": f"{project.region}a",
-            "rack": f"r{dice[3] % 20 + 1:02d}",
-            "unit": str(dice[4] % 40 + 1),
+            "rack": f"r{digest[3] % 20 + 1:02d}",
+            "unit": str(digest[4] % 40 + 1),
         },
         "hardware_attributes": {
-            "sn": dice[5:13].hex().upper(),
+            "sn": digest[5:13].hex().upper(),
             "manufacturer": manufacturer,
             "model": model,
             "main_board_manufacturer": manufacturer,
-            "main_board_serial_number": dice[13:21].hex().upper(),
+            "main_board_serial_number": digest[13:21].hex().upper(),
         },
         "tags": [{"key": key, "value": value} for key, value in server.tags],
         "error": None,

@@ -1,4 +1,4 @@
-"""Log-ins: passwords for tokens, and the metadata service's temporary keys."""
+"""Issue tokens for passwords, and temporary keys by the metadata service."""
 
 import hashlib
 import hmac
@@ -10,37 +10,36 @@ from typing import Any
 
 from exporter.simulator.access_keys import AccessKeys
 from exporter.simulator.lockout import Failures
-from exporter.simulator.replies import Reply, ok, refusal_of_iam
+from exporter.simulator.replies import Reply, iam_error_reply, ok
 from exporter.simulator.scenario import Agency, Project, User
 from exporter.simulator.tokens import Tokens
 
 _TTL_MAX = 21_600
-_SESSIONS_KEPT = 1_000
+_SESSIONS_MAX = 1_000
 _WRONG = "The username or password is wrong."
 _LOCKED = "The account is locked because of too many failed logins. Try again later."
 
 
 class LoginRequest:
-    """What a log-in asks for, as far as it could be read; empty texts where it could not."""
+    """The body of ``POST /v3/auth/tokens``; missing or invalid fields are empty strings."""
 
     def __init__(self, body: bytes) -> None:
-        """Read the body of ``POST /v3/auth/tokens``."""
         try:
             document = json.loads(body)
         except (ValueError, RecursionError):
             document = None
-        auth = _dig(document, "auth")
-        user = _dig(auth, "identity", "password", "user")
-        self.methods = _dig(auth, "identity", "methods")
-        self.user_name = _text(_dig(user, "name"))
-        self.password = _text(_dig(user, "password"))
-        self.domain = _text(_dig(user, "domain", "name"))
-        self.project_id = _text(_dig(auth, "scope", "project", "id"))
-        self.project_name = _text(_dig(auth, "scope", "project", "name"))
+        auth = _nested(document, "auth")
+        user = _nested(auth, "identity", "password", "user")
+        self.methods = _nested(auth, "identity", "methods")
+        self.user_name = _text(_nested(user, "name"))
+        self.password = _text(_nested(user, "password"))
+        self.domain = _text(_nested(user, "domain", "name"))
+        self.project_id = _text(_nested(auth, "scope", "project", "id"))
+        self.project_name = _text(_nested(auth, "scope", "project", "name"))
 
     @property
-    def readable(self) -> bool:
-        """Tell whether everything needed is there."""
+    def complete(self) -> bool:
+        """Whether all required fields are present."""
         return (
             self.methods == ["password"]
             and all((self.user_name, self.password, self.domain))
@@ -49,16 +48,15 @@ class LoginRequest:
 
 
 class Iam:
-    """Gives out tokens for passwords."""
+    """Issue tokens for passwords; ``projects`` maps names to projects and their users."""
 
     def __init__(self, projects: Mapping[str, Project], tokens: Tokens, failures: Failures) -> None:
-        """Know the users of ``projects``, by name."""
         self._projects = projects
         self._tokens = tokens
         self._failures = failures
 
-    def project_asked_for(self, login: LoginRequest) -> Project | None:
-        """Return the project that a log-in names, None when there is none of that id or name."""
+    def requested_project(self, login: LoginRequest) -> Project | None:
+        """Return the project that a login names by ID or name, or None."""
         for project in self._projects.values():
             if login.project_id == project.project_id or (
                 not login.project_id and login.project_name == project.name
@@ -69,22 +67,22 @@ class Iam:
     def create_token(
         self, login: LoginRequest, now: float, unix_time: float, *, changed: bool
     ) -> Reply:
-        """Answer a log-in; ``changed`` tells that no password is right any more."""
-        if not login.readable:
-            return refusal_of_iam(
+        """Answer a login; with ``changed``, every password is wrong."""
+        if not login.complete:
+            return iam_error_reply(
                 400, "The request needs methods, user, password, domain and project scope."
             )
         account = (login.domain, login.user_name)
         if self._failures.locked(account, now):
-            return refusal_of_iam(401, _LOCKED)
-        project = self.project_asked_for(login)
+            return iam_error_reply(401, _LOCKED)
+        project = self.requested_project(login)
         user = _user(project, login) if project else None
         right = user is not None and hmac.compare_digest(
             user.password.encode(), login.password.encode("utf-8", "surrogatepass")
         )
         if project is None or not right or changed:
             self._failures.failed(account, now)
-            return refusal_of_iam(401, _WRONG)
+            return iam_error_reply(401, _WRONG)
         self._failures.succeeded(account)
         token = self._tokens.issue(
             project.name, now=now, lifetime=project.token_lifetime, length=project.token_bytes
@@ -97,7 +95,6 @@ class Metadata:
     """The metadata service of a machine with an agency."""
 
     def __init__(self, agency: Agency, access_keys: AccessKeys) -> None:
-        """Hand out keys made by ``access_keys``."""
         self._agency = agency
         self._access_keys = access_keys
         self._sessions: dict[str, float] = {}
@@ -108,7 +105,7 @@ class Metadata:
             return Reply(405)
         if not (ttl.isascii() and ttl.isdigit() and 0 < int(ttl[:9]) <= _TTL_MAX):
             return Reply(400)
-        if len(self._sessions) >= _SESSIONS_KEPT:
+        if len(self._sessions) >= _SESSIONS_MAX:
             del self._sessions[next(iter(self._sessions))]
         token = secrets.token_urlsafe(40)
         self._sessions[token] = now + int(ttl)
@@ -137,7 +134,7 @@ def _user(project: Project, login: LoginRequest) -> User | None:
 
 
 def _token_document(project: Project, login: LoginRequest, unix_time: float) -> dict[str, Any]:
-    domain = {"id": _made_up_id(login.domain), "name": login.domain}
+    domain = {"id": _derived_id(login.domain), "name": login.domain}
     return {
         "token": {
             "expires_at": _iso(unix_time + project.token_lifetime),
@@ -145,7 +142,7 @@ def _token_document(project: Project, login: LoginRequest, unix_time: float) -> 
             "methods": ["password"],
             "user": {
                 "domain": domain,
-                "id": _made_up_id(f"{login.domain}/{login.user_name}"),
+                "id": _derived_id(f"{login.domain}/{login.user_name}"),
                 "name": login.user_name,
                 "password_expires_at": "",
             },
@@ -156,7 +153,7 @@ def _token_document(project: Project, login: LoginRequest, unix_time: float) -> 
     }
 
 
-def _made_up_id(name: str) -> str:
+def _derived_id(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -165,7 +162,7 @@ def _iso(unix_time: float) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _dig(document: object, *names: str) -> object:
+def _nested(document: object, *names: str) -> object:
     for name in names:
         document = document.get(name) if isinstance(document, dict) else None
     return document

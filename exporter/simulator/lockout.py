@@ -1,23 +1,25 @@
-"""Locks who failed too often in a row, accounts and access keys alike."""
+"""Lock accounts and access keys after too many failures in a row."""
 
 from collections.abc import Hashable
 
-# More names than any test has; a client that makes up names cannot fill the memory.
+# Bounds memory when a client makes up names; more than any test uses.
 _NAMES_MAX = 10_000
 
 
 class Failures:
-    """Failures in a row, by name."""
+    """Failures in a row by name.
+
+    A name is locked for ``seconds`` at its ``limit``-th failure in a row; limit 0 never locks.
+    """
 
     def __init__(self, limit: int, seconds: float) -> None:
-        """Lock a name for ``seconds`` at its ``limit``-th failure in a row; 0 never locks."""
         self._limit = limit
         self._seconds = seconds
         self._counts: dict[Hashable, int] = {}
         self._locked_until: dict[Hashable, float] = {}
 
     def locked(self, name: Hashable, now: float) -> bool:
-        """Tell whether a name is locked."""
+        """Return whether a name is locked."""
         until = self._locked_until.get(name)
         if until is not None and now >= until:
             del self._locked_until[name]
@@ -34,5 +36,5 @@ class Failures:
             self._locked_until[name] = now + self._seconds
 
     def succeeded(self, name: Hashable) -> None:
-        """Forget the failures before a success."""
+        """Reset the count of failures."""
         self._counts.pop(name, None)

@@ -1,9 +1,9 @@
-"""Counts requests against a quota, and says no the way the cloud does."""
+"""Count requests against a quota and build the 429 response of the cloud."""
 
 import math
 from email.utils import formatdate
 
-from exporter.simulator.replies import Reply, refusal
+from exporter.simulator.replies import Reply, error_reply
 from exporter.simulator.scenario import QuotaBody, QuotaKind, QuotaSpec, RetryAfter, Shape
 
 _DAY = 86_400
@@ -11,59 +11,58 @@ _MINUTE = 60
 
 
 class Quota:
-    """One project's quota, used up and refilled."""
+    """The quota of one project; times are seconds since the simulator's start."""
 
-    def __init__(self, quota: QuotaSpec, now: float) -> None:
-        """Begin with the whole quota; ``now`` is seconds since the simulator's start."""
-        self._quota = quota
-        self._left = float(quota.limit)
+    def __init__(self, spec: QuotaSpec, now: float) -> None:
+        self._spec = spec
+        self._left = float(spec.limit)
         self._counted_at = now
 
     def wait(self, now: float) -> float:
-        """Count one request; return 0, or the seconds until one more would be let through."""
-        quota = self._quota
-        if not quota.active.holds(now):
+        """Count a request; return 0 if it is allowed, else the seconds until one is."""
+        spec = self._spec
+        if not spec.active.contains(now):
             return 0.0
-        if quota.kind is QuotaKind.TOKEN_BUCKET:
-            gained = (now - self._counted_at) * quota.limit / quota.window
-            self._left = min(quota.limit, self._left + gained)
-            missing_time = (1 - self._left) * quota.window / quota.limit
+        if spec.kind is QuotaKind.TOKEN_BUCKET:
+            refilled = (now - self._counted_at) * spec.limit / spec.window
+            self._left = min(spec.limit, self._left + refilled)
+            seconds_left = (1 - self._left) * spec.window / spec.limit
         else:
-            window = now // quota.window
-            if window != self._counted_at // quota.window:
-                self._left = quota.limit
-            missing_time = (window + 1) * quota.window - now
+            window = now // spec.window
+            if window != self._counted_at // spec.window:
+                self._left = spec.limit
+            seconds_left = (window + 1) * spec.window - now
         self._counted_at = now
-        # Sums of small gains end a hair below the whole number that they stand for.
+        # The sum of many small refills may end slightly below the exact integer.
         if self._left < 1 - 1e-9:
-            return missing_time
+            return seconds_left
         self._left -= 1
         return 0.0
 
     def refuse(self, wait: float, unix_time: float, request_id: str) -> Reply:
-        """Return the 429 of this quota; another request would pass in ``wait`` seconds."""
+        """Return the 429 response of this quota; a request is allowed in ``wait`` seconds."""
         reply = self._reply(request_id)
         seconds = math.ceil(wait)
-        if self._quota.retry_after is RetryAfter.NONE:
+        if self._spec.retry_after is RetryAfter.NONE:
             return reply
-        if self._quota.retry_after is RetryAfter.SECONDS:
-            when = str(seconds)
+        if self._spec.retry_after is RetryAfter.SECONDS:
+            retry_after = str(seconds)
         else:
-            when = formatdate(math.ceil(unix_time + wait), usegmt=True)
-        return Reply(reply.status, reply.body, reply.content_type, {"Retry-After": when})
+            retry_after = formatdate(math.ceil(unix_time + wait), usegmt=True)
+        return Reply(reply.status, reply.body, reply.content_type, {"Retry-After": retry_after})
 
     def _reply(self, request_id: str) -> Reply:
-        if self._quota.body is QuotaBody.EMPTY:
-            return refusal(429, request_id, shape=Shape.EMPTY)
-        if self._quota.body is QuotaBody.TEXT:
+        if self._spec.body is QuotaBody.EMPTY:
+            return error_reply(429, request_id, shape=Shape.EMPTY)
+        if self._spec.body is QuotaBody.TEXT:
             return Reply(429, b"Too Many Requests\n", "text/plain;charset=UTF-8")
-        if self._quota.body is QuotaBody.IMETAL:
-            return refusal(429, request_id, code="iMetal.0005")
+        if self._spec.body is QuotaBody.IMETAL:
+            return error_reply(429, request_id, code="iMetal.0005")
         message = (
             "The throttling threshold has been reached: policy user over ratelimit,"
-            f"limit:{self._quota.limit},time:{_in_units(self._quota.window)}"
+            f"limit:{self._spec.limit},time:{_in_units(self._spec.window)}"
         )
-        return refusal(429, request_id, message=message)
+        return error_reply(429, request_id, message=message)
 
 
 def _in_units(seconds: int) -> str:

@@ -1,4 +1,4 @@
-"""What the cloud says: answers as values, errors in the shapes that its services use."""
+"""Build responses as values, with errors in the formats of the cloud's services."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from exporter.simulator.scenario import Shape
 JSON = "application/json;charset=UTF-8"
 HTML = "text/html; charset=utf-8"
 
-# The code that goes with a status if a scenario names none, and what the code means.
+# The default error code of each status, and the message of each code.
 _CODES = {
     400: "iMetal.0001",
     401: "APIGW.0301",
@@ -42,7 +42,7 @@ _MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer: status, body and the headers that are its own."""
+    """A response: status, body and its specific headers."""
 
     status: int
     body: bytes = b""
@@ -51,11 +51,11 @@ class Reply:
 
 
 def ok(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    """Return an answer in JSON."""
+    """Return a JSON response."""
     return Reply(status, json.dumps(document, separators=(",", ":")).encode(), JSON, headers or {})
 
 
-def refusal(
+def error_reply(
     status: int,
     request_id: str,
     *,
@@ -63,7 +63,7 @@ def refusal(
     message: str | None = None,
     shape: Shape = Shape.SNAKE,
 ) -> Reply:
-    """Return an error answer; code and message follow from the status where none are given."""
+    """Return an error response; code and message default to those of the status."""
     code = code or _CODES.get(status, f"iMetal.{status:04d}")
     message = message or _MESSAGES.get(code) or _phrase(status)
     if shape is Shape.EMPTY:
@@ -73,14 +73,14 @@ def refusal(
     return ok(_document(status, code, message, request_id, shape), status)
 
 
-def refusal_of_iam(status: int, message: str) -> Reply:
-    """Return an error in the shape of IAM, whose codes are the statuses."""
+def iam_error_reply(status: int, message: str) -> Reply:
+    """Return an error in IAM's format, where the code is the status."""
     title = _phrase(status)
     return ok({"error": {"message": message, "code": status, "title": title}}, status)
 
 
 def error_page(status: int) -> Reply:
-    """Return an error as a gateway shows it to people."""
+    """Return an error as an HTML page, as gateways do."""
     title = f"{status} {_phrase(status)}"
     body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     return Reply(status, body.encode(), HTML)

@@ -1,4 +1,4 @@
-"""Sees each request through: as late and as wrong as the scenario wants it, and counted."""
+"""Count each request and apply the scenario's latency and faults."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from aiohttp import web
 from exporter.simulator.clock import Clock
 from exporter.simulator.faults import Faults
 from exporter.simulator.project_state import ProjectState
-from exporter.simulator.replies import Reply, error_page, refusal, refusal_of_iam
+from exporter.simulator.replies import Reply, error_page, error_reply, iam_error_reply
 from exporter.simulator.scenario import CONSOLE_OPERATIONS, Fault, FaultKind, Operation
 from exporter.simulator.wire_faults import break_wire, broken_reply
 
@@ -20,16 +20,16 @@ NO_STATUS = "none"
 NO_PROJECT = "none"
 
 Counts = Counter[tuple[str, str, str]]
-"""Requests by project, operation and status; ``none`` stands for what is not known."""
+"""Requests by project, operation and status; ``none`` stands for unknown."""
 
-_SILENT = frozenset(
+_WITHOUT_RESPONSE = frozenset(
     {FaultKind.SLOW, FaultKind.UNLISTED, FaultKind.REVOKE_TOKENS, FaultKind.WRONG_PASSWORD}
 )
 
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """One request on its way through; ``arrived`` is the clock's monotonic time."""
+    """One request in progress; ``arrived`` is the clock's monotonic time."""
 
     request: web.Request
     operation: Operation
@@ -40,10 +40,9 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """All requests; time counts from when this was made."""
+    """The count of all requests; ``now`` counts from the creation of the log."""
 
     def __init__(self, faults: Faults, clock: Clock) -> None:
-        """Begin with none."""
         self.counts: Counts = Counter()
         self._started = clock.monotonic()
         self._faults = faults
@@ -51,79 +50,79 @@ class RequestLog:
 
     @property
     def now(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the log was created."""
         return self._clock.monotonic() - self._started
 
     def begin(self, request: web.Request, operation: Operation) -> LoggedRequest:
-        """Let a request in."""
+        """Create the entry of a request that has just arrived."""
         return LoggedRequest(request, operation, self._clock.monotonic(), uuid4().hex)
 
-    def headers(self, logged: LoggedRequest) -> dict[str, str]:
-        """Return the headers that every answer has."""
-        held = self._clock.monotonic() - logged.arrived
-        return {REQUEST_ID: logged.request_id, HELD: f"{held:.6f}"}
+    def headers(self, entry: LoggedRequest) -> dict[str, str]:
+        """Return the headers of every response."""
+        held = self._clock.monotonic() - entry.arrived
+        return {REQUEST_ID: entry.request_id, HELD: f"{held:.6f}"}
 
-    async def counted(
-        self, logged: LoggedRequest, answer: Awaitable[web.StreamResponse | None]
+    async def count(
+        self, entry: LoggedRequest, response: Awaitable[web.StreamResponse | None]
     ) -> web.StreamResponse:
-        """Return the answer, and count it; an answer of None is a connection that is gone."""
+        """Count a request and return its response; None is a connection that is gone."""
         status = NO_STATUS
         try:
-            response = await answer
-            if response is None:
-                return web.Response()  # goes nowhere
-            status = str(response.status)
-            return response
+            result = await response
+            if result is None:
+                return web.Response()  # aiohttp needs one; it is not sent
+            status = str(result.status)
+            return result
         finally:
-            self.counts[logged.project, logged.operation, status] += 1
+            self.counts[entry.project, entry.operation, status] += 1
 
     async def with_faults(
-        self, logged: LoggedRequest, place: ProjectState | None, work: Callable[[], Reply]
+        self, entry: LoggedRequest, state: ProjectState | None, work: Callable[[], Reply]
     ) -> web.StreamResponse | None:
-        """Do the work as late and as wrong as the scenario wants it."""
-        fault = await self.delayed(logged, place)
+        """Do the work with the latency and the faults of the scenario."""
+        fault = await self.delay(entry, state)
         good = work()
         if fault is None:
-            return sent(good, self.headers(logged))
-        return await self.faulty_response(logged, fault, good)
+            return to_response(good, self.headers(entry))
+        return await self.faulty_response(entry, fault, good)
 
-    async def delayed(self, logged: LoggedRequest, place: ProjectState | None) -> Fault | None:
-        """Wait as long as the answer takes; return the fault that strikes it, if one does."""
-        struck = self._faults.striking(logged.project, logged.operation, logged.server_id, self.now)
-        delay = place.latency() if place else 0.0
-        delay += sum(fault.seconds for fault in struck if fault.kind is FaultKind.SLOW)
-        if delay > 0:
-            await self._clock.sleep(delay)
-        return next((fault for fault in struck if fault.kind not in _SILENT), None)
+    async def delay(self, entry: LoggedRequest, state: ProjectState | None) -> Fault | None:
+        """Wait for the latency of the response; return the fault to apply, if any."""
+        faults = self._faults.matching(entry.project, entry.operation, entry.server_id, self.now)
+        seconds = state.latency() if state else 0.0
+        seconds += sum(fault.seconds for fault in faults if fault.kind is FaultKind.SLOW)
+        if seconds > 0:
+            await self._clock.sleep(seconds)
+        return next((fault for fault in faults if fault.kind not in _WITHOUT_RESPONSE), None)
 
     async def faulty_response(
-        self, logged: LoggedRequest, fault: Fault, good: Reply
+        self, entry: LoggedRequest, fault: Fault, good: Reply
     ) -> web.StreamResponse | None:
-        """Answer as ``fault`` does, in place of the good answer."""
+        """Return the response of ``fault`` in place of the good one."""
         if fault.kind in {FaultKind.STATUS, FaultKind.IAM_DOWN}:
-            return sent(_refusal_of(fault, logged), self.headers(logged))
+            return to_response(_fault_reply(fault, entry), self.headers(entry))
         reply = broken_reply(fault, good)
         if reply is not None:
-            return sent(reply, self.headers(logged))
-        headers = {**self.headers(logged), **good.headers, "Content-Type": good.content_type}
-        return await break_wire(fault, logged.request, good, headers)
+            return to_response(reply, self.headers(entry))
+        headers = {**self.headers(entry), **good.headers, "Content-Type": good.content_type}
+        return await break_wire(fault, entry.request, good, headers)
 
 
-def sent(reply: Reply, headers: dict[str, str]) -> web.StreamResponse:
-    """Return a reply as the server sends it, with these headers beside its own."""
+def to_response(reply: Reply, headers: dict[str, str]) -> web.StreamResponse:
+    """Return a reply as an aiohttp response, with additional headers."""
     headers.update(reply.headers)
     if reply.body:
         headers["Content-Type"] = reply.content_type
     return web.Response(status=reply.status, body=reply.body, headers=headers)
 
 
-def _refusal_of(fault: Fault, logged: LoggedRequest) -> Reply:
+def _fault_reply(fault: Fault, entry: LoggedRequest) -> Reply:
     if fault.kind is FaultKind.IAM_DOWN:
-        return refusal_of_iam(503, "The service is currently unable to handle the request.")
-    if logged.operation in CONSOLE_OPERATIONS:
+        return iam_error_reply(503, "The service is currently unable to handle the request.")
+    if entry.operation in CONSOLE_OPERATIONS:
         return error_page(fault.status)
-    if fault.shape is None and logged.operation is Operation.CREATE_TOKEN:
-        return refusal_of_iam(fault.status, "The request could not be processed.")
+    if fault.shape is None and entry.operation is Operation.CREATE_TOKEN:
+        return iam_error_reply(fault.status, "The request could not be processed.")
     if fault.shape is None:
-        return refusal(fault.status, logged.request_id, code=fault.error_code)
-    return refusal(fault.status, logged.request_id, code=fault.error_code, shape=fault.shape)
+        return error_reply(fault.status, entry.request_id, code=fault.error_code)
+    return error_reply(fault.status, entry.request_id, code=fault.error_code, shape=fault.shape)

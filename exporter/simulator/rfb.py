@@ -1,6 +1,6 @@
-"""What a machine says when a viewer looks at its console: the beginning of RFB, or worse.
+"""Serve the start of RFB, or a fault, over the WebSocket of a console.
 
-A server of the Remote Framebuffer Protocol speaks first, twelve bytes: RFC 6143, 7.1.1.
+A server of the Remote Framebuffer Protocol sends the first twelve bytes: RFC 6143, 7.1.1.
 """
 
 import asyncio
@@ -10,52 +10,51 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from exporter.simulator.clock import Clock
 from exporter.simulator.scenario import Fault, FaultKind
-from exporter.simulator.wire_faults import NO_HTTP, drop, reset
+from exporter.simulator.wire_faults import NOT_HTTP, drop, reset
 
 _VERSION = b"RFB 003.008\n"
-_VIEWING_MAX_SECONDS = 60.0
+_SESSION_MAX_SECONDS = 60.0
 _FRAME = bytes(64 * 1024)
 _ENDLESS_FRAMES = 160
 _TRICKLE_SECONDS = 1.0
-# What a close frame without a code stands for: RFC 6455, 7.1.5.
+# The code of a close frame that has none: RFC 6455, 7.1.5.
 _NO_CODE = 1005
 
 
-class Viewing:
-    """One viewer's WebSocket to one machine.
+class ViewerSession:
+    """One viewer's open WebSocket to one server's console.
 
-    ``close_code`` is that of whichever side closed it, None when the connection ended without.
+    ``close_code`` is sent by the side that closes first; None if the connection ends without it.
     """
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request, clock: Clock) -> None:
-        """Take a WebSocket that is open."""
         self.close_code: int | None = None
         self._socket = socket
         self._request = request
         self._clock = clock
 
     async def refuse(self) -> None:
-        """Close before the first byte: there are too many viewers."""
+        """Close before the first byte because there are too many viewers."""
         await self._close(WSCloseCode.TRY_AGAIN_LATER)
 
-    async def run(self, delayed: Awaitable[Fault | None]) -> None:
-        """Speak when ``delayed`` says how, then wait until the viewer closes, 60 s at most."""
-        hearing = asyncio.ensure_future(self._hear())
-        resting = asyncio.ensure_future(self._clock.sleep(_VIEWING_MAX_SECONDS))
+    async def run(self, delay: Awaitable[Fault | None]) -> None:
+        """Send after ``delay``, with the fault it returns; then wait up to 60 s for the close."""
+        reading = asyncio.ensure_future(self._read())
+        expiring = asyncio.ensure_future(self._clock.sleep(_SESSION_MAX_SECONDS))
         code: int = WSCloseCode.OK
         try:
-            fault = await delayed
+            fault = await delay
             if fault is not None and fault.kind is FaultKind.CLOSE:
                 code = fault.code
             else:
-                await self._speak(fault)
-                await asyncio.wait({hearing, resting}, return_when=asyncio.FIRST_COMPLETED)
+                await self._send(fault)
+                await asyncio.wait({reading, expiring}, return_when=asyncio.FIRST_COMPLETED)
         except ConnectionError:
-            pass  # nobody listens any more
+            pass  # the viewer is gone
         finally:
-            hearing.cancel()
-            resting.cancel()
-        await asyncio.wait({hearing, resting})
+            reading.cancel()
+            expiring.cancel()
+        await asyncio.wait({reading, expiring})
         if not self._socket.closed:
             await self._close(code)
 
@@ -63,14 +62,14 @@ class Viewing:
         self.close_code = code
         await self._socket.close(code=code)
 
-    async def _hear(self) -> None:
-        """Read until the viewer closes; all that it says is thrown away."""
+    async def _read(self) -> None:
+        """Read and discard messages until the viewer closes."""
         while not self._socket.closed:
             message = await self._socket.receive()
             if message.type is WSMsgType.CLOSE:
                 self.close_code = message.data or _NO_CODE
 
-    async def _speak(self, fault: Fault | None) -> None:
+    async def _send(self, fault: Fault | None) -> None:
         match fault and fault.kind:
             case None:
                 await self._socket.send_bytes(_VERSION)
@@ -81,7 +80,7 @@ class Viewing:
             case FaultKind.DROP:
                 drop(self._request)
             case FaultKind.GARBAGE:
-                await self._socket.send_bytes(NO_HTTP)
+                await self._socket.send_bytes(NOT_HTTP)
             case FaultKind.ENDLESS:
                 for _ in range(_ENDLESS_FRAMES):
                     await self._socket.send_bytes(_FRAME)
@@ -90,4 +89,4 @@ class Viewing:
                     await self._clock.sleep(_TRICKLE_SECONDS if index else 0)
                     await self._socket.send_bytes(_VERSION[index : index + 1])
             case kind:
-                raise AssertionError(f"{kind} is no fault of a machine")
+                raise AssertionError(f"{kind} is not a fault of console_rfb")

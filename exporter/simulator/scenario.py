@@ -1,6 +1,6 @@
-"""What a simulated cloud is made of, and what goes wrong in it when. Pure values.
+"""The data model of a scenario: projects, servers, quotas and faults.
 
-All durations are seconds; ``Span`` counts them from the simulator's start.
+All durations are in seconds; those of a ``Span`` count from the simulator's start.
 """
 
 import math
@@ -12,57 +12,57 @@ from exporter.simulator.signature import KeyPair
 
 @unique
 class Operation(StrEnum):
-    """What a client can ask for."""
+    """An operation that a client can request."""
 
     REMOTE_CONSOLE = "remote_console"
     LIST_SERVERS = "list_servers"
     CREATE_TOKEN = "create_token"  # noqa: S105 - a name, no secret
     CONSOLE_PAGE = "console_page"
     CONSOLE_WEBSOCKET = "console_websocket"
-    CONSOLE_RFB = "console_rfb"  # what the machine says through the WebSocket
+    CONSOLE_RFB = "console_rfb"  # the server's bytes through the WebSocket
 
 
 CONSOLE_OPERATIONS = frozenset(
     {Operation.CONSOLE_PAGE, Operation.CONSOLE_WEBSOCKET, Operation.CONSOLE_RFB}
 )
-"""What is asked of the consoles' gateway; the rest is asked of the API."""
+"""Operations of the consoles' gateway; all others are operations of the API."""
 
 
 @unique
 class FaultKind(StrEnum):
-    """How an answer can go wrong."""
+    """A kind of fault."""
 
-    STATUS = "status"  # an error status, in one of the cloud's shapes
-    SLOW = "slow"  # the right answer, late
-    HANG = "hang"  # no answer, the connection stays open
-    RESET = "reset"  # the connection is reset before an answer
-    DROP = "drop"  # the connection ends in good order before an answer
-    GARBAGE = "garbage"  # bytes that are no HTTP, or no RFB
-    CUT = "cut"  # the connection ends in the middle of the body
-    HTML = "html"  # 200 and a page for people
-    EMPTY = "empty"  # 200 and nothing
+    STATUS = "status"  # an error status, in one of the cloud's formats
+    SLOW = "slow"  # the correct response, delayed
+    HANG = "hang"  # no response, the connection stays open
+    RESET = "reset"  # the connection is reset before a response
+    DROP = "drop"  # the connection is closed before a response
+    GARBAGE = "garbage"  # bytes that are not HTTP, or not RFB
+    CUT = "cut"  # the connection is closed in the middle of the body
+    HTML = "html"  # 200 and an HTML page
+    EMPTY = "empty"  # 200 and an empty body
     BAD_JSON = "bad_json"  # 200 and half a JSON document
-    ENDLESS = "endless"  # 200 and a body that goes on and on
-    GZIP_BOMB = "gzip_bomb"  # 200 and little that unpacks to very much
+    ENDLESS = "endless"  # 200 and a body that does not end
+    GZIP_BOMB = "gzip_bomb"  # 200 and a small body that decompresses to a huge one
     REDIRECT = "redirect"  # 302 to another host
-    BAD_URL = "bad_url"  # 200 and an address that is no web page
+    BAD_URL = "bad_url"  # 200 and an address that is not http or https
     CONTENT_TYPE = "content_type"  # the console's page, as application/octet-stream
-    NO_UPGRADE = "no_upgrade"  # 200 and a page in place of a WebSocket
+    NO_UPGRADE = "no_upgrade"  # 200 and a page instead of a WebSocket
     CLOSE = "close"  # the WebSocket is closed before the first byte
-    TRICKLE = "trickle"  # the right bytes, one a second
-    UNLISTED = "unlisted"  # the servers are missing in the list of servers
-    REVOKE_TOKENS = "revoke_tokens"  # all tokens end when the span begins
-    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the password was changed: log-ins fail
-    IAM_DOWN = "iam_down"  # log-ins are answered 503
+    TRICKLE = "trickle"  # the correct bytes, one per second
+    UNLISTED = "unlisted"  # the servers are missing from the list of servers
+    REVOKE_TOKENS = "revoke_tokens"  # all tokens are revoked when the span starts
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the password was changed: logins fail
+    IAM_DOWN = "iam_down"  # logins get a 503
 
 
 LOGIN_FAULTS = frozenset({FaultKind.REVOKE_TOKENS, FaultKind.WRONG_PASSWORD, FaultKind.IAM_DOWN})
-"""Faults of the login alone, whatever ``operation`` says."""
+"""Faults that apply only to logins and ignore ``operation``."""
 
 
 @unique
 class Shape(StrEnum):
-    """How an error's body spells its code and message."""
+    """The format of an error's body."""
 
     SNAKE = "snake"  # {"error_code", "error_msg", "request_id"}
     CAMEL = "camel"  # {"errorCode", "errorMsg"}
@@ -82,7 +82,7 @@ class QuotaKind(StrEnum):
 
 @unique
 class RetryAfter(StrEnum):
-    """How a 429 says when to come again."""
+    """The format of ``Retry-After`` in a 429."""
 
     NONE = "none"
     SECONDS = "seconds"
@@ -91,7 +91,7 @@ class RetryAfter(StrEnum):
 
 @unique
 class QuotaBody(StrEnum):
-    """What a 429 says: the gateway's text, CloudDC's own error, nothing, or plain text."""
+    """The body of a 429: the gateway's error, CloudDC's own error, nothing, or plain text."""
 
     APIG = "apig"
     IMETAL = "imetal"
@@ -101,7 +101,7 @@ class QuotaBody(StrEnum):
 
 @unique
 class Markers(StrEnum):
-    """How a page of the list names the next one."""
+    """The format of a list's page markers."""
 
     ID = "id"
     URL = "url"
@@ -109,7 +109,7 @@ class Markers(StrEnum):
 
 @unique
 class WebSocketPath(StrEnum):
-    """Where the WebSocket of a console is: beside its page, at the root, or at both."""
+    """The path of a console's WebSocket: relative to its page, at the root, or both."""
 
     ANY = "any"
     RELATIVE = "relative"
@@ -118,9 +118,9 @@ class WebSocketPath(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When something holds: from ``start`` until ``end``.
+    """The time from ``start`` until ``end``.
 
-    If ``every`` is given, only for the first ``lasting`` seconds of each ``every`` seconds.
+    With ``every``, only the first ``lasting`` seconds of each ``every`` seconds.
     """
 
     start: float = 0.0
@@ -128,8 +128,8 @@ class Span:
     every: float | None = None
     lasting: float = math.inf
 
-    def begun(self, now: float) -> float | None:
-        """Return when the latest occurrence began, be it over or not; None before the first."""
+    def last_start(self, now: float) -> float | None:
+        """Return the start of the latest occurrence, ended or not; None before the first."""
         if now < self.start:
             return None
         if self.every is None:
@@ -137,15 +137,15 @@ class Span:
         last = min(now, math.nextafter(self.end, 0))
         return self.start + (last - self.start) // self.every * self.every
 
-    def holds(self, now: float) -> bool:
-        """Tell whether it holds ``now``."""
-        begun = self.begun(now)
-        return begun is not None and now < self.end and now - begun < self.lasting
+    def contains(self, now: float) -> bool:
+        """Return whether ``now`` is within the span."""
+        last_start = self.last_start(now)
+        return last_start is not None and now < self.end and now - last_start < self.lasting
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Log-normal time to answer: the median in seconds, sigma of the logarithm, and a cap."""
+    """Log-normal latency: the median in seconds, sigma of the logarithm, and a cap."""
 
     median: float = 0.0
     sigma: float = 0.0
@@ -154,7 +154,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class QuotaSpec:
-    """How many requests a project may make, and how the cloud says no."""
+    """The quota of a project: requests per ``window`` seconds, and the format of its 429."""
 
     limit: int
     window: int
@@ -166,7 +166,7 @@ class QuotaSpec:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who may log in to a project with a password."""
+    """A user who may log in to a project with a password."""
 
     name: str
     password: str = field(repr=False)
@@ -175,7 +175,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One physical server, as far as a scenario says."""
+    """One physical server."""
 
     id: str
     name: str
@@ -187,10 +187,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """How a project's consoles are opened.
+    """The settings of a project's consoles.
 
-    A token lasts ``token_lifetime`` seconds, and for one WebSocket alone if ``single_use``.
-    ``viewers`` is the most that may look at one server at once, None any number.
+    A token is valid for ``token_lifetime`` seconds, and for one WebSocket only if ``single_use``.
+    ``viewers`` is the maximum of concurrent viewers of one server; None means no maximum.
     """
 
     token_lifetime: float = 600.0
@@ -201,10 +201,10 @@ class Console:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project: who may ask, how fast it answers, and its servers.
+    """One project: its credentials, latency, quota and servers.
 
-    ``generate`` is the number of servers made up in addition to those listed; ``token_bytes`` is
-    the length of a token.
+    ``generate`` is the number of servers to generate in addition to those listed; ``token_bytes``
+    is the length of a token.
     """
 
     name: str
@@ -224,13 +224,13 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that goes wrong, with whom and when.
+    """A fault: its kind, the requests it affects, and when it is active.
 
-    ``servers`` is a glob on name or id, ``fraction`` a share of the servers, always the same ones
+    ``servers`` is a glob on name or ID, ``fraction`` a share of the servers, always the same ones
     for one seed; ``project`` None means all projects, ``operation`` None all operations of the
-    API, none of `CONSOLE_OPERATIONS`. Which of the rest matters depends on ``kind``: ``seconds``
-    is what `SLOW` adds, ``url`` is where `REDIRECT` and `BAD_URL` point, ``status``,
-    ``error_code`` and ``shape`` make up `STATUS`, ``code`` is that of `CLOSE`.
+    API but none of `CONSOLE_OPERATIONS`. The other fields belong to certain kinds: ``seconds`` to
+    `SLOW`, ``url`` to `REDIRECT` and `BAD_URL`, ``status``, ``error_code`` and ``shape`` to
+    `STATUS`, ``code`` to `CLOSE`.
     """
 
     kind: FaultKind
@@ -249,7 +249,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Lockout:
-    """How many failures in a row lock an account or a key (0: never), and for how long."""
+    """Failures in a row that lock an account or a key (0: never), and seconds until unlock."""
 
     failures: int = 5
     account: float = 900.0
@@ -258,9 +258,9 @@ class Lockout:
 
 @dataclass(frozen=True, slots=True)
 class Agency:
-    """The metadata service of a simulated machine; its keys open every project.
+    """The metadata service of a simulated machine; its keys are valid for every project.
 
-    ``session_token`` False is a service of the old kind, that knows no token of its own.
+    ``session_token`` False simulates the old version of the service, without session tokens.
     """
 
     lifetime: float = 3_600.0
@@ -269,7 +269,7 @@ class Agency:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A whole simulated cloud. The same seed makes the same servers, latencies and choices."""
+    """A simulated cloud. The seed determines generated servers, latencies and fractions."""
 
     projects: tuple[Project, ...]
     faults: tuple[Fault, ...] = ()

@@ -1,4 +1,4 @@
-"""Scenario files: YAML to `Scenario`. Every key is known or refused."""
+"""Load scenario files: YAML to `Scenario`. Unknown keys are errors."""
 
 from collections import Counter
 from importlib.resources import files
@@ -24,29 +24,27 @@ from exporter.simulator.scenario import (
 from exporter.simulator.section import (
     ScenarioError,
     Section,
-    choice,
+    boolean,
     duration,
-    each,
-    flag,
     identifier,
+    integer,
+    list_of,
     number,
-    some_time,
+    one_of,
+    positive_duration,
+    strings_by_name,
     text,
-    texts_by_name,
-    whole,
 )
 from exporter.simulator.signature import KeyPair
 
 _MAX_SERVERS = 1_000_000
 _MAX_COUNT = 1_000_000_000
-
-
 _SHIPPED = files("exporter.simulator").joinpath("scenarios")
 _DEFAULT = "default"
 
 
 def shipped_scenarios() -> list[str]:
-    """Return the names of the scenarios that are shipped."""
+    """Return the names of the shipped scenarios."""
     return sorted(
         file.name.removesuffix(".yaml")
         for file in _SHIPPED.iterdir()
@@ -54,78 +52,80 @@ def shipped_scenarios() -> list[str]:
     )
 
 
-def load_scenario(wanted: str | Path = _DEFAULT) -> Scenario:
-    """Read a scenario: the name of one that is shipped, or a file.
+def load_scenario(name_or_path: str | Path = _DEFAULT) -> Scenario:
+    """Load a shipped scenario by name, or a scenario file.
 
-    Raises `ScenarioError` when it cannot be read, or is no scenario.
+    Raises `ScenarioError` if it cannot be read or is invalid.
     """
-    shipped = str(wanted) in shipped_scenarios()
-    source = _SHIPPED.joinpath(f"{wanted}.yaml") if shipped else Path(wanted)
+    shipped = str(name_or_path) in shipped_scenarios()
+    source = _SHIPPED.joinpath(f"{name_or_path}.yaml") if shipped else Path(name_or_path)
     try:
-        return parse_scenario(_extended(_read(source)))
+        return parse_scenario(_with_base(_read(source)))
     except OSError as error:
         raise ScenarioError(
-            f"cannot read scenario {source}: {error.strerror}; shipped are"
+            f"cannot read scenario {source}: {error.strerror}; shipped scenarios:"
             f" {', '.join(shipped_scenarios())}"
         ) from None
     except UnicodeDecodeError:
-        raise ScenarioError(f"cannot read scenario {source}: it is not UTF-8 text") from None
+        raise ScenarioError(f"cannot read scenario {source}: not UTF-8 text") from None
     except yaml.YAMLError as error:
-        raise ScenarioError(f"scenario {source} is no YAML: {_one_line(error)}") from None
+        raise ScenarioError(f"scenario {source} is not valid YAML: {_one_line(error)}") from None
     except ScenarioError as error:
         raise ScenarioError(f"scenario {source}: {error}") from None
 
 
 def _read(source: Traversable | Path) -> object:
-    return yaml.load(source.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - it is safe
+    return yaml.load(source.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a SafeLoader
 
 
-def _extended(document: object) -> object:
-    """Lay a document over the shipped scenario that it extends.
+def _with_base(document: object) -> object:
+    """Merge a document into the shipped scenario that it extends.
 
-    Its keys replace those below; of a project only those it gives, the name telling which.
+    Its keys replace those of the base. Projects are merged by name, key by key.
     """
     if not isinstance(document, dict) or "extends" not in document:
         return document
-    over = {key: value for key, value in document.items() if key != "extends"}
+    overrides = {key: value for key, value in document.items() if key != "extends"}
     name = str(document["extends"])
     if name not in shipped_scenarios():
         raise ScenarioError(f"extends: expected one of {', '.join(shipped_scenarios())}")
-    below = _extended(_read(_SHIPPED.joinpath(f"{name}.yaml")))
-    if not isinstance(below, dict):
-        raise ScenarioError("extends: it is no mapping")
-    changes = over.pop("projects", [])
+    base = _with_base(_read(_SHIPPED.joinpath(f"{name}.yaml")))
+    if not isinstance(base, dict):
+        raise ScenarioError("extends: not a mapping")
+    changes = overrides.pop("projects", [])
     if not isinstance(changes, list) or not all(isinstance(one, dict) for one in changes):
         raise ScenarioError("projects: expected a list of mappings")
-    by_name = {one["name"]: one for one in below["projects"]}
+    by_name = {one["name"]: one for one in base["projects"]}
     for change in changes:
         if change.get("name") not in by_name:
             raise ScenarioError(f"projects: expected a name among {', '.join(by_name)}")
         by_name[change["name"]] = by_name[change["name"]] | change
-    return below | over | {"projects": list(by_name.values())}
+    return base | overrides | {"projects": list(by_name.values())}
 
 
 def parse_scenario(document: object) -> Scenario:
-    """Make a scenario of plain data; raises `ScenarioError` at the first mistake."""
+    """Parse a scenario from plain data; raises `ScenarioError` at the first error."""
     section = Section(document, "")
     scenario = Scenario(
-        seed=section.take("seed", whole(0, 2**63 - 1), 0),
-        projects=section.need("projects", each(_project)),
-        faults=section.take("faults", each(parse_fault), ()),
+        seed=section.take("seed", integer(0, 2**63 - 1), 0),
+        projects=section.need("projects", list_of(_project)),
+        faults=section.take("faults", list_of(parse_fault), ()),
         lockout=section.take("lockout", _lockout, Lockout()),
         agency=section.take("agency", _agency, Agency()),
     )
     section.end()
     if not scenario.projects:
-        raise ScenarioError("projects: at least one is needed")
-    _refuse_twice("projects", "name", [project.name for project in scenario.projects])
-    _refuse_twice("projects", "project_id", [project.project_id for project in scenario.projects])
+        raise ScenarioError("projects: at least one is required")
+    _reject_duplicates("projects", "name", [project.name for project in scenario.projects])
+    _reject_duplicates(
+        "projects", "project_id", [project.project_id for project in scenario.projects]
+    )
     keys = [key.access_key for project in scenario.projects for key in project.access_keys]
-    _refuse_twice("projects", "access_key", keys)
+    _reject_duplicates("projects", "access_key", keys)
     names = {project.name for project in scenario.projects}
     for index, fault in enumerate(scenario.faults):
         if fault.project is not None and fault.project not in names:
-            raise ScenarioError(f"faults[{index}].project: there is no project {fault.project!r}")
+            raise ScenarioError(f"faults[{index}].project: unknown project {fault.project!r}")
     return scenario
 
 
@@ -135,19 +135,19 @@ def _project(value: object, path: str) -> Project:
         name=section.need("name", identifier),
         region=section.need("region", identifier),
         project_id=section.need("project_id", identifier),
-        users=section.take("users", each(_user), ()),
-        access_keys=section.take("access_keys", each(_access_key), ()),
-        token_lifetime=section.take("token_lifetime", some_time, 86_400.0),
-        token_bytes=section.take("token_bytes", whole(32, 65_536), 3_000),
+        users=section.take("users", list_of(_user), ()),
+        access_keys=section.take("access_keys", list_of(_access_key), ()),
+        token_lifetime=section.take("token_lifetime", positive_duration, 86_400.0),
+        token_bytes=section.take("token_bytes", integer(32, 65_536), 3_000),
         latency=section.take("latency", _latency, Latency()),
         quota=section.take("quota", parse_quota, None),
-        servers=section.take("servers", each(_server), ()),
-        generate=section.take("generate", whole(0, _MAX_SERVERS), 0),
-        markers=section.take("markers", choice(Markers), Markers.ID),
+        servers=section.take("servers", list_of(_server), ()),
+        generate=section.take("generate", integer(0, _MAX_SERVERS), 0),
+        markers=section.take("markers", one_of(Markers), Markers.ID),
         console=section.take("console", _console, Console()),
     )
     section.end()
-    _refuse_twice(f"{path}.servers", "id", [server.id for server in project.servers])
+    _reject_duplicates(f"{path}.servers", "id", [server.id for server in project.servers])
     return project
 
 
@@ -174,7 +174,7 @@ def _latency(value: object, path: str) -> Latency:
     latency = Latency(
         median=section.need("median", duration),
         sigma=section.take("sigma", number(0, 5), 0.0),
-        cap=section.take("cap", some_time, 10.0),
+        cap=section.take("cap", positive_duration, 10.0),
     )
     section.end()
     return latency
@@ -188,7 +188,7 @@ def _server(value: object, path: str) -> Server:
         manage_state=section.take("manage_state", text, "in-use"),
         power_state=section.take("power_state", text, "on"),
         health_state=section.take("health_state", text, "OK"),
-        tags=section.take("tags", texts_by_name, ()),
+        tags=section.take("tags", strings_by_name, ()),
     )
     section.end()
     return server
@@ -197,9 +197,9 @@ def _server(value: object, path: str) -> Server:
 def _console(value: object, path: str) -> Console:
     section = Section(value, path)
     console = Console(
-        token_lifetime=section.take("token_lifetime", some_time, 600.0),
-        single_use=section.take("single_use", flag, False),
-        websocket=section.take("websocket", choice(WebSocketPath), WebSocketPath.ANY),
+        token_lifetime=section.take("token_lifetime", positive_duration, 600.0),
+        single_use=section.take("single_use", boolean, False),
+        websocket=section.take("websocket", one_of(WebSocketPath), WebSocketPath.ANY),
         viewers=section.take("viewers", _viewers, None),
     )
     section.end()
@@ -207,13 +207,13 @@ def _console(value: object, path: str) -> Console:
 
 
 def _viewers(value: object, path: str) -> int | None:
-    return None if value is None else whole(0, _MAX_COUNT)(value, path)
+    return None if value is None else integer(0, _MAX_COUNT)(value, path)
 
 
 def _lockout(value: object, path: str) -> Lockout:
     section = Section(value, path)
     lockout = Lockout(
-        failures=section.take("failures", whole(0, _MAX_COUNT), 5),
+        failures=section.take("failures", integer(0, _MAX_COUNT), 5),
         account=section.take("account", duration, 900.0),
         access_key=section.take("access_key", duration, 300.0),
     )
@@ -224,17 +224,17 @@ def _lockout(value: object, path: str) -> Lockout:
 def _agency(value: object, path: str) -> Agency:
     section = Section(value, path)
     agency = Agency(
-        lifetime=section.take("lifetime", some_time, 3_600.0),
-        session_token=section.take("session_token", flag, True),
+        lifetime=section.take("lifetime", positive_duration, 3_600.0),
+        session_token=section.take("session_token", boolean, True),
     )
     section.end()
     return agency
 
 
-def _refuse_twice(path: str, key: str, values: list[str]) -> None:
+def _reject_duplicates(path: str, key: str, values: list[str]) -> None:
     for value, count in Counter(values).items():
         if count > 1:
-            raise ScenarioError(f"{path}: {key} {value!r} is there twice")
+            raise ScenarioError(f"{path}: duplicate {key} {value!r}")
 
 
 def _one_line(error: yaml.YAMLError) -> str:
@@ -242,12 +242,12 @@ def _one_line(error: yaml.YAMLError) -> str:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping, where YAML libraries take the last."""
+    """Reject duplicate keys in a mapping, of which YAML libraries silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the base's
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for key, count in Counter(keys).items():
             if count > 1:
                 line = node.start_mark.line + 1
-                raise ScenarioError(f"key {key!r} is there twice in the mapping at line {line}")
+                raise ScenarioError(f"duplicate key {key!r} in the mapping at line {line}")
         return super().construct_mapping(node, deep)

@@ -1,4 +1,4 @@
-"""Reads plain data strictly: each value by its kind, each mistake with its path."""
+"""Parse plain data strictly: typed values, and errors with their path."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,46 +16,48 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class ScenarioError(Exception):
-    """A scenario that cannot be used; the message says where and what was expected."""
+    """An invalid scenario; the message names the path and what was expected."""
 
 
 class Section:
-    """A mapping whose keys are taken one by one; what is left at the end is a mistake."""
+    """A mapping at ``path`` whose keys are taken one by one; keys left at the end are errors.
+
+    Raises `ScenarioError` if the value is not a mapping.
+    """
 
     def __init__(self, value: object, path: str) -> None:
-        """Read ``value``, found at ``path``; raises `ScenarioError` when it is no mapping."""
         if not isinstance(value, dict):
             raise expected("a mapping", value, path)
         self._left: dict[Any, object] = dict(value)
         self._path = path
 
     def need(self, key: str, read: Reader[_T]) -> _T:
-        """Take a key that must be there."""
+        """Take a required key."""
         if key not in self._left:
             raise ScenarioError(f"{_at(self._path, key)}: missing")
         return read(self._left.pop(key), _at(self._path, key))
 
     def take(self, key: str, read: Reader[_T], default: _D) -> _T | _D:
-        """Take a key that may be missing."""
+        """Take an optional key."""
         if key not in self._left:
             return default
         return read(self._left.pop(key), _at(self._path, key))
 
     def end(self) -> None:
-        """Raise `ScenarioError` when a key was not taken."""
+        """Raise `ScenarioError` if a key was not taken."""
         for key in self._left:
             raise ScenarioError(f"{_at(self._path, str(key))}: unknown key")
 
 
 def expected(what: str, value: object, path: str) -> ScenarioError:
-    """Return the error of a value that is not what it should be."""
+    """Return the error of an invalid value."""
     return ScenarioError(f"{path or 'document'}: expected {what}, got {str(value)[:80]!r}")
 
 
 def text(value: object, path: str) -> str:
-    """Read a text that is not empty."""
+    """Read a non-empty string."""
     if not isinstance(value, str) or not value:
-        raise expected("a text", value, path)
+        raise expected("a non-empty string", value, path)
     return value
 
 
@@ -66,15 +68,15 @@ def identifier(value: object, path: str) -> str:
     return value
 
 
-def flag(value: object, path: str) -> bool:
+def boolean(value: object, path: str) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
         raise expected("true or false", value, path)
     return value
 
 
-def whole(low: int, high: int) -> Reader[int]:
-    """Read a whole number within bounds."""
+def integer(low: int, high: int) -> Reader[int]:
+    """Read an integer within bounds."""
 
     def read(value: object, path: str) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -100,7 +102,7 @@ def number(low: float, high: float) -> Reader[float]:
 
 
 def duration(value: object, path: str) -> float:
-    """Read seconds, as a number or in Prometheus' style: ``1h30m``, ``80ms``."""
+    """Read seconds, as a number or in Prometheus' format: ``1h30m``, ``80ms``."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:  # noqa: PLR2004
         return float(value)
     found = _DURATION.fullmatch(value) if isinstance(value, str) and len(value) <= 32 else None  # noqa: PLR2004
@@ -109,16 +111,16 @@ def duration(value: object, path: str) -> float:
     return sum(int(count) * unit for count, unit in zip(found.groups(0), _UNITS, strict=True))
 
 
-def some_time(value: object, path: str) -> float:
-    """Read a duration of more than nothing."""
+def positive_duration(value: object, path: str) -> float:
+    """Read a duration greater than 0."""
     seconds = duration(value, path)
     if seconds == 0:
-        raise ScenarioError(f"{path}: must be more than 0")
+        raise ScenarioError(f"{path}: must be greater than 0")
     return seconds
 
 
-def choice(kind: type[_E]) -> Reader[_E]:
-    """Read one of a closed list of words."""
+def one_of(kind: type[_E]) -> Reader[_E]:
+    """Read a value of an enumeration."""
 
     def read(value: object, path: str) -> _E:
         try:
@@ -129,7 +131,7 @@ def choice(kind: type[_E]) -> Reader[_E]:
     return read
 
 
-def each(read: Reader[_T]) -> Reader[tuple[_T, ...]]:
+def list_of(read: Reader[_T]) -> Reader[tuple[_T, ...]]:
     """Read a list."""
 
     def read_list(value: object, path: str) -> tuple[_T, ...]:
@@ -140,10 +142,10 @@ def each(read: Reader[_T]) -> Reader[tuple[_T, ...]]:
     return read_list
 
 
-def texts_by_name(value: object, path: str) -> tuple[tuple[str, str], ...]:
-    """Read a mapping of texts."""
+def strings_by_name(value: object, path: str) -> tuple[tuple[str, str], ...]:
+    """Read a mapping of strings."""
     if not isinstance(value, Mapping):
-        raise expected("a mapping of texts", value, path)
+        raise expected("a mapping of strings", value, path)
     return tuple((text(key, path), text(item, _at(path, str(key)))) for key, item in value.items())
 
 

@@ -1,4 +1,4 @@
-"""Runs a pretend cloud: inside a program or a test, or as a process of its own."""
+"""Run the simulated cloud inside a program or a test, or as a separate process."""
 
 import asyncio
 import os
@@ -20,10 +20,10 @@ from exporter.simulator.section import ScenarioError
 from exporter.simulator.simulator import Simulator
 
 _BODY_MAX_BYTES = 1 << 20
-# Tokens and security tokens come as headers, and are long.
+# Tokens and security tokens are long headers.
 _HEADER_MAX_BYTES = 128 * 1024
 _BACKLOG = 1024
-# Whoever hangs on purpose must not hold up the end.
+# Requests that hang on purpose must not delay the shutdown.
 _SHUTDOWN_SECONDS = 0.1
 
 
@@ -36,9 +36,9 @@ async def running_simulator(
     ssl_context: ssl.SSLContext | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Simulator]:
-    """Run a simulator while the block runs; port 0 takes any free one.
+    """Run a simulator until the block ends; port 0 takes any free port.
 
-    Raises `OSError` when it cannot listen.
+    Raises `OSError` if it cannot listen.
     """
     simulator = Simulator(scenario, clock)
     application = web.Application(client_max_size=_BODY_MAX_BYTES)
@@ -74,12 +74,12 @@ def run(  # noqa: PLR0913 - the command's flags
 ) -> int:
     """Run a simulator until SIGINT or SIGTERM; return the exit status.
 
-    ``scenario`` is the name of a shipped scenario or a file. ``servers`` replaces the number of
-    servers made up in its first project, ``seed`` its seed. With a ``certificate``, the PEM files
-    of one and of its key, everything is served over TLS.
+    ``scenario`` is the name of a shipped scenario or a file. ``servers`` overrides the number of
+    generated servers of its first project, ``seed`` its seed. With ``certificate``, the PEM files
+    of a certificate and its key, everything is served over TLS.
     """
     try:
-        loaded = _changed(load_scenario(scenario), servers, seed)
+        loaded = _override(load_scenario(scenario), servers, seed)
         context = None
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -110,7 +110,7 @@ async def _run(scenario: Scenario, host: str, port: int, context: ssl.SSLContext
         await stopped.wait()
 
 
-def _changed(scenario: Scenario, servers: int | None, seed: int | None) -> Scenario:
+def _override(scenario: Scenario, servers: int | None, seed: int | None) -> Scenario:
     if seed is not None:
         scenario = replace(scenario, seed=seed)
     if servers is not None:

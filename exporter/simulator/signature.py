@@ -1,9 +1,9 @@
-"""Checks ``SDK-HMAC-SHA256`` signatures, from the other side than whoever makes them.
+"""Verify ``SDK-HMAC-SHA256`` signatures.
 
 A signature covers the method, the path, the query, some headers and the body::
 
     METHOD                          POST
-    path, with a slash at the end   /v1/a/
+    path, with a trailing slash    /v1/a/
     query, sorted                   limit=10&marker=x
     each signed header, sorted      host:cloud.example
                                     x-sdk-date:20260101T000000Z
@@ -11,8 +11,8 @@ A signature covers the method, the path, the query, some headers and the body::
     names of the signed headers     host;x-sdk-date
     hex SHA-256 of the body         e3b0c442…
 
-and is the hex HMAC-SHA256, by the secret key, of the algorithm's name, the date, and the hex
-SHA-256 of the above. Source: Huawei Cloud, "AK/SK Signing and Authentication Algorithm".
+The signature is the hex HMAC-SHA256, with the secret key, of the algorithm's name, the date, and
+the hex SHA-256 of the above. Source: Huawei Cloud, "AK/SK Signing and Authentication Algorithm".
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _MUST_BE_SIGNED = {"host", "x-sdk-date"}
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """An access key and its secret; temporary ones come with a security token."""
+    """An access key and its secret; temporary keys have a security token."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -42,7 +42,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """What of a request a signature covers. ``target`` is path and query as sent."""
+    """The parts of a request that a signature covers. ``target`` is path and query as sent."""
 
     method: str
     target: str
@@ -51,16 +51,16 @@ class SignedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What an ``Authorization`` header claims."""
+class AuthorizationHeader:
+    """A parsed ``Authorization`` header."""
 
     access_key: str
     signed_headers: tuple[str, ...]
     signature: str
 
     @classmethod
-    def read(cls, header: str) -> "Claim | None":
-        """Read a header; None when it is of another form, or leaves out what must be signed."""
+    def parse(cls, header: str) -> "AuthorizationHeader | None":
+        """Parse a header; None if it is malformed or a required header is not signed."""
         found = _AUTHORIZATION.fullmatch(header)
         if not found:
             return None
@@ -71,7 +71,7 @@ class Claim:
 
 
 def signed_at(request: SignedRequest) -> float | None:
-    """Return when the request says that it was signed, in Unix seconds; None for no such date."""
+    """Return the Unix time of the header ``X-Sdk-Date``; None if missing or malformed."""
     try:
         date = datetime.strptime(request.headers.get("X-Sdk-Date", ""), "%Y%m%dT%H%M%S%z")
     except ValueError:
@@ -79,18 +79,18 @@ def signed_at(request: SignedRequest) -> float | None:
     return date.timestamp()
 
 
-def is_signed_by(secret_key: str, claim: Claim, request: SignedRequest) -> bool:
-    """Tell whether the claimed signature is the one that ``secret_key`` makes."""
-    values = [request.headers.get(name) for name in claim.signed_headers]
+def is_signed_by(secret_key: str, header: AuthorizationHeader, request: SignedRequest) -> bool:
+    """Return whether the signature of ``header`` was made with ``secret_key``."""
+    values = [request.headers.get(name) for name in header.signed_headers]
     if None in values:
         return False
     lines = [
         request.method.upper(),
         _path(request.target),
         _query(request.target),
-        *(f"{name}:{str(value).strip()}" for name, value in zip(claim.signed_headers, values)),  # noqa: B905
+        *(f"{name}:{str(value).strip()}" for name, value in zip(header.signed_headers, values)),  # noqa: B905
         "",
-        ";".join(claim.signed_headers),
+        ";".join(header.signed_headers),
         _digest_of_body(request),
     ]
     canonical = "\n".join(lines).encode("utf-8", "surrogateescape")
@@ -98,7 +98,7 @@ def is_signed_by(secret_key: str, claim: Claim, request: SignedRequest) -> bool:
         (ALGORITHM, request.headers["X-Sdk-Date"], hashlib.sha256(canonical).hexdigest())
     )
     signature = hmac.new(secret_key.encode(), text.encode(), "sha256").hexdigest()
-    return hmac.compare_digest(signature, claim.signature)
+    return hmac.compare_digest(signature, header.signature)
 
 
 def _path(target: str) -> str:

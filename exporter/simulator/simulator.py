@@ -1,4 +1,4 @@
-"""The pretend cloud as an object: what it has seen, and the levers for tests and rehearsals."""
+"""The simulated cloud: request counts, and controls for tests and outage drills."""
 
 from collections.abc import Iterable
 
@@ -19,24 +19,26 @@ from exporter.simulator.tokens import Tokens
 
 
 class Simulator:
-    """One pretend cloud. ``url`` is where it listens, once it does."""
+    """A simulated cloud. ``url`` is its address once it listens.
+
+    The spans of faults and quotas count from its creation.
+    """
 
     def __init__(self, scenario: Scenario, clock: Clock | None = None) -> None:
-        """Build the cloud of ``scenario``; its spans count from now."""
         clock = clock or RealClock()
         self.url = ""
         self._projects = {
             project.name: ProjectState(project, scenario.seed) for project in scenario.projects
         }
         lockout = scenario.lockout
-        fleets = {name: place.fleet for name, place in self._projects.items()}
+        fleets = {name: state.fleet for name, state in self._projects.items()}
         self._tokens = Tokens()
         self._access_keys = AccessKeys(scenario.projects)
         self._faults = Faults(scenario.faults, fleets, scenario.seed)
-        self._visits = RequestLog(self._faults, clock)
+        self._request_log = RequestLog(self._faults, clock)
         self._cloud = Cloud(
             projects=self._projects,
-            gatekeeper=Authenticator(
+            authenticator=Authenticator(
                 self._tokens,
                 self._access_keys,
                 self._faults,
@@ -49,52 +51,52 @@ class Simulator:
             ),
             metadata=Metadata(scenario.agency, self._access_keys),
             faults=self._faults,
-            visits=self._visits,
+            request_log=self._request_log,
             clock=clock,
         )
-        self._consoles = ConsoleGateway(self._projects, self._visits, clock)
+        self._consoles = ConsoleGateway(self._projects, self._request_log, clock)
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start, which the spans of faults and quotas count from."""
-        return self._visits.now
+        """Seconds since the start, as the spans of faults and quotas count them."""
+        return self._request_log.now
 
     @property
     def counts(self) -> Counts:
-        """Requests by ``(project, operation, status)``; ``none`` where there was no answer.
+        """Requests by ``(project, operation, status)``; ``none`` without a response.
 
-        The status of a WebSocket is 101, that of console_rfb its close code.
+        A WebSocket's status is 101, that of console_rfb is the close code.
         """
-        return self._visits.counts
+        return self._request_log.counts
 
     def servers(self, project: str) -> tuple[Server, ...]:
-        """Return the servers of a project; raises `KeyError` when there is no such project."""
+        """Return the servers of a project; raises `KeyError` if the project is unknown."""
         return tuple(self._projects[project].fleet)
 
-    def set_quota(self, project: str, quota: QuotaSpec | None) -> None:
-        """Put a quota in force, or none; raises `KeyError` when there is no such project."""
-        self._projects[project].set_quota(quota, self.elapsed)
+    def set_quota(self, project: str, spec: QuotaSpec | None) -> None:
+        """Set or remove a project's quota; raises `KeyError` if the project is unknown."""
+        self._projects[project].set_quota(spec, self.elapsed)
 
     def set_faults(self, faults: Iterable[Fault]) -> None:
-        """Put these faults in force, and no others."""
+        """Replace all faults."""
         self._faults.replace(faults)
 
     def add_fault(self, fault: Fault) -> None:
-        """Put one more fault in force."""
+        """Add a fault."""
         self._faults.add(fault)
 
     def remove_fault(self, fault: Fault) -> None:
-        """End a fault; raises `ValueError` when it is not in force."""
+        """Remove a fault; raises `ValueError` if it is not set."""
         self._faults.remove(fault)
 
     def revoke_tokens(self, project: str) -> None:
-        """End all tokens of a project."""
+        """Revoke all tokens of a project."""
         self._tokens.revoke(project)
 
     def expire_temporary_keys(self) -> None:
-        """Let every key that the metadata service gave out expire at once."""
-        self._access_keys.end_temporary(self.elapsed)
+        """Expire all keys issued by the metadata service immediately."""
+        self._access_keys.expire_temporary(self.elapsed)
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the addresses that the cloud and its consoles answer at."""
+        """Return the routes of the cloud and its consoles."""
         return [*self._consoles.routes(), *self._cloud.routes()]

@@ -1,17 +1,17 @@
-"""The tokens that IAM has given out."""
+"""Store the tokens issued by IAM."""
 
 import secrets
 from dataclasses import dataclass
 
-# Tokens kept beyond their end, so that "expired" can be told from "unknown".
-_KEPT = 10_000
-# How the tokens of the real IAM, signed documents in Base64, begin.
+# Expired tokens are kept up to this number, to distinguish "expired" from "unknown".
+_TOKENS_MAX = 10_000
+# The prefix of the real IAM's tokens, which are signed documents in Base64.
 _PREFIX = "MIIT"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token stands for; times are seconds since the simulator's start."""
+    """The project and validity of a token; times are seconds since the simulator's start."""
 
     project: str
     issued_at: float
@@ -19,15 +19,14 @@ class Token:
 
 
 class Tokens:
-    """Gives out tokens that nobody can guess, and knows them again."""
+    """Issue and look up random tokens."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._tokens: dict[str, Token] = {}
 
     def issue(self, project: str, *, now: float, lifetime: float, length: int) -> str:
-        """Make a token of ``length`` characters for a project."""
-        if len(self._tokens) >= _KEPT:
+        """Issue a token of ``length`` characters for a project."""
+        if len(self._tokens) >= _TOKENS_MAX:
             self._tokens = {
                 text: token for text, token in self._tokens.items() if now < token.expires_at
             }
@@ -36,11 +35,11 @@ class Tokens:
         return text
 
     def find(self, text: str) -> Token | None:
-        """Return what a token stands for, be it expired or not; None when it is unknown."""
+        """Return a token, expired or not; None if it is unknown."""
         return self._tokens.get(text)
 
     def revoke(self, project: str) -> None:
-        """End all tokens of a project."""
+        """Revoke all tokens of a project."""
         self._tokens = {
             text: token for text, token in self._tokens.items() if token.project != project
         }

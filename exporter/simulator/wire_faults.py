@@ -1,4 +1,4 @@
-"""Answers that go wrong on the wire, each in its own way."""
+"""Produce the faulty responses and connections of each kind of fault."""
 
 import asyncio
 import functools
@@ -12,21 +12,21 @@ from aiohttp import web
 from exporter.simulator.replies import HTML, Reply
 from exporter.simulator.scenario import Fault, FaultKind
 
-NO_HTTP = b"SSH-2.0-OpenSSH_9.2\r\n"
+NOT_HTTP = b"SSH-2.0-OpenSSH_9.2\r\n"
 _CHUNK = b" " * 65_536
 _ENDLESS_CHUNKS = 4_096
 _BOMB_BYTES = 64 << 20
-# On close, drop what is unsent and send RST at once.
-_LINGER_NOT = struct.pack("ii", 1, 0)
+# On close, discard unsent data and send RST immediately.
+_LINGER_ZERO = struct.pack("ii", 1, 0)
 _ELSEWHERE = "http://elsewhere.invalid/"
-_NO_WEB_PAGE = "javascript:alert(document.cookie)"
+_NOT_A_WEB_PAGE = "javascript:alert(document.cookie)"
 _LOGIN_PAGE = b"""<!DOCTYPE html>
 <html><head><title>Sign in</title></head><body><h1>Sign in</h1></body></html>
 """
 
 
-def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - one a case
-    """Return the answer of a fault that shows in an answer's content; None for other faults."""
+def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - one per case
+    """Return the response of a fault in its content; None for faults of the connection."""
     match fault.kind:
         case FaultKind.HTML | FaultKind.NO_UPGRADE:
             return Reply(200, _LOGIN_PAGE, HTML)
@@ -37,7 +37,7 @@ def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - 
         case FaultKind.REDIRECT:
             return Reply(302, headers={"Location": fault.url or _ELSEWHERE})
         case FaultKind.BAD_URL:
-            body = (fault.url or _NO_WEB_PAGE).replace("\\", "\\\\").replace('"', '\\"')
+            body = (fault.url or _NOT_A_WEB_PAGE).replace("\\", "\\\\").replace('"', '\\"')
             return Reply(200, f'{{"url":"{body}"}}'.encode())
         case FaultKind.CONTENT_TYPE:
             return Reply(200, good.body, "application/octet-stream", good.headers)
@@ -48,10 +48,10 @@ def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - 
 async def break_wire(
     fault: Fault, request: web.Request, good: Reply, headers: Mapping[str, str]
 ) -> web.StreamResponse | None:
-    """Answer as a fault of the wire does; None when no status was sent."""
+    """Break the connection as the fault does; None if no status is sent."""
     match fault.kind:
         case FaultKind.HANG:
-            # Until the client hangs up or the simulator ends: both cancel this.
+            # A disconnect of the client and the simulator's shutdown cancel this.
             await asyncio.get_running_loop().create_future()
         case FaultKind.RESET:
             reset(request)
@@ -67,29 +67,29 @@ async def break_wire(
             body = await asyncio.to_thread(_bomb)
             return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
         case _:
-            raise AssertionError(f"{fault.kind} is no fault of the wire")
+            raise AssertionError(f"{fault.kind} is not a fault of the connection")
     return None
 
 
 def reset(request: web.Request) -> None:
-    """End the connection with RST."""
+    """Close the connection with RST."""
     transport = request.transport
     if transport is None:
         return
     connection: socket.socket = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
     transport.abort()
 
 
 def drop(request: web.Request) -> None:
-    """End the connection in good order, with no answer."""
+    """Close the connection with FIN, without a response."""
     if request.transport is not None:
         request.transport.close()
 
 
 def _send_garbage(request: web.Request) -> None:
     if request.transport is not None:
-        request.transport.write(NO_HTTP)
+        request.transport.write(NOT_HTTP)
         drop(request)
 
 
@@ -103,7 +103,7 @@ async def _cut(request: web.Request, good: Reply, headers: Mapping[str, str]) ->
 
 
 async def _never_end(request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
-    """Send blanks until the client has enough, or 256 MiB are sent."""
+    """Send spaces until the client disconnects, 256 MiB at most."""
     response = web.StreamResponse(headers=headers)
     response.enable_chunked_encoding()
     response.force_close()
@@ -115,7 +115,7 @@ async def _never_end(request: web.Request, headers: Mapping[str, str]) -> web.St
 
 
 async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> bool:
-    """Write, and tell whether anybody still reads."""
+    """Write data; return whether the client is still connected."""
     try:
         if not response.prepared:
             await response.prepare(request)

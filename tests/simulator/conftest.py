@@ -1,4 +1,4 @@
-"""A small simulated cloud, started over a real socket, and a plain client that asks it."""
+"""Fixtures: a small simulated cloud on a real socket, and plain clients."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -20,7 +20,7 @@ _ALPHA = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 def document() -> Document:
-    """Return a scenario as plain data, to be changed by tests: ``alpha`` and ``beta``."""
+    """Return a scenario as plain data with projects ``alpha`` and ``beta``; tests modify it."""
     return {
         "seed": 7,
         "projects": [
@@ -51,21 +51,21 @@ def document() -> Document:
 
 @pytest.fixture
 async def start(clock: Clock) -> AsyncIterator[Callable[[Document], Awaitable[Simulator]]]:
-    """Return what starts a scenario on the clock that tests move, and ends it after the test."""
+    """Return a function that runs a scenario on the tests' clock until the test ends."""
     async with AsyncExitStack() as stack:
 
-        async def start_one(document: Document) -> Simulator:
+        async def run(document: Document) -> Simulator:
             scenario = parse_scenario(document)
             return await stack.enter_async_context(running_simulator(scenario, clock=clock))
 
-        yield start_one
+        yield run
 
 
 @pytest.fixture
 async def simulator(
     start: Callable[[Document], Awaitable[Simulator]], document: Document
 ) -> Simulator:
-    """Return the running small cloud."""
+    """Return a running simulator of ``document``."""
     return await start(document)
 
 
@@ -78,9 +78,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def log_in(client: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]]:
-    """Return what asks for a token: ``log_in(simulator, password=…, scope=…, …)``."""
+    """Return a function that logs in: ``log_in(simulator, password=…, scope=…, …)``."""
 
-    async def ask(
+    async def request_token(
         simulator: Simulator,
         *,
         name: str = "monitor",
@@ -96,14 +96,17 @@ def log_in(client: httpx.AsyncClient) -> Callable[..., Awaitable[httpx.Response]
         url = f"{simulator.url}/v3/auth/tokens?nocatalog=true"
         return await client.post(url, json={"auth": auth})
 
-    return ask
+    return request_token
 
 
 @pytest.fixture
 def ask(
     client: httpx.AsyncClient, log_in: Callable[..., Awaitable[httpx.Response]]
 ) -> Callable[..., Awaitable[httpx.Response]]:
-    """Return what asks for a console address, or another path, with a fresh token if none."""
+    """Return a function that requests a console address or another path.
+
+    Without ``token`` it logs in first.
+    """
 
     async def ask_with_token(
         simulator: Simulator,
@@ -121,18 +124,18 @@ def ask(
 
 @pytest.fixture
 def mint(ask: Callable[..., Awaitable[httpx.Response]]) -> Callable[..., Awaitable[URL]]:
-    """Return what has the address of a server's console made: ``mint(simulator, "id-1")``."""
+    """Return a function that requests a console address: ``mint(simulator, "id-1")``."""
 
-    async def mint_one(simulator: Simulator, server_id: str = "id-1") -> URL:
-        answer = await ask(simulator, f"/{server_id}/remote-console-address")
-        return URL(answer.json()["url"])
+    async def request_address(simulator: Simulator, server_id: str = "id-1") -> URL:
+        response = await ask(simulator, f"/{server_id}/remote-console-address")
+        return URL(response.json()["url"])
 
-    return mint_one
+    return request_address
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[aiohttp.ClientSession]:
-    """Return a client that opens consoles."""
+    """Return an HTTP client that opens consoles."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
         yield browser
 
@@ -141,12 +144,12 @@ async def browser() -> AsyncIterator[aiohttp.ClientSession]:
 def view(
     browser: aiohttp.ClientSession,
 ) -> Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]:
-    """Return what opens the WebSocket that belongs to the address of a console."""
+    """Return a function that opens the WebSocket of a console address."""
 
     async def open_websocket(
         address: URL, path: str = "websockify", protocols: tuple[str, ...] = ("binary",)
     ) -> aiohttp.ClientWebSocketResponse:
-        # Not URL.join: it takes the escapes out of the path.
+        # URL.join would remove the escapes from the path.
         url = URL(urljoin(str(address), path)).with_query(token=address.query["token"])
         return await browser.ws_connect(url, protocols=protocols)
 

@@ -1,4 +1,4 @@
-"""Access keys, lasting and temporary: what they open, and when they are refused."""
+"""Permanent and temporary access keys: what they give access to, and when they are rejected."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -55,31 +55,31 @@ async def _list(
     )
 
 
-async def test_keys_of_the_metadata_service_open_the_api_until_they_end(
+async def test_metadata_service_keys_are_accepted_until_they_expire(
     simulator: Simulator, client: httpx.AsyncClient, clock: MovedClock
 ) -> None:
     token = (await _session(simulator, client, "21600")).text
     keys = (await _keys(simulator, client, token)).json()["credential"]
     assert set(keys) == {"access", "secret", "securitytoken", "expires_at"}
-    ends = datetime.fromisoformat(keys["expires_at"]).timestamp()
-    assert ends == clock.time() + 3600
+    expires_at = datetime.fromisoformat(keys["expires_at"]).timestamp()
+    assert expires_at == clock.time() + 3600
     assert (await _list(simulator, client, clock, **keys)).status_code == 200
     await clock.advance(3600)
-    answer = await _list(simulator, client, clock, **keys)
-    assert (answer.status_code, answer.json()["error_code"]) == (401, "APIGW.0307")
+    response = await _list(simulator, client, clock, **keys)
+    assert (response.status_code, response.json()["error_code"]) == (401, "APIGW.0307")
 
 
 @pytest.mark.parametrize("token", ["", "another"])
-async def test_keys_without_their_security_token_are_refused(
+async def test_temporary_keys_without_their_security_token_are_rejected(
     simulator: Simulator, client: httpx.AsyncClient, clock: Clock, token: str
 ) -> None:
     session = (await _session(simulator, client, "60")).text
     keys = (await _keys(simulator, client, session)).json()["credential"]
-    answer = await _list(simulator, client, clock, **{**keys, "securitytoken": token})
-    assert (answer.status_code, answer.json()["error_code"]) == (401, "APIGW.0301")
+    response = await _list(simulator, client, clock, **{**keys, "securitytoken": token})
+    assert (response.status_code, response.json()["error_code"]) == (401, "APIGW.0301")
 
 
-async def test_all_temporary_keys_can_be_ended(
+async def test_all_temporary_keys_can_be_expired(
     simulator: Simulator, client: httpx.AsyncClient, clock: Clock
 ) -> None:
     session = (await _session(simulator, client, "60")).text
@@ -88,7 +88,7 @@ async def test_all_temporary_keys_can_be_ended(
     assert (await _list(simulator, client, clock, **keys)).status_code == 401
 
 
-async def test_the_metadata_service_wants_a_session_that_has_not_ended(
+async def test_metadata_service_requires_an_unexpired_session_token(
     simulator: Simulator, client: httpx.AsyncClient, clock: MovedClock
 ) -> None:
     assert (await _keys(simulator, client, "none")).status_code == 401
@@ -99,13 +99,13 @@ async def test_the_metadata_service_wants_a_session_that_has_not_ended(
 
 
 @pytest.mark.parametrize("ttl", ["", "0", "-1", "x", "21601", "9" * 30])
-async def test_a_session_of_no_sensible_length_is_refused(
+async def test_invalid_session_ttl_is_rejected(
     simulator: Simulator, client: httpx.AsyncClient, ttl: str
 ) -> None:
     assert (await _session(simulator, client, ttl)).status_code == 400
 
 
-async def test_an_old_metadata_service_knows_no_sessions(
+async def test_old_metadata_service_has_no_session_tokens(
     document: dict[str, Any], start: Start, client: httpx.AsyncClient
 ) -> None:
     simulator = await start({**document, "agency": {"session_token": False}})
@@ -113,10 +113,10 @@ async def test_an_old_metadata_service_knows_no_sessions(
     assert (await _keys(simulator, client, "")).status_code == 200
 
 
-async def test_a_clock_that_is_far_off_is_refused(
+async def test_signature_date_off_by_more_than_15_minutes_is_rejected(
     simulator: Simulator, client: httpx.AsyncClient, clock: MovedClock
 ) -> None:
-    class Off:
+    class SkewedClock:
         def __init__(self, seconds: float) -> None:
             self._seconds = seconds
 
@@ -126,28 +126,28 @@ async def test_a_clock_that_is_far_off_is_refused(
         monotonic, sleep = clock.monotonic, clock.sleep
 
     keys = {"access": "AKBETA", "secret": "sk-beta"}
-    assert (await _list(simulator, client, Off(-899), **keys)).status_code == 200
-    assert (await _list(simulator, client, Off(899), **keys)).status_code == 200
-    for off in (-902, 902):
-        answer = await _list(simulator, client, Off(off), **keys)
-        assert answer.status_code == 401
-        assert "expired" in answer.json()["error_msg"]
+    assert (await _list(simulator, client, SkewedClock(-899), **keys)).status_code == 200
+    assert (await _list(simulator, client, SkewedClock(899), **keys)).status_code == 200
+    for skew in (-902, 902):
+        response = await _list(simulator, client, SkewedClock(skew), **keys)
+        assert response.status_code == 401
+        assert "expired" in response.json()["error_msg"]
 
 
-async def test_a_key_is_locked_after_five_wrong_signatures_for_five_minutes(
+async def test_key_is_locked_for_five_minutes_after_five_wrong_signatures(
     simulator: Simulator, client: httpx.AsyncClient, clock: MovedClock
 ) -> None:
     right = {"access": "AKBETA", "secret": "sk-beta"}
     for _ in range(5):
-        answer = await _list(simulator, client, clock, access="AKBETA", secret="wrong")
-        assert answer.json()["error_code"] == "APIGW.0301"
+        response = await _list(simulator, client, clock, access="AKBETA", secret="wrong")
+        assert response.json()["error_code"] == "APIGW.0301"
     assert (await _list(simulator, client, clock, **right)).status_code == 401
     await clock.advance(300)
     assert (await _list(simulator, client, clock, **right)).status_code == 200
 
 
-async def test_a_key_does_not_open_another_project(
+async def test_key_is_rejected_for_another_project(
     simulator: Simulator, client: httpx.AsyncClient, clock: Clock
 ) -> None:
-    answer = await _list(simulator, client, clock, access="AKALPHA", secret="sk-alpha")
-    assert (answer.status_code, answer.json()["error_code"]) == (403, "iMetal.0004")
+    response = await _list(simulator, client, clock, access="AKALPHA", secret="sk-alpha")
+    assert (response.status_code, response.json()["error_code"]) == (403, "iMetal.0004")

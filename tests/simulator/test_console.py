@@ -1,4 +1,4 @@
-"""The consoles behind the addresses, when nothing is wrong, and whom they turn away."""
+"""Consoles without faults, and requests that they reject."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from yarl import URL
 from exporter.simulator import Simulator
 from exporter.simulator.clock import Clock
 
-Mint = Callable[..., Awaitable[URL]]
+CreateAddress = Callable[..., Awaitable[URL]]
 View = Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]
 Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
 _VERSION = b"RFB 003.008\n"
@@ -23,8 +23,8 @@ class MovedClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
-async def _counted(simulator: Simulator, operation: str, status: str) -> None:
-    """Return when it is counted, as a WebSocket's end is after the client has seen it."""
+async def _wait_until_counted(simulator: Simulator, operation: str, status: str) -> None:
+    """Wait until the request is counted, which happens after the client sees the close."""
     for _ in range(200):
         if simulator.counts["alpha", operation, status]:
             return
@@ -33,82 +33,82 @@ async def _counted(simulator: Simulator, operation: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["minted", "guessed", None])
-async def test_the_page_is_there_for_any_token(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession, token: str | None
+async def test_page_is_served_for_any_token(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession, token: str | None
 ) -> None:
     address = await mint(simulator)
     if token != "minted":
         address = address.with_query({"token": token} if token else {})
-    async with browser.get(address) as answer:
-        assert answer.status == 200
-        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-        assert (await answer.text()).startswith("<!DOCTYPE html>")
-        assert answer.cookies["session"].value
-        assert answer.headers["X-Request-Id"]
+    async with browser.get(address) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert (await response.text()).startswith("<!DOCTYPE html>")
+        assert response.cookies["session"].value
+        assert response.headers["X-Request-Id"]
     assert simulator.counts["alpha", "console_page", "200"] == 1
 
 
-async def test_a_page_names_its_machine_in_safe_html(
-    document: dict[str, Any], start: Start, mint: Mint, browser: aiohttp.ClientSession
+async def test_page_shows_the_escaped_server_name(
+    document: dict[str, Any], start: Start, mint: CreateAddress, browser: aiohttp.ClientSession
 ) -> None:
     document["projects"][0]["servers"][0]["name"] = "<b>/ä 1"
     address = await mint(await start(document))
-    async with browser.get(address) as answer:
-        assert "&lt;b&gt;/ä 1.cn-north-1" in await answer.text()
+    async with browser.get(address) as response:
+        assert "&lt;b&gt;/ä 1.cn-north-1" in await response.text()
 
 
 @pytest.mark.parametrize("host", ["db-01", "db-09.cn-north-1", "db-01.cn-north-9"])
-async def test_there_is_no_page_where_there_is_no_machine(
+async def test_page_of_an_unknown_host_returns_404(
     simulator: Simulator, browser: aiohttp.ClientSession, host: str
 ) -> None:
-    async with browser.get(f"{simulator.url}/vnc/{host}/vnc_auto.html") as answer:
-        assert answer.status == 404
+    async with browser.get(f"{simulator.url}/vnc/{host}/vnc_auto.html") as response:
+        assert response.status == 404
     assert simulator.counts == {("none", "console_page", "404"): 1}
 
 
 @_BOTH_PATHS
-async def test_a_machine_tells_its_version_in_one_binary_frame_and_waits(
-    simulator: Simulator, mint: Mint, view: View, path: str
+async def test_server_sends_its_rfb_version_in_one_binary_frame(
+    simulator: Simulator, mint: CreateAddress, view: View, path: str
 ) -> None:
     socket = await view(await mint(simulator, "id-3"), path)
     assert socket.protocol == "binary"
     message = await socket.receive()
     assert (message.type, message.data) == (WSMsgType.BINARY, _VERSION)
-    listening = asyncio.ensure_future(socket.receive())
-    await asyncio.wait({listening}, timeout=0.1)
-    assert not listening.done()
-    await _counted(simulator, "console_websocket", "101")
+    receiving = asyncio.ensure_future(socket.receive())
+    await asyncio.wait({receiving}, timeout=0.1)
+    assert not receiving.done()
+    await _wait_until_counted(simulator, "console_websocket", "101")
     assert not any(operation == "console_rfb" for _, operation, _ in simulator.counts)
     await socket.close()
-    await _counted(simulator, "console_rfb", "1000")
+    await _wait_until_counted(simulator, "console_rfb", "1000")
 
 
-async def test_a_viewer_who_vanishes_is_counted_without_a_code(
-    simulator: Simulator, mint: Mint, view: View
+async def test_disconnected_viewer_is_counted_without_a_close_code(
+    simulator: Simulator, mint: CreateAddress, view: View
 ) -> None:
     socket = await view(await mint(simulator))
     await socket.receive()
-    socket._response.close()  # noqa: SLF001 - nothing else ends it without a close frame
-    await _counted(simulator, "console_rfb", "none")
+    socket._response.close()  # noqa: SLF001 - the only way to disconnect without a close frame
+    await _wait_until_counted(simulator, "console_rfb", "none")
 
 
-async def test_a_viewer_who_stays_is_sent_away_after_a_minute(
-    simulator: Simulator, mint: Mint, view: View, clock: MovedClock
+async def test_session_is_closed_after_a_minute(
+    simulator: Simulator, mint: CreateAddress, view: View, clock: MovedClock
 ) -> None:
     socket = await view(await mint(simulator))
     await socket.receive()
     await clock.advance(59)
-    leaving = asyncio.ensure_future(socket.receive())
-    await asyncio.wait({leaving}, timeout=0.05)
-    assert not leaving.done()
+    receiving = asyncio.ensure_future(socket.receive())
+    await asyncio.wait({receiving}, timeout=0.05)
+    assert not receiving.done()
     await clock.advance(1)
-    message = await leaving
+    message = await receiving
     assert (message.type, message.data) == (WSMsgType.CLOSE, 1000)
-    await _counted(simulator, "console_rfb", "1000")
+    await _wait_until_counted(simulator, "console_rfb", "1000")
 
 
-async def test_what_a_viewer_says_is_thrown_away(
-    simulator: Simulator, mint: Mint, view: View
+async def test_messages_of_the_viewer_are_discarded(
+    simulator: Simulator, mint: CreateAddress, view: View
 ) -> None:
     socket = await view(await mint(simulator))
     await socket.receive()
@@ -116,15 +116,19 @@ async def test_what_a_viewer_says_is_thrown_away(
         await socket.send_bytes(bytes(30_000))
     await socket.send_str("text")
     await socket.close()
-    await _counted(simulator, "console_rfb", "1000")
+    await _wait_until_counted(simulator, "console_rfb", "1000")
 
 
 @pytest.mark.parametrize(
     ("offered", "chosen"),
     [((), None), (("binary",), "binary"), (("base64", "binary"), "binary")],
 )
-async def test_the_subprotocol_is_binary_or_none(
-    simulator: Simulator, mint: Mint, view: View, offered: tuple[str, ...], chosen: str | None
+async def test_subprotocol_is_binary_or_none(
+    simulator: Simulator,
+    mint: CreateAddress,
+    view: View,
+    offered: tuple[str, ...],
+    chosen: str | None,
 ) -> None:
     socket = await view(await mint(simulator), protocols=offered)
     assert socket.protocol == chosen
@@ -132,25 +136,27 @@ async def test_the_subprotocol_is_binary_or_none(
     await socket.close()
 
 
-async def test_another_subprotocol_is_refused(simulator: Simulator, mint: Mint, view: View) -> None:
+async def test_other_subprotocols_are_rejected(
+    simulator: Simulator, mint: CreateAddress, view: View
+) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await view(await mint(simulator), protocols=("base64",))
     assert caught.value.status == 400
     assert simulator.counts["alpha", "console_websocket", "400"] == 1
 
 
-async def test_a_plain_request_for_a_websocket_is_refused(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession
+async def test_plain_request_to_the_websocket_path_returns_400(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
 ) -> None:
     address = await mint(simulator)
     url = address.join(URL("websockify")).with_query(address.query)
-    async with browser.get(url) as answer:
-        assert answer.status == 400
+    async with browser.get(url) as response:
+        assert response.status == 400
 
 
 @_BOTH_PATHS
-async def test_a_token_may_come_as_a_cookie(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession, path: str
+async def test_token_is_accepted_as_a_cookie(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession, path: str
 ) -> None:
     address = await mint(simulator)
     headers = {"Cookie": f"session=x; token={address.query['token']}"}
@@ -160,22 +166,22 @@ async def test_a_token_may_come_as_a_cookie(
 
 
 @_BOTH_PATHS
-async def test_a_token_that_is_not_known_is_hung_up_on(
-    simulator: Simulator, mint: Mint, view: View, path: str
+async def test_unknown_token_closes_the_connection(
+    simulator: Simulator, mint: CreateAddress, view: View, path: str
 ) -> None:
     address = (await mint(simulator)).with_query(token="guessed")
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await view(address, path)
     project = "alpha" if path == "websockify" else "none"
-    # This client asks a second time when it is hung up on.
+    # aiohttp retries once when the connection is closed.
     assert simulator.counts[project, "console_websocket", "none"] >= 1
 
 
 @_BOTH_PATHS
-async def test_a_token_ends_after_its_lifetime(  # noqa: PLR0913, PLR0917 - fixtures
+async def test_token_expires_after_its_lifetime(  # noqa: PLR0913, PLR0917 - fixtures
     document: dict[str, Any],
     start: Start,
-    mint: Mint,
+    mint: CreateAddress,
     view: View,
     clock: MovedClock,
     path: str,
@@ -191,8 +197,8 @@ async def test_a_token_ends_after_its_lifetime(  # noqa: PLR0913, PLR0917 - fixt
 
 
 @_BOTH_PATHS
-async def test_a_token_for_one_use_opens_one_websocket(
-    document: dict[str, Any], start: Start, mint: Mint, view: View, path: str
+async def test_single_use_token_opens_one_websocket(
+    document: dict[str, Any], start: Start, mint: CreateAddress, view: View, path: str
 ) -> None:
     document["projects"][0]["console"] = {"single_use": True}
     address = await mint(await start(document))
@@ -204,8 +210,8 @@ async def test_a_token_for_one_use_opens_one_websocket(
 
 
 @pytest.mark.parametrize("host", ["db-01.cn-north-2", "db-02.cn-north-1", "none"])
-async def test_a_token_opens_no_console_of_another_server_or_project(
-    simulator: Simulator, mint: Mint, view: View, host: str
+async def test_token_is_rejected_for_another_server_or_project(
+    simulator: Simulator, mint: CreateAddress, view: View, host: str
 ) -> None:
     address = await mint(simulator)
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -216,10 +222,10 @@ async def test_a_token_opens_no_console_of_another_server_or_project(
     ("served", "path", "other"),
     [("root", "/websockify", "websockify"), ("relative", "websockify", "/websockify")],
 )
-async def test_a_project_may_serve_one_path_alone(  # noqa: PLR0913, PLR0917 - a table's row
+async def test_websocket_path_can_be_restricted(  # noqa: PLR0913, PLR0917 - a table's row
     document: dict[str, Any],
     start: Start,
-    mint: Mint,
+    mint: CreateAddress,
     view: View,
     served: str,
     path: str,
@@ -237,8 +243,8 @@ async def test_a_project_may_serve_one_path_alone(  # noqa: PLR0913, PLR0917 - a
     await socket.close()
 
 
-async def test_one_viewer_too_many_is_closed_before_the_first_byte(
-    document: dict[str, Any], start: Start, mint: Mint, view: View
+async def test_viewer_above_the_maximum_is_closed_before_the_first_byte(
+    document: dict[str, Any], start: Start, mint: CreateAddress, view: View
 ) -> None:
     document["projects"][0]["console"] = {"viewers": 1}
     simulator = await start(document)
@@ -251,28 +257,28 @@ async def test_one_viewer_too_many_is_closed_before_the_first_byte(
     assert (await another.receive()).data == _VERSION
     await another.close()
     await first.close()
-    await _counted(simulator, "console_rfb", "1000")
+    await _wait_until_counted(simulator, "console_rfb", "1000")
     third = await view(await mint(simulator))
     assert (await third.receive()).data == _VERSION
     await third.close()
     assert simulator.counts["alpha", "console_rfb", "1013"] == 1
 
 
-async def test_a_console_takes_as_long_as_its_project(
-    document: dict[str, Any], start: Start, view: View, clock: MovedClock, mint: Mint
+async def test_console_has_the_latency_of_its_project(
+    document: dict[str, Any], start: Start, view: View, clock: MovedClock, mint: CreateAddress
 ) -> None:
     document["projects"][0]["latency"] = {"median": "50ms"}
     simulator = await start(document)
 
-    async def logged() -> bytes:
+    async def open_console() -> bytes:
         socket = await view(await mint(simulator))
         return bytes((await socket.receive()).data)
 
     began = clock.monotonic()
-    visiting = asyncio.ensure_future(logged())
-    while not visiting.done():
+    opening = asyncio.ensure_future(open_console())
+    while not opening.done():
         await asyncio.sleep(0.005)
         await clock.advance(0.01)
-    assert visiting.result() == _VERSION
-    # The log-in, the address, the WebSocket and the machine's first word.
+    assert opening.result() == _VERSION
+    # The login, the address, the WebSocket and the first bytes.
     assert clock.monotonic() - began >= 4 * 0.05

@@ -1,4 +1,4 @@
-"""Each kind of fault of a console, as it looks on the wire."""
+"""Faults of consoles as a client sees them."""
 
 import asyncio
 import ssl
@@ -17,7 +17,7 @@ from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.clock import Clock
 from exporter.simulator.scenario import Fault, FaultKind, Operation
 
-Mint = Callable[..., Awaitable[URL]]
+CreateAddress = Callable[..., Awaitable[URL]]
 View = Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]
 _VERSION = b"RFB 003.008\n"
 
@@ -26,8 +26,8 @@ class MovedClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
-async def _moved(waiting: Awaitable[Any], clock: MovedClock) -> Any:
-    """Return what is waited for, moving time by a second again and again."""
+async def _advance_until_done(waiting: Awaitable[Any], clock: MovedClock) -> Any:
+    """Advance the clock second by second until the awaitable is done; return its result."""
     task = asyncio.ensure_future(waiting)
     while not task.done():
         await asyncio.sleep(0.005)
@@ -35,7 +35,7 @@ async def _moved(waiting: Awaitable[Any], clock: MovedClock) -> Any:
     return task.result()
 
 
-async def _counted(simulator: Simulator, operation: str, status: str) -> None:
+async def _wait_until_counted(simulator: Simulator, operation: str, status: str) -> None:
     for _ in range(200):
         if simulator.counts["alpha", operation, status]:
             return
@@ -56,69 +56,69 @@ def _rfb(kind: FaultKind, **details: Any) -> Fault:
 
 
 @pytest.mark.parametrize("status", [404, 499, 502])
-async def test_a_page_is_refused_as_a_gateway_refuses_it(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession, status: int
+async def test_page_error_is_an_html_page(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession, status: int
 ) -> None:
     simulator.add_fault(_page(FaultKind.STATUS, status=status))
-    async with browser.get(await mint(simulator)) as answer:
-        assert answer.status == status
-        assert answer.headers["Content-Type"].startswith("text/html")
-        assert str(status) in await answer.text()
+    async with browser.get(await mint(simulator)) as response:
+        assert response.status == status
+        assert response.headers["Content-Type"].startswith("text/html")
+        assert str(status) in await response.text()
     assert simulator.counts["alpha", "console_page", str(status)] == 1
 
 
-async def test_a_page_is_late(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession, clock: MovedClock
+async def test_page_is_delayed(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession, clock: MovedClock
 ) -> None:
     simulator.add_fault(_page(FaultKind.SLOW, seconds=30))
     address = await mint(simulator)
     began = clock.monotonic()
-    answer = await _moved(browser.get(address), clock)
-    assert answer.status == 200
+    response = await _advance_until_done(browser.get(address), clock)
+    assert response.status == 200
     assert clock.monotonic() - began >= 30
 
 
-async def test_a_page_leads_elsewhere(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession
+async def test_page_redirects(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.REDIRECT, url="http://127.0.0.1:9/else"))
-    async with browser.get(await mint(simulator), allow_redirects=False) as answer:
-        assert (answer.status, answer.headers["Location"]) == (302, "http://127.0.0.1:9/else")
+    async with browser.get(await mint(simulator), allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (302, "http://127.0.0.1:9/else")
 
 
-async def test_a_page_comes_as_no_page(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession
+async def test_page_has_another_content_type(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.CONTENT_TYPE))
-    async with browser.get(await mint(simulator)) as answer:
-        assert (answer.status, answer.content_type) == (200, "application/octet-stream")
-        assert (await answer.read()).startswith(b"<!DOCTYPE html>")
+    async with browser.get(await mint(simulator)) as response:
+        assert (response.status, response.content_type) == (200, "application/octet-stream")
+        assert (await response.read()).startswith(b"<!DOCTYPE html>")
 
 
-async def test_a_page_is_empty(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession
+async def test_page_is_empty(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.EMPTY))
-    async with browser.get(await mint(simulator)) as answer:
-        assert (answer.status, await answer.read()) == (200, b"")
+    async with browser.get(await mint(simulator)) as response:
+        assert (response.status, await response.read()) == (200, b"")
 
 
-async def test_a_page_goes_on_past_any_bound(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession
+async def test_page_is_endless(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.ENDLESS))
-    async with browser.get(await mint(simulator)) as answer:
-        assert answer.content_type == "text/html"
-        assert len(await answer.content.readexactly(4 << 20)) == 4 << 20
+    async with browser.get(await mint(simulator)) as response:
+        assert response.content_type == "text/html"
+        assert len(await response.content.readexactly(4 << 20)) == 4 << 20
 
 
-async def test_a_page_is_cut(
-    simulator: Simulator, mint: Mint, browser: aiohttp.ClientSession
+async def test_page_is_cut(
+    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.CUT))
-    async with browser.get(await mint(simulator)) as answer:
+    async with browser.get(await mint(simulator)) as response:
         with pytest.raises(aiohttp.ClientPayloadError):
-            await answer.read()
+            await response.read()
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ async def test_a_page_is_cut(
         (FaultKind.HANG, TimeoutError),
     ],
 )
-async def test_a_page_does_not_come(
+async def test_page_request_gets_no_response(
     simulator: Simulator,
-    mint: Mint,
+    mint: CreateAddress,
     browser: aiohttp.ClientSession,
     kind: FaultKind,
     error: type[Exception],
@@ -140,18 +140,18 @@ async def test_a_page_does_not_come(
     simulator.add_fault(_page(kind))
     address = await mint(simulator)
     with pytest.raises(error):
-        await browser.get(address, timeout=aiohttp.ClientTimeout(_patience(kind)))
-    await _counted(simulator, "console_page", "none")
+        await browser.get(address, timeout=aiohttp.ClientTimeout(_client_timeout(kind)))
+    await _wait_until_counted(simulator, "console_page", "none")
 
 
-def _patience(kind: FaultKind) -> float:
-    """Return how many seconds to wait for what a fault does."""
+def _client_timeout(kind: FaultKind) -> float:
+    """Return the timeout of the client in seconds."""
     return 0.2 if kind is FaultKind.HANG else 10
 
 
 @pytest.mark.parametrize("status", [400, 403, 502])
-async def test_a_websocket_is_refused(
-    simulator: Simulator, mint: Mint, view: View, status: int
+async def test_websocket_is_rejected(
+    simulator: Simulator, mint: CreateAddress, view: View, status: int
 ) -> None:
     simulator.add_fault(_websocket(FaultKind.STATUS, status=status))
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
@@ -160,8 +160,8 @@ async def test_a_websocket_is_refused(
     assert simulator.counts["alpha", "console_websocket", str(status)] == 1
 
 
-async def test_a_proxy_answers_with_a_page_in_place_of_a_websocket(
-    simulator: Simulator, mint: Mint, view: View
+async def test_no_upgrade_returns_a_page_instead_of_a_websocket(
+    simulator: Simulator, mint: CreateAddress, view: View
 ) -> None:
     simulator.add_fault(_websocket(FaultKind.NO_UPGRADE))
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
@@ -180,30 +180,30 @@ async def test_a_proxy_answers_with_a_page_in_place_of_a_websocket(
         (FaultKind.HANG, TimeoutError),
     ],
 )
-async def test_a_websocket_does_not_come(
-    simulator: Simulator, mint: Mint, view: View, kind: FaultKind, error: type[Exception]
+async def test_websocket_handshake_gets_no_response(
+    simulator: Simulator, mint: CreateAddress, view: View, kind: FaultKind, error: type[Exception]
 ) -> None:
     simulator.add_fault(_websocket(kind))
     address = await mint(simulator)
     with pytest.raises(error):
-        await asyncio.wait_for(view(address), _patience(kind))
-    await _counted(simulator, "console_websocket", "none")
+        await asyncio.wait_for(view(address), _client_timeout(kind))
+    await _wait_until_counted(simulator, "console_websocket", "none")
 
 
-async def test_a_websocket_is_late(
-    simulator: Simulator, mint: Mint, view: View, clock: MovedClock
+async def test_websocket_is_delayed(
+    simulator: Simulator, mint: CreateAddress, view: View, clock: MovedClock
 ) -> None:
     simulator.add_fault(_websocket(FaultKind.SLOW, seconds=30))
     address = await mint(simulator)
     began = clock.monotonic()
-    socket = await _moved(view(address), clock)
+    socket = await _advance_until_done(view(address), clock)
     assert clock.monotonic() - began >= 30
     assert (await socket.receive()).data == _VERSION
     await socket.close()
 
 
-async def test_only_the_servers_that_are_struck_fail_at_each_stage(
-    simulator: Simulator, mint: Mint, view: View, browser: aiohttp.ClientSession
+async def test_faults_of_each_stage_affect_only_matching_servers(
+    simulator: Simulator, mint: CreateAddress, view: View, browser: aiohttp.ClientSession
 ) -> None:
     simulator.set_faults(
         [
@@ -213,87 +213,85 @@ async def test_only_the_servers_that_are_struck_fail_at_each_stage(
         ]
     )
     pages: list[int] = []
-    greetings: list[WSMsgType | None] = []
+    first_messages: list[WSMsgType | None] = []
     for server in ("id-1", "id-2", "id-3"):
         address = await mint(simulator, server)
-        async with browser.get(address) as answer:
-            pages.append(answer.status)
+        async with browser.get(address) as response:
+            pages.append(response.status)
         try:
             socket = await view(address, "/websockify")
         except aiohttp.WSServerHandshakeError:
-            greetings.append(None)
+            first_messages.append(None)
         else:
-            greetings.append((await socket.receive()).type)
+            first_messages.append((await socket.receive()).type)
             await socket.close()
     assert pages == [502, 200, 200]
-    assert greetings == [WSMsgType.BINARY, None, WSMsgType.CLOSE]
+    assert first_messages == [WSMsgType.BINARY, None, WSMsgType.CLOSE]
 
 
 @pytest.mark.parametrize("code", [1011, 1000, 4404])
-async def test_a_websocket_is_closed_before_the_first_byte(
-    simulator: Simulator, mint: Mint, view: View, code: int
+async def test_websocket_is_closed_before_the_first_byte(
+    simulator: Simulator, mint: CreateAddress, view: View, code: int
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.CLOSE, code=code))
     socket = await view(await mint(simulator))
     message = await socket.receive()
     assert (message.type, message.data) == (WSMsgType.CLOSE, code)
-    await _counted(simulator, "console_rfb", str(code))
+    await _wait_until_counted(simulator, "console_rfb", str(code))
     assert simulator.counts["alpha", "console_websocket", "101"] == 1
 
 
 @pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.DROP])
-async def test_a_websocket_ends_without_a_close_frame(
-    simulator: Simulator, mint: Mint, view: View, kind: FaultKind
+async def test_websocket_ends_without_a_close_frame(
+    simulator: Simulator, mint: CreateAddress, view: View, kind: FaultKind
 ) -> None:
     simulator.add_fault(_rfb(kind))
     socket = await view(await mint(simulator))
     assert (await socket.receive()).type in {WSMsgType.CLOSED, WSMsgType.ERROR}
     assert socket.close_code == 1006
-    await _counted(simulator, "console_rfb", "none")
+    await _wait_until_counted(simulator, "console_rfb", "none")
 
 
-async def test_a_machine_is_silent(simulator: Simulator, mint: Mint, view: View) -> None:
+async def test_hang_sends_no_bytes(simulator: Simulator, mint: CreateAddress, view: View) -> None:
     simulator.add_fault(_rfb(FaultKind.HANG))
     socket = await view(await mint(simulator))
-    listening = asyncio.ensure_future(socket.receive())
-    await asyncio.wait({listening}, timeout=0.1)
-    assert not listening.done()
+    receiving = asyncio.ensure_future(socket.receive())
+    await asyncio.wait({receiving}, timeout=0.1)
+    assert not receiving.done()
     await socket.close()
-    await _counted(simulator, "console_rfb", "1000")
+    await _wait_until_counted(simulator, "console_rfb", "1000")
 
 
-async def test_a_machine_is_late(
-    simulator: Simulator, mint: Mint, view: View, clock: MovedClock
+async def test_first_bytes_are_delayed(
+    simulator: Simulator, mint: CreateAddress, view: View, clock: MovedClock
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.SLOW, seconds=30))
     socket = await view(await mint(simulator))
     began = clock.monotonic()
-    assert (await _moved(socket.receive(), clock)).data == _VERSION
+    assert (await _advance_until_done(socket.receive(), clock)).data == _VERSION
     assert clock.monotonic() - began >= 30
     await socket.close()
 
 
-async def test_who_does_not_wait_for_a_late_machine_is_let_go(
-    simulator: Simulator, mint: Mint, view: View
+async def test_viewer_can_close_while_the_first_bytes_are_delayed(
+    simulator: Simulator, mint: CreateAddress, view: View
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.SLOW, seconds=30))
     socket = await view(await mint(simulator))
     await socket.close()
     assert socket.close_code == 1000
-    await _counted(simulator, "console_rfb", "1000")
+    await _wait_until_counted(simulator, "console_rfb", "1000")
 
 
-async def test_a_machine_speaks_something_else(
-    simulator: Simulator, mint: Mint, view: View
-) -> None:
+async def test_garbage_is_not_rfb(simulator: Simulator, mint: CreateAddress, view: View) -> None:
     simulator.add_fault(_rfb(FaultKind.GARBAGE))
     socket = await view(await mint(simulator))
     assert (await socket.receive()).data.startswith(b"SSH-2.0-")
     await socket.close()
 
 
-async def test_a_machine_says_10_mib_of_nothing(
-    simulator: Simulator, mint: Mint, view: View
+async def test_endless_sends_10_mib_of_zeros(
+    simulator: Simulator, mint: CreateAddress, view: View
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.ENDLESS))
     socket = await view(await mint(simulator))
@@ -303,34 +301,34 @@ async def test_a_machine_says_10_mib_of_nothing(
         assert not data.strip(b"\0")
         read += len(data)
     await socket.close()
-    await _counted(simulator, "console_rfb", "1000")
+    await _wait_until_counted(simulator, "console_rfb", "1000")
 
 
-async def test_who_has_enough_of_nothing_can_close(
-    simulator: Simulator, mint: Mint, view: View
+async def test_viewer_can_close_while_endless_bytes_are_sent(
+    simulator: Simulator, mint: CreateAddress, view: View
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.ENDLESS))
     socket = await view(await mint(simulator))
     await socket.receive()
     await socket.close()
     assert socket.close_code == 1000
-    await _counted(simulator, "console_rfb", "1000")
+    await _wait_until_counted(simulator, "console_rfb", "1000")
 
 
-async def test_a_machine_says_a_byte_a_second(
-    simulator: Simulator, mint: Mint, view: View, clock: MovedClock
+async def test_trickle_sends_one_byte_per_second(
+    simulator: Simulator, mint: CreateAddress, view: View, clock: MovedClock
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.TRICKLE))
     socket = await view(await mint(simulator))
     began = clock.monotonic()
-    said = [(await _moved(socket.receive(), clock)).data for _ in _VERSION]
-    assert said == [bytes([byte]) for byte in _VERSION]
+    received = [(await _advance_until_done(socket.receive(), clock)).data for _ in _VERSION]
+    assert received == [bytes([byte]) for byte in _VERSION]
     assert clock.monotonic() - began >= 11
     await socket.close()
 
 
-async def test_faults_of_the_console_are_put_in_force_over_http(
-    simulator: Simulator, mint: Mint, view: View, client: httpx.AsyncClient
+async def test_console_faults_are_set_over_http(
+    simulator: Simulator, mint: CreateAddress, view: View, client: httpx.AsyncClient
 ) -> None:
     url = f"{simulator.url}/simulator/faults"
     fault = {"kind": "close", "operation": "console_rfb", "servers": "db-01", "code": 1012}
@@ -338,7 +336,7 @@ async def test_faults_of_the_console_are_put_in_force_over_http(
     socket = await view(await mint(simulator))
     await socket.receive()
     assert socket.close_code == 1012
-    await _counted(simulator, "console_rfb", "1012")
+    await _wait_until_counted(simulator, "console_rfb", "1012")
     counts = (await client.get(f"{simulator.url}/simulator/counts")).json()
     assert {
         "project": "alpha",
@@ -346,13 +344,13 @@ async def test_faults_of_the_console_are_put_in_force_over_http(
         "status": "1012",
         "count": 1,
     } in counts
-    answer = await client.put(url, json=[{"kind": "html", "operation": "console_websocket"}])
-    assert answer.status_code == 400
-    assert answer.text.startswith("faults[0].kind: console_websocket fails only by")
+    response = await client.put(url, json=[{"kind": "html", "operation": "console_websocket"}])
+    assert response.status_code == 400
+    assert response.text.startswith("faults[0].kind: console_websocket supports only")
 
 
-async def test_a_fault_of_any_operation_leaves_the_console_alone(
-    simulator: Simulator, mint: Mint, view: View
+async def test_fault_of_any_operation_does_not_affect_consoles(
+    simulator: Simulator, mint: CreateAddress, view: View
 ) -> None:
     address = await mint(simulator)
     simulator.add_fault(Fault(FaultKind.STATUS, status=500, operation=None))
@@ -361,19 +359,19 @@ async def test_a_fault_of_any_operation_leaves_the_console_alone(
     await socket.close()
 
 
-async def test_the_end_does_not_wait_for_who_looks_at_a_silent_machine(
-    document: dict[str, Any], mint: Mint, view: View
+async def test_shutdown_does_not_wait_for_open_sessions(
+    document: dict[str, Any], mint: CreateAddress, view: View
 ) -> None:
     document["faults"] = [{"kind": "hang", "operation": "console_rfb"}]
     async with running_simulator(parse_scenario(document)) as simulator:
         socket = await view(await mint(simulator))
-        ending = time.monotonic()
-    assert time.monotonic() - ending < 5
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 5
     assert (await socket.receive()).type in {WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR}
     assert simulator.counts["alpha", "console_rfb", "none"] == 1
 
 
-async def test_a_page_comes_over_tls_and_is_broken_there_too(
+async def test_page_faults_work_over_tls(
     document: dict[str, Any], browser: aiohttp.ClientSession
 ) -> None:
     authority = trustme.CA()
@@ -383,8 +381,8 @@ async def test_a_page_comes_over_tls_and_is_broken_there_too(
     authority.configure_trust(client_side)
     async with running_simulator(parse_scenario(document), ssl_context=server_side) as simulator:
         url = URL(simulator.url) / "vnc/db-01.cn-north-1/vnc_auto.html"
-        async with browser.get(url, ssl=client_side) as answer:
-            assert answer.status == 200
+        async with browser.get(url, ssl=client_side) as response:
+            assert response.status == 200
         for kind in (FaultKind.RESET, FaultKind.DROP):
             simulator.set_faults([_page(kind)])
             with pytest.raises(aiohttp.ClientError):

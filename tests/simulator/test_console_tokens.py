@@ -1,4 +1,4 @@
-"""Tokens of consoles: what they open, when they end, and that they cannot fill the memory."""
+"""Console tokens: lookup, expiry and the maximum kept."""
 
 import time
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from exporter.simulator.console_tokens import ConsoleTokens
 
 
-def test_a_token_is_a_uuid_and_opens_the_console_that_it_was_made_for() -> None:
+def test_token_is_a_uuid_and_maps_to_its_server() -> None:
     tokens = ConsoleTokens(lifetime=10)
     first, second = tokens.mint("a", 0), tokens.mint("b", 0)
     assert UUID(first).version == 4
@@ -14,14 +14,14 @@ def test_a_token_is_a_uuid_and_opens_the_console_that_it_was_made_for() -> None:
     assert tokens.find("guessed", 0) is None
 
 
-def test_a_token_ends() -> None:
+def test_token_expires() -> None:
     tokens = ConsoleTokens(lifetime=10)
     token = tokens.mint("a", 5)
     assert tokens.find(token, 14.9) == "a"
     assert tokens.find(token, 15) is None
 
 
-def test_a_token_is_spent_once() -> None:
+def test_token_is_spent_once() -> None:
     tokens = ConsoleTokens(lifetime=10)
     token = tokens.mint("a", 0)
     assert tokens.spend(token)
@@ -29,14 +29,14 @@ def test_a_token_is_spent_once() -> None:
     assert tokens.find(token, 0) is None
 
 
-def test_tokens_that_ended_are_forgotten_as_new_ones_come() -> None:
+def test_expired_tokens_are_removed_when_new_ones_are_created() -> None:
     tokens = ConsoleTokens(lifetime=10)
     for now in range(1000):
         tokens.mint("a", now)
     assert len(tokens) == 10
 
 
-def test_the_oldest_are_forgotten_when_there_are_too_many() -> None:
+def test_oldest_tokens_are_removed_above_the_maximum() -> None:
     tokens = ConsoleTokens(lifetime=1e9)
     oldest = tokens.mint("a", 0)
     began = time.process_time()

@@ -1,4 +1,4 @@
-"""The levers work over HTTP, for a simulator in another process."""
+"""The control API of a simulator over HTTP."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,7 @@ from exporter.simulator import Simulator
 Ask = Callable[..., Awaitable[httpx.Response]]
 
 
-async def test_counts_are_told_by_project_operation_and_status(
+async def test_counts_are_listed_by_project_operation_and_status(
     simulator: Simulator, client: httpx.AsyncClient, ask: Ask
 ) -> None:
     await ask(simulator)
@@ -23,15 +23,15 @@ async def test_counts_are_told_by_project_operation_and_status(
     ]
 
 
-async def test_a_quota_is_set_and_lifted(
+async def test_quota_is_set_and_removed(
     simulator: Simulator, client: httpx.AsyncClient, ask: Ask
 ) -> None:
     url = f"{simulator.url}/simulator/quota/alpha"
-    answer = await client.put(url, json={"limit": 1, "window": "1m", "retry_after": "seconds"})
-    assert answer.status_code == 204
+    response = await client.put(url, json={"limit": 1, "window": "1m", "retry_after": "seconds"})
+    assert response.status_code == 204
     await ask(simulator)
-    refused = await ask(simulator)
-    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+    rejected = await ask(simulator)
+    assert (rejected.status_code, rejected.headers["Retry-After"]) == (429, "60")
     assert (await client.put(url, content=b"null")).status_code == 204
     assert (await ask(simulator)).status_code == 200
     await client.put(url, json={"limit": 1, "window": 60})
@@ -53,23 +53,23 @@ async def test_tokens_are_revoked(
     simulator: Simulator, client: httpx.AsyncClient, ask: Ask, log_in: Ask
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
-    answer = await client.delete(f"{simulator.url}/simulator/tokens/alpha")
-    assert answer.status_code == 204
+    response = await client.delete(f"{simulator.url}/simulator/tokens/alpha")
+    assert response.status_code == 204
     assert (await ask(simulator, token=token)).status_code == 401
 
 
 @pytest.mark.parametrize(
     ("path", "body", "status", "message"),
     [
-        ("quota/alpha", b"{", 400, "the body is no JSON\n"),
+        ("quota/alpha", b"{", 400, "the body is not valid JSON\n"),
         ("quota/alpha", b'{"limit": 1}', 400, "quota.window: missing\n"),
-        ("quota/gamma", b"null", 404, "there is no such project\n"),
+        ("quota/gamma", b"null", 404, "unknown project\n"),
         ("faults", b'[{"kind": "hang"}, {"kind": "slow"}]', 400, "faults[1].seconds: missing\n"),
     ],
 )
-async def test_a_mistake_is_told(
+async def test_invalid_request_returns_the_error(
     simulator: Simulator, path: str, body: bytes, status: int, message: str
 ) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
-        answer = await client.put(f"{simulator.url}/simulator/{path}", content=body)
-    assert (answer.status_code, answer.text) == (status, message)
+        response = await client.put(f"{simulator.url}/simulator/{path}", content=body)
+    assert (response.status_code, response.text) == (status, message)

@@ -1,4 +1,4 @@
-"""Faults and quotas are read strictly: each kind with what it has, where it makes sense."""
+"""Faults and quotas are parsed strictly, with the settings that each kind supports."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ from exporter.simulator.scenario import (
 )
 
 _NEEDED: dict[str, dict[str, Any]] = {"status": {"status": 502}, "slow": {"seconds": 1}}
-_EACH = "slow hang reset drop garbage"
-_HTTP = f"{_EACH} status cut empty endless gzip_bomb redirect"
+_ANY = "slow hang reset drop garbage"
+_HTTP = f"{_ANY} status cut empty endless gzip_bomb redirect"
 
 
-def test_a_quota_is_read_whole() -> None:
+def test_all_settings_of_a_quota_are_parsed() -> None:
     document: dict[str, Any] = {
         "limit": 200,
         "window": "5m",
@@ -39,12 +39,12 @@ def test_a_quota_is_read_whole() -> None:
     )
 
 
-def test_a_quota_is_counted_over_whole_seconds() -> None:
-    with pytest.raises(ScenarioError, match=r"quota\.window: must be whole seconds"):
+def test_quota_window_must_be_whole_seconds() -> None:
+    with pytest.raises(ScenarioError, match=r"quota\.window: must be a whole number of seconds"):
         parse_quota({"limit": 1, "window": "1500ms"}, "quota")
 
 
-def test_a_fault_is_for_the_console_address_unless_it_says_otherwise() -> None:
+def test_default_operation_of_a_fault_is_remote_console() -> None:
     assert parse_fault({"kind": "hang"}, "") == Fault(
         FaultKind.HANG, operation=Operation.REMOTE_CONSOLE
     )
@@ -58,22 +58,22 @@ def test_a_fault_is_for_the_console_address_unless_it_says_otherwise() -> None:
         ("list_servers", f"{_HTTP} html bad_json bad_url"),
         ("any", f"{_HTTP} html bad_json bad_url"),
         ("console_page", f"{_HTTP} content_type"),
-        ("console_websocket", f"{_EACH} status no_upgrade"),
-        ("console_rfb", f"{_EACH} endless close trickle"),
+        ("console_websocket", f"{_ANY} status no_upgrade"),
+        ("console_rfb", f"{_ANY} endless close trickle"),
     ],
 )
-def test_an_operation_fails_in_the_ways_that_make_sense_for_it(operation: str, kinds: str) -> None:
-    refused = []
+def test_operation_supports_only_its_kinds_of_faults(operation: str, kinds: str) -> None:
+    rejected = []
     for kind in FaultKind:
         document = {"kind": kind.value, "operation": operation, **_NEEDED.get(kind, {})}
         try:
             fault = parse_fault(document, "faults[3]")
         except ScenarioError as error:
-            assert str(error).startswith("faults[3].")  # noqa: PT017 - one of many
-            refused.append(kind.value)
+            assert str(error).startswith("faults[3].")  # noqa: PT017 - checked for each kind
+            rejected.append(kind.value)
         else:
             assert (fault.kind, fault.operation or "any") == (kind, operation)
-    assert sorted(refused) == sorted(set(FaultKind) - set(kinds.split()))
+    assert sorted(rejected) == sorted(set(FaultKind) - set(kinds.split()))
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_an_operation_fails_in_the_ways_that_make_sense_for_it(operation: str, k
         (
             {"kind": "close", "operation": "console_page"},
             (
-                "f.kind: console_page fails only by status, slow, hang, reset, drop, garbage,"
+                "f.kind: console_page supports only status, slow, hang, reset, drop, garbage,"
                 " cut, empty, endless, gzip_bomb, redirect, content_type, not close"
             ),
         ),
-        ({"kind": "trickle"}, "f.kind: remote_console fails only by"),
-        ({"kind": "no_upgrade", "operation": "any"}, "f.kind: any fails only by"),
+        ({"kind": "trickle"}, "f.kind: remote_console supports only"),
+        ({"kind": "no_upgrade", "operation": "any"}, "f.kind: any supports only"),
         (
             {"kind": "close", "operation": "console_rfb", "code": 999},
             "f.code: expected a whole number from 1000 to 4999, got '999'",
@@ -102,20 +102,20 @@ def test_an_operation_fails_in_the_ways_that_make_sense_for_it(operation: str, k
         ({"kind": "hang", "operation": "console"}, "f.operation: expected one of remote_console,"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(document: dict[str, Any], message: str) -> None:
+def test_invalid_fault_is_rejected(document: dict[str, Any], message: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         parse_fault(document, "f")
     assert str(caught.value).startswith(message)
 
 
-def test_a_fault_of_the_console_can_be_for_some_servers_alone() -> None:
+def test_console_fault_can_be_limited_to_some_servers() -> None:
     document = {"kind": "close", "operation": "console_rfb", "servers": "db-*", "fraction": 0.5}
     assert parse_fault(document, "") == Fault(
         FaultKind.CLOSE, "db-*", 0.5, operation=Operation.CONSOLE_RFB, code=1011
     )
 
 
-def test_servers_can_be_missing_in_the_list_and_in_nothing_else() -> None:
+def test_unlisted_applies_only_to_the_server_list() -> None:
     assert parse_fault({"kind": "unlisted", "servers": "db-*"}, "") == Fault(
         FaultKind.UNLISTED, "db-*", operation=Operation.LIST_SERVERS
     )

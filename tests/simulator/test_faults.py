@@ -1,4 +1,4 @@
-"""Whom a fault strikes, and when."""
+"""Which requests a fault affects, and when."""
 
 from exporter.simulator.faults import Faults
 from exporter.simulator.scenario import Fault, FaultKind, Operation, Server, Span
@@ -7,68 +7,68 @@ _FLEET = tuple(Server(id=f"id-{number}", name=f"db-{number:03}") for number in r
 _CONSOLE = Operation.REMOTE_CONSOLE
 
 
-def _struck(faults: Faults, project: str = "a", now: float = 0) -> set[str]:
-    return {server.id for server in _FLEET if faults.striking(project, _CONSOLE, server.id, now)}
+def _affected(faults: Faults, project: str = "a", now: float = 0) -> set[str]:
+    return {server.id for server in _FLEET if faults.matching(project, _CONSOLE, server.id, now)}
 
 
 def _faults(*faults: Fault, seed: int = 1) -> Faults:
     return Faults(faults, {"a": _FLEET, "b": _FLEET}, seed)
 
 
-def test_a_glob_is_for_names_and_ids() -> None:
-    assert _struck(_faults(Fault(FaultKind.HANG, servers="db-01?"))) == {
+def test_glob_matches_names_and_ids() -> None:
+    assert _affected(_faults(Fault(FaultKind.HANG, servers="db-01?"))) == {
         f"id-{number}" for number in range(10, 20)
     }
-    assert _struck(_faults(Fault(FaultKind.HANG, servers="id-7"))) == {"id-7"}
+    assert _affected(_faults(Fault(FaultKind.HANG, servers="id-7"))) == {"id-7"}
 
 
-def test_a_fraction_strikes_about_so_many_and_always_the_same() -> None:
+def test_fraction_affects_the_same_share_of_servers_each_time() -> None:
     fault = Fault(FaultKind.HANG, fraction=0.25)
-    struck = _struck(_faults(fault))
-    assert 70 < len(struck) < 130
-    assert _struck(_faults(Fault(FaultKind.SLOW), fault)) >= struck
-    assert _struck(_faults(fault)) == struck
-    assert _struck(_faults(fault, seed=2)) != struck
-    assert _struck(_faults(Fault(FaultKind.HANG, fraction=0.5))) > struck
-    assert _struck(_faults(Fault(FaultKind.HANG, fraction=0.0))) == set()
-    assert len(_struck(_faults(Fault(FaultKind.HANG, fraction=1.0)))) == 400
+    affected = _affected(_faults(fault))
+    assert 70 < len(affected) < 130
+    assert _affected(_faults(Fault(FaultKind.SLOW), fault)) >= affected
+    assert _affected(_faults(fault)) == affected
+    assert _affected(_faults(fault, seed=2)) != affected
+    assert _affected(_faults(Fault(FaultKind.HANG, fraction=0.5))) > affected
+    assert _affected(_faults(Fault(FaultKind.HANG, fraction=0.0))) == set()
+    assert len(_affected(_faults(Fault(FaultKind.HANG, fraction=1.0)))) == 400
 
 
-def test_a_fault_keeps_to_its_project_its_operation_and_its_time() -> None:
+def test_fault_is_limited_to_its_project_operation_and_span() -> None:
     faults = _faults(Fault(FaultKind.HANG, project="a", active=Span(start=5, end=9)))
-    assert not _struck(faults, now=4)
-    assert len(_struck(faults, now=5)) == 400
-    assert not _struck(faults, now=9)
-    assert not _struck(faults, project="b", now=5)
-    assert not faults.striking("a", Operation.LIST_SERVERS, "", 5)
+    assert not _affected(faults, now=4)
+    assert len(_affected(faults, now=5)) == 400
+    assert not _affected(faults, now=9)
+    assert not _affected(faults, project="b", now=5)
+    assert not faults.matching("a", Operation.LIST_SERVERS, "", 5)
 
 
-def test_a_fault_of_any_operation_strikes_all_of_the_api_and_none_of_the_console() -> None:
+def test_fault_of_any_operation_affects_the_api_but_not_consoles() -> None:
     faults = _faults(Fault(FaultKind.HANG, operation=None))
-    struck = {operation for operation in Operation if faults.striking("a", operation, "", 0)}
-    assert struck == {Operation.REMOTE_CONSOLE, Operation.LIST_SERVERS, Operation.CREATE_TOKEN}
+    affected = {operation for operation in Operation if faults.matching("a", operation, "", 0)}
+    assert affected == {Operation.REMOTE_CONSOLE, Operation.LIST_SERVERS, Operation.CREATE_TOKEN}
 
 
-def test_a_fault_of_the_console_strikes_some_servers_there_and_nowhere_else() -> None:
+def test_console_fault_affects_only_matching_servers_and_its_operation() -> None:
     faults = _faults(
         Fault(FaultKind.HANG, operation=Operation.CONSOLE_RFB, servers="db-00?", fraction=0.5)
     )
-    struck = [
-        server.id for server in _FLEET if faults.striking("a", Operation.CONSOLE_RFB, server.id, 0)
+    affected = [
+        server.id for server in _FLEET if faults.matching("a", Operation.CONSOLE_RFB, server.id, 0)
     ]
-    assert 0 < len(struck) < 10
-    assert not any(faults.striking("a", _CONSOLE, server, 0) for server in struck)
+    assert 0 < len(affected) < 10
+    assert not any(faults.matching("a", _CONSOLE, server, 0) for server in affected)
 
 
-def test_the_fault_of_one_server_comes_before_that_of_all() -> None:
+def test_server_fault_comes_before_general_fault() -> None:
     general, own = Fault(FaultKind.RESET), Fault(FaultKind.HANG, servers="db-001")
-    assert _faults(general, own).striking("a", _CONSOLE, "id-1", 0) == [own, general]
+    assert _faults(general, own).matching("a", _CONSOLE, "id-1", 0) == [own, general]
 
 
-def test_faults_come_and_go() -> None:
+def test_faults_are_added_and_removed() -> None:
     faults = _faults()
     fault = Fault(FaultKind.HANG, servers="db-001")
     faults.add(fault)
-    assert _struck(faults) == {"id-1"}
+    assert _affected(faults) == {"id-1"}
     faults.remove(fault)
-    assert not _struck(faults)
+    assert not _affected(faults)

@@ -1,4 +1,4 @@
-"""Fleets are made the same from the same seed, and listed in pages."""
+"""Generated servers depend on the seed only; lists are paged."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def _page(fleet: Fleet, limit: str = "", marker: str = "", manage_state: str = "
     )
 
 
-def test_the_same_seed_makes_the_same_servers_whatever_their_number() -> None:
+def test_generated_servers_do_not_depend_on_their_count() -> None:
     many = generated_servers(1, "p", 100)
     assert many[:10] == generated_servers(1, "p", 10)
     assert len({server.id for server in many}) == 100
@@ -41,7 +41,7 @@ def test_the_same_seed_makes_the_same_servers_whatever_their_number() -> None:
     limit=st.sampled_from(["", "0", "3", "10", "11", "50", "1000", "99999"]),
     markers=st.sampled_from(Markers),
 )
-def test_page_by_page_every_server_is_listed_once(count: int, limit: str, markers: Markers) -> None:
+def test_all_pages_list_every_server_once(count: int, limit: str, markers: Markers) -> None:
     fleet = Fleet(Project("a", "r", "p", generate=count, markers=markers), seed=1)
     size = min(max(int(limit or 0), 10), 1000)
     seen: list[str] = []
@@ -60,7 +60,7 @@ def test_page_by_page_every_server_is_listed_once(count: int, limit: str, marker
     assert seen == [server.id for server in fleet]
 
 
-def test_servers_are_listed_by_state() -> None:
+def test_list_filters_by_manage_state() -> None:
     servers = (Server("a", "a"), Server("b", "b", manage_state="ready"), Server("c", "c"))
     fleet = Fleet(Project("a", "r", "p", servers=servers), seed=1)
     page = json.loads(_page(fleet, manage_state="in-use").body)
@@ -70,13 +70,13 @@ def test_servers_are_listed_by_state() -> None:
 
 
 @pytest.mark.parametrize(("limit", "marker"), [("x", ""), ("-1", ""), ("1" * 20, ""), ("", "no")])
-def test_a_bad_limit_or_marker_is_refused(limit: str, marker: str) -> None:
+def test_invalid_limit_or_marker_returns_400(limit: str, marker: str) -> None:
     reply = _page(Fleet(Project("a", "r", "p", generate=1), seed=1), limit, marker)
     assert reply.status == 400
     assert json.loads(reply.body)["error_code"] == "iMetal.0001"
 
 
-def test_a_record_is_whole() -> None:
+def test_record_has_all_fields() -> None:
     server = Server("id", "name", health_state="Warning", tags=(("team", "storage"),))
     fleet = Fleet(Project("a", "cn-x", "p", servers=(server,)), seed=1)
     [record] = json.loads(_page(fleet).body)["servers"]

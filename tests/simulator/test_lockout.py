@@ -1,9 +1,9 @@
-"""Who fails too often is locked, for a while."""
+"""Too many failures in a row lock a name temporarily."""
 
 from exporter.simulator.lockout import Failures
 
 
-def test_the_last_failure_allowed_locks_until_the_time_is_over() -> None:
+def test_name_is_locked_at_the_limit_until_the_time_is_over() -> None:
     failures = Failures(limit=3, seconds=60)
     for now in range(3):
         assert not failures.locked("name", now)
@@ -13,7 +13,7 @@ def test_the_last_failure_allowed_locks_until_the_time_is_over() -> None:
     assert not failures.locked("other", 3)
 
 
-def test_after_a_lock_and_after_a_success_counting_starts_anew() -> None:
+def test_count_restarts_after_a_lock_and_after_a_success() -> None:
     failures = Failures(limit=2, seconds=10)
     failures.failed("name", 0)
     failures.succeeded("name")
@@ -26,7 +26,7 @@ def test_after_a_lock_and_after_a_success_counting_starts_anew() -> None:
     assert not failures.locked("name", 10)
 
 
-def test_a_limit_of_zero_never_locks() -> None:
+def test_limit_of_zero_never_locks() -> None:
     failures = Failures(limit=0, seconds=10)
     for _ in range(100):
         failures.failed("name", 0)

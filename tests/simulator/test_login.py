@@ -1,4 +1,4 @@
-"""Log-ins with passwords: what is given, what is refused, and how long a token holds."""
+"""Logins with passwords: success, errors, and lifetime of tokens."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -19,14 +19,14 @@ class MovedClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
-async def test_the_right_password_gives_a_long_token_for_the_project(
+async def test_correct_password_returns_a_long_token_of_the_project(
     simulator: Simulator, log_in: Ask, clock: Clock
 ) -> None:
-    answer = await log_in(simulator)
-    assert answer.status_code == 201
-    assert len(answer.headers["X-Subject-Token"]) == 3000
-    assert answer.headers["X-Request-Id"]
-    token = answer.json()["token"]
+    response = await log_in(simulator)
+    assert response.status_code == 201
+    assert len(response.headers["X-Subject-Token"]) == 3000
+    assert response.headers["X-Request-Id"]
+    token = response.json()["token"]
     assert token["project"]["name"] == "alpha"
     assert token["methods"] == ["password"]
     assert token["expires_at"].endswith("Z")
@@ -34,14 +34,14 @@ async def test_the_right_password_gives_a_long_token_for_the_project(
     assert simulator.counts == {("alpha", "create_token", "201"): 1}
 
 
-async def test_tokens_differ(simulator: Simulator, log_in: Ask) -> None:
+async def test_tokens_are_unique(simulator: Simulator, log_in: Ask) -> None:
     tokens = {(await log_in(simulator)).headers["X-Subject-Token"] for _ in range(10)}
     assert len(tokens) == 10
 
 
-async def test_a_project_is_found_by_its_name_too(simulator: Simulator, log_in: Ask) -> None:
-    answer = await log_in(simulator, scope={"name": "beta"})
-    assert answer.json()["token"]["project"]["id"] == "beta-id"
+async def test_project_can_be_named_instead_of_its_id(simulator: Simulator, log_in: Ask) -> None:
+    response = await log_in(simulator, scope={"name": "beta"})
+    assert response.json()["token"]["project"]["id"] == "beta-id"
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ async def test_a_project_is_found_by_its_name_too(simulator: Simulator, log_in: 
         {"scope": {"name": "no-such-project"}},
     ],
 )
-async def test_a_wrong_log_in_is_refused_as_iam_does(
+async def test_failed_login_returns_401_in_iams_format(
     simulator: Simulator, log_in: Ask, wrong: dict[str, Any]
 ) -> None:
-    answer = await log_in(simulator, **wrong)
-    assert answer.status_code == 401
-    assert "X-Subject-Token" not in answer.headers
-    assert answer.headers["X-Request-Id"]
-    assert answer.json()["error"] == {
+    response = await log_in(simulator, **wrong)
+    assert response.status_code == 401
+    assert "X-Subject-Token" not in response.headers
+    assert response.headers["X-Request-Id"]
+    assert response.json()["error"] == {
         "message": "The username or password is wrong.",
         "code": 401,
         "title": "Unauthorized",
@@ -72,15 +72,15 @@ async def test_a_wrong_log_in_is_refused_as_iam_does(
     "body",
     [b"", b"null", b"[]", b"{", b'{"auth": 1}', b'{"auth": {"identity": {"methods": ["token"]}}}'],
 )
-async def test_an_unreadable_log_in_is_a_bad_request(
+async def test_malformed_login_returns_400(
     simulator: Simulator, client: httpx.AsyncClient, body: bytes
 ) -> None:
-    answer = await client.post(f"{simulator.url}/v3/auth/tokens", content=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["code"] == 400
+    response = await client.post(f"{simulator.url}/v3/auth/tokens", content=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == 400
 
 
-async def test_five_failures_lock_the_account_for_a_quarter_of_an_hour(
+async def test_five_failures_lock_the_account_for_15_minutes(
     simulator: Simulator, log_in: Ask, clock: MovedClock
 ) -> None:
     for _ in range(5):
@@ -90,26 +90,26 @@ async def test_five_failures_lock_the_account_for_a_quarter_of_an_hour(
     assert (await log_in(simulator)).status_code == 201
 
 
-async def test_the_lock_can_be_set(document: dict[str, Any], start: Start, log_in: Ask) -> None:
+async def test_lockout_is_configurable(document: dict[str, Any], start: Start, log_in: Ask) -> None:
     simulator = await start({**document, "lockout": {"failures": 0}})
     for _ in range(10):
         await log_in(simulator, password="wrong")
     assert (await log_in(simulator)).status_code == 201
 
 
-async def test_a_token_ends_with_its_lifetime(
+async def test_token_expires_after_its_lifetime(
     simulator: Simulator, log_in: Ask, ask: Ask, clock: MovedClock
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
     await clock.advance(3599)
     assert (await ask(simulator, token=token)).status_code == 200
     await clock.advance(1)
-    answer = await ask(simulator, token=token)
-    assert answer.status_code == 401
-    assert answer.json()["error_code"] == "APIGW.0307"
+    response = await ask(simulator, token=token)
+    assert response.status_code == 401
+    assert response.json()["error_code"] == "APIGW.0307"
 
 
-async def test_a_new_token_does_not_end_the_old_one(
+async def test_new_token_does_not_revoke_the_old_one(
     simulator: Simulator, log_in: Ask, ask: Ask
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
@@ -117,19 +117,19 @@ async def test_a_new_token_does_not_end_the_old_one(
     assert (await ask(simulator, token=token)).status_code == 200
 
 
-async def test_revoked_tokens_are_refused_and_new_ones_accepted(
+async def test_revoked_tokens_are_rejected_and_new_ones_accepted(
     simulator: Simulator, log_in: Ask, ask: Ask
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
     simulator.revoke_tokens("beta")
     assert (await ask(simulator, token=token)).status_code == 200
     simulator.revoke_tokens("alpha")
-    answer = await ask(simulator, token=token)
-    assert (answer.status_code, answer.json()["error_code"]) == (401, "APIGW.0301")
+    response = await ask(simulator, token=token)
+    assert (response.status_code, response.json()["error_code"]) == (401, "APIGW.0301")
     assert (await ask(simulator)).status_code == 200
 
 
-async def test_a_fault_revokes_the_tokens_of_before_it_each_time_it_comes(
+async def test_revoke_tokens_fault_revokes_older_tokens_at_each_start(
     simulator: Simulator, log_in: Ask, ask: Ask, clock: MovedClock
 ) -> None:
     simulator.add_fault(
@@ -146,7 +146,7 @@ async def test_a_fault_revokes_the_tokens_of_before_it_each_time_it_comes(
     assert (await ask(simulator, token=new)).status_code == 401
 
 
-async def test_while_the_password_is_changed_the_old_one_is_wrong_and_tokens_hold(
+async def test_wrong_password_fault_rejects_logins_but_not_tokens(
     simulator: Simulator, log_in: Ask, ask: Ask
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
@@ -159,18 +159,18 @@ async def test_while_the_password_is_changed_the_old_one_is_wrong_and_tokens_hol
     assert (await log_in(simulator)).status_code == 201
 
 
-async def test_while_iam_is_down_log_ins_are_unavailable_and_tokens_hold(
+async def test_iam_down_fault_rejects_logins_but_not_tokens(
     simulator: Simulator, log_in: Ask, ask: Ask
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
     simulator.add_fault(Fault(FaultKind.IAM_DOWN))
-    answer = await log_in(simulator)
-    assert answer.status_code == 503
-    assert answer.json()["error"]["code"] == 503
+    response = await log_in(simulator)
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == 503
     assert (await ask(simulator, token=token)).status_code == 200
 
 
-async def test_secrets_do_not_come_back(simulator: Simulator, log_in: Ask) -> None:
-    answer = await log_in(simulator)
-    assert "right" not in answer.text
-    assert answer.headers["X-Subject-Token"] not in answer.text
+async def test_login_response_body_contains_no_secrets(simulator: Simulator, log_in: Ask) -> None:
+    response = await log_in(simulator)
+    assert "right" not in response.text
+    assert response.headers["X-Subject-Token"] not in response.text

@@ -1,4 +1,4 @@
-"""Scenario files are read strictly, and mistakes are told with their path."""
+"""Scenario files are parsed strictly, and errors contain the path."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from exporter.simulator.scenario import Console, FaultKind, Operation, WebSocket
 _PROJECT = "{name: a, region: r, project_id: p}"
 
 
-def test_the_shipped_scenario_has_the_two_projects_of_the_shipped_configuration() -> None:
+def test_default_scenario_has_the_projects_of_the_shipped_configuration() -> None:
     southwest, east = load_scenario().projects
     assert (southwest.name, southwest.project_id) == (
         "southwest",
@@ -23,26 +23,26 @@ def test_the_shipped_scenario_has_the_two_projects_of_the_shipped_configuration(
     assert len(southwest.servers) == 20
     assert len(east.servers) == 8
     assert east.quota
-    assert east.quota.active.holds(30)
+    assert east.quota.active.contains(30)
 
 
-def test_consoles_of_east_fail_at_each_stage_in_the_shipped_scenario() -> None:
+def test_default_scenario_has_a_fault_at_each_stage_of_easts_consoles() -> None:
     scenario = load_scenario()
-    of_console = {
+    console_faults = {
         (fault.project, fault.servers, fault.operation, fault.kind)
         for fault in scenario.faults
         if fault.operation is not Operation.REMOTE_CONSOLE
     }
-    assert of_console == {
+    assert console_faults == {
         ("east", "cache-03", Operation.CONSOLE_PAGE, FaultKind.STATUS),
         ("east", "backup-01", Operation.CONSOLE_WEBSOCKET, FaultKind.NO_UPGRADE),
         ("east", "queue-03", Operation.CONSOLE_RFB, FaultKind.CLOSE),
     }
     names = {server.name for server in scenario.projects[1].servers}
-    assert {servers for _, servers, _, _ in of_console} <= names
+    assert {servers for _, servers, _, _ in console_faults} <= names
 
 
-def test_the_console_of_a_project_is_read_whole() -> None:
+def test_all_settings_of_a_console_are_parsed() -> None:
     project = {"name": "a", "region": "r", "project_id": "p"}
     console = {"token_lifetime": "1m", "single_use": True, "websocket": "root", "viewers": 2}
     scenario = parse_scenario({"projects": [{**project, "console": console}]})
@@ -51,7 +51,7 @@ def test_the_console_of_a_project_is_read_whole() -> None:
     assert scenario.projects[0].console == Console(600, False, WebSocketPath.ANY, None)
 
 
-def test_secrets_do_not_show_in_a_scenario() -> None:
+def test_repr_of_a_scenario_contains_no_secrets() -> None:
     assert "simulated-password" not in repr(load_scenario())
     assert "simulated-secret-key" not in repr(load_scenario())
 
@@ -61,12 +61,12 @@ def test_secrets_do_not_show_in_a_scenario() -> None:
     [
         ("[]", "document: expected a mapping, got '[]'"),
         ("seed: 1", "projects: missing"),
-        ("projects: []", "projects: at least one is needed"),
+        ("projects: []", "projects: at least one is required"),
         ("projects: {}", "projects: expected a list, got '{}'"),
         (f"projects: [{_PROJECT}]\nfault: []", "fault: unknown key"),
         (f"projects: [{_PROJECT}]\nseed: x", "seed: expected a whole number from 0 to"),
         ("projects: [{name: a}]", "projects[0].region: missing"),
-        (f"projects: [{_PROJECT}, {_PROJECT}]", "projects: name 'a' is there twice"),
+        (f"projects: [{_PROJECT}, {_PROJECT}]", "projects: duplicate name 'a'"),
         (
             "projects: [{name: a, region: r, project_id: p, latency: {median: 80}, colour: red}]",
             "projects[0].colour: unknown key",
@@ -87,7 +87,7 @@ def test_secrets_do_not_show_in_a_scenario() -> None:
                 "projects: [{name: a, region: r, project_id: p,"
                 " servers: [{id: x, name: n}, {id: x, name: m}]}]"
             ),
-            "projects[0].servers: id 'x' is there twice",
+            "projects[0].servers: duplicate id 'x'",
         ),
         (
             "projects: [{name: a, region: r, project_id: p, users: [{name: u, domain: d}]}]",
@@ -99,7 +99,7 @@ def test_secrets_do_not_show_in_a_scenario() -> None:
         ),
         (
             f"projects: [{_PROJECT}]\nfaults: [{{kind: hang, project: b}}]",
-            "faults[0].project: there is no project 'b'",
+            "faults[0].project: unknown project 'b'",
         ),
         (
             f"projects: [{_PROJECT}]\nfaults: [{{kind: hang, status: 500}}]",
@@ -111,7 +111,7 @@ def test_secrets_do_not_show_in_a_scenario() -> None:
         ),
         (
             f"projects: [{_PROJECT}]\nfaults: [{{kind: hang, every: 1m}}]",
-            "faults[0]: every and for go together",
+            "faults[0]: every and for need each other",
         ),
         (
             f"projects: [{_PROJECT}]\nfaults: [{{kind: hang, every: 1m, for: 2m}}]",
@@ -119,14 +119,14 @@ def test_secrets_do_not_show_in_a_scenario() -> None:
         ),
         (
             f"projects: [{_PROJECT}]\nfaults: [{{kind: hang, from: 1m, until: 1m}}]",
-            "faults[0].until: must come after from",
+            "faults[0].until: must be later than from",
         ),
         (
             (
                 f"projects: [{_PROJECT}]\n"
                 "faults: [{kind: hang, operation: list_servers, fraction: 0.5}]"
             ),
-            "faults[0]: only remote_console and console_* can fail for some servers alone",
+            "faults[0]: servers and fraction need the operation remote_console or console_*",
         ),
         (
             f"projects: [{_PROJECT}]\nagency: {{session_token: 1}}",
@@ -138,7 +138,7 @@ def test_secrets_do_not_show_in_a_scenario() -> None:
         ),
         (
             "projects: [{name: a, region: r, project_id: p, console: {token_lifetime: 0}}]",
-            "projects[0].console.token_lifetime: must be more than 0",
+            "projects[0].console.token_lifetime: must be greater than 0",
         ),
         (
             "projects: [{name: a, region: r, project_id: p, console: {viewers: -1}}]",
@@ -150,12 +150,12 @@ def test_secrets_do_not_show_in_a_scenario() -> None:
         ),
         (
             f"projects: [{_PROJECT}]\nfaults: [{{kind: html, operation: console_rfb}}]",
-            "faults[0].kind: console_rfb fails only by slow, hang, reset,",
+            "faults[0].kind: console_rfb supports only slow, hang, reset,",
         ),
         (f"projects: [{_PROJECT}]\nlockout: {{failures: true}}", "lockout.failures: expected"),
     ],
 )
-def test_a_mistake_is_told_with_its_path(yaml_text: str, message: str) -> None:
+def test_error_contains_the_path(yaml_text: str, message: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         parse_scenario(yaml.safe_load(yaml_text))
     assert str(caught.value).startswith(message)
@@ -164,12 +164,12 @@ def test_a_mistake_is_told_with_its_path(yaml_text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"seed: 1\nseed: 2\n", "key 'seed' is there twice in the mapping at line 1"),
-        (b"projects: [", "is no YAML"),
-        (b"\xff\xfe\x00", "it is not UTF-8 text"),
+        (b"seed: 1\nseed: 2\n", "duplicate key 'seed' in the mapping at line 1"),
+        (b"projects: [", "is not valid YAML"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
     ],
 )
-def test_an_unusable_file_is_told_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_invalid_file_is_reported_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_bytes(content)
     with pytest.raises(ScenarioError) as caught:
@@ -179,6 +179,6 @@ def test_an_unusable_file_is_told_in_one_line(tmp_path: Path, content: bytes, me
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"cannot read scenario .*: No such file or directory"):
         load_scenario(tmp_path / "none.yaml")

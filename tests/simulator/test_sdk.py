@@ -1,4 +1,4 @@
-"""The official SDK, with its own signer, works against the simulator."""
+"""Huawei Cloud's official SDK, with its own signer, works against the simulator."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ Sdk = Callable[..., Any]
 
 @pytest.fixture
 def sdk() -> Iterator[Sdk]:
-    """Return what makes a client of the official SDK, and close them after the test."""
+    """Return a function that creates clients of the official SDK; close them after the test."""
     clients = []
 
     def make(simulator: Simulator, secret_key: str = "sk-alpha") -> Any:
@@ -36,7 +36,7 @@ def sdk() -> Iterator[Sdk]:
         client.close()
 
 
-async def test_the_official_sdk_lists_all_servers_and_gets_a_console_address(
+async def test_sdk_lists_all_servers_and_gets_a_console_address(
     document: dict[str, Any], sdk: Sdk
 ) -> None:
     document["projects"][0]["generate"] = 22
@@ -52,8 +52,8 @@ async def test_the_official_sdk_lists_all_servers_and_gets_a_console_address(
                 marker = page.page_info.next_marker
                 if not marker:
                     break
-            answer = client.show_remote_console(ShowRemoteConsoleRequest(id=servers[0].id))
-            return servers, pages, answer.url
+            response = client.show_remote_console(ShowRemoteConsoleRequest(id=servers[0].id))
+            return servers, pages, response.url
 
         servers, pages, url = await asyncio.to_thread(work)
         expected = [server.id for server in simulator.servers("alpha")]
@@ -67,9 +67,7 @@ async def test_the_official_sdk_lists_all_servers_and_gets_a_console_address(
     assert url.startswith(f"{base}/vnc/db-01.cn-north-1/vnc_auto.html?token=")
 
 
-async def test_the_official_sdk_asks_for_servers_of_one_state(
-    document: dict[str, Any], sdk: Sdk
-) -> None:
+async def test_sdk_filters_servers_by_manage_state(document: dict[str, Any], sdk: Sdk) -> None:
     async with running_simulator(parse_scenario(document)) as simulator:
         request = ListServersRequest(manage_state="ready", limit=10)
         page = await asyncio.to_thread(lambda: sdk(simulator).list_servers(request))
@@ -89,7 +87,7 @@ async def test_the_official_sdk_asks_for_servers_of_one_state(
         ),
     ],
 )
-async def test_the_official_sdk_understands_the_errors(  # noqa: PLR0913, PLR0917 - a table's row
+async def test_sdk_parses_the_errors(  # noqa: PLR0913, PLR0917 - a table's row
     document: dict[str, Any],
     sdk: Sdk,
     secret_key: str,

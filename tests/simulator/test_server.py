@@ -1,4 +1,4 @@
-"""The simulator as a process: one line when ready, one line when it cannot, a clean end."""
+"""The simulator as a process: one line when ready, one line on errors, a clean exit."""
 
 import signal
 import socket
@@ -37,7 +37,7 @@ def _process(arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_listens_and_ends_cleanly_at_a_signal(number: signal.Signals) -> None:
+def test_process_prints_its_address_and_exits_cleanly_on_a_signal(number: signal.Signals) -> None:
     with _process("'127.0.0.1', 0, scenario='default', servers=40, seed=5") as process:
         assert process.stdout
         assert process.stderr
@@ -48,9 +48,13 @@ def test_it_says_where_it_listens_and_ends_cleanly_at_a_signal(number: signal.Si
             assert client.get(f"{url}/simulator/counts").json() == []
             southwest = load_scenario().projects[0]
             user = southwest.users[0]
-            who = {"name": user.name, "password": user.password, "domain": {"name": user.domain}}
+            credentials = {
+                "name": user.name,
+                "password": user.password,
+                "domain": {"name": user.domain},
+            }
             scope = {"project": {"id": southwest.project_id}}
-            identity = {"methods": ["password"], "password": {"user": who}}
+            identity = {"methods": ["password"], "password": {"user": credentials}}
             token = client.post(
                 f"{url}/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}
             ).headers["X-Subject-Token"]
@@ -59,15 +63,15 @@ def test_it_says_where_it_listens_and_ends_cleanly_at_a_signal(number: signal.Si
                 headers={"X-Auth-Token": token},
             ).json()
         ids = [server["id"] for server in page["servers"]]
-        made_up = generated_servers(5, southwest.project_id, 40)
-        assert ids == [server.id for server in (*southwest.servers, *made_up)]
+        generated = generated_servers(5, southwest.project_id, 40)
+        assert ids == [server.id for server in (*southwest.servers, *generated)]
         process.send_signal(number)
         assert process.wait(5) == 0
         assert process.stdout.read() == ""
         assert process.stderr.read() == ""
 
 
-def test_a_taken_port_is_told_in_one_line() -> None:
+def test_port_in_use_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with _process(f"'127.0.0.1', {port}, scenario='default'") as process:
@@ -80,7 +84,7 @@ def test_a_taken_port_is_told_in_one_line() -> None:
     assert error == f"console-exporter: {message}\n"
 
 
-def test_a_bad_scenario_is_told_in_one_line(tmp_path: Path) -> None:
+def test_invalid_scenario_is_reported_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text("projects: []\n")
     arguments = f"'127.0.0.1', 0, scenario={str(path)!r}"
@@ -88,10 +92,10 @@ def test_a_bad_scenario_is_told_in_one_line(tmp_path: Path) -> None:
         out, error = process.communicate(timeout=10)
     assert process.returncode == 1
     assert out == ""
-    assert error == f"console-exporter: scenario {path}: projects: at least one is needed\n"
+    assert error == f"console-exporter: scenario {path}: projects: at least one is required\n"
 
 
-def test_it_serves_over_tls_with_the_certificate_it_is_given(tmp_path: Path) -> None:
+def test_process_serves_over_tls_with_its_certificate(tmp_path: Path) -> None:
     certificates = Certificates()
     authority = certificates.write_authority(tmp_path / "ca.pem")
     pem = certificates.write_good(tmp_path)
@@ -105,13 +109,13 @@ def test_it_serves_over_tls_with_the_certificate_it_is_given(tmp_path: Path) -> 
         assert httpx.get(url, verify=trusting).status_code == 404
 
 
-def test_a_certificate_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None:
+def test_unusable_certificate_is_reported_in_one_line(tmp_path: Path) -> None:
     missing = f"Path({str(tmp_path / 'no.pem')!r})"
     with _process(
         f"'127.0.0.1', 0, scenario='calm', certificate=({missing}, {missing})"
     ) as process:
         assert process.wait(30) == 1
         assert process.stderr is not None
-        said = process.stderr.read()
-    assert "No such file" in said
-    assert len(said.splitlines()) == 1
+        output = process.stderr.read()
+    assert "No such file" in output
+    assert len(output.splitlines()) == 1

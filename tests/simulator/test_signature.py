@@ -1,4 +1,4 @@
-"""Signatures are checked as the official signer makes them."""
+"""Signatures of the official signer are verified."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from exporter.simulator.signature import Claim, SignedRequest, is_signed_by, signed_at
+from exporter.simulator.signature import AuthorizationHeader, SignedRequest, is_signed_by, signed_at
 
 _TARGET = (
     "/v1/0123456789abcdef0123456789abcdef/physicalservers/"
@@ -23,12 +23,12 @@ _HEADER_VALUE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_
 _HEADERS = st.dictionaries(st.from_regex(r"X-[a-z]{1,8}", fullmatch=True), _HEADER_VALUE)
 
 
-def _claim(names: str, signature: str) -> Claim:
-    claim = Claim.read(
+def _header(names: str, signature: str) -> AuthorizationHeader:
+    header = AuthorizationHeader.parse(
         f"SDK-HMAC-SHA256 Access=AKEXAMPLE, SignedHeaders={names}, Signature={signature}"
     )
-    assert claim
-    return claim
+    assert header
+    return header
 
 
 @pytest.mark.parametrize(
@@ -51,15 +51,15 @@ def test_known_signatures_are_accepted(security_token: str | None, signature: st
         headers["x-security-token"] = security_token
         names += ";x-security-token"
     request = SignedRequest("GET", _TARGET, headers)
-    claim = _claim(names, signature)
-    assert is_signed_by("SKEXAMPLE", claim, request)
-    assert not is_signed_by("SKEXAMPLF", claim, request)
+    header = _header(names, signature)
+    assert is_signed_by("SKEXAMPLE", header, request)
+    assert not is_signed_by("SKEXAMPLF", header, request)
     assert signed_at(request) == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 def _signed_by_the_sdk(
     method: str, path: str, query: dict[str, str], headers: dict[str, str], body: str
-) -> tuple[Claim, SignedRequest]:
+) -> tuple[AuthorizationHeader, SignedRequest]:
     request = SdkRequest(
         method=method,
         schema="http",
@@ -70,16 +70,16 @@ def _signed_by_the_sdk(
         body=body,
     )
     signed = Signer(BasicCredentials("AK", "SK", "project")).sign(request)
-    # What the SDK hands on is latin-1 of UTF-8 bytes; the server reads the bytes.
+    # The SDK returns UTF-8 bytes decoded as latin-1; the server receives the bytes.
     sent = CIMultiDict(
         {
             name: str(value).encode("iso-8859-1").decode()
             for name, value in signed.header_params.items()
         }
     )
-    claim = Claim.read(sent["Authorization"])
-    assert claim
-    return claim, SignedRequest(method, signed.uri, sent, body.encode())
+    header = AuthorizationHeader.parse(sent["Authorization"])
+    assert header
+    return header, SignedRequest(method, signed.uri, sent, body.encode())
 
 
 @settings(max_examples=300, deadline=None)
@@ -90,18 +90,18 @@ def _signed_by_the_sdk(
     headers=_HEADERS,
     body=_TEXT,
 )
-def test_whatever_the_official_signer_signs_is_accepted(
+def test_signatures_of_the_official_signer_are_accepted(
     method: str, segments: list[str], query: dict[str, str], headers: dict[str, str], body: str
 ) -> None:
     path = "/" + "/".join(segments)
-    claim, request = _signed_by_the_sdk(method, path, query, headers, body)
-    assert is_signed_by("SK", claim, request)
+    header, request = _signed_by_the_sdk(method, path, query, headers, body)
+    assert is_signed_by("SK", header, request)
 
 
 @settings(deadline=None)
 @given(query=_QUERY, change=st.sampled_from(["method", "path", "query", "header", "body", "key"]))
-def test_whatever_is_changed_after_signing_is_refused(query: dict[str, str], change: str) -> None:
-    claim, request = _signed_by_the_sdk("GET", "/v1/a", query, {"X-Some": "thing"}, "body")
+def test_changes_after_signing_are_rejected(query: dict[str, str], change: str) -> None:
+    header, request = _signed_by_the_sdk("GET", "/v1/a", query, {"X-Some": "thing"}, "body")
     key = "SK"
     match change:
         case "method":
@@ -118,7 +118,7 @@ def test_whatever_is_changed_after_signing_is_refused(query: dict[str, str], cha
             request = replace(request, body=b"other")
         case _:
             key = "SL"
-    assert not is_signed_by(key, claim, request)
+    assert not is_signed_by(key, header, request)
 
 
 @pytest.mark.parametrize(
@@ -132,16 +132,16 @@ def test_whatever_is_changed_after_signing_is_refused(query: dict[str, str], cha
         f"V11-HMAC-SHA256 Credential=AK, SignedHeaders=host;x-sdk-date, Signature={'0' * 64}",
     ],
 )
-def test_a_claim_of_another_form_is_none(header: str) -> None:
-    assert Claim.read(header) is None
+def test_malformed_header_is_not_parsed(header: str) -> None:
+    assert AuthorizationHeader.parse(header) is None
 
 
-def test_a_signed_header_that_is_missing_refuses() -> None:
-    claim = _claim("host;x-gone;x-sdk-date", "0" * 64)
+def test_missing_signed_header_is_rejected() -> None:
+    header = _header("host;x-gone;x-sdk-date", "0" * 64)
     headers = CIMultiDict({"Host": "h", "X-Sdk-Date": "20260101T000000Z"})
-    assert not is_signed_by("SK", claim, SignedRequest("GET", "/", headers))
+    assert not is_signed_by("SK", header, SignedRequest("GET", "/", headers))
 
 
 @pytest.mark.parametrize("date", ["", "2026", "20260101T000000", "20261301T000000Z"])
-def test_an_unreadable_date_is_none(date: str) -> None:
+def test_malformed_date_is_none(date: str) -> None:
     assert signed_at(SignedRequest("GET", "/", {"X-Sdk-Date": date})) is None

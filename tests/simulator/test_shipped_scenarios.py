@@ -1,4 +1,4 @@
-"""The shipped scenarios: one story each, over a cloud in which nothing is wrong."""
+"""The shipped scenarios, each an outage that extends the scenario without faults."""
 
 from pathlib import Path
 
@@ -7,27 +7,27 @@ import pytest
 from exporter.simulator.scenario_file import load_scenario, shipped_scenarios
 from exporter.simulator.section import ScenarioError
 
-STORIES = [name for name in shipped_scenarios() if name not in {"calm", "default"}]
+OUTAGES = [name for name in shipped_scenarios() if name not in {"calm", "default"}]
 
 
-def test_nothing_is_wrong_in_the_calm_scenario() -> None:
+def test_calm_scenario_has_no_faults_and_quotas() -> None:
     calm = load_scenario("calm")
     assert calm.faults == ()
     assert all(project.quota is None for project in calm.projects)
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_a_story_has_the_servers_of_the_calm_scenario_and_begins_after_a_minute(name: str) -> None:
-    story, calm = load_scenario(name), load_scenario("calm")
-    assert [project.servers for project in story.projects] == [
+@pytest.mark.parametrize("name", OUTAGES)
+def test_shipped_scenario_extends_calm_and_starts_after_a_minute(name: str) -> None:
+    outage, calm = load_scenario(name), load_scenario("calm")
+    assert [project.servers for project in outage.projects] == [
         project.servers for project in calm.projects
     ]
-    quotas = [project.quota for project in story.projects if project.quota]
-    spans = [fault.active for fault in story.faults] + [quota.active for quota in quotas]
+    quotas = [project.quota for project in outage.projects if project.quota]
+    spans = [fault.active for fault in outage.faults] + [quota.active for quota in quotas]
     assert all((span.start, span.end) == (60, 21 * 60) for span in spans)
 
 
-def test_a_scenario_of_one_s_own_can_extend_a_shipped_one(tmp_path: Path) -> None:
+def test_custom_scenario_can_extend_a_shipped_one(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("extends: calm\nprojects: [{name: east, quota: {limit: 1, window: 1s}}]\n")
     southwest, east = load_scenario(path).projects
@@ -47,7 +47,9 @@ def test_a_scenario_of_one_s_own_can_extend_a_shipped_one(tmp_path: Path) -> Non
         ("extends: calm\ncolour: red", "colour: unknown key"),
     ],
 )
-def test_a_mistake_in_what_extends_is_told(tmp_path: Path, text: str, message: str) -> None:
+def test_error_in_an_extending_scenario_is_reported(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ScenarioError) as caught:
@@ -55,6 +57,6 @@ def test_a_mistake_in_what_extends_is_told(tmp_path: Path, text: str, message: s
     assert message in str(caught.value)
 
 
-def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(ScenarioError, match="shipped are api-down, api-slow, calm"):
-        load_scenario("no-such-story")
+def test_unknown_name_lists_the_shipped_scenarios() -> None:
+    with pytest.raises(ScenarioError, match="shipped scenarios: api-down, api-slow, calm"):
+        load_scenario("no-such-scenario")

@@ -1,4 +1,4 @@
-"""Each kind of fault, as it looks on the wire."""
+"""Faults of the API as a client sees them."""
 
 import asyncio
 import gzip
@@ -32,7 +32,7 @@ async def token(simulator: Simulator, log_in: Ask) -> str:
 async def _send(
     simulator: Simulator, token: str
 ) -> tuple[asyncio.StreamReader, Callable[[], None]]:
-    """Ask over a bare socket, as nothing but a socket shows how a connection ends."""
+    """Send a request over a raw socket, which shows how the connection ends."""
     address = urlsplit(simulator.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(f"GET {_PATH} HTTP/1.1\r\nHost: h\r\nX-Auth-Token: {token}\r\n\r\n".encode())
@@ -52,16 +52,16 @@ async def _send(
         (Fault(FaultKind.STATUS, status=503), "APIGW.0613"),
     ],
 )
-async def test_a_status_comes_with_the_code_that_the_cloud_gives_it(
+async def test_status_fault_has_the_clouds_error_code(
     simulator: Simulator, ask: Ask, fault: Fault, code: str
 ) -> None:
     simulator.add_fault(fault)
-    answer = await ask(simulator)
-    assert answer.status_code == fault.status
-    assert answer.json()["error_code"] == code
-    assert answer.json()["error_msg"]
-    assert answer.headers["X-Request-Id"]
-    assert float(answer.headers["X-Simulated-Held-Seconds"]) >= 0
+    response = await ask(simulator)
+    assert response.status_code == fault.status
+    assert response.json()["error_code"] == code
+    assert response.json()["error_msg"]
+    assert response.headers["X-Request-Id"]
+    assert float(response.headers["X-Simulated-Held-Seconds"]) >= 0
     assert simulator.counts["alpha", "remote_console", str(fault.status)] == 1
 
 
@@ -83,44 +83,44 @@ async def test_a_status_comes_with_the_code_that_the_cloud_gives_it(
         ),
     ],
 )
-async def test_an_error_comes_in_each_of_the_shapes_in_use(
+async def test_error_body_has_the_requested_shape(
     simulator: Simulator, ask: Ask, shape: Shape, body: object
 ) -> None:
     simulator.add_fault(Fault(FaultKind.STATUS, status=500, shape=shape))
     assert (await ask(simulator)).json() == body
 
 
-async def test_an_error_comes_as_text_or_without_a_body(simulator: Simulator, ask: Ask) -> None:
+async def test_error_body_can_be_text_or_empty(simulator: Simulator, ask: Ask) -> None:
     simulator.set_faults([Fault(FaultKind.STATUS, status=500, shape=Shape.TEXT)])
     assert (await ask(simulator)).text == "iMetal.0099 Internal server error.\n"
     simulator.set_faults([Fault(FaultKind.STATUS, status=500, shape=Shape.EMPTY)])
-    answer = await ask(simulator)
-    assert (answer.status_code, answer.content) == (500, b"")
+    response = await ask(simulator)
+    assert (response.status_code, response.content) == (500, b"")
 
 
-async def test_a_log_in_fails_in_the_shape_of_iam(simulator: Simulator, log_in: Ask) -> None:
+async def test_login_error_has_the_iam_shape(simulator: Simulator, log_in: Ask) -> None:
     simulator.add_fault(
         Fault(FaultKind.STATUS, status=500, operation=Operation.CREATE_TOKEN, project="alpha")
     )
-    answer = await log_in(simulator)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (500, 500)
+    response = await log_in(simulator)
+    assert (response.status_code, response.json()["error"]["code"]) == (500, 500)
 
 
-async def test_only_the_servers_that_are_struck_fail(simulator: Simulator, ask: Ask) -> None:
+async def test_fault_affects_only_matching_servers(simulator: Simulator, ask: Ask) -> None:
     simulator.add_fault(Fault(FaultKind.STATUS, status=500, servers="db-01"))
     assert (await ask(simulator)).status_code == 500
     assert (await ask(simulator, "/id-2/remote-console-address")).status_code == 200
     assert (await ask(simulator, "")).status_code == 200
 
 
-async def test_a_fault_of_the_list_strikes_the_list(simulator: Simulator, ask: Ask) -> None:
+async def test_list_fault_affects_only_the_list(simulator: Simulator, ask: Ask) -> None:
     simulator.add_fault(Fault(FaultKind.BAD_JSON, operation=Operation.LIST_SERVERS))
     with pytest.raises(json.JSONDecodeError):
         (await ask(simulator, "")).json()
     assert (await ask(simulator)).json()["url"]
 
 
-async def test_a_slow_answer_is_right_and_late(
+async def test_slow_response_is_correct_and_delayed(
     simulator: Simulator, ask: Ask, token: str, clock: MovedClock
 ) -> None:
     simulator.add_fault(Fault(FaultKind.SLOW, seconds=3))
@@ -132,7 +132,7 @@ async def test_a_slow_answer_is_right_and_late(
     assert float(waiting.result().headers["X-Simulated-Held-Seconds"]) == pytest.approx(3)
 
 
-async def test_who_is_hung_up_on_waits_for_ever(simulator: Simulator, token: str) -> None:
+async def test_hang_sends_no_response(simulator: Simulator, token: str) -> None:
     simulator.add_fault(Fault(FaultKind.HANG))
     reader, close = await _send(simulator, token)
     with pytest.raises(TimeoutError):
@@ -146,7 +146,7 @@ async def test_who_is_hung_up_on_waits_for_ever(simulator: Simulator, token: str
     assert simulator.counts["alpha", "remote_console", "none"] == 1
 
 
-async def test_a_reset_comes_before_any_answer(simulator: Simulator, token: str) -> None:
+async def test_reset_comes_before_any_response(simulator: Simulator, token: str) -> None:
     simulator.add_fault(Fault(FaultKind.RESET))
     reader, close = await _send(simulator, token)
     with pytest.raises(ConnectionResetError):
@@ -155,7 +155,7 @@ async def test_a_reset_comes_before_any_answer(simulator: Simulator, token: str)
     assert simulator.counts["alpha", "remote_console", "none"] == 1
 
 
-async def test_garbage_is_no_http(simulator: Simulator, token: str, ask: Ask) -> None:
+async def test_garbage_is_not_http(simulator: Simulator, token: str, ask: Ask) -> None:
     simulator.add_fault(Fault(FaultKind.GARBAGE))
     reader, close = await _send(simulator, token)
     assert await reader.read() == b"SSH-2.0-OpenSSH_9.2\r\n"
@@ -164,7 +164,9 @@ async def test_garbage_is_no_http(simulator: Simulator, token: str, ask: Ask) ->
         await ask(simulator, token=token)
 
 
-async def test_a_body_is_cut_in_its_middle(simulator: Simulator, token: str, ask: Ask) -> None:
+async def test_cut_ends_the_connection_in_the_middle_of_the_body(
+    simulator: Simulator, token: str, ask: Ask
+) -> None:
     simulator.add_fault(Fault(FaultKind.CUT))
     reader, close = await _send(simulator, token)
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
@@ -180,83 +182,85 @@ async def test_a_body_is_cut_in_its_middle(simulator: Simulator, token: str, ask
     assert simulator.counts["alpha", "remote_console", "200"] == 2
 
 
-async def test_a_page_for_people_comes_with_200(simulator: Simulator, ask: Ask) -> None:
+async def test_html_fault_returns_a_page_with_200(simulator: Simulator, ask: Ask) -> None:
     simulator.add_fault(Fault(FaultKind.HTML))
-    answer = await ask(simulator)
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("text/html")
-    assert answer.text.startswith("<!DOCTYPE html>")
+    response = await ask(simulator)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert response.text.startswith("<!DOCTYPE html>")
 
 
-async def test_nothing_comes_with_200(simulator: Simulator, ask: Ask) -> None:
+async def test_empty_fault_returns_an_empty_body_with_200(simulator: Simulator, ask: Ask) -> None:
     simulator.add_fault(Fault(FaultKind.EMPTY))
-    answer = await ask(simulator)
-    assert (answer.status_code, answer.content) == (200, b"")
+    response = await ask(simulator)
+    assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_half_a_document_comes_whole(simulator: Simulator, ask: Ask) -> None:
+async def test_bad_json_is_a_complete_response_with_half_a_document(
+    simulator: Simulator, ask: Ask
+) -> None:
     simulator.add_fault(Fault(FaultKind.BAD_JSON))
-    answer = await ask(simulator)
-    assert answer.status_code == 200
+    response = await ask(simulator)
+    assert response.status_code == 200
     with pytest.raises(json.JSONDecodeError):
-        answer.json()
+        response.json()
 
 
-async def test_an_endless_body_goes_on_past_any_bound(
+async def test_endless_body_exceeds_4_mib(
     simulator: Simulator, client: httpx.AsyncClient, token: str
 ) -> None:
     simulator.add_fault(Fault(FaultKind.ENDLESS))
     url = simulator.url + _PATH
-    async with client.stream("GET", url, headers={"X-Auth-Token": token}) as answer:
-        assert answer.status_code == 200
-        assert "Content-Length" not in answer.headers
+    async with client.stream("GET", url, headers={"X-Auth-Token": token}) as response:
+        assert response.status_code == 200
+        assert "Content-Length" not in response.headers
         read = 0
-        async for chunk in answer.aiter_bytes():
+        async for chunk in response.aiter_bytes():
             read += len(chunk)
             if read > 4 << 20:
                 break
     assert read > 4 << 20
 
 
-async def test_a_bomb_is_small_and_unpacks_to_64_mib(
+async def test_gzip_bomb_is_small_and_decompresses_to_64_mib(
     simulator: Simulator, client: httpx.AsyncClient, token: str
 ) -> None:
     simulator.add_fault(Fault(FaultKind.GZIP_BOMB))
     url = simulator.url + _PATH
-    async with client.stream("GET", url, headers={"X-Auth-Token": token}) as answer:
-        assert answer.headers["Content-Encoding"] == "gzip"
-        packed = b"".join([chunk async for chunk in answer.aiter_raw()])
-    assert len(packed) < 1 << 20
-    unpacked = gzip.decompress(packed)
-    assert len(unpacked) > 64 << 20
-    assert unpacked.startswith(b'{"url":')
-    assert zlib.decompressobj(31).decompress(packed, 10) == b'{"url":"\0\0'
+    async with client.stream("GET", url, headers={"X-Auth-Token": token}) as response:
+        assert response.headers["Content-Encoding"] == "gzip"
+        compressed = b"".join([chunk async for chunk in response.aiter_raw()])
+    assert len(compressed) < 1 << 20
+    decompressed = gzip.decompress(compressed)
+    assert len(decompressed) > 64 << 20
+    assert decompressed.startswith(b'{"url":')
+    assert zlib.decompressobj(31).decompress(compressed, 10) == b'{"url":"\0\0'
 
 
 @pytest.mark.parametrize("target", [None, "http://127.0.0.1:9/else"])
-async def test_a_redirect_points_to_another_host(
+async def test_redirect_points_to_another_host(
     simulator: Simulator, ask: Ask, target: str | None
 ) -> None:
     simulator.add_fault(Fault(FaultKind.REDIRECT, url=target))
-    answer = await ask(simulator)
-    assert answer.status_code == 302
-    assert answer.headers["Location"] == (target or "http://elsewhere.invalid/")
+    response = await ask(simulator)
+    assert response.status_code == 302
+    assert response.headers["Location"] == (target or "http://elsewhere.invalid/")
 
 
 @pytest.mark.parametrize("url", [None, "ftp://example.com/", 'quoted " and \\'])
-async def test_a_bad_address_comes_in_good_json(
+async def test_bad_url_is_returned_in_valid_json(
     simulator: Simulator, ask: Ask, url: str | None
 ) -> None:
     simulator.add_fault(Fault(FaultKind.BAD_URL, url=url))
     assert (await ask(simulator)).json() == {"url": url or "javascript:alert(document.cookie)"}
 
 
-async def test_faults_are_for_whom_the_gateway_let_in(simulator: Simulator, ask: Ask) -> None:
+async def test_faults_apply_only_to_authenticated_requests(simulator: Simulator, ask: Ask) -> None:
     simulator.add_fault(Fault(FaultKind.HANG))
     assert (await ask(simulator, token="guessed")).status_code == 401
 
 
-async def test_the_end_does_not_wait_for_who_is_hung_up_on(
+async def test_shutdown_does_not_wait_for_hanging_requests(
     document: dict[str, Any], log_in: Ask
 ) -> None:
     document["faults"] = [{"kind": "hang"}]
@@ -265,7 +269,7 @@ async def test_the_end_does_not_wait_for_who_is_hung_up_on(
         reader, close = await _send(simulator, token)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.1)
-        ending = time.monotonic()
-    assert time.monotonic() - ending < 5
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 5
     assert await reader.read() == b""
     close()
