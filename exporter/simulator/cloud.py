@@ -65,7 +65,7 @@ class Cloud:
             if server is None:
                 return error_reply(404, entry.request_id)
             host = quote(state.console_host(server), safe="")
-            token = state.console_tokens.mint(server.id, self._request_log.now)
+            token = state.console_tokens.issue(server.id, self._request_log.now)
             query = f"token={token}&compression=9&quality=0&resize=scale"
             return ok({"url": f"{_origin(request)}/vnc/{host}/vnc_auto.html?{query}"})
 
@@ -139,7 +139,7 @@ class Cloud:
         wait = state.quota.wait(now)
         if not wait:
             return None
-        return state.quota.refuse(wait, self._clock.time(), entry.request_id)
+        return state.quota.too_many_requests(wait, self._clock.time(), entry.request_id)
 
     async def _token_response(self, entry: LoggedRequest) -> web.StreamResponse | None:
         login = LoginRequest(await entry.request.read())

@@ -138,7 +138,7 @@ class ConsoleGateway:
         self._viewers[viewed] += 1
         try:
             if viewers_max is not None and self._viewers[viewed] > viewers_max:
-                await session.refuse()
+                await session.reject()
             else:
                 await session.run(self._request_log.delay(entry, state))
         finally:

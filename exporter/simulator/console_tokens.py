@@ -21,8 +21,8 @@ class ConsoleTokens:
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def mint(self, server_id: str, now: float) -> str:
-        """Create a token for the console of a server."""
+    def issue(self, server_id: str, now: float) -> str:
+        """Issue a token for the console of a server."""
         while self._tokens:
             first = next(iter(self._tokens))
             if now < self._tokens[first][1] and len(self._tokens) < _TOKENS_MAX:

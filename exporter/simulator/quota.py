@@ -39,7 +39,7 @@ class Quota:
         self._left -= 1
         return 0.0
 
-    def refuse(self, wait: float, unix_time: float, request_id: str) -> Reply:
+    def too_many_requests(self, wait: float, unix_time: float, request_id: str) -> Reply:
         """Return the 429 response of this quota; a request is allowed in ``wait`` seconds."""
         reply = self._reply(request_id)
         seconds = math.ceil(wait)

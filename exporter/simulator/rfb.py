@@ -33,7 +33,7 @@ class ViewerSession:
         self._request = request
         self._clock = clock
 
-    async def refuse(self) -> None:
+    async def reject(self) -> None:
         """Close before the first byte because there are too many viewers."""
         await self._close(WSCloseCode.TRY_AGAIN_LATER)
 

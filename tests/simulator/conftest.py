@@ -123,14 +123,14 @@ def ask(
 
 
 @pytest.fixture
-def mint(ask: Callable[..., Awaitable[httpx.Response]]) -> Callable[..., Awaitable[URL]]:
-    """Return a function that requests a console address: ``mint(simulator, "id-1")``."""
+def request_address(ask: Callable[..., Awaitable[httpx.Response]]) -> Callable[..., Awaitable[URL]]:
+    """Return a function that requests a console address: ``request_address(simulator, "id-1")``."""
 
-    async def request_address(simulator: Simulator, server_id: str = "id-1") -> URL:
+    async def send(simulator: Simulator, server_id: str = "id-1") -> URL:
         response = await ask(simulator, f"/{server_id}/remote-console-address")
         return URL(response.json()["url"])
 
-    return request_address
+    return send
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from yarl import URL
 from exporter.simulator import Simulator
 from exporter.simulator.clock import Clock
 
-CreateAddress = Callable[..., Awaitable[URL]]
+RequestAddress = Callable[..., Awaitable[URL]]
 View = Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]
 Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
 _VERSION = b"RFB 003.008\n"
@@ -32,12 +32,15 @@ async def _wait_until_counted(simulator: Simulator, operation: str, status: str)
     raise AssertionError(f"{operation} {status} is not in {simulator.counts}")
 
 
-@pytest.mark.parametrize("token", ["minted", "guessed", None])
+@pytest.mark.parametrize("token", ["issued", "guessed", None])
 async def test_page_is_served_for_any_token(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession, token: str | None
+    simulator: Simulator,
+    request_address: RequestAddress,
+    browser: aiohttp.ClientSession,
+    token: str | None,
 ) -> None:
-    address = await mint(simulator)
-    if token != "minted":
+    address = await request_address(simulator)
+    if token != "issued":
         address = address.with_query({"token": token} if token else {})
     async with browser.get(address) as response:
         assert response.status == 200
@@ -49,10 +52,13 @@ async def test_page_is_served_for_any_token(
 
 
 async def test_page_shows_the_escaped_server_name(
-    document: dict[str, Any], start: Start, mint: CreateAddress, browser: aiohttp.ClientSession
+    document: dict[str, Any],
+    start: Start,
+    request_address: RequestAddress,
+    browser: aiohttp.ClientSession,
 ) -> None:
     document["projects"][0]["servers"][0]["name"] = "<b>/ä 1"
-    address = await mint(await start(document))
+    address = await request_address(await start(document))
     async with browser.get(address) as response:
         assert "&lt;b&gt;/ä 1.cn-north-1" in await response.text()
 
@@ -68,9 +74,9 @@ async def test_page_of_an_unknown_host_returns_404(
 
 @_BOTH_PATHS
 async def test_server_sends_its_rfb_version_in_one_binary_frame(
-    simulator: Simulator, mint: CreateAddress, view: View, path: str
+    simulator: Simulator, request_address: RequestAddress, view: View, path: str
 ) -> None:
-    socket = await view(await mint(simulator, "id-3"), path)
+    socket = await view(await request_address(simulator, "id-3"), path)
     assert socket.protocol == "binary"
     message = await socket.receive()
     assert (message.type, message.data) == (WSMsgType.BINARY, _VERSION)
@@ -84,18 +90,18 @@ async def test_server_sends_its_rfb_version_in_one_binary_frame(
 
 
 async def test_disconnected_viewer_is_counted_without_a_close_code(
-    simulator: Simulator, mint: CreateAddress, view: View
+    simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     await socket.receive()
     socket._response.close()  # noqa: SLF001 - the only way to disconnect without a close frame
     await _wait_until_counted(simulator, "console_rfb", "none")
 
 
 async def test_session_is_closed_after_a_minute(
-    simulator: Simulator, mint: CreateAddress, view: View, clock: MovedClock
+    simulator: Simulator, request_address: RequestAddress, view: View, clock: MovedClock
 ) -> None:
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     await socket.receive()
     await clock.advance(59)
     receiving = asyncio.ensure_future(socket.receive())
@@ -108,9 +114,9 @@ async def test_session_is_closed_after_a_minute(
 
 
 async def test_messages_of_the_viewer_are_discarded(
-    simulator: Simulator, mint: CreateAddress, view: View
+    simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     await socket.receive()
     for _ in range(20):
         await socket.send_bytes(bytes(30_000))
@@ -125,30 +131,30 @@ async def test_messages_of_the_viewer_are_discarded(
 )
 async def test_subprotocol_is_binary_or_none(
     simulator: Simulator,
-    mint: CreateAddress,
+    request_address: RequestAddress,
     view: View,
     offered: tuple[str, ...],
     chosen: str | None,
 ) -> None:
-    socket = await view(await mint(simulator), protocols=offered)
+    socket = await view(await request_address(simulator), protocols=offered)
     assert socket.protocol == chosen
     assert (await socket.receive()).data == _VERSION
     await socket.close()
 
 
 async def test_other_subprotocols_are_rejected(
-    simulator: Simulator, mint: CreateAddress, view: View
+    simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-        await view(await mint(simulator), protocols=("base64",))
+        await view(await request_address(simulator), protocols=("base64",))
     assert caught.value.status == 400
     assert simulator.counts["alpha", "console_websocket", "400"] == 1
 
 
 async def test_plain_request_to_the_websocket_path_returns_400(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
+    simulator: Simulator, request_address: RequestAddress, browser: aiohttp.ClientSession
 ) -> None:
-    address = await mint(simulator)
+    address = await request_address(simulator)
     url = address.join(URL("websockify")).with_query(address.query)
     async with browser.get(url) as response:
         assert response.status == 400
@@ -156,9 +162,9 @@ async def test_plain_request_to_the_websocket_path_returns_400(
 
 @_BOTH_PATHS
 async def test_token_is_accepted_as_a_cookie(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession, path: str
+    simulator: Simulator, request_address: RequestAddress, browser: aiohttp.ClientSession, path: str
 ) -> None:
-    address = await mint(simulator)
+    address = await request_address(simulator)
     headers = {"Cookie": f"session=x; token={address.query['token']}"}
     url = address.join(URL(path)).with_query(None)
     async with browser.ws_connect(url, headers=headers) as socket:
@@ -167,9 +173,9 @@ async def test_token_is_accepted_as_a_cookie(
 
 @_BOTH_PATHS
 async def test_unknown_token_closes_the_connection(
-    simulator: Simulator, mint: CreateAddress, view: View, path: str
+    simulator: Simulator, request_address: RequestAddress, view: View, path: str
 ) -> None:
-    address = (await mint(simulator)).with_query(token="guessed")
+    address = (await request_address(simulator)).with_query(token="guessed")
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await view(address, path)
     project = "alpha" if path == "websockify" else "none"
@@ -181,13 +187,13 @@ async def test_unknown_token_closes_the_connection(
 async def test_token_expires_after_its_lifetime(  # noqa: PLR0913, PLR0917 - fixtures
     document: dict[str, Any],
     start: Start,
-    mint: CreateAddress,
+    request_address: RequestAddress,
     view: View,
     clock: MovedClock,
     path: str,
 ) -> None:
     document["projects"][0]["console"] = {"token_lifetime": "2m"}
-    address = await mint(await start(document))
+    address = await request_address(await start(document))
     await clock.advance(119)
     await (await view(address, path)).close()
     await (await view(address, path)).close()
@@ -198,10 +204,10 @@ async def test_token_expires_after_its_lifetime(  # noqa: PLR0913, PLR0917 - fix
 
 @_BOTH_PATHS
 async def test_single_use_token_opens_one_websocket(
-    document: dict[str, Any], start: Start, mint: CreateAddress, view: View, path: str
+    document: dict[str, Any], start: Start, request_address: RequestAddress, view: View, path: str
 ) -> None:
     document["projects"][0]["console"] = {"single_use": True}
-    address = await mint(await start(document))
+    address = await request_address(await start(document))
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await view(address, path, protocols=("base64",))
     await (await view(address, path)).close()
@@ -211,9 +217,9 @@ async def test_single_use_token_opens_one_websocket(
 
 @pytest.mark.parametrize("host", ["db-01.cn-north-2", "db-02.cn-north-1", "none"])
 async def test_token_is_rejected_for_another_server_or_project(
-    simulator: Simulator, mint: CreateAddress, view: View, host: str
+    simulator: Simulator, request_address: RequestAddress, view: View, host: str
 ) -> None:
-    address = await mint(simulator)
+    address = await request_address(simulator)
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await view(address, f"/vnc/{host}/websockify")
 
@@ -225,7 +231,7 @@ async def test_token_is_rejected_for_another_server_or_project(
 async def test_websocket_path_can_be_restricted(  # noqa: PLR0913, PLR0917 - a table's row
     document: dict[str, Any],
     start: Start,
-    mint: CreateAddress,
+    request_address: RequestAddress,
     view: View,
     served: str,
     path: str,
@@ -233,7 +239,7 @@ async def test_websocket_path_can_be_restricted(  # noqa: PLR0913, PLR0917 - a t
 ) -> None:
     document["projects"][0]["console"] = {"websocket": served, "single_use": True}
     simulator = await start(document)
-    address = await mint(simulator)
+    address = await request_address(simulator)
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await view(address, other)
     assert caught.value.status == 404
@@ -244,34 +250,38 @@ async def test_websocket_path_can_be_restricted(  # noqa: PLR0913, PLR0917 - a t
 
 
 async def test_viewer_above_the_maximum_is_closed_before_the_first_byte(
-    document: dict[str, Any], start: Start, mint: CreateAddress, view: View
+    document: dict[str, Any], start: Start, request_address: RequestAddress, view: View
 ) -> None:
     document["projects"][0]["console"] = {"viewers": 1}
     simulator = await start(document)
-    first = await view(await mint(simulator))
+    first = await view(await request_address(simulator))
     assert (await first.receive()).data == _VERSION
-    second = await view(await mint(simulator))
+    second = await view(await request_address(simulator))
     assert (await second.receive()).type is WSMsgType.CLOSE
     assert second.close_code == 1013
-    another = await view(await mint(simulator, "id-2"))
+    another = await view(await request_address(simulator, "id-2"))
     assert (await another.receive()).data == _VERSION
     await another.close()
     await first.close()
     await _wait_until_counted(simulator, "console_rfb", "1000")
-    third = await view(await mint(simulator))
+    third = await view(await request_address(simulator))
     assert (await third.receive()).data == _VERSION
     await third.close()
     assert simulator.counts["alpha", "console_rfb", "1013"] == 1
 
 
 async def test_console_has_the_latency_of_its_project(
-    document: dict[str, Any], start: Start, view: View, clock: MovedClock, mint: CreateAddress
+    document: dict[str, Any],
+    start: Start,
+    view: View,
+    clock: MovedClock,
+    request_address: RequestAddress,
 ) -> None:
     document["projects"][0]["latency"] = {"median": "50ms"}
     simulator = await start(document)
 
     async def open_console() -> bytes:
-        socket = await view(await mint(simulator))
+        socket = await view(await request_address(simulator))
         return bytes((await socket.receive()).data)
 
     began = clock.monotonic()

@@ -17,7 +17,7 @@ from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.clock import Clock
 from exporter.simulator.scenario import Fault, FaultKind, Operation
 
-CreateAddress = Callable[..., Awaitable[URL]]
+RequestAddress = Callable[..., Awaitable[URL]]
 View = Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]
 _VERSION = b"RFB 003.008\n"
 
@@ -57,10 +57,13 @@ def _rfb(kind: FaultKind, **details: Any) -> Fault:
 
 @pytest.mark.parametrize("status", [404, 499, 502])
 async def test_page_error_is_an_html_page(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession, status: int
+    simulator: Simulator,
+    request_address: RequestAddress,
+    browser: aiohttp.ClientSession,
+    status: int,
 ) -> None:
     simulator.add_fault(_page(FaultKind.STATUS, status=status))
-    async with browser.get(await mint(simulator)) as response:
+    async with browser.get(await request_address(simulator)) as response:
         assert response.status == status
         assert response.headers["Content-Type"].startswith("text/html")
         assert str(status) in await response.text()
@@ -68,10 +71,13 @@ async def test_page_error_is_an_html_page(
 
 
 async def test_page_is_delayed(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession, clock: MovedClock
+    simulator: Simulator,
+    request_address: RequestAddress,
+    browser: aiohttp.ClientSession,
+    clock: MovedClock,
 ) -> None:
     simulator.add_fault(_page(FaultKind.SLOW, seconds=30))
-    address = await mint(simulator)
+    address = await request_address(simulator)
     began = clock.monotonic()
     response = await _advance_until_done(browser.get(address), clock)
     assert response.status == 200
@@ -79,44 +85,44 @@ async def test_page_is_delayed(
 
 
 async def test_page_redirects(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
+    simulator: Simulator, request_address: RequestAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.REDIRECT, url="http://127.0.0.1:9/else"))
-    async with browser.get(await mint(simulator), allow_redirects=False) as response:
+    async with browser.get(await request_address(simulator), allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (302, "http://127.0.0.1:9/else")
 
 
 async def test_page_has_another_content_type(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
+    simulator: Simulator, request_address: RequestAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.CONTENT_TYPE))
-    async with browser.get(await mint(simulator)) as response:
+    async with browser.get(await request_address(simulator)) as response:
         assert (response.status, response.content_type) == (200, "application/octet-stream")
         assert (await response.read()).startswith(b"<!DOCTYPE html>")
 
 
 async def test_page_is_empty(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
+    simulator: Simulator, request_address: RequestAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.EMPTY))
-    async with browser.get(await mint(simulator)) as response:
+    async with browser.get(await request_address(simulator)) as response:
         assert (response.status, await response.read()) == (200, b"")
 
 
 async def test_page_is_endless(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
+    simulator: Simulator, request_address: RequestAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.ENDLESS))
-    async with browser.get(await mint(simulator)) as response:
+    async with browser.get(await request_address(simulator)) as response:
         assert response.content_type == "text/html"
         assert len(await response.content.readexactly(4 << 20)) == 4 << 20
 
 
 async def test_page_is_cut(
-    simulator: Simulator, mint: CreateAddress, browser: aiohttp.ClientSession
+    simulator: Simulator, request_address: RequestAddress, browser: aiohttp.ClientSession
 ) -> None:
     simulator.add_fault(_page(FaultKind.CUT))
-    async with browser.get(await mint(simulator)) as response:
+    async with browser.get(await request_address(simulator)) as response:
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
 
@@ -132,13 +138,13 @@ async def test_page_is_cut(
 )
 async def test_page_request_gets_no_response(
     simulator: Simulator,
-    mint: CreateAddress,
+    request_address: RequestAddress,
     browser: aiohttp.ClientSession,
     kind: FaultKind,
     error: type[Exception],
 ) -> None:
     simulator.add_fault(_page(kind))
-    address = await mint(simulator)
+    address = await request_address(simulator)
     with pytest.raises(error):
         await browser.get(address, timeout=aiohttp.ClientTimeout(_client_timeout(kind)))
     await _wait_until_counted(simulator, "console_page", "none")
@@ -151,21 +157,21 @@ def _client_timeout(kind: FaultKind) -> float:
 
 @pytest.mark.parametrize("status", [400, 403, 502])
 async def test_websocket_is_rejected(
-    simulator: Simulator, mint: CreateAddress, view: View, status: int
+    simulator: Simulator, request_address: RequestAddress, view: View, status: int
 ) -> None:
     simulator.add_fault(_websocket(FaultKind.STATUS, status=status))
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-        await view(await mint(simulator))
+        await view(await request_address(simulator))
     assert caught.value.status == status
     assert simulator.counts["alpha", "console_websocket", str(status)] == 1
 
 
 async def test_no_upgrade_returns_a_page_instead_of_a_websocket(
-    simulator: Simulator, mint: CreateAddress, view: View
+    simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
     simulator.add_fault(_websocket(FaultKind.NO_UPGRADE))
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
-        await view(await mint(simulator))
+        await view(await request_address(simulator))
     assert caught.value.status == 200
     assert caught.value.headers
     assert caught.value.headers["Content-Type"].startswith("text/html")
@@ -181,20 +187,24 @@ async def test_no_upgrade_returns_a_page_instead_of_a_websocket(
     ],
 )
 async def test_websocket_handshake_gets_no_response(
-    simulator: Simulator, mint: CreateAddress, view: View, kind: FaultKind, error: type[Exception]
+    simulator: Simulator,
+    request_address: RequestAddress,
+    view: View,
+    kind: FaultKind,
+    error: type[Exception],
 ) -> None:
     simulator.add_fault(_websocket(kind))
-    address = await mint(simulator)
+    address = await request_address(simulator)
     with pytest.raises(error):
         await asyncio.wait_for(view(address), _client_timeout(kind))
     await _wait_until_counted(simulator, "console_websocket", "none")
 
 
 async def test_websocket_is_delayed(
-    simulator: Simulator, mint: CreateAddress, view: View, clock: MovedClock
+    simulator: Simulator, request_address: RequestAddress, view: View, clock: MovedClock
 ) -> None:
     simulator.add_fault(_websocket(FaultKind.SLOW, seconds=30))
-    address = await mint(simulator)
+    address = await request_address(simulator)
     began = clock.monotonic()
     socket = await _advance_until_done(view(address), clock)
     assert clock.monotonic() - began >= 30
@@ -203,7 +213,10 @@ async def test_websocket_is_delayed(
 
 
 async def test_faults_of_each_stage_affect_only_matching_servers(
-    simulator: Simulator, mint: CreateAddress, view: View, browser: aiohttp.ClientSession
+    simulator: Simulator,
+    request_address: RequestAddress,
+    view: View,
+    browser: aiohttp.ClientSession,
 ) -> None:
     simulator.set_faults(
         [
@@ -215,7 +228,7 @@ async def test_faults_of_each_stage_affect_only_matching_servers(
     pages: list[int] = []
     first_messages: list[WSMsgType | None] = []
     for server in ("id-1", "id-2", "id-3"):
-        address = await mint(simulator, server)
+        address = await request_address(simulator, server)
         async with browser.get(address) as response:
             pages.append(response.status)
         try:
@@ -231,10 +244,10 @@ async def test_faults_of_each_stage_affect_only_matching_servers(
 
 @pytest.mark.parametrize("code", [1011, 1000, 4404])
 async def test_websocket_is_closed_before_the_first_byte(
-    simulator: Simulator, mint: CreateAddress, view: View, code: int
+    simulator: Simulator, request_address: RequestAddress, view: View, code: int
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.CLOSE, code=code))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     message = await socket.receive()
     assert (message.type, message.data) == (WSMsgType.CLOSE, code)
     await _wait_until_counted(simulator, "console_rfb", str(code))
@@ -243,18 +256,20 @@ async def test_websocket_is_closed_before_the_first_byte(
 
 @pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.DROP])
 async def test_websocket_ends_without_a_close_frame(
-    simulator: Simulator, mint: CreateAddress, view: View, kind: FaultKind
+    simulator: Simulator, request_address: RequestAddress, view: View, kind: FaultKind
 ) -> None:
     simulator.add_fault(_rfb(kind))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     assert (await socket.receive()).type in {WSMsgType.CLOSED, WSMsgType.ERROR}
     assert socket.close_code == 1006
     await _wait_until_counted(simulator, "console_rfb", "none")
 
 
-async def test_hang_sends_no_bytes(simulator: Simulator, mint: CreateAddress, view: View) -> None:
+async def test_hang_sends_no_bytes(
+    simulator: Simulator, request_address: RequestAddress, view: View
+) -> None:
     simulator.add_fault(_rfb(FaultKind.HANG))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     receiving = asyncio.ensure_future(socket.receive())
     await asyncio.wait({receiving}, timeout=0.1)
     assert not receiving.done()
@@ -263,10 +278,10 @@ async def test_hang_sends_no_bytes(simulator: Simulator, mint: CreateAddress, vi
 
 
 async def test_first_bytes_are_delayed(
-    simulator: Simulator, mint: CreateAddress, view: View, clock: MovedClock
+    simulator: Simulator, request_address: RequestAddress, view: View, clock: MovedClock
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.SLOW, seconds=30))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     began = clock.monotonic()
     assert (await _advance_until_done(socket.receive(), clock)).data == _VERSION
     assert clock.monotonic() - began >= 30
@@ -274,27 +289,29 @@ async def test_first_bytes_are_delayed(
 
 
 async def test_viewer_can_close_while_the_first_bytes_are_delayed(
-    simulator: Simulator, mint: CreateAddress, view: View
+    simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.SLOW, seconds=30))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     await socket.close()
     assert socket.close_code == 1000
     await _wait_until_counted(simulator, "console_rfb", "1000")
 
 
-async def test_garbage_is_not_rfb(simulator: Simulator, mint: CreateAddress, view: View) -> None:
+async def test_garbage_is_not_rfb(
+    simulator: Simulator, request_address: RequestAddress, view: View
+) -> None:
     simulator.add_fault(_rfb(FaultKind.GARBAGE))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     assert (await socket.receive()).data.startswith(b"SSH-2.0-")
     await socket.close()
 
 
 async def test_endless_sends_10_mib_of_zeros(
-    simulator: Simulator, mint: CreateAddress, view: View
+    simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.ENDLESS))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     read = 0
     while read < 10 << 20:
         data = (await socket.receive(timeout=5)).data
@@ -305,10 +322,10 @@ async def test_endless_sends_10_mib_of_zeros(
 
 
 async def test_viewer_can_close_while_endless_bytes_are_sent(
-    simulator: Simulator, mint: CreateAddress, view: View
+    simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.ENDLESS))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     await socket.receive()
     await socket.close()
     assert socket.close_code == 1000
@@ -316,10 +333,10 @@ async def test_viewer_can_close_while_endless_bytes_are_sent(
 
 
 async def test_trickle_sends_one_byte_per_second(
-    simulator: Simulator, mint: CreateAddress, view: View, clock: MovedClock
+    simulator: Simulator, request_address: RequestAddress, view: View, clock: MovedClock
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.TRICKLE))
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     began = clock.monotonic()
     received = [(await _advance_until_done(socket.receive(), clock)).data for _ in _VERSION]
     assert received == [bytes([byte]) for byte in _VERSION]
@@ -328,12 +345,12 @@ async def test_trickle_sends_one_byte_per_second(
 
 
 async def test_console_faults_are_set_over_http(
-    simulator: Simulator, mint: CreateAddress, view: View, client: httpx.AsyncClient
+    simulator: Simulator, request_address: RequestAddress, view: View, client: httpx.AsyncClient
 ) -> None:
     url = f"{simulator.url}/simulator/faults"
     fault = {"kind": "close", "operation": "console_rfb", "servers": "db-01", "code": 1012}
     assert (await client.put(url, json=[fault])).status_code == 204
-    socket = await view(await mint(simulator))
+    socket = await view(await request_address(simulator))
     await socket.receive()
     assert socket.close_code == 1012
     await _wait_until_counted(simulator, "console_rfb", "1012")
@@ -350,9 +367,9 @@ async def test_console_faults_are_set_over_http(
 
 
 async def test_fault_of_any_operation_does_not_affect_consoles(
-    simulator: Simulator, mint: CreateAddress, view: View
+    simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
-    address = await mint(simulator)
+    address = await request_address(simulator)
     simulator.add_fault(Fault(FaultKind.STATUS, status=500, operation=None))
     socket = await view(address)
     assert (await socket.receive()).data == _VERSION
@@ -360,11 +377,11 @@ async def test_fault_of_any_operation_does_not_affect_consoles(
 
 
 async def test_shutdown_does_not_wait_for_open_sessions(
-    document: dict[str, Any], mint: CreateAddress, view: View
+    document: dict[str, Any], request_address: RequestAddress, view: View
 ) -> None:
     document["faults"] = [{"kind": "hang", "operation": "console_rfb"}]
     async with running_simulator(parse_scenario(document)) as simulator:
-        socket = await view(await mint(simulator))
+        socket = await view(await request_address(simulator))
         stopping = time.monotonic()
     assert time.monotonic() - stopping < 5
     assert (await socket.receive()).type in {WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR}

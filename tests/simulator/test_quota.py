@@ -73,7 +73,7 @@ def test_request_is_allowed_after_the_returned_wait(
     ],
 )
 def test_gateway_error_contains_the_limit(limit: int, window: int, suffix: str) -> None:
-    reply = Quota(QuotaSpec(limit, window), 0).refuse(1, 0, "the-id")
+    reply = Quota(QuotaSpec(limit, window), 0).too_many_requests(1, 0, "the-id")
     assert reply.status == 429
     assert json.loads(reply.body) == {
         "error_msg": "The throttling threshold has been reached: policy user over ratelimit,"
@@ -86,7 +86,7 @@ def test_gateway_error_contains_the_limit(limit: int, window: int, suffix: str) 
 
 def test_other_bodies_of_a_429() -> None:
     def body(kind: QuotaBody) -> bytes:
-        return Quota(QuotaSpec(1, 1, body=kind), 0).refuse(1, 0, "id").body
+        return Quota(QuotaSpec(1, 1, body=kind), 0).too_many_requests(1, 0, "id").body
 
     assert json.loads(body(QuotaBody.IMETAL))["error_code"] == "iMetal.0005"
     assert body(QuotaBody.EMPTY) == b""
@@ -94,9 +94,11 @@ def test_other_bodies_of_a_429() -> None:
 
 
 def test_retry_after_is_in_seconds_or_a_date() -> None:
-    in_seconds = Quota(QuotaSpec(1, 10, retry_after=RetryAfter.SECONDS), 0).refuse(4.2, 0, "id")
+    in_seconds = Quota(QuotaSpec(1, 10, retry_after=RetryAfter.SECONDS), 0).too_many_requests(
+        4.2, 0, "id"
+    )
     assert in_seconds.headers == {"Retry-After": "5"}
-    as_date = Quota(QuotaSpec(1, 10, retry_after=RetryAfter.DATE), 0).refuse(
+    as_date = Quota(QuotaSpec(1, 10, retry_after=RetryAfter.DATE), 0).too_many_requests(
         4.2, 1_800_000_000, "id"
     )
     assert parsedate_to_datetime(as_date.headers["Retry-After"]).timestamp() == 1_800_000_005
