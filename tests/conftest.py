@@ -1,4 +1,4 @@
-"""Fixtures that every part's tests share."""
+"""Fixtures for all tests."""
 
 import asyncio
 import fcntl
@@ -12,18 +12,20 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.real.keystone import keystone as keystone  # noqa: PLC0414 - a fixture for all
+from tests.real.keystone import keystone as keystone  # noqa: PLC0414 - a fixture for all tests
 
-# How long an example takes on a busy machine says nothing. In CI hypothesis sees to more itself.
+# Durations on a busy machine are meaningless. In CI hypothesis has a profile of its own.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
 class MovedClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that only a test advances.
+
+    ``now`` is the initial Unix time in seconds; the monotonic time starts at 1000.
+    """
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
-        """Start at ``now``, Unix seconds; the monotonic time starts at 1000."""
         self._start = now
         self._elapsed = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
@@ -38,11 +40,11 @@ class MovedClock:
         return 1000.0 + self._elapsed
 
     def set_wall_clock(self, by: float) -> None:
-        """Set the wall clock ``by`` seconds forward, or back; no time passes by that."""
+        """Change the wall clock by ``by`` seconds; the monotonic time stays."""
         self._start += by
 
     async def sleep(self, seconds: float) -> None:
-        """Return when a test has moved time by ``seconds``."""
+        """Return when a test has advanced the clock by ``seconds``."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
@@ -51,7 +53,7 @@ class MovedClock:
         await woken
 
     async def advance(self, seconds: float) -> None:
-        """Move time, waking sleepers in order and letting each run before the next."""
+        """Advance the clock; wake sleepers in order and let each run before the next."""
         await _settle()
         end = self._elapsed + seconds
         while self._sleepers and self._sleepers[0][0] <= end:
@@ -65,14 +67,14 @@ class MovedClock:
 
 
 async def _settle() -> None:
-    """Let everything that can run without time passing run."""
+    """Run all tasks that do not wait for the clock."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 @pytest.fixture
 def demo_ports() -> Iterator[None]:
-    """Have the demonstration's ports, which are fixed, for one test of this machine alone."""
+    """Reserve the fixed ports of the demonstration for one test at a time on this machine."""
     with (Path(tempfile.gettempdir()) / "console-exporter-demo.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -80,19 +82,19 @@ def demo_ports() -> Iterator[None]:
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """Run asynchronous tests on the event loop that the program runs on."""
+    """Run asynchronous tests on uvloop, like the program."""
     return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture
 def clock() -> MovedClock:
-    """Return a clock that stands still until it is moved."""
+    """Return a clock that only the test advances."""
     return MovedClock()
 
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """Let nothing be collected meanwhile, and nothing be there of what came before."""
+    """Disable the garbage collector during the test, after one full collection."""
     gc.collect()
     gc.disable()
     yield

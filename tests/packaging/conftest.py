@@ -1,4 +1,4 @@
-"""What is published, built once for all tests that look at it."""
+"""Build the sdist and the wheel once for all tests."""
 
 import subprocess
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ BUILD_FLAGS = ("--build-constraints", "requirements-build.txt", "--require-hashe
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
-    """An sdist, and the wheel that was built of it."""
+    """An sdist and the wheel built from it."""
 
     sdist: Path
     wheel: Path
@@ -34,5 +34,5 @@ def build(folder: Path) -> Distributions:
 
 @pytest.fixture(scope="session")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
-    """Return what is published."""
+    """Return the built sdist and wheel."""
     return build(tmp_path_factory.mktemp("dist"))

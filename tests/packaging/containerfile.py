@@ -1,4 +1,4 @@
-"""A Containerfile, read into its stages."""
+"""Parse a Containerfile into its stages."""
 
 import re
 import shlex
@@ -10,17 +10,17 @@ _STAGE = re.compile(r"FROM (\S+) AS ([a-z]+)")
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction: its word, and all that follows, on one line."""
+    """One instruction: its keyword, and its arguments on one line."""
 
-    word: str
-    text: str
+    keyword: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A COPY; ``origin`` is the stage that it copies from, or empty for the build context."""
+    """A COPY; ``from_stage`` is empty when it copies from the build context."""
 
-    origin: str
+    from_stage: str
     sources: tuple[str, ...]
     target: str
 
@@ -33,35 +33,35 @@ class Stage:
     base: str
     instructions: tuple[Instruction, ...]
 
-    def all(self, word: str) -> list[str]:
-        """Return what follows each instruction of this word."""
-        return [one.text for one in self.instructions if one.word == word]
+    def all(self, keyword: str) -> list[str]:
+        """Return the arguments of each instruction with this keyword."""
+        return [one.arguments for one in self.instructions if one.keyword == keyword]
 
 
 def copy(text: str) -> Copy:
-    """Read what follows COPY."""
+    """Parse the arguments of COPY."""
     words = shlex.split(text)
-    origin = ""
+    from_stage = ""
     if words[0].startswith("--from="):
-        origin = words.pop(0).removeprefix("--from=")
-    return Copy(origin, tuple(words[:-1]), words[-1])
+        from_stage = words.pop(0).removeprefix("--from=")
+    return Copy(from_stage, tuple(words[:-1]), words[-1])
 
 
 def instructions(path: Path) -> list[Instruction]:
-    """Return the instructions of a Containerfile, continued lines joined, comments left out."""
+    """Return the instructions of a Containerfile, with continued lines joined, without comments."""
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
     split = [line.split(maxsplit=1) for line in joined.splitlines() if line]
-    return [Instruction(word, text) for word, text in split]
+    return [Instruction(keyword, arguments) for keyword, arguments in split]
 
 
 def stages(path: Path) -> list[Stage]:
-    """Return the stages of a Containerfile; an unnamed one is an error."""
+    """Return the stages of a Containerfile; every stage must have a name."""
     found: list[tuple[str, str, list[Instruction]]] = []
     for one in instructions(path):
-        if one.word == "FROM":
-            match = _STAGE.fullmatch(f"FROM {one.text}")
-            assert match, f"a stage without a name: FROM {one.text}"
+        if one.keyword == "FROM":
+            match = _STAGE.fullmatch(f"FROM {one.arguments}")
+            assert match, f"a stage without a name: FROM {one.arguments}"
             found.append((match[2], match[1], []))
         elif found:
             found[-1][2].append(one)

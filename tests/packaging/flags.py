@@ -1,9 +1,9 @@
-"""Flags of the deployed commands, held against the program's own."""
+"""Check the flags of deployed commands against the program's parser."""
 
 from exporter.cli import command_line
 
 
-def known(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return the words of a command that the program takes, and the flags that it does not."""
-    _options, strange = command_line().parse_known_args(words)
-    return [word for word in words if word not in strange], strange
+def split_by_known(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments that the program accepts, and those that it does not know."""
+    _options, unknown = command_line().parse_known_args(arguments)
+    return [argument for argument in arguments if argument not in unknown], unknown

@@ -1,4 +1,4 @@
-"""What kustomize makes of our folders."""
+"""Render the Kubernetes manifests with kustomize."""
 
 import shutil
 import subprocess
@@ -12,13 +12,13 @@ from tests.packaging.conftest import ROOT
 from tests.real.programs import required
 
 FOLDER = ROOT / "deploy" / "kubernetes"
-# `make test` builds it where there is no kubectl.
+# `make test` builds it if there is no kubectl.
 _BUILT = ROOT / ".kustomize" / "kustomize"
 
 
 @cache
 def text_of(folder: Path) -> str:
-    """Return what would be applied, as kubectl or kustomize writes it."""
+    """Return the rendered manifests of a folder as YAML."""
     if not shutil.which("kubectl") and _BUILT.exists():
         command = [str(_BUILT), "build"]
     else:
@@ -27,10 +27,9 @@ def text_of(folder: Path) -> str:
 
 
 class Manifests:
-    """The objects that a folder makes."""
+    """The objects rendered from a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Render ``folder``."""
         self.objects: list[dict[str, Any]] = list(yaml.safe_load_all(text_of(folder)))
 
     def one(self, kind: str) -> dict[str, Any]:
@@ -47,7 +46,7 @@ class Manifests:
 
     @property
     def pod(self) -> dict[str, Any]:
-        """Return the pods' specification."""
+        """Return the pod template's spec."""
         pod: dict[str, Any] = self.one("StatefulSet")["spec"]["template"]["spec"]
         return pod
 

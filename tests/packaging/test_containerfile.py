@@ -1,7 +1,7 @@
-"""The image's recipe: what it promises, and its very steps, run in a scratch folder.
+"""The Containerfile has the documented properties, and its steps work in a scratch folder.
 
-No image is built: that needs an engine. What is not shown here: the base image, the users and
-folders of an image's own root, and the layers.
+No image is built, because that needs a container engine. Not tested: the base image, users and
+folders of the image's root, and layers.
 """
 
 import fnmatch
@@ -30,24 +30,24 @@ NOBODY = 65534
 
 
 def in_context(source: str) -> bool:
-    """Return whether .dockerignore lets a file or folder of ours into the build."""
-    seen = True
+    """Return whether .dockerignore leaves a file or folder in the build context."""
+    included = True
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         if line and not line.startswith("#"):
             pattern = line.removeprefix("!")
             if fnmatch.fnmatch(source, pattern):
-                seen = line.startswith("!")
-    return seen
+                included = line.startswith("!")
+    return included
 
 
-def test_it_builds_in_one_stage_and_runs_in_another_on_the_same_slim_base() -> None:
+def test_build_and_run_stage_have_the_same_slim_base() -> None:
     assert (BUILD.name, RUN.name) == ("build", "run")
     assert {BUILD.base, RUN.base} == {"${BASE}"}
     (first, *_others) = instructions(PATH)
-    assert (first.word, first.text) == ("ARG", "BASE=python:3.11-slim-bookworm")
+    assert (first.keyword, first.arguments) == ("ARG", "BASE=python:3.11-slim-bookworm")
 
 
-def test_all_that_it_copies_is_there_and_not_ignored() -> None:
+def test_copied_files_exist_and_are_in_the_build_context() -> None:
     copied = [source for text in BUILD.all("COPY") for source in copy(text).sources]
     for source in copied:
         assert (ROOT / source).exists(), source
@@ -60,12 +60,12 @@ def test_all_that_it_copies_is_there_and_not_ignored() -> None:
         assert any(Path(needed).is_relative_to(one) for one in copied), needed
 
 
-@pytest.mark.parametrize("secret", [".git", ".venv", "tests", "iam-password", "my.yaml"])
-def test_what_it_does_not_need_never_reaches_the_builder(secret: str) -> None:
-    assert not in_context(secret)
+@pytest.mark.parametrize("name", [".git", ".venv", "tests", "iam-password", "my.yaml"])
+def test_other_files_are_not_in_the_build_context(name: str) -> None:
+    assert not in_context(name)
 
 
-def test_everything_that_is_downloaded_is_pinned_by_hash() -> None:
+def test_downloads_are_pinned_by_hash() -> None:
     for stage in (BUILD, RUN):
         assert not re.search(r"\b(curl|wget|apt-get|ADD)\b", " ".join(stage.all("RUN")))
         assert not stage.all("ADD")
@@ -74,10 +74,10 @@ def test_everything_that_is_downloaded_is_pinned_by_hash() -> None:
                 assert "--require-hashes -r requirements" in command or "--no-index" in command
 
 
-def test_the_image_runs_as_nobody_in_particular_and_stops_on_sigterm() -> None:
+def test_image_runs_as_nobody_and_stops_on_sigterm() -> None:
     assert RUN.all("USER") == [f"{NOBODY}:{NOBODY}"]
-    assert [one.word for one in RUN.instructions].index("USER") > max(
-        index for index, one in enumerate(RUN.instructions) if one.word in ("RUN", "COPY")
+    assert [one.keyword for one in RUN.instructions].index("USER") > max(
+        index for index, one in enumerate(RUN.instructions) if one.keyword in ("RUN", "COPY")
     )
     assert RUN.all("STOPSIGNAL") == ["SIGTERM"]
     assert RUN.all("EXPOSE") == ["10429"]
@@ -87,7 +87,7 @@ def test_the_image_runs_as_nobody_in_particular_and_stops_on_sigterm() -> None:
     ]  # fmt: skip
 
 
-def test_its_labels_are_those_of_the_package() -> None:
+def test_labels_equal_the_package_metadata() -> None:
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', RUN.all("LABEL")[0]))
     project = PROJECT["project"]
     assert labels == {
@@ -100,56 +100,60 @@ def test_its_labels_are_those_of_the_package() -> None:
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[Path]:
-    """Return a folder that the recipe's steps have been run in, as if it were the image's root."""
-    # Not pytest's own folder: nobody but its owner may enter that.
+    """Return a folder in which the steps of the Containerfile were run as in the image's root."""
+    # Not pytest's folder: only its owner may enter that.
     with tempfile.TemporaryDirectory(prefix="console-exporter-image-") as folder:
         scratch = Path(folder)
         scratch.chmod(0o755)
         for name in ("src", "tmp", "opt", "var/lib"):
             (scratch / name).mkdir(parents=True)
         for stage in (BUILD, RUN):
-            follow(stage, scratch)
+            run_stage(stage, scratch)
         yield scratch
 
 
-def follow(stage: Stage, scratch: Path) -> None:
-    """Do what a stage says; all absolute paths are those of the scratch folder."""
-    # The `python` of the base image brings pip, as ours does and the system's may not.
+def run_stage(stage: Stage, scratch: Path) -> None:
+    """Run the steps of a stage, with absolute paths below the scratch folder."""
+    # Like in the base image, `python` must have pip; the system's python may not have it.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environ = {"PATH": path, "HOME": str(scratch / "tmp")}
-    # Where downloads come from is this machine's business and not the recipe's.
+    # Settings of this machine for downloads.
     environ |= {k: v for k, v in os.environ.items() if k.startswith(("PIP_", "SSL_", "HTTPS_"))}
     for one in stage.instructions:
-        if one.word == "RUN":
-            if "-o 65534" in one.text and os.geteuid() != 0:
+        if one.keyword == "RUN":
+            if "-o 65534" in one.arguments and os.geteuid() != 0:
                 continue
-            command = re.sub(r"(?<![\w*])/(?=(opt|tmp|var)/)", f"{scratch}/", one.text)
+            command = re.sub(r"(?<![\w*])/(?=(opt|tmp|var)/)", f"{scratch}/", one.arguments)
             subprocess.run(["sh", "-ec", command], cwd=scratch / "src", env=environ, check=True)
-        elif one.word == "COPY" and not copy(one.text).origin:
-            wanted = copy(one.text)
-            for source in wanted.sources:
-                target = scratch / "src" / wanted.target
+        elif one.keyword == "COPY" and not copy(one.arguments).from_stage:
+            copied = copy(one.arguments)
+            for source in copied.sources:
+                target = scratch / "src" / copied.target
                 if (ROOT / source).is_dir():
                     shutil.copytree(
                         ROOT / source, target, ignore=shutil.ignore_patterns("__pycache__")
                     )
                 else:
                     shutil.copy(ROOT / source, target)
-        elif one.word == "ENV" and stage is BUILD:
-            environ |= dict(word.split("=", 1) for word in one.text.split())
+        elif one.keyword == "ENV" and stage is BUILD:
+            environ |= dict(word.split("=", 1) for word in one.arguments.split())
 
 
-def test_what_the_steps_leave_behind_is_all_that_the_second_stage_takes(root: Path) -> None:
-    taken = [copy(text) for text in RUN.all("COPY")]
-    assert [(one.origin, one.sources) for one in taken] == [("build", ("/opt/console-exporter",))]
-    assert all(one.target == one.sources[0] for one in taken), "a venv cannot be moved"
+def test_run_stage_copies_only_the_compiled_venv(root: Path) -> None:
+    copies = [copy(text) for text in RUN.all("COPY")]
+    assert [(one.from_stage, one.sources) for one in copies] == [
+        ("build", ("/opt/console-exporter",))
+    ]
+    assert all(one.target == one.sources[0] for one in copies), "a venv cannot be moved"
     venv = root / "opt" / "console-exporter"
-    assert not list(venv.glob("lib/python*/site-packages/pip")), "nothing installs at run time"
+    assert not list(venv.glob("lib/python*/site-packages/pip")), "pip is not needed at run time"
     assert not list(venv.glob("lib/python*/site-packages/hatchling"))
-    assert list(venv.rglob("exporter/**/*.pyc")), "compiled beforehand, for none can be written"
+    assert list(venv.rglob("exporter/**/*.pyc")), (
+        "the root is read-only, so modules must be compiled in advance"
+    )
 
 
-def test_its_default_command_serves_as_nobody_without_writing_anything(root: Path) -> None:
+def test_default_command_serves_as_nobody_without_writing_files(root: Path) -> None:
     shutil.copy(ROOT / "config.yaml", root / "config.yaml")
     (root / "config.yaml").chmod(0o644)
     entry, (verb, config) = (json.loads(RUN.all(one)[0]) for one in ("ENTRYPOINT", "CMD"))

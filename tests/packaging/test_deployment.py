@@ -1,4 +1,4 @@
-"""The steps of docs/deployment.md lead where they say."""
+"""The steps of docs/deployment.md work with the shipped files."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import yaml
 
 from exporter.config.load import load
 from tests.packaging.conftest import ROOT
-from tests.packaging.flags import known
+from tests.packaging.flags import split_by_known
 from tests.packaging.units import SERVICE, settings
 
 DOCUMENT = (ROOT / "docs" / "deployment.md").read_text()
@@ -29,7 +29,7 @@ def steps(pattern: str) -> list[str]:
     return found
 
 
-def test_files_of_ours_that_the_steps_name_are_there() -> None:
+def test_files_named_in_the_steps_exist() -> None:
     named = {
         word
         for step in STEPS
@@ -41,22 +41,22 @@ def test_files_of_ours_that_the_steps_name_are_there() -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_targets_of_make_that_the_documents_name_exist() -> None:
+def test_make_targets_named_in_documents_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for name in ("docs/deployment.md", "CONTRIBUTING.md", "README.md"):
         text = (ROOT / name).read_text()
         assert set(re.findall(r"(?:^|`)make ([a-z]+)\b", text, re.MULTILINE)) <= targets, name
 
 
-def test_the_program_takes_every_command_of_the_steps() -> None:
+def test_program_accepts_every_command_of_the_steps() -> None:
     for step in [*steps("console-exporter "), *steps("docker run .* serve ")]:
         words = shlex.split(step)
-        taken, strange = known(words[words.index("serve") :])
-        assert taken[0] == "serve"
-        assert strange == [], step
+        accepted, unknown = split_by_known(words[words.index("serve") :])
+        assert accepted[0] == "serve"
+        assert unknown == [], step
 
 
-def test_what_is_installed_is_what_the_service_looks_for(tmp_path: Path) -> None:
+def test_steps_install_the_files_that_the_service_uses(tmp_path: Path) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
     (sources / "deploy").symlink_to(ROOT / "deploy")
@@ -64,18 +64,18 @@ def test_what_is_installed_is_what_the_service_looks_for(tmp_path: Path) -> None
     (sources / "iam-password").write_text("p")
     (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
     for step in steps("install .* /etc/"):
-        ours = re.sub(r"(?<= )/etc/", f"{tmp_path}/etc/", step)
-        subprocess.run(["sh", "-ec", ours], cwd=sources, check=True)
-    said = settings(SERVICE)
-    (environment,) = said["EnvironmentFile"]
-    (credentials,) = said["LoadCredential"]
+        command = re.sub(r"(?<= )/etc/", f"{tmp_path}/etc/", step)
+        subprocess.run(["sh", "-ec", command], cwd=sources, check=True)
+    service = settings(SERVICE)
+    (environment,) = service["EnvironmentFile"]
+    (credentials,) = service["LoadCredential"]
     for path in (environment.removeprefix("-"), credentials.partition(":")[2]):
         assert (tmp_path / path.removeprefix("/")).exists(), path
     folder = tmp_path / "etc" / "console-exporter"
     assert f"--config.file=/{(folder / 'config.yaml').relative_to(tmp_path)}" in (
-        said["ExecStart"][0].split()
+        service["ExecStart"][0].split()
     )
-    assert mode(folder / "config.yaml") == 0o644, "the service's user is not known beforehand"
+    assert mode(folder / "config.yaml") == 0o644, "the service has a dynamic user"
     assert mode(folder / "secrets") == 0o700
     assert mode(folder / "secrets" / "iam-password") == 0o600
     assert mode(folder / "environment") == 0o600
@@ -87,7 +87,7 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_the_program_is_installed_where_the_service_starts_it() -> None:
+def test_program_is_installed_at_the_path_in_the_service() -> None:
     (venv,) = {shlex.split(step)[-1] for step in steps("python3 -m venv ")}
     assert settings(SERVICE)["ExecStart"][0].startswith(f"{venv}/bin/console-exporter serve ")
     first, second = steps(f"{venv}/bin/python -m pip install")
@@ -95,7 +95,7 @@ def test_the_program_is_installed_where_the_service_starts_it() -> None:
     assert " --no-deps " in second
 
 
-def test_the_login_of_the_example_reads_the_credential(tmp_path: Path) -> None:
+def test_example_login_reads_the_credential(tmp_path: Path) -> None:
     (auth,) = [
         block for block in re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL) if "auth" in block
     ]
@@ -107,14 +107,14 @@ def test_the_login_of_the_example_reads_the_credential(tmp_path: Path) -> None:
         **yaml.safe_load(auth),
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"projects": [project]}))
-    # As systemd names what it loads from a folder: the name of the setting, then the file's.
+    # systemd names a credential from a folder by the setting's name and the file name.
     (name, _folder) = settings(SERVICE)["LoadCredential"][0].split(":")
     (tmp_path / f"{name}_iam-password").write_text("p")
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     assert load(tmp_path / "config.yaml", environ).projects[0].name == "p"
 
 
-def test_a_secret_beside_the_configuration_is_found_wherever_the_program_starts(
+def test_secret_beside_the_configuration_is_found_from_any_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "`password_file: iam-password` is beside" in DOCUMENT

@@ -1,4 +1,4 @@
-"""What is published holds what it must and no more, and runs where nothing else is."""
+"""sdist and wheel have exactly the expected files, and the wheel runs in an empty environment."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ VERSION: str = PROJECT["version"]
 
 
 def tracked(*folders: str) -> set[str]:
-    """Return the files of the repository below some of its folders."""
+    """Return the files of the repository below these folders."""
     return {
         str(path.relative_to(ROOT))
         for folder in folders
@@ -42,7 +42,7 @@ def in_wheel(distributions: Distributions) -> set[str]:
         return set(archive.namelist())
 
 
-def test_the_wheel_is_the_package_and_what_the_demonstration_needs(
+def test_wheel_has_the_package_and_the_files_of_the_demonstration(
     distributions: Distributions,
 ) -> None:
     information = f"console_exporter-{VERSION}.dist-info/"
@@ -56,7 +56,7 @@ def test_the_wheel_is_the_package_and_what_the_demonstration_needs(
     assert names == tracked("exporter") | {f"exporter/shipped/{name}" for name in shipped}
 
 
-def test_the_sdist_has_all_sources_and_nothing_that_was_built(
+def test_sdist_has_all_sources_and_no_build_results(
     distributions: Distributions,
 ) -> None:
     names = in_sdist(distributions)
@@ -70,18 +70,18 @@ def test_the_sdist_has_all_sources_and_nothing_that_was_built(
     assert distributions.sdist.stat().st_size < 2_000_000
 
 
-def test_make_builds_them_as_these_tests_do() -> None:
+def test_make_dist_uses_the_same_build_flags() -> None:
     (recipe,) = re.findall(r"^\t\S+/uv build (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert " ".join(BUILD_FLAGS) in recipe
 
 
-def test_the_same_sources_make_the_same_files(distributions: Distributions, tmp_path: Path) -> None:
+def test_builds_are_reproducible(distributions: Distributions, tmp_path: Path) -> None:
     again = build(tmp_path)
     assert again.sdist.read_bytes() == distributions.sdist.read_bytes()
     assert again.wheel.read_bytes() == distributions.wheel.read_bytes()
 
 
-def test_the_metadata_names_version_licence_and_readme(distributions: Distributions) -> None:
+def test_metadata_has_version_licence_and_readme(distributions: Distributions) -> None:
     information = f"console_exporter-{VERSION}.dist-info"
     with zipfile.ZipFile(distributions.wheel) as archive:
         metadata = message_from_string(archive.read(f"{information}/METADATA").decode())
@@ -96,7 +96,7 @@ def test_the_metadata_names_version_licence_and_readme(distributions: Distributi
 
 @pytest.fixture(scope="module")
 def installed(distributions: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a venv with nothing in it but the pinned dependencies and the wheel."""
+    """Return a venv with only the pinned dependencies and the wheel."""
     venv = tmp_path_factory.mktemp("installed") / "venv"
     python = str(venv / "bin" / "python")
     for arguments in (
@@ -109,13 +109,15 @@ def installed(distributions: Distributions, tmp_path_factory: pytest.TempPathFac
     return venv
 
 
-def test_the_installed_program_knows_its_version(installed: Path) -> None:
-    told = subprocess.check_output([installed / "bin" / "console-exporter", "--version"], text=True)
-    assert told == f"console-exporter {VERSION}\n"
+def test_installed_program_prints_its_version(installed: Path) -> None:
+    printed = subprocess.check_output(
+        [installed / "bin" / "console-exporter", "--version"], text=True
+    )
+    assert printed == f"console-exporter {VERSION}\n"
 
 
 @pytest.mark.usefixtures("demo_ports")
-def test_the_demonstration_runs_from_the_wheel_in_an_empty_folder(
+def test_demonstration_runs_from_the_wheel_in_an_empty_folder(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -126,10 +128,10 @@ def test_the_demonstration_runs_from_the_wheel_in_an_empty_folder(
         [str(installed / "bin" / "console-exporter"), "demo"], "event=listening"
     ) as running:
         assert servers_of("console_server_info") >= expected
-        # All are probed within 15 seconds; a few show that it works.
+        # All servers are probed within 15 seconds; a quarter of them is enough here.
         until(lambda: len(servers_of("console_probe_outcome")) > len(expected) / 4, 20)
         assert httpx.get("http://127.0.0.1:10429/").status_code == 200
-        assert f'version="{VERSION}"' in scraped()
+        assert f'version="{VERSION}"' in metrics_text()
         assert str(ROOT) not in running.output
         assert running.stop() == 0
         assert "Traceback" not in running.output
@@ -137,9 +139,9 @@ def test_the_demonstration_runs_from_the_wheel_in_an_empty_folder(
 
 
 def servers_of(metric: str) -> set[str]:
-    """Return the names of the servers that a metric has series of."""
-    return set(re.findall(rf'^{metric}{{.*server="([^"]+)"', scraped(), re.MULTILINE))
+    """Return the names of the servers for which a metric has series."""
+    return set(re.findall(rf'^{metric}{{.*server="([^"]+)"', metrics_text(), re.MULTILINE))
 
 
-def scraped() -> str:
+def metrics_text() -> str:
     return httpx.get("http://127.0.0.1:10429/metrics").text

@@ -1,6 +1,6 @@
-"""The manifests are valid, fit each other and the program, and ask for no more than they need.
+"""The manifests are valid, consistent with the program, and need no more rights than necessary.
 
-They are not applied: that needs a cluster.
+They are not applied, because that needs a cluster.
 """
 
 import copy
@@ -14,14 +14,14 @@ import yaml
 
 from exporter.config.load import load
 from tests.packaging.conftest import ROOT
-from tests.packaging.flags import known
+from tests.packaging.flags import split_by_known
 from tests.packaging.kustomize import FOLDER, Manifests
 from tests.real.programs import required
 
 FOLDERS = [FOLDER / "base", FOLDER / "overlays" / "example"]
 OPERATOR = "monitoring.coreos.com/v1"
 KUBERNETES = ("1.29", "1.32", kubernetes_validate.latest_version().rpartition(".")[0])
-# Of the operator's API: the fields that we use, and what must be there.
+# Of the operator's API: the fields in use, and the required ones.
 OPERATOR_FIELDS = {
     "ServiceMonitor": ({"jobLabel", "selector", "endpoints"}, {"selector", "endpoints"}),
     "PrometheusRule": ({"groups"}, {"groups"}),
@@ -36,14 +36,14 @@ def manifests(request: pytest.FixtureRequest) -> Manifests:
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_kubernetes_knows_every_field(manifests: Manifests, version: str) -> None:
+def test_kubernetes_schemas_accept_every_field(manifests: Manifests, version: str) -> None:
     own = [one for one in manifests.objects if one["apiVersion"] != OPERATOR]
     assert len(own) >= 5
     for one in own:
         kubernetes_validate.validate(copy.deepcopy(one), version, strict=True)
 
 
-def test_the_operator_knows_every_field(manifests: Manifests) -> None:
+def test_operator_fields_are_known_and_complete(manifests: Manifests) -> None:
     for kind, (fields, needed) in OPERATOR_FIELDS.items():
         spec = manifests.one(kind)["spec"]
         assert needed <= spec.keys() <= fields
@@ -55,7 +55,7 @@ def test_the_operator_knows_every_field(manifests: Manifests) -> None:
             assert ("alert" in rule) != ("record" in rule)
 
 
-def test_the_rules_are_the_generated_ones_and_prometheus_takes_them(
+def test_rules_equal_the_generated_ones_and_pass_promtool(
     manifests: Manifests, tmp_path: Path
 ) -> None:
     spec = manifests.one("PrometheusRule")["spec"]
@@ -69,7 +69,7 @@ def test_the_rules_are_the_generated_ones_and_prometheus_takes_them(
     )  # fmt: skip
 
 
-def test_the_job_is_the_one_that_the_rules_select(manifests: Manifests) -> None:
+def test_job_label_is_the_one_selected_by_the_rules(manifests: Manifests) -> None:
     monitor, service = manifests.one("ServiceMonitor"), manifests.one("Service")
     assert service["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "console-exporter"
     selected = monitor["spec"]["selector"]["matchLabels"]
@@ -78,7 +78,7 @@ def test_the_job_is_the_one_that_the_rules_select(manifests: Manifests) -> None:
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
 
 
-def test_everything_selects_the_pods(manifests: Manifests) -> None:
+def test_all_selectors_match_the_pods(manifests: Manifests) -> None:
     labels = manifests.one("StatefulSet")["spec"]["template"]["metadata"]["labels"]
     selectors: list[dict[str, str]] = [
         manifests.one("StatefulSet")["spec"]["selector"]["matchLabels"],
@@ -95,24 +95,24 @@ def test_everything_selects_the_pods(manifests: Manifests) -> None:
         assert selector.items() <= labels.items()
 
 
-def test_there_are_as_many_shards_as_pods(manifests: Manifests) -> None:
+def test_shard_count_equals_the_replicas(manifests: Manifests) -> None:
     assert manifests.flag("--shard.index") == "auto"
     assert int(manifests.flag("--shard.count")) == manifests.one("StatefulSet")["spec"]["replicas"]
 
 
-def test_a_shard_is_told_by_the_name_of_its_pod(manifests: Manifests) -> None:
+def test_pods_have_stable_names_for_the_shard_index(manifests: Manifests) -> None:
     service = manifests.one("Service")
     assert service["spec"]["clusterIP"] == "None"
     assert manifests.one("StatefulSet")["spec"]["serviceName"] == service["metadata"]["name"]
 
 
-def test_the_program_takes_the_command(manifests: Manifests) -> None:
-    taken, strange = known(manifests.container["args"])
-    assert taken[0] == "serve"
-    assert strange == []
+def test_program_accepts_the_command(manifests: Manifests) -> None:
+    accepted, unknown = split_by_known(manifests.container["args"])
+    assert accepted[0] == "serve"
+    assert unknown == []
 
 
-def test_what_the_command_names_is_mounted_and_only_the_state_can_be_written(
+def test_paths_of_the_command_are_mounted_and_only_state_is_writable(
     manifests: Manifests,
 ) -> None:
     mounts = {one["mountPath"]: one for one in manifests.container["volumeMounts"]}
@@ -125,11 +125,11 @@ def test_what_the_command_names_is_mounted_and_only_the_state_can_be_written(
     assert {one["name"] for one in mounts.values()} == volumes
 
 
-def test_the_configuration_is_valid_and_its_secret_is_mounted_to_be_rotated(
+def test_configuration_is_valid_and_its_secret_can_be_rotated(
     manifests: Manifests, tmp_path: Path
 ) -> None:
     (mount,) = [one for one in manifests.container["volumeMounts"] if one["name"] == "secrets"]
-    assert "subPath" not in mount, "it would never be renewed"
+    assert "subPath" not in mount, "subPath mounts are not updated"
     text = manifests.one("ConfigMap")["data"]["config.yaml"]
     assert mount["mountPath"] in text
     (tmp_path / "iam-password").write_text("p")
@@ -138,7 +138,7 @@ def test_the_configuration_is_valid_and_its_secret_is_mounted_to_be_rotated(
     assert "Secret" not in {one["kind"] for one in manifests.objects}
 
 
-def test_pods_run_as_nobody_with_no_rights_on_a_root_that_is_read_only(
+def test_pods_run_as_nobody_without_capabilities_on_a_read_only_root(
     manifests: Manifests,
 ) -> None:
     pod, container = manifests.pod["securityContext"], manifests.container["securityContext"]
@@ -154,12 +154,12 @@ def test_pods_run_as_nobody_with_no_rights_on_a_root_that_is_read_only(
     assert manifests.pod["automountServiceAccountToken"] is False
 
 
-def test_each_probe_asks_what_it_is_for(manifests: Manifests) -> None:
-    asked = {
+def test_kubelet_probes_use_the_health_and_readiness_paths(manifests: Manifests) -> None:
+    probes = {
         name: manifests.container[name]["httpGet"]
         for name in ("startupProbe", "livenessProbe", "readinessProbe")
     }
-    assert asked == {
+    assert probes == {
         "startupProbe": {"path": "/-/healthy", "port": "http"},
         "livenessProbe": {"path": "/-/healthy", "port": "http"},
         "readinessProbe": {"path": "/-/ready", "port": "http"},
@@ -167,14 +167,14 @@ def test_each_probe_asks_what_it_is_for(manifests: Manifests) -> None:
     assert [port["name"] for port in manifests.container["ports"]] == ["http"]
 
 
-def test_only_scrapes_come_in_and_only_names_and_consoles_go_out(manifests: Manifests) -> None:
+def test_network_policy_allows_only_scrapes_dns_cloud_and_consoles(manifests: Manifests) -> None:
     spec = manifests.one("NetworkPolicy")["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
-    (into,) = spec["ingress"]
-    assert ports(into) == {("TCP", 10429)}
-    assert into["from"]
-    names, consoles = spec["egress"]
-    assert ports(names) == {("UDP", 53), ("TCP", 53)}
+    (ingress,) = spec["ingress"]
+    assert ports(ingress) == {("TCP", 10429)}
+    assert ingress["from"]
+    dns, consoles = spec["egress"]
+    assert ports(dns) == {("UDP", 53), ("TCP", 53)}
     assert ("TCP", 443) in ports(consoles)
     assert not any(port in (80, 22) for _protocol, port in ports(consoles))
 
@@ -183,22 +183,22 @@ def ports(rule: dict[str, Any]) -> set[tuple[str, int]]:
     return {(one["protocol"], one["port"]) for one in rule["ports"]}
 
 
-def test_an_overlay_changes_image_shards_ports_and_the_operator_s_label() -> None:
-    base, ours = (Manifests(folder) for folder in FOLDERS)
-    assert ours.container["image"] != base.container["image"]
-    assert ours.flag("--shard.count") != base.flag("--shard.count")
-    assert ("TCP", 8443) in ports(ours.one("NetworkPolicy")["spec"]["egress"][1])
+def test_overlay_changes_image_shards_ports_and_label() -> None:
+    base, overlay = (Manifests(folder) for folder in FOLDERS)
+    assert overlay.container["image"] != base.container["image"]
+    assert overlay.flag("--shard.count") != base.flag("--shard.count")
+    assert ("TCP", 8443) in ports(overlay.one("NetworkPolicy")["spec"]["egress"][1])
     for kind in OPERATOR_FIELDS:
-        assert ours.one(kind)["metadata"]["labels"]["release"] == "prometheus"
-    namespace = ours.one("Namespace")["metadata"]["name"]
-    others = [one for one in ours.objects if one["kind"] != "Namespace"]
+        assert overlay.one(kind)["metadata"]["labels"]["release"] == "prometheus"
+    namespace = overlay.one("Namespace")["metadata"]["name"]
+    others = [one for one in overlay.objects if one["kind"] != "Namespace"]
     assert {one["metadata"]["namespace"] for one in others} == {namespace}
 
 
-def test_a_changed_configuration_rolls_the_pods() -> None:
-    base, ours = (Manifests(folder) for folder in FOLDERS)
+def test_changed_configuration_rolls_the_pods() -> None:
+    base, overlay = (Manifests(folder) for folder in FOLDERS)
     names = []
-    for one in (base, ours):
+    for one in (base, overlay):
         name = one.one("ConfigMap")["metadata"]["name"]
         (volume,) = [volume for volume in one.pod["volumes"] if volume["name"] == "config"]
         assert volume["configMap"]["name"] == name
@@ -206,6 +206,6 @@ def test_a_changed_configuration_rolls_the_pods() -> None:
     assert names[0] != names[1]
 
 
-def test_one_pod_is_missing_at_most(manifests: Manifests) -> None:
+def test_at_most_one_pod_is_unavailable(manifests: Manifests) -> None:
     assert manifests.one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
     assert manifests.pod["terminationGracePeriodSeconds"] > 5

@@ -1,21 +1,21 @@
-"""The units are what systemd takes, and close what they say they close."""
+"""systemd accepts the units, and their sandbox is as strict as documented."""
 
 import re
 import subprocess
 from pathlib import Path
 
 from exporter.cli import command_line
-from tests.packaging.flags import known
-from tests.packaging.units import FOLDER, SERVICE, SOCKET, settings, started
+from tests.packaging.flags import split_by_known
+from tests.packaging.units import FOLDER, SERVICE, SOCKET, service_command, settings
 from tests.real.programs import command, required
 
 PROGRAM = "/opt/console-exporter/bin/console-exporter"
-# What is left: it talks to the internet, to the service manager, and reads /proc/stat.
+# The rest: internet access, the systemd socket, and /proc/stat.
 EXPOSURE_MAX = 1.1
 
 
 def test_systemd_verifies_the_units(tmp_path: Path) -> None:
-    # It looks whether the program is there, which it is not here: any that runs will do.
+    # verify needs an existing program; any executable will do.
     for unit in (SERVICE, SOCKET):
         text = unit.read_text().replace(PROGRAM, "/bin/true")
         (tmp_path / unit.name).write_text(text)
@@ -29,7 +29,7 @@ def test_systemd_verifies_the_units(tmp_path: Path) -> None:
     assert verified.returncode == 0
 
 
-def test_systemd_rates_the_exposure_as_low() -> None:
+def test_exposure_is_rated_as_low() -> None:
     rated = subprocess.run(
         [
             required("systemd-analyze"), "security", "--offline=true", "--no-pager",
@@ -44,37 +44,37 @@ def test_systemd_rates_the_exposure_as_low() -> None:
     assert float(level) <= EXPOSURE_MAX
 
 
-def test_the_service_writes_only_where_its_state_is() -> None:
-    said = settings(SERVICE)
-    assert said["DynamicUser"] == ["yes"]
-    assert said["ProtectSystem"] == ["strict"]
-    assert "ReadWritePaths" not in said
-    folder = f"/var/lib/{said['StateDirectory'][0]}/"
-    assert [word for word in started() if word.startswith("--state.file=")] == [
+def test_service_can_write_only_its_state_folder() -> None:
+    service = settings(SERVICE)
+    assert service["DynamicUser"] == ["yes"]
+    assert service["ProtectSystem"] == ["strict"]
+    assert "ReadWritePaths" not in service
+    folder = f"/var/lib/{service['StateDirectory'][0]}/"
+    assert [word for word in service_command() if word.startswith("--state.file=")] == [
         f"--state.file={folder}state.db"
     ]
 
 
-def test_the_manager_waits_longer_than_the_program_takes_to_stop() -> None:
-    said = settings(SERVICE)
-    assert (said["Type"], said["NotifyAccess"]) == (["notify"], ["main"])
-    assert int(said["TimeoutStopSec"][0].removesuffix("s")) > 5
-    assert said["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+def test_stop_timeout_is_longer_than_the_shutdown_of_the_program() -> None:
+    service = settings(SERVICE)
+    assert (service["Type"], service["NotifyAccess"]) == (["notify"], ["main"])
+    assert int(service["TimeoutStopSec"][0].removesuffix("s")) > 5
+    assert service["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
 
 
-def test_the_program_takes_the_command_of_the_service() -> None:
-    taken, strange = known(started()[1:])
-    assert taken[0] == "serve"
-    assert strange == []
+def test_program_accepts_the_command_of_the_service() -> None:
+    accepted, unknown = split_by_known(service_command()[1:])
+    assert accepted[0] == "serve"
+    assert unknown == []
 
 
-def test_the_socket_is_the_port_of_the_program() -> None:
-    assert SOCKET.stem == SERVICE.stem, "systemd hands a socket to the service of its name"
+def test_socket_has_the_default_port_of_the_program() -> None:
+    assert SOCKET.stem == SERVICE.stem, "systemd passes a socket to the service of the same name"
     (port,) = settings(SOCKET)["ListenStream"]
     assert f"(default: :{port})" in " ".join(command("serve", "--help").stdout.split())
 
 
-def test_the_example_of_an_environment_file_has_flags_that_exist_and_no_secret() -> None:
+def test_example_environment_file_has_valid_flags_and_no_secret() -> None:
     text = (FOLDER / "environment.example").read_text()
     variables = dict(re.findall(r"^#?(\w+)=(.*)$", text, re.MULTILINE))
     assert settings(SERVICE)["ExecStart"][0].endswith(" $CONSOLE_EXPORTER_FLAGS")
@@ -83,6 +83,6 @@ def test_the_example_of_an_environment_file_has_flags_that_exist_and_no_secret()
     assert set(variables.values()) == {""}
 
 
-def test_secrets_are_credentials_and_not_files_that_the_service_may_open() -> None:
+def test_secrets_are_systemd_credentials() -> None:
     assert settings(SERVICE)["LoadCredential"] == ["secret:/etc/console-exporter/secrets"]
     assert "SetCredential" not in settings(SERVICE)

@@ -1,4 +1,4 @@
-"""The shipped units of systemd, read as far as tests need it."""
+"""Parse the shipped systemd units."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ SOCKET = FOLDER / "console-exporter.socket"
 
 
 def settings(unit: Path) -> dict[str, list[str]]:
-    """Return every value of every setting, continued lines joined."""
+    """Return all values of each setting, with continued lines joined."""
     text = re.sub(r"\\\n\s*", "", unit.read_text())
     found = defaultdict(list)
     for name, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE):
@@ -23,14 +23,14 @@ def settings(unit: Path) -> dict[str, list[str]]:
     return dict(found)
 
 
-def started() -> list[str]:
-    """Return the words of the service's command, without the operator's own flags."""
+def service_command() -> list[str]:
+    """Return the arguments of ExecStart, without variables."""
     (command,) = settings(SERVICE)["ExecStart"]
     return [word for word in shlex.split(command) if not word.startswith("$")]
 
 
 def allowed_calls() -> frozenset[str]:
-    """Return the system calls that the service may make, as systemd itself lists them."""
+    """Return the system calls that SystemCallFilter allows, expanded by systemd."""
     groups = _groups()
     allowed: set[str] = set()
     for line in settings(SERVICE)["SystemCallFilter"]:
@@ -51,7 +51,7 @@ def _groups() -> dict[str, list[str]]:
         elif line.startswith("    ") and not line.strip().startswith("#"):
             words.append(line.strip())
         elif line.startswith("#"):
-            # What follows is in no group.
+            # The calls after a comment are in no group.
             words = []
     return groups
 
