@@ -1,1 +1,1 @@
-"""The door to Huawei Cloud: one client, its logins, its pace and its connections."""
+"""Call the CloudDC API of Huawei Cloud: client, server list, errors and authentication."""

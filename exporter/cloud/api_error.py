@@ -1,4 +1,4 @@
-"""The error body of a cloud API: its code, message and request id."""
+"""Parse error code, message and request ID from a cloud API's error response."""
 
 import re
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ _MESSAGE_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """What an error answer says: empty texts where it says nothing.
+    """Error of an API response; missing parts are empty.
 
-    ``code`` is of the closed form ``Family.0123``; ``message`` is cut to 500 characters.
+    ``code`` has the form ``Family.0123`` or is a number; ``message`` is cut to 500 characters.
     """
 
     code: str = ""
@@ -24,43 +24,43 @@ class ApiError:
 
     @classmethod
     def of(cls, response: Response) -> Self:
-        """Read the error of an answer.
+        """Parse the error of a response.
 
-        Understands the shapes in use: ``error_code``/``error_msg``, ``errorCode``/``errorMsg``,
-        ``code``/``message``, each possibly nested under ``error``, and IAM's
-        ``{"error": {"code", "message", "title"}}``. A body that is no JSON yields no code.
+        Supports ``error_code``/``error_msg``, ``errorCode``/``errorMsg`` and ``code``/``message``,
+        at the top level or under ``error``, and IAM's ``{"error": {"code", "message", "title"}}``.
+        A body that is not JSON gives an empty error.
         """
         body = response.json()
         outer = body if isinstance(body, dict) else {}
         nested = outer.get("error")
-        shapes = [outer, nested] if isinstance(nested, dict) else [outer]
+        objects = [outer, nested] if isinstance(nested, dict) else [outer]
         return cls(
-            code=_first(shapes, ("error_code", "errorCode", "code"), _CODE),
-            message=_first(shapes, ("error_msg", "errorMsg", "message", "error_message"), None),
-            request_id=request_id_of(response, shapes),
+            code=_first(objects, ("error_code", "errorCode", "code"), _CODE),
+            message=_first(objects, ("error_msg", "errorMsg", "message", "error_message"), None),
+            request_id=request_id_of(response, objects),
         )
 
 
-def request_id_of(response: Response, shapes: list[dict[str, Any]] | None = None) -> str:
-    """Return the request id of an answer's header, else of its body, else an empty text."""
+def request_id_of(response: Response, objects: list[dict[str, Any]] | None = None) -> str:
+    """Return the request ID from a response's header, else from its body, else an empty text."""
     header = response.headers.get("x-request-id", "")
     if _REQUEST_ID.match(header):
         return str(header)
-    return _first(shapes or [], ("request_id", "requestId"), _REQUEST_ID)
+    return _first(objects or [], ("request_id", "requestId"), _REQUEST_ID)
 
 
 def _first(
-    shapes: list[dict[str, Any]], names: tuple[str, ...], form: re.Pattern[str] | None
+    objects: list[dict[str, Any]], names: tuple[str, ...], pattern: re.Pattern[str] | None
 ) -> str:
-    for shape in shapes:
+    for candidate in objects:
         for name in names:
-            value = shape.get(name)
+            value = candidate.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
                 value = str(value)
             if not isinstance(value, str) or not value:
                 continue
-            if form is None:
+            if pattern is None:
                 return value[:_MESSAGE_MAX]
-            if form.match(value):
+            if pattern.match(value):
                 return value
     return ""

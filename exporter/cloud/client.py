@@ -1,4 +1,4 @@
-"""The client of one CloudDC project: each request waits its turn, is signed, sent and counted."""
+"""Call the API of one CloudDC project: rate-limited, authenticated and observed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,55 +22,54 @@ from exporter.http.transport import USER_AGENT
 from exporter.ratelimit.throttle import Permit, Throttle
 
 URGENT = float("-inf")
-"""The due time of what others wait for: log-ins, and repeats with a fresh token."""
+"""Due time of requests that go first: logins, lists, and repeats after a 401."""
 
 SERVERS_MAX = 100_000
-"""How many servers a project's list may have."""
+"""Maximum number of servers in a project's list."""
 CONSOLE_MAX_BYTES = 1 << 20
 _TOKEN_MAX_BYTES = 1 << 20
-# A thousand servers a page, a few kB each.
+# A page has up to 1000 servers of a few kB each.
 _LIST_MAX_BYTES = 8 << 20
 _LIST_MAX_PAGES = 1000
 _HEADERS = CIMultiDict({"content-type": "application/json", "user-agent": USER_AGENT})
 _UNAUTHORIZED = 401
 _THROTTLED = 429
-# Only who has been let in is answered so; a 429 or a 5xx may come from before the door.
-_PROVING = frozenset({200, 400, 403, 404})
+# These statuses prove that the credentials were accepted. A 429 or 5xx may come before that check.
+_ACCEPTED = frozenset({200, 400, 403, 404})
 _OK = 200
 _URLS_MAX = 100_000
 
 
 class Sender(Protocol):
-    """The transport, as the client sees it."""
+    """The transport as used by the client."""
 
     async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Response:  # noqa: ASYNC109
         """Send a request; raises `NoResponseError` or `BadResponseError`."""
 
 
-class PacedSender:
-    """Sends the requests of one project, each in its turn, and tells what became of them."""
+class RateLimitedSender:
+    """Sends the requests of one project within its rate limit, and reports the results."""
 
     def __init__(self, transport: Sender, throttle: Throttle, observer: RequestObserver) -> None:
-        """Stand between a project's client and the wire."""
         self._transport = transport
         self._throttle = throttle
         self._observer = observer
 
     async def permit(self, due: float) -> Permit:
-        """Wait for a turn; who is due first goes first."""
+        """Wait for a permit; the lowest ``due`` goes first."""
         return await self._throttle.permit(due)
 
     async def probe_permit(self, due: float) -> Permit:
-        """Wait for a turn to probe; this wait is counted, for it delays a verdict."""
+        """Wait for a permit to probe, and record the waiting time, which delays the result."""
         permit = await self._throttle.permit(due)
         self._observer.waited(permit.waited)
         return permit
 
-    def unused(self, permit: Permit) -> None:
-        """Give a turn back that led to no request."""
+    def return_unused(self, permit: Permit) -> None:
+        """Return a permit that was not used for a request."""
         self._throttle.answered(permit, None, None)
 
-    async def send(  # noqa: PLR0913 - a request, told whole
+    async def send(  # noqa: PLR0913 - all parts of a request
         self,
         operation: str,
         request: Request,
@@ -80,11 +79,11 @@ class PacedSender:
         max_bytes: int,
         server_id: str = "",
     ) -> Response:
-        """Send a request in its turn; raises `NoResponseError` or `BadResponseError`."""
+        """Send a request with a permit; raises `NoResponseError` or `BadResponseError`."""
         self._observer.request_started(operation)
         response: Response | None = None
         status: int | None = None
-        given_up = False
+        cancelled = False
         started = perf_counter()
         try:
             response = await self._transport.send(
@@ -95,25 +94,25 @@ class PacedSender:
             status = error.status or None
             raise
         except asyncio.CancelledError:
-            # The target was removed, or the program ends: the cloud has failed nobody.
-            given_up = True
+            # The target was removed or the exporter stops: not a failure of the cloud.
+            cancelled = True
             raise
         finally:
-            # The transport's own figure leaves out what our loop did after the last byte.
+            # The transport's own measurement excludes event-loop delays after the last byte.
             seconds = response.seconds if response else perf_counter() - started
             deadline.spent += seconds
             self._throttle.answered(permit, status, response)
             if status == _THROTTLED:
                 self._observer.throttled()
-            refused = response is not None and response.status >= 400  # noqa: PLR2004 - HTTP errors
-            if given_up:
-                self._observer.request_given_up()
+            is_error = response is not None and response.status >= 400  # noqa: PLR2004 - HTTP errors
+            if cancelled:
+                self._observer.request_cancelled()
             else:
                 self._observer.request_finished(
                     operation,
                     status,
                     seconds,
-                    error_code=ApiError.of(response).code if response and refused else "",
+                    error_code=ApiError.of(response).code if response and is_error else "",
                     server_id=server_id,
                     request_id=request_id_of(response) if response else "",
                 )
@@ -121,15 +120,17 @@ class PacedSender:
 
 
 class LoginSender:
-    """The way of log-in requests: before all others, counted as ``create_token``."""
+    """Sends login requests before all others, counted as operation ``create_token``.
 
-    def __init__(self, sender: PacedSender, timeout: float) -> None:
-        """Give each log-in request ``timeout`` seconds."""
+    Each request may take ``timeout`` seconds.
+    """
+
+    def __init__(self, sender: RateLimitedSender, timeout: float) -> None:
         self._sender = sender
         self._timeout = timeout
 
     async def __call__(self, request: Request) -> Response:
-        """Send one log-in request; raises `NoResponseError` or `BadResponseError`."""
+        """Send one login request; raises `NoResponseError` or `BadResponseError`."""
         permit = await self._sender.permit(URGENT)
         return await self._sender.send(
             "create_token", request, permit, Deadline(self._timeout), max_bytes=_TOKEN_MAX_BYTES
@@ -137,26 +138,26 @@ class LoginSender:
 
 
 class CloudClient:
-    """Asks one CloudDC project's API."""
+    """Client of one CloudDC project's API at ``endpoint``."""
 
     def __init__(
-        self, *, endpoint: str, project_id: str, sender: PacedSender, login: Login
+        self, *, endpoint: str, project_id: str, sender: RateLimitedSender, login: Login
     ) -> None:
-        """Ask ``endpoint`` about ``project_id``."""
         self._servers_url = f"{endpoint}/v1/{quote(project_id, safe='')}/physicalservers"
         self._sender = sender
         self._login = login
-        # Reading a URL costs a twentieth of a probe.
+        # Cached: parsing a URL takes a twentieth of a probe's CPU time.
         self._console_urls: dict[str, URL] = {}
 
     async def permit(self, due: float) -> Permit:
-        """Wait for this project's next turn to probe."""
+        """Wait for a permit to probe a server of this project."""
         return await self._sender.probe_permit(due)
 
     async def remote_console(self, server_id: str, permit: Permit, deadline: Deadline) -> Response:
-        """Ask for a server's console address; return the answer, whatever its status.
+        """Request a server's console address; return the response, whatever its status.
 
-        A 401 is asked once more when fresh credentials can be had. Raises `RequestError`.
+        After a 401 the request is repeated once if new credentials can be obtained. Raises
+        `RequestError`.
         """
         url = self._console_urls.get(server_id)
         if url is None:
@@ -166,7 +167,7 @@ class CloudClient:
             if len(self._console_urls) >= _URLS_MAX:
                 self._console_urls.clear()
             self._console_urls[server_id] = url
-        return await self._ask(
+        return await self._request(
             "remote_console",
             url,
             permit,
@@ -187,11 +188,11 @@ class CloudClient:
         manage_state: str | None,
         timeout: float,  # noqa: ASYNC109
     ) -> AsyncIterator[list[ListedServer]]:
-        """List all servers of the project, page by page, ``timeout`` seconds a page.
+        """List all servers of the project, page by page, ``timeout`` seconds per page.
 
-        The next marker may come as an id or as a URL; without one the last id serves. A marker
-        that comes again ends the list. Raises `RequestError`, also when a page is no list, and when
-        there is no end to the list.
+        The next marker may be an ID or a URL; a full page without one continues after its last ID.
+        A repeated marker ends the list. Raises `RequestError`, also if a page is invalid or the
+        list has no end.
         """
         found: set[str] = set()
         markers: set[str] = set()
@@ -204,24 +205,36 @@ class CloudClient:
                 query["marker"] = marker
             url = wire_url(httpx.URL(self._servers_url, params=query))
             permit = await self._sender.permit(URGENT)
-            response = await self._ask(
+            response = await self._request(
                 "list_servers", url, permit, Deadline(timeout), max_bytes=_LIST_MAX_BYTES
             )
             page = await page_of(response)
             known = len(found)
             found.update(server.id for server in page.servers)
             if len(found) > SERVERS_MAX:
-                raise BadResponseError(f"the list has over {SERVERS_MAX} servers", response.status)
+                raise BadResponseError(
+                    f"the server list has over {SERVERS_MAX} servers, the maximum: "
+                    "list the servers in a file instead",
+                    response.status,
+                )
             yield page.servers
             marker = page.next_marker
             if not marker or marker in markers:
                 return
             if len(found) == known:
-                raise BadResponseError("the list of servers repeats itself", response.status)
+                raise BadResponseError(
+                    "the server list repeats itself: a page had no new servers but another "
+                    "next_marker; report this to the cloud's support",
+                    response.status,
+                )
             markers.add(marker)
-        raise BadResponseError(f"the list of servers has over {_LIST_MAX_PAGES} pages", _OK)
+        raise BadResponseError(
+            f"the server list has over {_LIST_MAX_PAGES} pages, the maximum: "
+            "list the servers in a file instead",
+            _OK,
+        )
 
-    async def _ask(  # noqa: PLR0913 - passes on what a request is made of
+    async def _request(  # noqa: PLR0913 - all parts of a request
         self,
         operation: str,
         url: URL,
@@ -244,7 +257,7 @@ class CloudClient:
             )
             if response.status == _UNAUTHORIZED:
                 await self._login.renew(request)
-        if response.status in _PROVING:
+        if response.status in _ACCEPTED:
             self._login.accepted(request)
         return response
 
@@ -253,6 +266,6 @@ class CloudClient:
         try:
             await self._login.authorize(request)
         except RequestError:
-            self._sender.unused(permit)
+            self._sender.return_unused(permit)
             raise
         return request

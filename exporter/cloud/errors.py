@@ -1,4 +1,4 @@
-"""Errors of the cloud's client beyond those of HTTP."""
+"""Errors of the cloud client beyond HTTP errors."""
 
 from exporter.http.errors import RequestError
 

@@ -1,4 +1,4 @@
-"""Who wants to know what happens at the door; the metrics room implements this."""
+"""Observer protocols of the cloud client; `exporter.metrics` implements them."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,12 +8,12 @@ from exporter.http.observer import ConnectionObserver
 
 
 class RequestObserver(Protocol):
-    """Who wants to know of requests and their answers."""
+    """Observes requests and their responses."""
 
     def request_started(self, operation: str) -> None:
-        """Note that a request goes out."""
+        """Record the start of a request."""
 
-    def request_finished(  # noqa: PLR0913 - one event, told whole
+    def request_finished(  # noqa: PLR0913 - all properties of one event
         self,
         operation: str,
         status: int | None,
@@ -23,35 +23,35 @@ class RequestObserver(Protocol):
         server_id: str,
         request_id: str,
     ) -> None:
-        """Note the end of a request; ``status`` is None when no answer came."""
+        """Record the end of a request; ``status`` is None if no response came."""
 
-    def request_given_up(self) -> None:
-        """Note that a request's answer is not waited for any more: it would say nothing."""
+    def request_cancelled(self) -> None:
+        """Record that the exporter cancelled a request, which says nothing about the cloud."""
 
     def throttled(self) -> None:
-        """Note an answer 429."""
+        """Record a 429 response."""
 
     def waited(self, seconds: float) -> None:
-        """Note the time a request waited for its turn."""
+        """Record the seconds that a probe waited for its permit."""
 
 
 class ProjectObserver(ConnectionObserver, RequestObserver, LoginObserver, Protocol):
-    """Everything that one project's door has to tell."""
+    """Observes connections, requests and logins of one project."""
 
 
 class Unobserved:
-    """A `ProjectObserver` for where nobody wants to know: a single probe from the command line."""
+    """A `ProjectObserver` that does nothing, for single probes from the command line."""
 
     def connection_opened(self, phases: Mapping[str, float]) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
     def certificate_seen(self, host: str, expires_at: float) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
     def request_started(self, operation: str) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
-    def request_finished(  # noqa: PLR0913 - the observer's form
+    def request_finished(  # noqa: PLR0913 - the protocol's signature
         self,
         operation: str,
         status: int | None,
@@ -61,19 +61,19 @@ class Unobserved:
         server_id: str,
         request_id: str,
     ) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
-    def request_given_up(self) -> None:
-        """Let it pass."""
+    def request_cancelled(self) -> None:
+        """Do nothing."""
 
     def throttled(self) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
     def waited(self, seconds: float) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
     def login_refreshed(self) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
     def login_failed(self) -> None:
-        """Let it pass."""
+        """Do nothing."""

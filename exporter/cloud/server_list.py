@@ -62,7 +62,7 @@ async def page_of(response: Response) -> ServerListPage:
     marker = _next_marker(page) or last
     if marker and not _MARKER.fullmatch(marker):
         raise BadResponseError(
-            "the server list has an invalid next_marker: expected up to 512 visible ASCII characters",
+            "the server list has an invalid next_marker: expected at most 512 ASCII characters",
             response.status,
         )
     return ServerListPage(servers, marker)

@@ -1,4 +1,4 @@
-"""The client: renewals after a 401, paging, and the accounts it keeps."""
+"""Tests of the cloud client: renewal after a 401, paging, and observed requests."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.cloud.client import URGENT, CloudClient, PacedSender
+from exporter.cloud.client import URGENT, CloudClient, RateLimitedSender
 from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import Unobserved
 from exporter.http.deadline import Deadline
@@ -19,16 +19,14 @@ from exporter.http.request import Request
 from exporter.http.response import Response
 from exporter.ratelimit.throttle import Throttle
 
-Reply = Callable[[Request], Response]
 
-
-def answer(status: int, body: bytes = b"{}", seconds: float = 0.1) -> Response:
+def response(status: int, body: bytes = b"{}", seconds: float = 0.1) -> Response:
     return Response(status, httpx.Headers(), body, seconds)
 
 
 @dataclass
 class FakeCloud:
-    """A transport that answers from a list."""
+    """A transport that returns the given replies in order."""
 
     replies: list[Response | BaseException]
     requests: list[Request] = field(default_factory=list)
@@ -49,7 +47,7 @@ class FakeLogin:
     tokens: int = 1
     fails: bool = False
     rejected: int = 0
-    taken: int = 0
+    accepted_count: int = 0
     expires_at: float | None = None
 
     async def authorize(self, request: Request) -> None:
@@ -66,14 +64,14 @@ class FakeLogin:
         return True
 
     def accepted(self, request: Request) -> None:  # noqa: ARG002
-        self.taken += 1
+        self.accepted_count += 1
 
 
 @dataclass
-class Seen(Unobserved):
+class RecordingObserver(Unobserved):
     finished: list[tuple[str, int | None, str]] = field(default_factory=list)
-    throttles: int = 0
-    given_up: int = 0
+    throttled_count: int = 0
+    cancelled: int = 0
 
     def request_finished(  # noqa: PLR0913
         self,
@@ -88,204 +86,216 @@ class Seen(Unobserved):
         self.finished.append((operation, status, error_code))
 
     def throttled(self) -> None:
-        self.throttles += 1
+        self.throttled_count += 1
 
-    def request_given_up(self) -> None:
-        self.given_up += 1
+    def request_cancelled(self) -> None:
+        self.cancelled += 1
 
 
 @dataclass
-class Bench:
+class Harness:
     cloud: FakeCloud
     login: FakeLogin
-    seen: Seen
+    observer: RecordingObserver
     client: CloudClient
     throttle: Throttle
 
-    async def ask(self, timeout: float = 10.0) -> tuple[Response, Deadline]:  # noqa: ASYNC109
+    async def request(self, timeout: float = 10.0) -> tuple[Response, Deadline]:  # noqa: ASYNC109
         deadline = Deadline(timeout)
         permit = await self.client.permit(0.0)
         return await self.client.remote_console("id-1", permit, deadline), deadline
 
 
 @pytest.fixture
-def bench(clock: Any) -> Callable[..., Bench]:
-    def build(*replies: Response | BaseException, login: FakeLogin | None = None) -> Bench:
-        cloud, seen, signed = FakeCloud(list(replies)), Seen(), login or FakeLogin()
+def make_harness(clock: Any) -> Callable[..., Harness]:
+    def build(*replies: Response | BaseException, login: FakeLogin | None = None) -> Harness:
+        cloud, observer = FakeCloud(list(replies)), RecordingObserver()
+        login = login or FakeLogin()
         throttle = Throttle(requests_per_second=100.0, burst=100, clock=clock)
         client = CloudClient(
             endpoint="https://clouddc.example",
             project_id="p1",
-            sender=PacedSender(cloud, throttle, seen),
-            login=signed,
+            sender=RateLimitedSender(cloud, throttle, observer),
+            login=login,
         )
-        return Bench(cloud, signed, seen, client, throttle)
+        return Harness(cloud, login, observer, client, throttle)
 
     return build
 
 
-async def test_it_asks_the_documented_path_with_the_login_s_credentials(
-    bench: Callable[..., Bench],
+async def test_requests_the_documented_path_with_the_logins_credentials(
+    make_harness: Callable[..., Harness],
 ) -> None:
-    b = bench(answer(200))
-    await b.ask()
-    (request,) = b.cloud.requests
+    harness = make_harness(response(200))
+    await harness.request()
+    (request,) = harness.cloud.requests
     assert str(request.url) == (
         "https://clouddc.example/v1/p1/physicalservers/id-1/remote-console-address"
     )
     assert request.headers["x-auth-token"] == "token-1"
-    assert b.seen.finished == [("remote_console", 200, "")]
-    assert b.login.taken == 1
+    assert harness.observer.finished == [("remote_console", 200, "")]
+    assert harness.login.accepted_count == 1
 
 
-async def test_a_401_is_asked_once_more_with_a_fresh_token(bench: Callable[..., Bench]) -> None:
-    b = bench(answer(401), answer(200))
-    got, deadline = await b.ask()
-    assert got.status == 200
-    assert [r.headers["x-auth-token"] for r in b.cloud.requests] == ["token-1", "token-2"]
+async def test_a_401_is_repeated_once_with_a_new_token(
+    make_harness: Callable[..., Harness],
+) -> None:
+    harness = make_harness(response(401), response(200))
+    received, deadline = await harness.request()
+    assert received.status == 200
+    assert [r.headers["x-auth-token"] for r in harness.cloud.requests] == ["token-1", "token-2"]
     # Both requests count against the one deadline.
     assert deadline.spent == pytest.approx(0.2)
-    assert b.cloud.timeouts == [10.0, pytest.approx(9.9)]
+    assert harness.cloud.timeouts == [10.0, pytest.approx(9.9)]
 
 
-async def test_a_401_that_a_fresh_token_does_not_cure_is_the_answer(
-    bench: Callable[..., Bench],
+async def test_a_second_401_with_a_new_token_is_returned(
+    make_harness: Callable[..., Harness],
 ) -> None:
-    b = bench(answer(401), answer(401))
-    got, _ = await b.ask()
-    assert got.status == 401
-    assert len(b.cloud.requests) == 2
-    # The login hears that its fresh token was refused too, and can back off.
-    assert b.login.rejected == 2
-    assert b.login.taken == 0
+    harness = make_harness(response(401), response(401))
+    received, _ = await harness.request()
+    assert received.status == 401
+    assert len(harness.cloud.requests) == 2
+    # The login is told that its new token was rejected too, so it can back off.
+    assert harness.login.rejected == 2
+    assert harness.login.accepted_count == 0
 
 
-async def test_a_401_with_nothing_fresher_is_not_asked_again(bench: Callable[..., Bench]) -> None:
-    b = bench(answer(401), login=FakeLogin(renewable=0))
-    got, _ = await b.ask()
-    assert got.status == 401
-    assert len(b.cloud.requests) == 1
+async def test_a_401_is_not_repeated_without_new_credentials(
+    make_harness: Callable[..., Harness],
+) -> None:
+    harness = make_harness(response(401), login=FakeLogin(renewable=0))
+    received, _ = await harness.request()
+    assert received.status == 401
+    assert len(harness.cloud.requests) == 1
 
 
-async def test_without_a_login_nothing_is_sent(bench: Callable[..., Bench]) -> None:
-    b = bench(login=FakeLogin(fails=True))
+async def test_nothing_is_sent_when_the_login_fails(make_harness: Callable[..., Harness]) -> None:
+    harness = make_harness(login=FakeLogin(fails=True))
     with pytest.raises(LoginFailedError):
-        await b.ask()
-    assert b.cloud.requests == []
-    assert b.seen.finished == []
+        await harness.request()
+    assert harness.cloud.requests == []
+    assert harness.observer.finished == []
 
 
-async def test_a_request_without_an_answer_is_counted_as_such(
-    bench: Callable[..., Bench],
+async def test_a_request_without_a_response_is_recorded_without_a_status(
+    make_harness: Callable[..., Harness],
 ) -> None:
-    b = bench(NoResponseError(NoResponse.TIMEOUT, "too late"))
+    harness = make_harness(NoResponseError(NoResponse.TIMEOUT, "too late"))
     with pytest.raises(NoResponseError):
-        await b.ask()
-    assert b.seen.finished == [("remote_console", None, "")]
+        await harness.request()
+    assert harness.observer.finished == [("remote_console", None, "")]
 
 
-async def test_a_429_slows_the_throttle_and_is_counted(bench: Callable[..., Bench]) -> None:
-    b = bench(answer(429, b'{"error_code": "APIGW.0308", "error_msg": "m"}'))
-    await b.ask()
-    assert b.seen.finished == [("remote_console", 429, "APIGW.0308")]
-    assert b.seen.throttles == 1
-    assert b.throttle.limit < b.throttle.ceiling
+async def test_a_429_lowers_the_rate_and_is_recorded(make_harness: Callable[..., Harness]) -> None:
+    harness = make_harness(response(429, b'{"error_code": "APIGW.0308", "error_msg": "m"}'))
+    await harness.request()
+    assert harness.observer.finished == [("remote_console", 429, "APIGW.0308")]
+    assert harness.observer.throttled_count == 1
+    assert harness.throttle.limit < harness.throttle.ceiling
 
 
 def page(ids: list[str], next_marker: str | None = None) -> Response:
-    servers = ",".join(f'{{"id": "{one}", "name": "name-{one}"}}' for one in ids)
+    servers = ",".join(f'{{"id": "{server_id}", "name": "name-{server_id}"}}' for server_id in ids)
     marker = f'"{next_marker}"' if next_marker is not None else "null"
     body = f'{{"servers": [{servers}], "page_info": {{"next_marker": {marker}}}}}'
-    return answer(200, body.encode())
+    return response(200, body.encode())
 
 
 @pytest.mark.parametrize(
     "marker", ["b", "https://clouddc.example/v1/p1/physicalservers?limit=2&marker=b"]
 )
-async def test_a_marker_may_come_as_an_id_or_as_an_address(
-    bench: Callable[..., Bench], marker: str
+async def test_a_marker_may_be_an_id_or_a_url(
+    make_harness: Callable[..., Harness], marker: str
 ) -> None:
-    b = bench(page(["a", "b"], marker), page(["c"]))
-    listed = await b.client.list_servers(manage_state="in-use", timeout=5)
-    assert [one.id for one in listed] == ["a", "b", "c"]
-    assert [r.url.query.get("marker") for r in b.cloud.requests] == [None, "b"]
-    assert {r.url.query["manage_state"] for r in b.cloud.requests} == {"in-use"}
+    harness = make_harness(page(["a", "b"], marker), page(["c"]))
+    listed = await harness.client.list_servers(manage_state="in-use", timeout=5)
+    assert [server.id for server in listed] == ["a", "b", "c"]
+    assert [r.url.query.get("marker") for r in harness.cloud.requests] == [None, "b"]
+    assert {r.url.query["manage_state"] for r in harness.cloud.requests} == {"in-use"}
 
 
-async def test_a_full_page_without_a_marker_goes_on_from_its_last_id(
-    bench: Callable[..., Bench],
+async def test_a_full_page_without_a_marker_continues_after_its_last_id(
+    make_harness: Callable[..., Harness],
 ) -> None:
     ids = [str(number) for number in range(1000)]
-    b = bench(page(ids), page(["last"]))
-    assert len(await b.client.list_servers(manage_state=None, timeout=5)) == 1001
-    assert b.cloud.requests[1].url.query["marker"] == "999"
+    harness = make_harness(page(ids), page(["last"]))
+    assert len(await harness.client.list_servers(manage_state=None, timeout=5)) == 1001
+    assert harness.cloud.requests[1].url.query["marker"] == "999"
 
 
-async def test_a_marker_that_comes_again_ends_the_list(bench: Callable[..., Bench]) -> None:
-    b = bench(page(["a"], "a"), page(["b"], "a"))
-    assert [s.id for s in await b.client.list_servers(manage_state=None, timeout=5)] == ["a", "b"]
+async def test_a_repeated_marker_ends_the_list(make_harness: Callable[..., Harness]) -> None:
+    harness = make_harness(page(["a"], "a"), page(["b"], "a"))
+    assert [s.id for s in await harness.client.list_servers(manage_state=None, timeout=5)] == [
+        "a",
+        "b",
+    ]
 
 
-async def test_a_list_without_an_end_is_an_error(bench: Callable[..., Bench]) -> None:
-    # Always the same page, always another marker.
-    b = bench(*(page(["a", "b"], f"m{number}") for number in range(5)))
+async def test_a_list_without_an_end_is_an_error(make_harness: Callable[..., Harness]) -> None:
+    # Every page has the same servers but another marker.
+    harness = make_harness(*(page(["a", "b"], f"m{number}") for number in range(5)))
     with pytest.raises(BadResponseError, match="repeats itself"):
-        await b.client.list_servers(manage_state=None, timeout=5)
-    assert len(b.cloud.requests) == 2
+        await harness.client.list_servers(manage_state=None, timeout=5)
+    assert len(harness.cloud.requests) == 2
 
 
-async def test_a_list_is_followed_for_so_many_servers_and_no_more(
-    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+async def test_a_list_with_too_many_servers_is_an_error(
+    make_harness: Callable[..., Harness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.cloud.client.SERVERS_MAX", 50)
-    b = bench(*(page([f"{n}-{number}" for n in range(10)], f"m{number}") for number in range(9)))
+    harness = make_harness(
+        *(page([f"{n}-{number}" for n in range(10)], f"m{number}") for number in range(9))
+    )
     with pytest.raises(BadResponseError, match="over 50 servers"):
-        await b.client.list_servers(manage_state=None, timeout=5)
-    assert len(b.cloud.requests) == 6
+        await harness.client.list_servers(manage_state=None, timeout=5)
+    assert len(harness.cloud.requests) == 6
 
 
 @pytest.mark.parametrize(
     "marker", ["a b", "\\ud800", "x" * 513, "http://[?marker=a b", "https://h/?marker=%00"]
 )
-async def test_a_marker_that_cannot_be_sent_is_an_error_or_none_and_never_a_fault(
-    bench: Callable[..., Bench], marker: str
+async def test_an_invalid_marker_is_an_error_or_ends_the_list(
+    make_harness: Callable[..., Harness], marker: str
 ) -> None:
-    b = bench(page(["a"], marker))
+    harness = make_harness(page(["a"], marker))
     try:
-        listed = await b.client.list_servers(manage_state=None, timeout=5)
+        listed = await harness.client.list_servers(manage_state=None, timeout=5)
     except BadResponseError as error:
-        assert "marker" in str(error)  # noqa: PT017 - either is right
+        assert "marker" in str(error)  # noqa: PT017 - both are correct
     else:
-        assert [one.id for one in listed] == ["a"]
-    assert len(b.cloud.requests) == 1
+        assert [server.id for server in listed] == ["a"]
+    assert len(harness.cloud.requests) == 1
 
 
-@pytest.mark.parametrize("odd", [b"[]", b'{"servers": 1}', b"<html>"])
-async def test_what_is_no_list_is_an_error_and_not_an_empty_list(
-    bench: Callable[..., Bench], odd: bytes
+@pytest.mark.parametrize("body", [b"[]", b'{"servers": 1}', b"<html>"])
+async def test_an_invalid_list_is_an_error_and_not_an_empty_list(
+    make_harness: Callable[..., Harness], body: bytes
 ) -> None:
-    b = bench(answer(200, odd))
+    harness = make_harness(response(200, body))
     with pytest.raises(BadResponseError):
-        await b.client.list_servers(manage_state=None, timeout=5)
+        await harness.client.list_servers(manage_state=None, timeout=5)
 
 
-async def test_a_refused_list_names_the_status(bench: Callable[..., Bench]) -> None:
-    b = bench(answer(403, b'{"error_code": "iMetal.0004"}'))
+async def test_the_error_of_a_rejected_list_names_the_status(
+    make_harness: Callable[..., Harness],
+) -> None:
+    harness = make_harness(response(403, b'{"error_code": "iMetal.0004"}'))
     with pytest.raises(BadResponseError, match=r"403 iMetal\.0004"):
-        await b.client.list_servers(manage_state=None, timeout=5)
+        await harness.client.list_servers(manage_state=None, timeout=5)
 
 
-def test_urgent_requests_go_before_every_slot() -> None:
+def test_urgent_requests_are_due_before_all_others() -> None:
     assert URGENT < 0.0
 
 
-@pytest.mark.parametrize(("status", "taken"), [(200, 1), (404, 1), (403, 1), (429, 0), (502, 0)])
-async def test_only_an_answer_from_behind_the_door_proves_the_login(
-    bench: Callable[..., Bench], status: int, taken: int
+@pytest.mark.parametrize(("status", "accepted"), [(200, 1), (404, 1), (403, 1), (429, 0), (502, 0)])
+async def test_only_a_response_from_after_authentication_proves_the_login(
+    make_harness: Callable[..., Harness], status: int, accepted: int
 ) -> None:
-    b = bench(answer(status))
-    await b.ask()
-    assert b.login.taken == taken
+    harness = make_harness(response(status))
+    await harness.request()
+    assert harness.login.accepted_count == accepted
 
 
 @pytest.mark.parametrize(
@@ -299,23 +309,23 @@ async def test_only_an_answer_from_behind_the_door_proves_the_login(
         "https://x.example/?marker=" + "y" * 600,
     ],
 )
-async def test_no_marker_however_odd_breaks_the_listing(
-    bench: Callable[..., Bench], marker: str
+async def test_any_odd_marker_gives_the_list_or_an_error(
+    make_harness: Callable[..., Harness], marker: str
 ) -> None:
     body = json.dumps({"servers": [{"id": "a"}], "page_info": {"next_marker": marker}}).encode()
-    b = bench(answer(200, body), answer(200, b'{"servers": []}'))
+    harness = make_harness(response(200, body), response(200, b'{"servers": []}'))
     with suppress(BadResponseError):
-        listed = await b.client.list_servers(manage_state=None, timeout=5)
+        listed = await harness.client.list_servers(manage_state=None, timeout=5)
         assert [server.id for server in listed] == ["a"]
-    assert len(b.cloud.requests) <= 2
+    assert len(harness.cloud.requests) <= 2
 
 
-async def test_a_request_that_we_give_up_is_no_failure_of_the_cloud(
-    bench: Callable[..., Bench],
+async def test_a_cancelled_request_is_not_recorded_as_a_failure(
+    make_harness: Callable[..., Harness],
 ) -> None:
-    ours = bench(asyncio.CancelledError(), answer(200))
+    harness = make_harness(asyncio.CancelledError(), response(200))
     with pytest.raises(asyncio.CancelledError):
-        await ours.ask()
-    assert (ours.seen.given_up, ours.seen.finished) == (1, [])
-    await ours.ask()
-    assert ours.seen.finished == [("remote_console", 200, "")]
+        await harness.request()
+    assert (harness.observer.cancelled, harness.observer.finished) == (1, [])
+    await harness.request()
+    assert harness.observer.finished == [("remote_console", 200, "")]

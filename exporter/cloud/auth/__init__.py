@@ -1,4 +1,4 @@
-"""The four ways to log in."""
+"""Authenticate requests: token, password, access key pair (AK/SK) or agency."""
 
 from exporter.clock import Clock
 from exporter.cloud.auth.agency import AgencyLogin
@@ -12,7 +12,7 @@ from exporter.config.config import AgencyAuth, AkskAuth, PasswordAuth, Project, 
 __all__ = ["Lockouts", "Login", "LoginObserver", "SendRequest", "login_for"]
 
 
-def login_for(  # noqa: PLR0913 - what a login is made of
+def login_for(  # noqa: PLR0913 - all parts of a login
     project: Project,
     *,
     send: SendRequest,
@@ -21,17 +21,17 @@ def login_for(  # noqa: PLR0913 - what a login is made of
     clock: Clock,
     lockouts: Lockouts | None = None,
 ) -> Login:
-    """Return the login that a project is configured with.
+    """Create the login that a project is configured with.
 
-    ``send`` is the paced and counted way to IAM, ``fetch`` the way to the metadata service, which
-    is on this machine and needs no pace. ``lockouts`` is shared by all projects, so that those
-    which use one account or one key do not lock it together.
+    ``send`` sends rate-limited requests to IAM. ``fetch`` sends requests to the metadata service,
+    which is on this machine and needs no rate limit. ``lockouts`` is shared by all projects, so
+    that projects with the same account or key do not lock it together.
     """
     match project.auth:
         case TokenAuth() as auth:
             return StaticTokenLogin(auth, observer=observer)
         case PasswordAuth() as auth:
-            lockout = (lockouts or Lockouts(clock)).of(
+            lockout = (lockouts or Lockouts(clock)).for_account(
                 auth.iam_endpoint, auth.domain, auth.username
             )
             return PasswordLogin(
@@ -46,7 +46,7 @@ def login_for(  # noqa: PLR0913 - what a login is made of
             return AkskLogin(
                 auth,
                 project.project_id,
-                lockout=(lockouts or Lockouts(clock)).of_keys(project.endpoint, auth),
+                lockout=(lockouts or Lockouts(clock)).for_keys(project.endpoint, auth),
                 observer=observer,
                 clock=clock,
             )

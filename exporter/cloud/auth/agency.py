@@ -1,4 +1,4 @@
-"""The login of a cloud machine's agency: temporary keys from the machine's metadata service."""
+"""Sign requests with a cloud machine's temporary keys from its metadata service (agency)."""
 
 import json
 
@@ -19,12 +19,12 @@ from exporter.http.response import Response
 
 _OK = 200
 _NOT_FOUND = 404
-# Metadata services that know no tokens.
+# Status of metadata services that do not support tokens.
 _NO_TOKENS = frozenset({404, 405, 503})
 
 
 class AgencyLogin(RenewedLogin[Keys]):
-    """Signs requests with temporary keys."""
+    """Signs requests with temporary keys, fetched from the metadata service."""
 
     def __init__(
         self,
@@ -35,84 +35,91 @@ class AgencyLogin(RenewedLogin[Keys]):
         observer: LoginObserver,
         clock: Clock,
     ) -> None:
-        """Sign for ``project_id`` with keys from the metadata service, asked through ``fetch``."""
         source = MetadataSource(auth, fetch=fetch, clock=clock)
         super().__init__(Renewal(source, lockout=Lockout(clock), observer=observer, clock=clock))
         self._signer = Signer(project_id, lockout=KeyLockout(clock), clock=clock)
 
     async def authorize(self, request: Request) -> None:
-        """Sign a request; get keys first if need be. Raises `LoginFailedError`."""
+        """Sign a request; fetch keys first if necessary. Raises `LoginFailedError`."""
         self._signer.sign(request, await self._credentials.current())
 
     async def renew(self, rejected: Request) -> bool:
-        """Get other keys, once for all requests that were rejected with the same ones."""
+        """Fetch new keys, once for all requests rejected with the same keys."""
 
         def was_sent(keys: Keys) -> bool:
             return signed_with(rejected, keys)
 
-        if self._credentials.holds(was_sent):
-            self._signer.refused(rejected)
+        if self._credentials.is_current(was_sent):
+            self._signer.rejected(rejected)
         return await self._credentials.renew(was_sent)
 
     def accepted(self, request: Request) -> None:
-        """Note that a request's signature was not refused."""
+        """Record that a request's signature was accepted."""
         self._signer.accepted()
         self._credentials.accepted(lambda keys: signed_with(request, keys))
 
 
 class MetadataSource:
-    """Asks the metadata service for the keys of the machine's agency."""
+    """Fetches the keys of the machine's agency from the metadata service."""
 
     def __init__(self, auth: AgencyAuth, *, fetch: SendRequest, clock: Clock) -> None:
-        """Ask the service at the endpoint of ``auth``."""
         self._endpoint = auth.metadata_endpoint
         self._fetch = fetch
         self._clock = clock
 
     def fingerprint(self) -> bytes:
-        """Return nothing: there is no secret of ours that could change."""
+        """Return an empty digest: an agency has no configured secret."""
         return b""
 
     def account(self) -> str:
-        """Return where the keys come from; they open every project of the agency."""
+        """Return the metadata endpoint; its keys are valid for every project of the agency."""
         return self._endpoint
 
     def to_json(self, credentials: Keys) -> str:
-        """Return keys as a text."""
+        """Return keys as JSON."""
         return json.dumps(
             [credentials.access_key, credentials.secret_key, credentials.security_token]
         )
 
     def from_json(self, text: str) -> Keys:
-        """Return keys that were kept; raises `LoginFailedError` where they are none."""
-        what = "a key that was kept"
+        """Parse the output of `to_json`; raises `LoginFailedError` if it is invalid."""
+        what = "a saved key"
         try:
             access, secret, token = json.loads(text)
         except (ValueError, TypeError, RecursionError):
-            raise LoginFailedError(f"{what} cannot be read") from None
+            raise LoginFailedError(f"{what} is not valid JSON") from None
         return Keys(
             header_value(access, what), header_value(secret, what), header_value(token, what)
         )
 
     async def obtain(self) -> ExpiringCredentials[Keys]:
-        """Get keys; raises `LoginFailedError`."""
+        """Fetch keys; raises `LoginFailedError`."""
         headers = await self._token_header()
-        response = await self._ask("GET", "/openstack/latest/securitykey", headers)
+        response = await self._request("GET", "/openstack/latest/securitykey", headers)
         if response.status == _NOT_FOUND:
             raise LoginFailedError(
                 "the metadata service has no keys: check that an agency is bound to this machine"
             )
         if response.status != _OK:
-            raise LoginFailedError(f"the metadata service answered {response.status} for keys")
+            raise LoginFailedError(
+                f"the metadata service answered the request for keys with {response.status}: "
+                "check metadata_endpoint"
+            )
         body = response.json()
         credential = body.get("credential") if isinstance(body, dict) else None
         if not isinstance(credential, dict):
-            raise LoginFailedError("the metadata service's answer holds no credential")
+            raise LoginFailedError(
+                "the metadata service's response has no credential: check metadata_endpoint"
+            )
         keys = Keys(
-            access_key=header_value(credential.get("access"), "the metadata's access key"),
-            secret_key=header_value(credential.get("secret"), "the metadata's secret key"),
+            access_key=header_value(
+                credential.get("access"), "the access key of the metadata service"
+            ),
+            secret_key=header_value(
+                credential.get("secret"), "the secret key of the metadata service"
+            ),
             security_token=header_value(
-                credential.get("securitytoken"), "the metadata's security token"
+                credential.get("securitytoken"), "the security token of the metadata service"
             ),
         )
         return expiring_credentials(
@@ -120,7 +127,7 @@ class MetadataSource:
         )
 
     async def _token_header(self) -> dict[str, str]:
-        response = await self._ask(
+        response = await self._request(
             "PUT",
             "/meta-data/latest/api/token",
             {"x-metadata-token-ttl-seconds": "21600"},
@@ -128,13 +135,21 @@ class MetadataSource:
         if response.status in _NO_TOKENS:
             return {}
         if response.status != _OK:
-            raise LoginFailedError(f"the metadata service answered {response.status} for a token")
+            raise LoginFailedError(
+                f"the metadata service answered the request for a token with {response.status}: "
+                "check metadata_endpoint"
+            )
         token = response.body.decode("latin-1").strip()
-        return {"x-metadata-token": header_value(token, "the metadata service's token")}
+        return {
+            "x-metadata-token": header_value(token, "the session token of the metadata service")
+        }
 
-    async def _ask(self, method: str, path: str, headers: dict[str, str]) -> Response:
+    async def _request(self, method: str, path: str, headers: dict[str, str]) -> Response:
         request = Request.to(method, f"{self._endpoint}{path}", headers)
         try:
             return await self._fetch(request)
         except RequestError as error:
-            raise LoginFailedError(f"no answer of the metadata service: {error}") from None
+            raise LoginFailedError(
+                f"the metadata service did not answer ({error}): check metadata_endpoint, and that "
+                "the exporter runs on a machine of the cloud"
+            ) from None

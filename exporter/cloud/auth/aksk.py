@@ -1,4 +1,4 @@
-"""The login with a permanent access key pair: each request is signed with it."""
+"""Sign requests with a permanent access key pair (AK/SK)."""
 
 from exporter.clock import Clock
 from exporter.cloud.auth.header_value import header_value
@@ -13,7 +13,10 @@ from exporter.http.request import Request
 
 
 class AkskLogin:
-    """Signs requests with keys that are read again for each."""
+    """Signs requests with an access key pair, which is read again for each request.
+
+    ``lockout`` counts the rejected signatures of the key pair.
+    """
 
     def __init__(
         self,
@@ -24,18 +27,17 @@ class AkskLogin:
         observer: LoginObserver,
         clock: Clock,
     ) -> None:
-        """Sign with the keys of ``auth``, whose refusals ``lockout`` counts, for ``project_id``."""
         self._auth = auth
         self._observer = observer
         self._signer = Signer(project_id, lockout=lockout, clock=clock)
 
     @property
     def expires_at(self) -> float | None:
-        """Return None: permanent keys have no end."""
+        """Return None: permanent keys do not expire."""
         return None
 
     async def authorize(self, request: Request) -> None:
-        """Sign a request; raises `LoginFailedError`, also while the API refuses the keys."""
+        """Sign a request; raises `LoginFailedError`, also while the key pair is locked out."""
         try:
             keys = self._keys()
         except LoginFailedError:
@@ -44,27 +46,33 @@ class AkskLogin:
         self._signer.sign(request, keys)
 
     async def renew(self, rejected: Request) -> bool:
-        """Return whether the keys are others by now than those the request was signed with."""
+        """Return whether the keys have changed since ``rejected`` was signed."""
         try:
             if not signed_with(rejected, self._keys()):
                 return True
         except LoginFailedError:
             return False
-        self._signer.refused(rejected)
+        self._signer.rejected(rejected)
         self._observer.login_failed()
         return False
 
-    def accepted(self, request: Request) -> None:  # noqa: ARG002 - the protocol's form
-        """Note that a request's signature was not refused."""
+    def accepted(self, request: Request) -> None:  # noqa: ARG002 - the protocol's signature
+        """Record that a request's signature was accepted."""
         self._signer.accepted()
 
     def _keys(self) -> Keys:
         auth = self._auth
         try:
             return Keys(
-                access_key=header_value(auth.access_key.reveal(), "the access key"),
-                secret_key=header_value(auth.secret_key.reveal(), "the secret key"),
-                security_token=header_value(auth.security_token.reveal(), "the security token")
+                access_key=header_value(
+                    auth.access_key.reveal(), "the access key (auth.access_key)"
+                ),
+                secret_key=header_value(
+                    auth.secret_key.reveal(), "the secret key (auth.secret_key)"
+                ),
+                security_token=header_value(
+                    auth.security_token.reveal(), "the security token (auth.security_token)"
+                )
                 if auth.security_token
                 else None,
             )

@@ -1,4 +1,4 @@
-"""How long credentials live, told by the cloud's clock and not by ours."""
+"""Compute the lifetime of credentials by the cloud's clock, not the local clock."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,16 +10,16 @@ from exporter.http.response import Response
 
 T = TypeVar("T")
 
-# A Date header is cut to the second, so the cloud's clock may be up to this much further.
+# A Date header has no fractions: the cloud's clock may be up to one second later.
 _DATE_RESOLUTION = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiringCredentials(Generic[T]):
-    """Credentials with an end.
+    """Credentials with an expiry time.
 
-    ``expires_at`` is Unix time by the cloud's clock; ``lifetime`` is the seconds that they are
-    good for from now on.
+    ``expires_at`` is Unix time by the cloud's clock; ``lifetime`` is the seconds from the response
+    until then.
     """
 
     value: T = field(repr=False)
@@ -30,27 +30,35 @@ class ExpiringCredentials(Generic[T]):
 def expiring_credentials(
     value: T, expires_at: object, response: Response, now: float
 ) -> ExpiringCredentials[T]:
-    """Return ``value`` with its end, as the answer that brought it tells.
+    """Return ``value`` with its lifetime, from the response that contained it.
 
-    The lifetime is taken against the answer's ``Date``, so that a wrong clock here neither sends
-    dead credentials nor renews good ones; without one against ``now``, our own Unix time. Raises
-    `LoginFailedError` for an end that is missing, unreadable, past or now.
+    The lifetime is relative to the response's ``Date``, so a wrong local clock neither keeps
+    expired credentials nor renews valid ones. Without a ``Date`` it is relative to ``now``, local
+    Unix time. Raises `LoginFailedError` if the expiry time is missing, invalid or not in the
+    future.
     """
     end = _unix_time(expires_at)
     if end is None:
-        raise LoginFailedError("the answer does not say when the credentials expire")
+        raise LoginFailedError(
+            "the response has no valid expires_at for the credentials: check that iam_endpoint or "
+            "metadata_endpoint is the right service"
+        )
     date = unix_time(response.headers.get("date", ""))
-    # Credentials that end as they arrive would be had anew for every request.
+    # Without this margin, credentials that expire on arrival would be renewed for every request.
     margin = response.seconds + (0.0 if date is None else _DATE_RESOLUTION)
     lifetime = end - (now if date is None else date) - margin
     if lifetime <= 0:
-        clock = "this machine's clock, which may be wrong" if date is None else "the answer's date"
-        raise LoginFailedError(f"the answer brings credentials that have expired by {clock}")
+        cause = (
+            "this machine's clock: check the clock"
+            if date is None
+            else "the response's own Date: tell the cloud's support"
+        )
+        raise LoginFailedError(f"the credentials in the response have already expired by {cause}")
     return ExpiringCredentials(value, end, lifetime)
 
 
 def _unix_time(text: object) -> float | None:
-    """Read an ISO 8601 time; UTC where it names no zone, as Keystone and IAM mean it."""
+    """Parse an ISO 8601 time; without a time zone it is UTC, as in Keystone and IAM."""
     if not isinstance(text, str):
         return None
     try:

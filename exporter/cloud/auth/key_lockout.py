@@ -1,58 +1,61 @@
-"""Refused signatures of one key pair: the cloud takes few of them before it locks the key."""
+"""Stop signing with a rejected key pair before the cloud locks the key."""
 
 from exporter.clock import Clock
 from exporter.cloud.auth.backoff import Backoff
 
-# More than five failed signatures lock a key for five minutes.
-_MAX_REFUSALS = 3
-_LOCK_FIRST, _LOCK_LAST = 60.0, 300.0
+# The cloud locks a key for five minutes after more than five failed signatures.
+_MAX_REJECTIONS = 3
+_WAIT_FIRST, _WAIT_LAST = 60.0, 300.0
 
 
 class KeyLockout:
-    """Refused signatures of one key pair, shared by all projects that sign with it."""
+    """Counts rejected signatures of one key pair, for all projects that sign with it.
+
+    After three consecutive rejections, only a test request may be sent at intervals of 1 to 5
+    minutes.
+    """
 
     def __init__(self, clock: Clock) -> None:
-        """Start with nothing refused."""
-        self._backoff = Backoff(clock, first=_LOCK_FIRST, last=_LOCK_LAST)
+        self._backoff = Backoff(clock, first=_WAIT_FIRST, last=_WAIT_LAST)
         self._fingerprint = b""
-        self._refusals = 0
-        # The signature of the request that was let through to see whether the keys are taken now.
-        self._trial = ""
+        self._rejections = 0
+        # Signature of the last test request.
+        self._test_signature = ""
 
-    def on_trial(self, fingerprint: bytes) -> bool:
-        """Return whether a request with these keys is let through as the only one for a while.
+    def check(self, fingerprint: bytes) -> bool:
+        """Return whether a request with these keys is a test request.
 
-        Raises `LoginFailedError` while the API keeps refusing them, save for such a request.
+        Raises `LoginFailedError` while the keys are locked out and no test request is due.
         """
         if fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self.accepted()
-        if self._refusals < _MAX_REFUSALS:
+        if self._rejections < _MAX_REJECTIONS:
             return False
         if self._backoff.seconds_left() > 0:
             raise self._backoff.error()
-        self._backoff.hold()
+        self._backoff.allow_one()
         return True
 
-    def try_with(self, signature: str) -> None:
-        """Note the signature of the request that was let through on trial."""
-        self._trial = signature
+    def test_sent(self, signature: str) -> None:
+        """Record the signature of the test request."""
+        self._test_signature = signature
 
-    def refused(self, signature: str) -> None:
-        """Note that a signature with the present keys was refused."""
-        if self._refusals < _MAX_REFUSALS:
-            self._refusals += 1
-            if self._refusals < _MAX_REFUSALS:
+    def rejected(self, signature: str) -> None:
+        """Record that the API rejected a signature made with the current keys."""
+        if self._rejections < _MAX_REJECTIONS:
+            self._rejections += 1
+            if self._rejections < _MAX_REJECTIONS:
                 return
-        elif signature != self._trial:
-            # Under way since before the keys were held back: says nothing new.
+        elif signature != self._test_signature:
+            # The request was sent before the lockout: its rejection is no news.
             return
         self._backoff.record_failure(
-            f"the API refused {_MAX_REFUSALS} signatures in a row: check the keys, and that this "
-            "machine's clock is right"
+            f"the API rejected {_MAX_REJECTIONS} signatures in a row: check the keys, and that "
+            "this machine's clock is right"
         )
 
     def accepted(self) -> None:
-        """Note that a signature was not refused."""
-        self._refusals = 0
+        """Record that the API accepted a signature."""
+        self._rejections = 0
         self._backoff.clear()

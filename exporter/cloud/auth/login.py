@@ -1,4 +1,4 @@
-"""What a login does, whichever kind it is."""
+"""Protocols of the logins."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -7,41 +7,41 @@ from exporter.http.request import Request
 from exporter.http.response import Response
 
 SendRequest = Callable[[Request], Awaitable[Response]]
-"""Sends one request and reads the answer whole.
+"""Sends one request and reads the complete response, of any status.
 
-Raises `NoResponseError` or `BadResponseError`; an answer of any status is returned.
+Raises `NoResponseError` or `BadResponseError`.
 """
 
 
 class LoginObserver(Protocol):
-    """Who wants to know what becomes of log-in attempts."""
+    """Observes login attempts."""
 
     def login_refreshed(self) -> None:
-        """Note that new credentials were had."""
+        """Record that new credentials were obtained."""
 
     def login_failed(self) -> None:
-        """Note that new credentials could not be had, or that fresh ones were refused."""
+        """Record that new credentials could not be obtained, or that the API rejected them."""
 
 
 class Login(Protocol):
-    """Puts credentials on requests and renews them."""
+    """Adds credentials to requests and renews them."""
 
     @property
     def expires_at(self) -> float | None:
-        """Return the Unix time at which the credentials end; None where that is not known."""
+        """Return the Unix time at which the credentials expire; None if unknown."""
 
     async def authorize(self, request: Request) -> None:
-        """Put the credentials on a request; get some first if need be.
+        """Add the credentials to a request; obtain them first if necessary.
 
         Raises `LoginFailedError`.
         """
 
     async def renew(self, rejected: Request) -> bool:
-        """Get fresh credentials after ``rejected`` was answered 401.
+        """Obtain new credentials after ``rejected`` was answered 401.
 
-        Return whether the request is worth sending again: false when nothing fresher can be had
-        now. Many requests rejected for one stale credential cause one renewal.
+        Return whether to repeat the request: false if no newer credentials are available now.
+        Concurrent requests rejected with the same credentials cause one renewal.
         """
 
     def accepted(self, request: Request) -> None:
-        """Note that the credentials on a request were not refused."""
+        """Record that the API accepted the credentials of a request."""

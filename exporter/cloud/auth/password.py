@@ -1,4 +1,4 @@
-"""The login with user name and password, exchanged for a token at IAM or OpenStack Keystone."""
+"""Log in with user name and password for a token of IAM or OpenStack Keystone."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from exporter.cloud.auth.expiring_credentials import ExpiringCredentials, expiri
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, SendRequest
-from exporter.cloud.auth.renewal import CredentialsRefusedError, Renewal, RenewedLogin
+from exporter.cloud.auth.renewal import CredentialsRejectedError, Renewal, RenewedLogin
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import PasswordAuth
 from exporter.config.secret import SecretUnreadableError
@@ -19,20 +19,22 @@ from exporter.http.response import Response
 
 _HEADER = "x-auth-token"
 _CREATED = (200, 201)
-# Refusals that are not about the credentials: the proxy's, slowness, too early, too often.
-_NOT_OURS = frozenset({407, 408, 425, 429})
-_CURES = {
+# 4xx that do not reject the credentials: proxy login, timeout, too early, too many requests.
+_NOT_ABOUT_CREDENTIALS = frozenset({407, 408, 425, 429})
+_REMEDIES = {
     400: "check project_id, username and domain",
     401: "check username, password and domain, and that the account is not locked",
     403: "check that the user may use the API with a password, and may use the project",
     404: "check iam_endpoint",
+    407: "check the user and password in proxy_url",
+    429: "IAM limits the rate of logins; the exporter retries",
 }
 
 
 class PasswordLogin(RenewedLogin[str]):
-    """Puts a project's token on requests, had with a password."""
+    """Adds a project's token to requests, obtained with a password from IAM through ``send``."""
 
-    def __init__(  # noqa: PLR0913 - what a login is made of
+    def __init__(  # noqa: PLR0913 - all parts of a login
         self,
         auth: PasswordAuth,
         project_id: str,
@@ -42,37 +44,35 @@ class PasswordLogin(RenewedLogin[str]):
         observer: LoginObserver,
         clock: Clock,
     ) -> None:
-        """Log in as ``auth`` to ``project_id``, through ``send``."""
         source = PasswordSource(auth, project_id, send=send, clock=clock)
         super().__init__(Renewal(source, lockout=lockout, observer=observer, clock=clock))
 
     async def authorize(self, request: Request) -> None:
-        """Put the token on a request; log in first if need be. Raises `LoginFailedError`."""
+        """Add the token to a request; log in first if necessary. Raises `LoginFailedError`."""
         request.headers[_HEADER] = await self._credentials.current()
 
     async def renew(self, rejected: Request) -> bool:
-        """Log in again, once for all requests that were rejected with the same token."""
-        return await self._credentials.renew(lambda token: _carries(rejected, token))
+        """Log in again, once for all requests rejected with the same token."""
+        return await self._credentials.renew(lambda token: _has_token(rejected, token))
 
     def accepted(self, request: Request) -> None:
-        """Note that the token on a request was not refused."""
-        self._credentials.accepted(lambda token: _carries(request, token))
+        """Record that the API accepted the token of a request."""
+        self._credentials.accepted(lambda token: _has_token(request, token))
 
 
 class PasswordSource:
-    """Asks IAM for a token."""
+    """Requests tokens of ``project_id`` from IAM."""
 
     def __init__(
         self, auth: PasswordAuth, project_id: str, *, send: SendRequest, clock: Clock
     ) -> None:
-        """Ask for a token of ``project_id``."""
         self._auth = auth
         self._project_id = project_id
         self._send = send
         self._clock = clock
 
     def fingerprint(self) -> bytes:
-        """Return a digest of the password; empty when it cannot be read."""
+        """Return a digest of the password; empty if it cannot be read."""
         try:
             return hashlib.sha256(
                 self._auth.password.reveal().encode("utf-8", "surrogatepass")
@@ -81,38 +81,40 @@ class PasswordSource:
             return b""
 
     def account(self) -> str:
-        """Return the user, where it logs in, and to what."""
+        """Return IAM endpoint, domain, user and project as JSON."""
         auth = self._auth
         return json.dumps([auth.iam_endpoint, auth.domain, auth.username, self._project_id])
 
     def to_json(self, credentials: str) -> str:
-        """Return a token as it is."""
+        """Return the token itself, which needs no encoding."""
         return credentials
 
     def from_json(self, text: str) -> str:
-        """Return a token that was kept; raises `LoginFailedError` where it is none."""
-        return header_value(text, "the token that was kept")
+        """Validate a saved token; raises `LoginFailedError` if it is invalid."""
+        return header_value(text, "the saved token")
 
     async def obtain(self) -> ExpiringCredentials[str]:
-        """Log in; raises `CredentialsRefusedError` or another `RequestError`."""
+        """Log in; raises `CredentialsRejectedError` or another `RequestError`."""
         request = self._request()
         try:
             response = await self._send(request)
         except RequestError as error:
-            raise LoginFailedError(f"no answer of IAM to the log-in: {error}") from None
+            raise LoginFailedError(
+                f"IAM did not answer the login ({error}): check iam_endpoint, network and proxy"
+            ) from None
         if response.status in _CREATED:
             token = header_value(
-                response.headers.get("x-subject-token"), "the token of IAM's answer"
+                response.headers.get("x-subject-token"), "the token in IAM's response"
             )
             return expiring_credentials(token, _expires_at(response), response, self._clock.time())
-        what = f"IAM answered the log-in of user {self._auth.username!r} with {response.status}"
-        # Its message is left out: it is not ours, and could quote what was sent.
+        problem = f"IAM answered the login of user {self._auth.username!r} with {response.status}"
+        # The message of the response is left out: it could quote the password.
         if (code := ApiError.of(response).code) not in {"", str(response.status)}:
-            what = f"{what} {code}"
-        if 400 <= response.status < 500 and response.status not in _NOT_OURS:  # noqa: PLR2004
-            cure = _CURES.get(response.status, "check the login's settings")
-            raise CredentialsRefusedError(f"{what}: {cure}")
-        raise LoginFailedError(what)
+            problem = f"{problem} {code}"
+        remedy = _REMEDIES.get(response.status)
+        if 400 <= response.status < 500 and response.status not in _NOT_ABOUT_CREDENTIALS:  # noqa: PLR2004
+            raise CredentialsRejectedError(f"{problem}: {remedy or 'check the auth settings'}")
+        raise LoginFailedError(f"{problem}: {remedy or 'check iam_endpoint and the state of IAM'}")
 
     def _request(self) -> Request:
         try:
@@ -132,12 +134,12 @@ class PasswordSource:
             "POST",
             f"{self._auth.iam_endpoint}/v3/auth/tokens?nocatalog=true",
             headers={"content-type": "application/json"},
-            # In ASCII: a password from the environment may hold what UTF-8 cannot say.
+            # ASCII, because a password from the environment may contain lone surrogates.
             content=json.dumps({"auth": auth}),
         )
 
 
-def _carries(request: Request, token: str) -> bool:
+def _has_token(request: Request, token: str) -> bool:
     return bool(request.headers.get(_HEADER) == token)
 
 

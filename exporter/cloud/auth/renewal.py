@@ -1,4 +1,8 @@
-"""Credentials that end: had once for all who ask, renewed ahead, had anew when refused."""
+"""Keep expiring credentials valid.
+
+They are fetched once for concurrent callers, refreshed before they expire, and refetched when the
+API rejects them.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +12,7 @@ from exporter.clock import Clock
 from exporter.cloud.auth.backoff import Backoff
 from exporter.cloud.auth.cached_credentials import CachedCredentials
 from exporter.cloud.auth.expiring_credentials import ExpiringCredentials
-from exporter.cloud.auth.lockout import REFUSED_FIRST, REFUSED_LAST, Lockout
+from exporter.cloud.auth.lockout import REJECTED_FIRST, REJECTED_LAST, Lockout
 from exporter.cloud.auth.login import LoginObserver
 from exporter.cloud.errors import LoginFailedError
 from exporter.http.errors import RequestError
@@ -16,41 +20,41 @@ from exporter.http.errors import RequestError
 T = TypeVar("T")
 
 _OUTAGE_FIRST, _OUTAGE_LAST = 2.0, 60.0
-_AHEAD_SHARE, _AHEAD_MAX = 0.1, 30 * 60.0
+_REFRESH_SHARE, _REFRESH_MAX = 0.1, 30 * 60.0
 
 
-class CredentialsRefusedError(LoginFailedError):
-    """The cloud refused the secret itself: another attempt with it brings the lock nearer."""
+class CredentialsRejectedError(LoginFailedError):
+    """IAM rejected the secret itself; more attempts with it would lock the account."""
 
 
 class CredentialSource(Protocol[T]):
-    """Where credentials come from."""
+    """Fetches one kind of credentials."""
 
     def fingerprint(self) -> bytes:
-        """Return a digest of the secret in use; it changes when the secret does."""
+        """Return a digest of the configured secret, to detect a change."""
 
     def account(self) -> str:
-        """Return what names the account: the credentials of one are of no use to another."""
+        """Return a text that identifies the account of the credentials."""
 
     def to_json(self, credentials: T) -> str:
-        """Return credentials as a text, to keep them."""
+        """Return credentials as a text to save."""
 
     def from_json(self, text: str) -> T:
-        """Return what `to_json` gave; raises `LoginFailedError` where it is none."""
+        """Parse the output of `to_json`; raises `LoginFailedError` if it is invalid."""
 
     async def obtain(self) -> ExpiringCredentials[T]:
-        """Get fresh credentials.
+        """Fetch new credentials.
 
-        Raises `CredentialsRefusedError`, or another `RequestError` when it may work next time.
+        Raises `CredentialsRejectedError`, or another `RequestError` if a retry may succeed.
         """
 
 
 class Renewal(Generic[T]):
-    """Keeps one `ExpiringCredentials` fresh.
+    """Keeps one `ExpiringCredentials` valid; the first caller triggers the first fetch.
 
-    One attempt at a time serves all who wait; it belongs to none of them, so that a caller who
-    gives up takes it from nobody. Within the last tenth of their life, 30 minutes at most,
-    credentials are renewed in the background while they still serve.
+    All callers wait for the same attempt, which runs in its own task, so a cancelled caller does
+    not cancel it. During the last tenth of their lifetime, at most 30 minutes, credentials are
+    refreshed in the background while they are still used.
     """
 
     def __init__(
@@ -61,127 +65,127 @@ class Renewal(Generic[T]):
         observer: LoginObserver,
         clock: Clock,
     ) -> None:
-        """Start with no credentials; the first who asks gets some."""
         self._source = source
         self._lockout = lockout
         self._observer = observer
         self._clock = clock
         self._outage = Backoff(clock, first=_OUTAGE_FIRST, last=_OUTAGE_LAST)
-        self._fresh_refused = Backoff(clock, first=REFUSED_FIRST, last=REFUSED_LAST)
+        self._new_rejected = Backoff(clock, first=REJECTED_FIRST, last=REJECTED_LAST)
         self._current: ExpiringCredentials[T] | None = None
-        # From before a restart, until it is known whether they are of use.
+        # From before a restart and not verified yet.
         self._restored: CachedCredentials | None = None
-        # The credentials that we hold, as they are to be kept.
+        # The current credentials in the form to save.
         self._cached: CachedCredentials | None = None
         self._owner = b""
         self._obtained_at = 0.0
         self._renew_from = 0.0
-        self._ends = 0.0
-        self._flight: asyncio.Task[ExpiringCredentials[T] | LoginFailedError] | None = None
-        # Credentials that were had because others were refused, and not taken by the API so far.
-        self._forced = False
-        self._on_trial = False
+        self._valid_until = 0.0
+        self._attempt: asyncio.Task[ExpiringCredentials[T] | LoginFailedError] | None = None
+        # Whether the running attempt replaces rejected credentials.
+        self._is_replacing = False
+        # Whether the current credentials replaced rejected ones and are not accepted yet.
+        self._is_unproven = False
 
     @property
     def expires_at(self) -> float | None:
-        """Return the Unix time at which the credentials end; None before the first."""
+        """Return the Unix time at which the credentials expire; None before the first login."""
         return self._current.expires_at if self._current else None
 
     def restore(self, cached: CachedCredentials) -> None:
-        """Try credentials from before a restart first, if they turn out to be of this account."""
+        """Use credentials from before a restart, if they belong to this account and are valid."""
         self._restored = cached
 
     async def snapshot(self) -> CachedCredentials | None:
-        """Return what `restore` may take after a restart; None while there is nothing to keep."""
+        """Return the credentials for `restore` after a restart; None if there are none."""
         if self._restored is not None:
             return self._restored
-        expiring_credentials = self._current
-        if expiring_credentials is None or self._clock.monotonic() >= self._ends:
+        current = self._current
+        if current is None or self._clock.monotonic() >= self._valid_until:
             return None
         if self._cached is None:
             cached = await asyncio.to_thread(
                 CachedCredentials.of,
-                self._source.to_json(expiring_credentials.value),
+                self._source.to_json(current.value),
                 self._owner,
-                expires_at=expiring_credentials.expires_at,
+                expires_at=current.expires_at,
                 obtained_at=self._obtained_at,
-                lifetime=expiring_credentials.lifetime,
+                lifetime=current.lifetime,
             )
-            if expiring_credentials is not self._current:
+            if current is not self._current:
                 return None
             self._cached = cached
         return self._cached
 
     async def current(self) -> T:
-        """Return credentials that are still good; raises `LoginFailedError`."""
+        """Return valid credentials, fetching them if necessary; raises `LoginFailedError`."""
         now = self._clock.monotonic()
-        if self._current is None or now >= self._ends:
-            return (await self._fresh()).value
-        if now >= self._renew_from and not self._flying() and self._blocked() is None:
-            self._launch()
+        if self._current is None or now >= self._valid_until:
+            return (await self._wait_for_fetch()).value
+        if now >= self._renew_from and not self._is_fetching() and self._blocked() is None:
+            self._start_attempt()
         return self._current.value
 
-    def holds(self, was_sent: Callable[[T], bool]) -> bool:
-        """Return whether the credentials that were sent are the present ones."""
+    def is_current(self, was_sent: Callable[[T], bool]) -> bool:
+        """Return whether the credentials that were sent are the current ones."""
         return self._current is not None and was_sent(self._current.value)
 
     async def renew(self, was_sent: Callable[[T], bool]) -> bool:
-        """Get fresh credentials after some were refused; return whether there are fresher ones.
+        """Fetch new credentials after a rejection; return whether newer ones are available.
 
-        ``was_sent`` tells whether given credentials are the refused ones. Fresh ones that are
-        refused too are no reason to log in again at once: the fault lies elsewhere.
+        ``was_sent`` returns whether given credentials are the rejected ones. If the API rejects new
+        credentials too, the next fetch waits: the fault lies elsewhere.
         """
-        if self._current is not None and not self.holds(was_sent):
+        if self._current is not None and not self.is_current(was_sent):
             return True
-        if self._on_trial:
-            self._on_trial = False
-            self._fresh_refused.record_failure("the API refuses fresh credentials")
+        if self._is_unproven:
+            self._is_unproven = False
+            self._new_rejected.record_failure("the API rejects new credentials")
             self._observer.login_failed()
             return False
-        if self._fresh_refused.seconds_left() > 0:
+        if self._new_rejected.seconds_left() > 0:
             return False
-        if not self._flying() and self._blocked():
+        if not self._is_fetching() and self._blocked():
             return False
-        self._forced = True
+        self._is_replacing = True
         try:
-            await self._fresh()
+            await self._wait_for_fetch()
         except LoginFailedError:
             return False
         return True
 
     def accepted(self, was_sent: Callable[[T], bool]) -> None:
-        """Note that credentials were not refused; ``was_sent`` is as for `renew`."""
-        if self.holds(was_sent):
-            self._on_trial = False
-            self._fresh_refused.clear()
+        """Record that the API accepted credentials; ``was_sent`` is as for `renew`."""
+        if self.is_current(was_sent):
+            self._is_unproven = False
+            self._new_rejected.clear()
 
-    async def _fresh(self) -> ExpiringCredentials[T]:
-        flight = self._flight
-        if flight is None or flight.done():
+    async def _wait_for_fetch(self) -> ExpiringCredentials[T]:
+        attempt = self._attempt
+        if attempt is None or attempt.done():
             if self._restored is None and (blocked := self._blocked()):
                 try:
                     raise blocked
                 finally:
-                    # Its traceback holds this frame: together they would be garbage in a circle.
+                    # Its traceback refers to this frame: delete it to avoid a reference cycle.
                     del blocked
-            flight = self._launch()
-        await asyncio.wait([flight])
-        if flight.cancelled():
-            raise LoginFailedError("the log-in was broken off")
-        result = flight.result()
+            attempt = self._start_attempt()
+        await asyncio.wait([attempt])
+        if attempt.cancelled():
+            raise LoginFailedError("the login was cancelled; the next request logs in again")
+        result = attempt.result()
         if isinstance(result, LoginFailedError):
-            # One for each who waits: an exception that is shared gathers all their tracebacks.
+            # A new exception for each caller: a shared one would collect all their tracebacks.
             raise LoginFailedError(str(result))
         return result
 
-    def _flying(self) -> bool:
-        return self._flight is not None and not self._flight.done()
+    def _is_fetching(self) -> bool:
+        return self._attempt is not None and not self._attempt.done()
 
-    def _launch(self) -> asyncio.Task[ExpiringCredentials[T] | LoginFailedError]:
-        flight = asyncio.create_task(self._attempt())
-        flight.add_done_callback(_retrieve)
-        self._flight = flight
-        return flight
+    def _start_attempt(self) -> asyncio.Task[ExpiringCredentials[T] | LoginFailedError]:
+        attempt = asyncio.create_task(self._fetch())
+        attempt.add_done_callback(_retrieve)
+        self._attempt = attempt
+        return attempt
 
     def _blocked(self) -> LoginFailedError | None:
         fingerprint = self._source.fingerprint()
@@ -190,54 +194,53 @@ class Renewal(Generic[T]):
                 return backoff.error(fingerprint)
         return None
 
-    async def _attempt(self) -> ExpiringCredentials[T] | LoginFailedError:
+    async def _fetch(self) -> ExpiringCredentials[T] | LoginFailedError:
         try:
             if self._restored is not None:
-                if expiring_credentials := await self._proven(self._restored):
-                    return expiring_credentials
+                if restored := await self._use_restored(self._restored):
+                    return restored
                 if blocked := self._blocked():
                     return blocked
-            if self._lockout.trusts(self._source.fingerprint()):
+            if self._lockout.was_accepted(self._source.fingerprint()):
                 return await self._obtain()
-            # Secrets not known to be good are tried by one login of the account at a time, and
-            # its refusal holds for the others that wait here.
-            async with self._lockout.one_at_a_time:
+            # An unproven secret is tried by one project at a time: a rejection blocks the others.
+            async with self._lockout.one_attempt_at_a_time:
                 return self._blocked() or await self._obtain()
         finally:
-            self._forced = False
+            self._is_replacing = False
 
-    async def _proven(self, cached: CachedCredentials) -> ExpiringCredentials[T] | None:
-        """Hold what was kept, if it is of this account and still good."""
-        owner = self._owner_now(self._source.fingerprint())
-        is_ours = await asyncio.to_thread(cached.is_of, owner)
+    async def _use_restored(self, cached: CachedCredentials) -> ExpiringCredentials[T] | None:
+        """Make restored credentials current if they belong to this account and are valid."""
+        owner = self._owner_of(self._source.fingerprint())
+        is_owner = await asyncio.to_thread(cached.is_of, owner)
         self._restored = None
         left = cached.seconds_left(self._clock.time())
-        if not is_ours or not left:
+        if not is_owner or not left:
             return None
         try:
-            expiring_credentials = ExpiringCredentials(
+            restored = ExpiringCredentials(
                 self._source.from_json(cached.value), cached.expires_at, left
             )
         except LoginFailedError:
             return None
-        self._hold(expiring_credentials, owner, left, cached.lifetime)
+        self._set_current(restored, owner, left, cached.lifetime)
         self._cached = cached
-        return expiring_credentials
+        return restored
 
-    def _owner_now(self, fingerprint: bytes) -> bytes:
+    def _owner_of(self, fingerprint: bytes) -> bytes:
         return self._source.account().encode("utf-8", "surrogatepass") + b"\0" + fingerprint
 
-    def _hold(
+    def _set_current(
         self,
-        expiring_credentials: ExpiringCredentials[T],
+        credentials: ExpiringCredentials[T],
         owner: bytes,
         left: float,
         lifetime: float,
     ) -> None:
-        """Serve these credentials for the ``left`` seconds of their ``lifetime``."""
-        self._current = expiring_credentials
-        self._ends = self._clock.monotonic() + left
-        self._renew_from = self._ends - min(lifetime * _AHEAD_SHARE, _AHEAD_MAX)
+        """Use these credentials for the ``left`` seconds of their ``lifetime``."""
+        self._current = credentials
+        self._valid_until = self._clock.monotonic() + left
+        self._renew_from = self._valid_until - min(lifetime * _REFRESH_SHARE, _REFRESH_MAX)
         self._owner = owner
         self._obtained_at = self._clock.time()
         self._cached = None
@@ -245,22 +248,22 @@ class Renewal(Generic[T]):
     async def _obtain(self) -> ExpiringCredentials[T] | LoginFailedError:
         fingerprint = self._source.fingerprint()
         try:
-            expiring_credentials = await self._source.obtain()
-        except CredentialsRefusedError as error:
+            obtained = await self._source.obtain()
+        except CredentialsRejectedError as error:
             return self._failed(self._lockout, error, fingerprint)
         except RequestError as error:
             return self._failed(self._outage, error, fingerprint)
-        self._hold(
-            expiring_credentials,
-            self._owner_now(fingerprint),
-            expiring_credentials.lifetime,
-            expiring_credentials.lifetime,
+        self._set_current(
+            obtained,
+            self._owner_of(fingerprint),
+            obtained.lifetime,
+            obtained.lifetime,
         )
-        self._on_trial = self._forced
+        self._is_unproven = self._is_replacing
         self._outage.clear()
-        self._lockout.trust(fingerprint)
+        self._lockout.record_success(fingerprint)
         self._observer.login_refreshed()
-        return expiring_credentials
+        return obtained
 
     def _failed(
         self, backoff: Backoff, error: RequestError, fingerprint: bytes
@@ -271,30 +274,29 @@ class Renewal(Generic[T]):
 
 
 class RenewedLogin(Generic[T]):
-    """A login whose credentials end, and can be kept across a restart until they do."""
+    """A login with expiring credentials, which can be restored after a restart."""
 
     def __init__(self, credentials: Renewal[T]) -> None:
-        """Log in with ``credentials``."""
         self._credentials = credentials
 
     @property
     def expires_at(self) -> float | None:
-        """Return the Unix time at which the credentials end; None before the first."""
+        """Return the Unix time at which the credentials expire; None before the first login."""
         return self._credentials.expires_at
 
     def restore(self, text: str) -> None:
-        """Begin with what `cached` gave before a restart, if it is still of use."""
+        """Use the credentials that `snapshot` returned before a restart, if still valid."""
         cached = CachedCredentials.from_json(text)
         if cached is not None:
             self._credentials.restore(cached)
 
     async def snapshot(self) -> str | None:
-        """Return the credentials, to keep where only their owner can read; None: there are none."""
+        """Return the credentials as a secret text to save; None if there are none."""
         cached = await self._credentials.snapshot()
         return cached.to_json() if cached else None
 
 
-def _retrieve(flight: "asyncio.Task[object]") -> None:
-    """Look at a failure that nobody may be waiting for any more, lest the loop complains."""
-    if not flight.cancelled():
-        flight.exception()
+def _retrieve(attempt: "asyncio.Task[object]") -> None:
+    """Retrieve the exception of an attempt without callers, so asyncio logs no warning."""
+    if not attempt.cancelled():
+        attempt.exception()

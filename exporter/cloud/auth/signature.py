@@ -1,7 +1,7 @@
-"""The cloud's request signature, SDK-HMAC-SHA256, as a pure function.
+"""Compute the cloud's request signature, SDK-HMAC-SHA256, without I/O.
 
-Equal to the signer of the official SDK (huaweicloudsdkcore 3.1.219) for any input; see the cloud's
-pages on "AK/SK-based authentication".
+The result equals that of the official SDK (huaweicloudsdkcore 3.1.219) for any input; see
+"AK/SK-based authentication" in the cloud's documentation.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ _HASHED_TYPES = ("application/json", "application/bson")
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """An access key pair; ``security_token`` comes with temporary ones."""
+    """An access key pair; temporary keys also have a ``security_token``."""
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     security_token: str | None = field(default=None, repr=False)
 
 
-def signed_headers(  # noqa: PLR0913 - a request, told whole
+def signed_headers(  # noqa: PLR0913 - all parts of a request
     keys: Keys,
     *,
     method: str,
@@ -36,11 +36,11 @@ def signed_headers(  # noqa: PLR0913 - a request, told whole
     headers: Mapping[str, str],
     body: bytes = b"",
 ) -> dict[str, str]:
-    """Sign a request; return the headers to sign it with, names in lower case.
+    """Sign a request; return the headers to add, names in lower case.
 
-    ``path`` may be percent-encoded, ``query`` are decoded pairs. ``headers`` are those to sign:
-    ``host`` and ``x-sdk-date`` at least. Names with an underscore are left out of the signature,
-    since gateways drop them. The body of a type that is neither JSON nor BSON goes unsigned.
+    ``path`` may be percent-encoded; ``query`` are decoded pairs. ``headers`` are the headers to
+    sign, at least ``host`` and ``x-sdk-date``. Names with an underscore are not signed, because
+    gateways drop them. A body that is neither JSON nor BSON is not signed.
     """
     signed = {name.lower(): value.strip() for name, value in headers.items()}
     added: dict[str, str] = {}
@@ -71,7 +71,7 @@ def signed_headers(  # noqa: PLR0913 - a request, told whole
 
 
 def _canonical_path(path: str) -> str:
-    """Encode each segment anew; end with a slash, which the request itself does not have."""
+    """Re-encode each segment; end with a slash, which the request itself does not have."""
     encoded = "/".join(quote(segment, safe="~") for segment in unquote(path).split("/"))
     return encoded if encoded.endswith("/") else f"{encoded}/"
 

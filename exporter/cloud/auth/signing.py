@@ -1,4 +1,4 @@
-"""Signs requests, and stops before the cloud locks a key that it refuses."""
+"""Sign requests, and stop before the cloud locks a rejected key."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -9,47 +9,46 @@ from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.signature import DATE_FORMAT, Keys, signed_headers
 from exporter.http.request import Request
 
-# What neither a proxy nor the transport changes on the way.
+# Headers that neither the transport nor a proxy changes.
 _SIGNED = ("host", "content-type", "x-project-id", "x-sdk-date")
 
 
 class Signer:
-    """Signs the requests of one project."""
+    """Signs the requests of one project; ``lockout`` is the one of its key pair."""
 
     def __init__(self, project_id: str, *, lockout: KeyLockout, clock: Clock) -> None:
-        """Sign for ``project_id``; ``lockout`` is of the keys."""
         self._project_id = project_id
         self._lockout = lockout
         self._clock = clock
 
     def sign(self, request: Request, keys: Keys) -> None:
-        """Put a signature on a request.
+        """Add a signature to a request.
 
-        It covers the path and query that the server decodes, however the transport encodes them;
-        only dot segments written as ``%2E`` are not supported. Raises `LoginFailedError` while the
-        API keeps refusing these keys, save for one request a while.
+        It covers path and query as the server decodes them, however the transport encodes them;
+        dot segments written as ``%2E`` are not supported. Raises `LoginFailedError` while the keys
+        are locked out, except for one test request at a time.
         """
-        on_trial = self._lockout.on_trial(_digest(keys))
+        is_test = self._lockout.check(_digest(keys))
         date = datetime.fromtimestamp(self._clock.time(), UTC).strftime(DATE_FORMAT)
         request.headers["host"] = request.url.host_port_subcomponent or ""
         request.headers["x-sdk-date"] = date
         request.headers["x-project-id"] = self._project_id
         request.headers.popall("x-security-token", None)
         request.headers.update(_signature(request, keys))
-        if on_trial:
-            self._lockout.try_with(request.headers["authorization"])
+        if is_test:
+            self._lockout.test_sent(request.headers["authorization"])
 
-    def refused(self, request: Request) -> None:
-        """Note that a request signed with the present keys was answered 401."""
-        self._lockout.refused(request.headers["authorization"])
+    def rejected(self, request: Request) -> None:
+        """Record that a request signed with the current keys was answered 401."""
+        self._lockout.rejected(request.headers["authorization"])
 
     def accepted(self) -> None:
-        """Note that a signature was not refused."""
+        """Record that the API accepted a signature."""
         self._lockout.accepted()
 
 
 def signed_with(request: Request, keys: Keys) -> bool:
-    """Return whether these keys made a request's signature."""
+    """Return whether a request was signed with these keys."""
     headers = _signature(request, keys)
     return all(request.headers.get(name) == value for name, value in headers.items())
 

@@ -1,4 +1,4 @@
-"""The login with a ready token, which somebody else renews by rewriting its file."""
+"""Send a given token, which an external process renews by rewriting its file."""
 
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.login import LoginObserver
@@ -11,22 +11,21 @@ _HEADER = "x-auth-token"
 
 
 class StaticTokenLogin:
-    """Sends a given token, read again for each request."""
+    """Adds a given token to requests; the token is read again for each request."""
 
     def __init__(self, auth: TokenAuth, *, observer: LoginObserver) -> None:
-        """Send the token of ``auth``."""
         self._auth = auth
         self._observer = observer
-        self._refused = ""
-        self._checked = ""
+        self._rejected = ""
+        self._validated = ""
 
     @property
     def expires_at(self) -> float | None:
-        """Return None: a token does not tell when it ends."""
+        """Return None: the expiry time of a given token is unknown."""
         return None
 
     async def authorize(self, request: Request) -> None:
-        """Put the token on a request; raises `LoginFailedError` when it cannot be read."""
+        """Add the token to a request; raises `LoginFailedError` if it cannot be read."""
         try:
             request.headers[_HEADER] = self._token()
         except LoginFailedError:
@@ -34,29 +33,29 @@ class StaticTokenLogin:
             raise
 
     async def renew(self, rejected: Request) -> bool:
-        """Return whether the token is another by now than the one that was rejected."""
+        """Return whether the token has changed since ``rejected`` was sent."""
         sent = rejected.headers.get(_HEADER, "")
         try:
             if self._token() != sent:
                 return True
         except LoginFailedError:
             pass
-        if sent != self._refused:
-            self._refused = sent
+        if sent != self._rejected:
+            self._rejected = sent
             self._observer.login_failed()
         return False
 
     def accepted(self, request: Request) -> None:
-        """Note that the token on a request was not refused."""
-        if self._refused == request.headers.get(_HEADER):
-            self._refused = ""
-        self._checked = ""
+        """Record that the API accepted the token of a request."""
+        if self._rejected == request.headers.get(_HEADER):
+            self._rejected = ""
+        self._validated = ""
 
     def _token(self) -> str:
         try:
             token = self._auth.token.reveal()
         except SecretUnreadableError as error:
             raise LoginFailedError(str(error)) from None
-        if token != self._checked:
-            self._checked = header_value(token, "the token")
-        return self._checked
+        if token != self._validated:
+            self._validated = header_value(token, "the token (auth.token)")
+        return self._validated

@@ -1,22 +1,22 @@
-"""What the tests of the logins share."""
+"""Fixtures of the login tests."""
 
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cloud.auth.fake_iam import FakeIam, Observed
+from tests.cloud.auth.fake_iam import CountingObserver, FakeIam
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
 
 
 @pytest.fixture
-def observed() -> Observed:
-    """Return who counts the log-ins of a test."""
-    return Observed()
+def observer() -> CountingObserver:
+    """Return an observer that counts logins."""
+    return CountingObserver()
 
 
 @pytest.fixture
 def iam(clock: "MovedClock") -> FakeIam:
-    """Return an IAM that takes the password ``right``."""
+    """Return an IAM that accepts the password ``right``."""
     return FakeIam(clock)

@@ -1,4 +1,4 @@
-"""The login of an agency: temporary keys from the metadata service."""
+"""Tests of the agency login: temporary keys from the metadata service."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from exporter.config.config import AgencyAuth
 from exporter.http.errors import NoResponse, NoResponseError
 from exporter.http.request import Request
 from exporter.http.response import Response
-from tests.cloud.auth.fake_iam import Observed, answer, api_request, iso
+from tests.cloud.auth.fake_iam import CountingObserver, api_request, iso, response
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class FakeMetadata:
-    """A metadata service of one function; what it should do wrong is set on it."""
+    """A fake metadata service; attributes set its faults."""
 
     clock: "MovedClock"
     token_status: int = 200
@@ -40,11 +40,11 @@ class FakeMetadata:
         if self.keys is not None:
             return self.keys
         self.keys_given += 1
-        return answer(200, {"credential": credential(self.keys_given, self.clock.time() + 3600)})
+        return response(200, {"credential": credential(self.keys_given, self.clock.time() + 3600)})
 
 
 def credential(number: int, expires_at: float) -> dict[str, Any]:
-    """Return temporary keys, each time others."""
+    """Return temporary keys that contain ``number``."""
     return {
         "access": f"AK{number}",
         "secret": f"SK{number}",
@@ -60,10 +60,10 @@ def metadata(clock: "MovedClock") -> FakeMetadata:
 
 
 @pytest.fixture
-def login(metadata: FakeMetadata, observed: Observed, clock: "MovedClock") -> AgencyLogin:
-    """Return a login that has no keys yet."""
+def login(metadata: FakeMetadata, observer: CountingObserver, clock: "MovedClock") -> AgencyLogin:
+    """Return a login without keys yet."""
     auth = AgencyAuth("http://169.254.169.254")
-    return AgencyLogin(auth, "0123", fetch=metadata, observer=observed, clock=clock)
+    return AgencyLogin(auth, "0123", fetch=metadata, observer=observer, clock=clock)
 
 
 async def signed(login: AgencyLogin) -> Request:
@@ -72,7 +72,7 @@ async def signed(login: AgencyLogin) -> Request:
     return request
 
 
-async def keys_of(login: AgencyLogin) -> str:
+async def security_token(login: AgencyLogin) -> str:
     return str((await signed(login)).headers["x-security-token"])
 
 
@@ -91,37 +91,37 @@ async def test_signs_with_the_keys_of_the_metadata_service(
 
 
 @pytest.mark.parametrize("status", [404, 405, 503])
-async def test_goes_without_a_token_where_there_is_none(
+async def test_sends_no_token_if_the_metadata_service_has_none(
     login: AgencyLogin, metadata: FakeMetadata, status: int
 ) -> None:
     metadata.token_status = status
-    assert await keys_of(login) == "ST1"
+    assert await security_token(login) == "ST1"
     assert "x-metadata-token" not in metadata.requests[1].headers
 
 
-async def test_renews_the_keys_in_the_background_while_they_serve(
-    login: AgencyLogin, observed: Observed, clock: "MovedClock"
+async def test_refreshes_the_keys_in_the_background_while_they_are_used(
+    login: AgencyLogin, observer: CountingObserver, clock: "MovedClock"
 ) -> None:
-    assert await keys_of(login) == "ST1"
+    assert await security_token(login) == "ST1"
     await clock.advance(3600 - 361)
-    assert await keys_of(login) == "ST1"
+    assert await security_token(login) == "ST1"
     await clock.advance(1)
-    assert await keys_of(login) == "ST1"
+    assert await security_token(login) == "ST1"
     await clock.advance(0)
-    assert await keys_of(login) == "ST2"
-    assert observed.refreshed == 2
+    assert await security_token(login) == "ST2"
+    assert observer.refreshed == 2
 
 
-async def test_gets_other_keys_once_for_all_rejected_requests(
+async def test_fetches_new_keys_once_for_all_rejected_requests(
     login: AgencyLogin, metadata: FakeMetadata
 ) -> None:
     rejected = [await signed(login) for _ in range(5)]
     assert [await login.renew(request) for request in rejected] == [True] * 5
-    assert await keys_of(login) == "ST2"
+    assert await security_token(login) == "ST2"
     assert metadata.keys_given == 2
 
 
-async def test_backs_off_when_fresh_keys_are_rejected_too(
+async def test_backs_off_when_new_keys_are_rejected_too(
     login: AgencyLogin, metadata: FakeMetadata, clock: "MovedClock"
 ) -> None:
     attempts, rejected = 0, 0
@@ -134,13 +134,13 @@ async def test_backs_off_when_fresh_keys_are_rejected_too(
             rejected += 1
             attempts += await login.renew(request)
         await clock.advance(1)
-    # Other keys at once and at 181 s; these are refused three times, then at times.
+    # New keys at once and at 181 s: each is rejected three times, then as test requests.
     assert attempts == 2
     assert metadata.keys_given == 3
     assert rejected == 1 + (3 + 2) + (3 + 2)
 
 
-async def test_takes_keys_that_were_accepted_as_good(
+async def test_renews_keys_again_after_they_were_accepted(
     login: AgencyLogin, metadata: FakeMetadata
 ) -> None:
     for _ in range(5):
@@ -153,39 +153,52 @@ async def test_takes_keys_that_were_accepted_as_good(
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (answer(404), "check that an agency is bound"),
-        (answer(500), "answered 500 for keys"),
-        (answer(200, []), "holds no credential"),
-        (answer(200, {"credential": []}), "holds no credential"),
-        (answer(200, {"credential": {}}), "access key is missing"),
-        (answer(200, {"credential": credential(1, 0) | {"access": "a b"}}), "no header can carry"),
-        (answer(200, {"credential": credential(1, 0) | {"secret": 5}}), "secret key is missing"),
-        (answer(200, {"credential": credential(1, 0) | {"securitytoken": ""}}), "is missing"),
-        (answer(200, {"credential": credential(1, 0)}), "have expired"),
-        (answer(200, {"credential": credential(1, 0) | {"expires_at": 5}}), "does not say when"),
+        (response(404), "check that an agency is bound"),
+        (response(500), "request for keys with 500"),
+        (response(200, []), "has no credential"),
+        (response(200, {"credential": []}), "has no credential"),
+        (response(200, {"credential": {}}), "access key of the metadata service is missing"),
+        (
+            response(200, {"credential": credential(1, 0) | {"access": "a b"}}),
+            "non-ASCII characters",
+        ),
+        (
+            response(200, {"credential": credential(1, 0) | {"secret": 5}}),
+            "secret key of the metadata service is missing",
+        ),
+        (response(200, {"credential": credential(1, 0) | {"securitytoken": ""}}), "is missing"),
+        (response(200, {"credential": credential(1, 0)}), "have already expired"),
+        (
+            response(200, {"credential": credential(1, 0) | {"expires_at": 5}}),
+            "no valid expires_at",
+        ),
     ],
 )
-async def test_tells_what_is_wrong_with_an_answer(
-    login: AgencyLogin, metadata: FakeMetadata, observed: Observed, keys: Response, message: str
+async def test_the_error_of_an_invalid_response_names_the_problem(
+    login: AgencyLogin,
+    metadata: FakeMetadata,
+    observer: CountingObserver,
+    keys: Response,
+    message: str,
 ) -> None:
     metadata.keys = keys
     with pytest.raises(LoginFailedError, match=message) as caught:
         await signed(login)
     assert "next attempt at 2027-01-15T08:00:02Z" in str(caught.value)
-    assert observed.failed == 1
+    assert observer.failed == 1
 
 
-async def test_tells_what_is_wrong_with_the_metadata_service(
+async def test_the_error_of_the_metadata_service_names_the_problem(
     login: AgencyLogin, metadata: FakeMetadata, clock: "MovedClock"
 ) -> None:
     metadata.token_status = 401
-    with pytest.raises(LoginFailedError, match="answered 401 for a token"):
+    with pytest.raises(LoginFailedError, match="request for a token with 401"):
         await signed(login)
     metadata.token_status, metadata.token = 200, b"\xff\r\nX: y"
     await clock.advance(2)
-    with pytest.raises(LoginFailedError, match="no header can carry"):
+    with pytest.raises(LoginFailedError, match="non-ASCII characters"):
         await signed(login)
     metadata.down = True
     await clock.advance(4)
-    with pytest.raises(LoginFailedError, match="no answer of the metadata service: cannot connect"):
+    with pytest.raises(LoginFailedError, match=r"metadata service did not answer \(cannot connect"):
         await signed(login)

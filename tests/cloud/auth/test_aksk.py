@@ -1,4 +1,4 @@
-"""The login with a key pair: signs, follows rotated keys, and stops before the key is locked."""
+"""Tests of the AK/SK login: signs, uses rotated keys, stops before the key is locked."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AkskAuth
 from exporter.config.secret import Secret
 from exporter.http.request import Request
-from tests.cloud.auth.fake_iam import Observed, api_request
+from tests.cloud.auth.fake_iam import CountingObserver, api_request
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def secret_key(tmp_path: Path) -> Path:
-    """Return the file of the secret key."""
+    """Return the secret key file."""
     file = tmp_path / "secret_key"
     file.write_text("SKEXAMPLE\n")
     return file
@@ -28,22 +28,22 @@ def secret_key(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def new_login(
-    secret_key: Path, observed: Observed, clock: "MovedClock"
+    secret_key: Path, observer: CountingObserver, clock: "MovedClock"
 ) -> Callable[..., AkskLogin]:
-    """Return what makes a login with a given access key and security token."""
+    """Return a function that creates a login with an access key and a security token."""
     lockouts = Lockouts(clock)
 
     def make(access_key: str = "AKEXAMPLE", security_token: Secret | None = None) -> AkskLogin:
         auth = AkskAuth(Secret(access_key), Secret(file=secret_key), security_token)
-        lockout = lockouts.of_keys("https://api.example", auth)
-        return AkskLogin(auth, "0123", lockout=lockout, observer=observed, clock=clock)
+        lockout = lockouts.for_keys("https://api.example", auth)
+        return AkskLogin(auth, "0123", lockout=lockout, observer=observer, clock=clock)
 
     return make
 
 
 @pytest.fixture
 def login(new_login: Callable[..., AkskLogin]) -> AkskLogin:
-    """Return a login with a good key pair."""
+    """Return a login with a valid key pair."""
     return new_login()
 
 
@@ -65,7 +65,7 @@ async def test_signs_each_request_with_the_date(login: AkskLogin, clock: "MovedC
     assert login.expires_at is None
 
 
-async def test_signs_a_request_anew_as_if_it_had_not_been_signed(
+async def test_signing_again_replaces_the_previous_signature(
     login: AkskLogin, clock: "MovedClock"
 ) -> None:
     request = await signed(login)
@@ -84,7 +84,7 @@ async def test_sends_the_security_token_of_temporary_keys(
 
 
 @pytest.mark.parametrize("access_key", ["AK EXAMPLE", "AK\r\nX: y", "A" * 65537, "\u00e9"])
-async def test_refuses_keys_that_no_header_can_carry(
+async def test_keys_that_no_header_can_carry_are_an_error(
     new_login: Callable[..., AkskLogin], access_key: str
 ) -> None:
     with pytest.raises(LoginFailedError, match="the access key") as caught:
@@ -92,27 +92,27 @@ async def test_refuses_keys_that_no_header_can_carry(
     assert access_key not in str(caught.value)
 
 
-async def test_tells_of_a_key_file_that_cannot_be_read(
-    login: AkskLogin, secret_key: Path, observed: Observed
+async def test_an_unreadable_key_file_is_an_error(
+    login: AkskLogin, secret_key: Path, observer: CountingObserver
 ) -> None:
     request = await signed(login)
     secret_key.unlink()
     with pytest.raises(LoginFailedError, match="cannot read secret file"):
         await signed(login)
-    assert observed.failed == 1
+    assert observer.failed == 1
     assert not await login.renew(request)
 
 
-class TestRefusedSignatures:
-    async def test_are_worth_another_try_only_when_the_keys_have_changed(
-        self, login: AkskLogin, secret_key: Path, observed: Observed
+class TestRejectedSignatures:
+    async def test_are_retried_only_after_the_keys_have_changed(
+        self, login: AkskLogin, secret_key: Path, observer: CountingObserver
     ) -> None:
         request = await signed(login)
         assert not await login.renew(request)
         secret_key.write_text("OTHER")
         assert await login.renew(request)
         assert not await login.renew(await signed(login))
-        assert observed.failed == 2
+        assert observer.failed == 2
 
     async def test_stop_requests_after_three_in_a_row(
         self, login: AkskLogin, clock: "MovedClock"
@@ -123,27 +123,27 @@ class TestRefusedSignatures:
         with pytest.raises(LoginFailedError) as caught:
             await signed(login)
         assert str(caught.value) == (
-            "the API refused 3 signatures in a row: check the keys, and that this machine's clock "
-            "is right; since 2027-01-15T08:00:02Z, next attempt at 2027-01-15T08:01:02Z"
+            "the API rejected 3 signatures in a row: check the keys, and that this machine's clock "
+            "is right; failing since 2027-01-15T08:00:02Z, next attempt at 2027-01-15T08:01:02Z"
         )
 
-    async def test_let_one_request_through_at_times(
+    async def test_allow_one_test_request_at_intervals(
         self, login: AkskLogin, clock: "MovedClock"
     ) -> None:
         started = clock.monotonic()
-        let_through = []
+        signed_at = []
         for _ in range(1500):
             for _ in range(3):
                 try:
                     request = await signed(login)
                 except LoginFailedError:
                     continue
-                let_through.append(clock.monotonic() - started)
+                signed_at.append(clock.monotonic() - started)
                 await login.renew(request)
             await clock.advance(1)
-        assert let_through == [0, 0, 0, 60, 180, 420, 720, 1020, 1320]
+        assert signed_at == [0, 0, 0, 60, 180, 420, 720, 1020, 1320]
 
-    async def test_of_requests_that_were_under_way_say_nothing_new(
+    async def test_of_requests_sent_before_the_lockout_do_not_extend_it(
         self, login: AkskLogin, clock: "MovedClock"
     ) -> None:
         requests = [await signed(login) for _ in range(10)]
@@ -154,17 +154,17 @@ class TestRefusedSignatures:
         with pytest.raises(LoginFailedError, match="next attempt at 2027-01-15T08:02:00Z"):
             await signed(login)
 
-    async def test_are_counted_together_by_all_that_sign_with_one_key(
+    async def test_are_counted_together_for_all_projects_with_the_same_key(
         self, new_login: Callable[..., AkskLogin]
     ) -> None:
-        # Two projects, and one of them built anew by a reload.
+        # Two projects, one of them rebuilt by a reload.
         for login in (new_login(), new_login(), new_login()):
             await login.renew(await signed(login))
         with pytest.raises(LoginFailedError):
             await signed(new_login())
         await signed(new_login("ANOTHER"))
 
-    async def test_are_forgotten_when_one_is_accepted(self, login: AkskLogin) -> None:
+    async def test_are_forgotten_after_an_accepted_one(self, login: AkskLogin) -> None:
         for _ in range(5):
             await login.renew(await signed(login))
             await login.renew(await signed(login))
@@ -177,7 +177,7 @@ class TestRefusedSignatures:
         await signed(login)
 
 
-async def test_no_secret_shows_in_what_can_be_printed(login: AkskLogin) -> None:
+async def test_no_secret_is_in_the_repr_or_vars(login: AkskLogin) -> None:
     await signed(login)
     shown = f"{login!r} {vars(login)!r} {vars(login._signer)!r}"  # noqa: SLF001
     assert "SKEXAMPLE" not in shown

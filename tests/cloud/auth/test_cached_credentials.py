@@ -1,4 +1,4 @@
-"""Logins across a restart: who may use what was kept, and for how long."""
+"""Tests of restoring credentials after a restart: by whom, and for how long."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ from exporter.config.config import AgencyAuth, PasswordAuth
 from exporter.config.secret import Secret
 from exporter.http.request import Request
 from exporter.http.response import Response
-from tests.cloud.auth.fake_iam import FakeIam, Observed, answer, api_request, iso
+from tests.cloud.auth.fake_iam import CountingObserver, FakeIam, api_request, iso, response
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
@@ -28,40 +28,40 @@ AUTH = PasswordAuth("https://iam.example", "monitor", Secret("right"), "my-accou
 DAY = 86_400.0
 
 
-class Restarted:
-    """Makes the login of a program that starts, and starts again."""
+class Exporter:
+    """Creates the login of an exporter that starts, and of one that restarts."""
 
-    def __init__(self, iam: FakeIam, observed: Observed, clock: "MovedClock") -> None:
+    def __init__(self, iam: FakeIam, observer: CountingObserver, clock: "MovedClock") -> None:
         self.iam = iam
-        self.observed = observed
+        self.observer = observer
         self.clock = clock
 
     def login(
-        self, kept: str | None = None, auth: PasswordAuth = AUTH, project_id: str = "0123"
+        self, saved: str | None = None, auth: PasswordAuth = AUTH, project_id: str = "0123"
     ) -> PasswordLogin:
         login = PasswordLogin(
             auth,
             project_id,
             send=self.iam,
             lockout=Lockout(self.clock),
-            observer=self.observed,
+            observer=self.observer,
             clock=self.clock,
         )
-        if kept is not None:
-            login.restore(kept)
+        if saved is not None:
+            login.restore(saved)
         return login
 
-    async def kept(self) -> str:
+    async def saved_login(self) -> str:
         login = self.login()
         await token_of(login)
-        kept = await login.snapshot()
-        assert kept is not None
-        return kept
+        saved = await login.snapshot()
+        assert saved is not None
+        return saved
 
 
 @pytest.fixture
-def program(iam: FakeIam, observed: Observed, clock: "MovedClock") -> Restarted:
-    return Restarted(iam, observed, clock)
+def exporter(iam: FakeIam, observer: CountingObserver, clock: "MovedClock") -> Exporter:
+    return Exporter(iam, observer, clock)
 
 
 async def token_of(login: PasswordLogin) -> str:
@@ -70,22 +70,22 @@ async def token_of(login: PasswordLogin) -> str:
     return str(request.headers["x-auth-token"])
 
 
-async def test_a_restart_does_not_log_in_anew(program: Restarted) -> None:
-    kept = await program.kept()
-    await program.clock.advance(3600)
-    login = program.login(kept)
+async def test_a_restart_does_not_log_in_again(exporter: Exporter) -> None:
+    saved = await exporter.saved_login()
+    await exporter.clock.advance(3600)
+    login = exporter.login(saved)
     assert await token_of(login) == "token-1"
-    assert len(program.iam.requests) == 1
-    assert program.observed.refreshed == 1
-    assert login.expires_at == pytest.approx(program.clock.time() - 3600 + DAY, abs=2)
+    assert len(exporter.iam.requests) == 1
+    assert exporter.observer.refreshed == 1
+    assert login.expires_at == pytest.approx(exporter.clock.time() - 3600 + DAY, abs=2)
 
 
-async def test_what_was_kept_is_kept_on(program: Restarted) -> None:
-    kept = await program.kept()
-    login = program.login(kept)
-    assert await login.snapshot() == kept
+async def test_restored_credentials_are_saved_again(exporter: Exporter) -> None:
+    saved = await exporter.saved_login()
+    login = exporter.login(saved)
+    assert await login.snapshot() == saved
     await token_of(login)
-    assert await login.snapshot() == kept
+    assert await login.snapshot() == saved
 
 
 @pytest.mark.parametrize(
@@ -99,80 +99,82 @@ async def test_what_was_kept_is_kept_on(program: Restarted) -> None:
     ],
     ids=["password", "user", "domain", "endpoint", "project"],
 )
-async def test_a_login_of_another_account_or_password_is_not_used(
-    program: Restarted, auth: PasswordAuth, project_id: str
+async def test_credentials_of_another_account_or_password_are_not_used(
+    exporter: Exporter, auth: PasswordAuth, project_id: str
 ) -> None:
-    kept = await program.kept()
-    program.iam.password = auth.password.reveal()
-    login = program.login(kept, auth, project_id)
+    saved = await exporter.saved_login()
+    exporter.iam.password = auth.password.reveal()
+    login = exporter.login(saved, auth, project_id)
     assert await token_of(login) == "token-2"
     renewed = await login.snapshot()
     assert renewed is not None
     assert "token-1" not in renewed
 
 
-async def test_one_that_has_ended_is_not_used(program: Restarted) -> None:
-    kept = await program.kept()
-    await program.clock.advance(DAY)
-    login = program.login(kept)
+async def test_expired_credentials_are_not_used(exporter: Exporter) -> None:
+    saved = await exporter.saved_login()
+    await exporter.clock.advance(DAY)
+    login = exporter.login(saved)
     assert await token_of(login) == "token-2"
 
 
-async def test_one_near_its_end_is_renewed_ahead_as_without_a_restart(program: Restarted) -> None:
-    kept = await program.kept()
-    await program.clock.advance(DAY - 1200)
-    login = program.login(kept)
+async def test_restored_credentials_are_refreshed_before_they_expire(exporter: Exporter) -> None:
+    saved = await exporter.saved_login()
+    await exporter.clock.advance(DAY - 1200)
+    login = exporter.login(saved)
     assert await token_of(login) == "token-1"
     assert await token_of(login) == "token-1"
-    await program.clock.advance(1)
+    await exporter.clock.advance(1)
     assert await token_of(login) == "token-2"
 
 
-async def test_one_from_the_future_is_not_used(
-    program: Restarted, iam: FakeIam, observed: Observed
+async def test_credentials_from_the_future_are_not_used(
+    exporter: Exporter, iam: FakeIam, observer: CountingObserver
 ) -> None:
-    kept = await program.kept()
-    early = Restarted(iam, observed, type(program.clock)(program.clock.time() - 3600))
-    assert await token_of(early.login(kept)) == "token-2"
+    saved = await exporter.saved_login()
+    earlier = Exporter(iam, observer, type(exporter.clock)(exporter.clock.time() - 3600))
+    assert await token_of(earlier.login(saved)) == "token-2"
 
 
-async def test_one_that_the_cloud_has_revoked_is_renewed(program: Restarted) -> None:
-    login = program.login(await program.kept())
+async def test_revoked_credentials_are_renewed(exporter: Exporter) -> None:
+    login = exporter.login(await exporter.saved_login())
     request = api_request()
     await login.authorize(request)
     assert await login.renew(request)
     assert await token_of(login) == "token-2"
 
 
-async def test_all_who_wait_at_the_start_wait_for_one_check(program: Restarted) -> None:
-    login = program.login(await program.kept())
+async def test_concurrent_requests_wait_for_one_check(exporter: Exporter) -> None:
+    login = exporter.login(await exporter.saved_login())
     tokens = await asyncio.gather(*(token_of(login) for _ in range(20)))
     assert set(tokens) == {"token-1"}
-    assert len(program.iam.requests) == 1
+    assert len(exporter.iam.requests) == 1
 
 
-async def test_nothing_is_kept_before_the_first_login_nor_after_its_end(
-    program: Restarted,
+async def test_nothing_is_saved_before_the_first_login_or_after_expiry(
+    exporter: Exporter,
 ) -> None:
-    login = program.login()
+    login = exporter.login()
     assert await login.snapshot() is None
     await token_of(login)
-    await program.clock.advance(DAY)
+    await exporter.clock.advance(DAY)
     assert await login.snapshot() is None
 
 
-async def test_what_is_kept_holds_neither_the_password_nor_a_quick_digest_of_it(
-    program: Restarted,
+async def test_saved_text_contains_neither_the_password_nor_a_fast_digest_of_it(
+    exporter: Exporter,
 ) -> None:
-    kept, other = await program.kept(), await program.kept()
-    assert "right" not in kept
+    saved, other = await exporter.saved_login(), await exporter.saved_login()
+    assert "right" not in saved
     for name in ("md5", "sha1", "sha256", "sha512"):
-        assert hashlib.new(name, b"right").hexdigest() not in kept
-    seals = [cached.seal for text in (kept, other) if (cached := CachedCredentials.from_json(text))]
+        assert hashlib.new(name, b"right").hexdigest() not in saved
+    seals = [
+        cached.seal for text in (saved, other) if (cached := CachedCredentials.from_json(text))
+    ]
     assert len(set(seals)) == 2
 
 
-def test_a_guess_takes_long() -> None:
+def test_checking_a_guess_is_slow() -> None:
     cached = CachedCredentials.of("token", b"owner", expires_at=0.0, obtained_at=0.0, lifetime=1.0)
     started = time.process_time()
     assert not cached.is_of(b"guess")
@@ -181,60 +183,62 @@ def test_a_guess_takes_long() -> None:
 
 
 @given(st.text() | st.dictionaries(st.sampled_from(["value", "salt", "seal"]), st.text()).map(str))
-def test_what_is_no_keepsake_is_none(text: str) -> None:
+def test_invalid_text_is_not_cached_credentials(text: str) -> None:
     assert CachedCredentials.from_json(text) is None
 
 
-@pytest.mark.parametrize("kept", ["", "{}", "null", "[" * 100_000])
-async def test_a_login_begins_with_nothing_where_what_was_kept_is_none(
-    program: Restarted, kept: str
+@pytest.mark.parametrize("saved", ["", "{}", "null", "[" * 100_000])
+async def test_a_login_starts_without_credentials_if_the_saved_text_is_invalid(
+    exporter: Exporter, saved: str
 ) -> None:
-    assert await token_of(program.login(kept)) == "token-1"
+    assert await token_of(exporter.login(saved)) == "token-1"
 
 
-async def test_an_agencys_keys_are_kept_too(clock: "MovedClock", observed: Observed) -> None:
-    asked: list[Request] = []
+async def test_the_keys_of_an_agency_are_saved_too(
+    clock: "MovedClock", observer: CountingObserver
+) -> None:
+    requests: list[Request] = []
 
     async def metadata(request: Request) -> Response:
-        asked.append(request)
+        requests.append(request)
         if request.method == "PUT":
-            return answer(404, {})
-        keys = {"access": f"AK{len(asked)}", "secret": "SK", "securitytoken": "ST"}
-        return answer(200, {"credential": keys | {"expires_at": iso(clock.time() + 3600)}})
+            return response(404, {})
+        keys = {"access": f"AK{len(requests)}", "secret": "SK", "securitytoken": "ST"}
+        return response(200, {"credential": keys | {"expires_at": iso(clock.time() + 3600)}})
 
     def login(endpoint: str = "http://169.254.169.254") -> AgencyLogin:
         return AgencyLogin(
-            AgencyAuth(endpoint), "0123", fetch=metadata, observer=observed, clock=clock
+            AgencyAuth(endpoint), "0123", fetch=metadata, observer=observer, clock=clock
         )
 
-    async def access_key(subject: AgencyLogin) -> str:
+    async def access_key(login: AgencyLogin) -> str:
         request = api_request()
-        await subject.authorize(request)
+        await login.authorize(request)
         return str(request.headers["authorization"]).partition("Access=")[2].partition(",")[0]
 
     first = login()
     key = await access_key(first)
-    kept = await first.snapshot()
-    assert kept is not None
-    again = login()
-    again.restore(kept)
-    assert await access_key(again) == key
-    elsewhere = login("http://127.0.0.1:1")
-    elsewhere.restore(kept)
-    assert await access_key(elsewhere) != key
+    saved = await first.snapshot()
+    assert saved is not None
+    restarted = login()
+    restarted.restore(saved)
+    assert await access_key(restarted) == key
+    other_endpoint = login("http://127.0.0.1:1")
+    other_endpoint.restore(saved)
+    assert await access_key(other_endpoint) != key
     await clock.advance(3600)
-    late = login()
-    late.restore(kept)
-    assert await access_key(late) != key
+    expired = login()
+    expired.restore(saved)
+    assert await access_key(expired) != key
 
 
-async def test_the_lock_on_an_account_holds_for_one_whose_kept_login_is_of_no_use(
-    program: Restarted,
+async def test_a_lockout_also_stops_a_login_with_unusable_saved_credentials(
+    exporter: Exporter,
 ) -> None:
-    kept = await program.kept()
+    saved = await exporter.saved_login()
     wrong = replace(AUTH, password=Secret("wrong"))
-    login = program.login(kept, wrong)
+    login = exporter.login(saved, wrong)
     for _ in range(2):
         with pytest.raises(LoginFailedError):
             await token_of(login)
-    assert len(program.iam.requests) == 2
+    assert len(exporter.iam.requests) == 2

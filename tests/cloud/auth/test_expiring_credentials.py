@@ -1,4 +1,4 @@
-"""How long credentials live, as the answer that brought them tells."""
+"""Tests of the lifetime of credentials."""
 
 import httpx
 import pytest
@@ -11,19 +11,19 @@ NOW = 1_800_000_000.0
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
 
 
-def answer(**headers: str) -> Response:
+def response(**headers: str) -> Response:
     return Response(201, httpx.Headers(headers), b"", 0.1)
 
 
-def test_a_lifetime_leaves_out_what_the_answer_took_and_what_its_date_does_not_tell() -> None:
-    leased = expiring_credentials("t", "2027-01-15T09:00:00Z", answer(date=DATE), NOW)
-    assert leased.lifetime == pytest.approx(3600 - 1.1)
+def test_the_lifetime_excludes_the_response_time_and_the_resolution_of_the_date() -> None:
+    credentials = expiring_credentials("t", "2027-01-15T09:00:00Z", response(date=DATE), NOW)
+    assert credentials.lifetime == pytest.approx(3600 - 1.1)
 
 
 @pytest.mark.parametrize(
-    "ends", ["2027-01-15T07:00:00Z", "2027-01-15T08:00:00Z", "2027-01-15T08:00:01Z"]
+    "expires_at", ["2027-01-15T07:00:00Z", "2027-01-15T08:00:00Z", "2027-01-15T08:00:01Z"]
 )
-def test_credentials_that_end_as_they_arrive_are_none(ends: str) -> None:
-    # Taken for good, they would be had anew for every single request.
-    with pytest.raises(LoginFailedError, match="expired by the answer's date"):
-        expiring_credentials("t", ends, answer(date=DATE), NOW)
+def test_credentials_that_expire_on_arrival_are_an_error(expires_at: str) -> None:
+    # If accepted, they would be renewed for every request.
+    with pytest.raises(LoginFailedError, match="expired by the response's own Date"):
+        expiring_credentials("t", expires_at, response(date=DATE), NOW)

@@ -1,4 +1,4 @@
-"""The password login against a real OpenStack Keystone."""
+"""Tests of the password login against a real OpenStack Keystone."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from exporter.config.secret import Secret
 from exporter.http.request import Request
 from exporter.http.response import Response
 from exporter.http.transport import Transport
-from tests.cloud.auth.fake_iam import Observed, api_request
+from tests.cloud.auth.fake_iam import CountingObserver, api_request
 from tests.real.keystone import LOCKED_AFTER, Account, Keystone
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ NewLogin = Callable[..., Login]
 
 @pytest.fixture
 async def send() -> AsyncIterator[SendRequest]:
-    """Return the program's own way to the wire."""
+    """Return a function that sends requests through the exporter's transport."""
     transport = Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
 
     async def send(request: Request) -> Response:
@@ -44,8 +44,8 @@ def account(keystone: Keystone) -> Account:
 
 
 @pytest.fixture
-def new_login(keystone: Keystone, send: SendRequest, observed: Observed) -> NewLogin:
-    """Return what makes a login of an account."""
+def new_login(keystone: Keystone, send: SendRequest, observer: CountingObserver) -> NewLogin:
+    """Return a function that creates a login of an account."""
 
     def make(account: Account, password: str | None = None, clock: Clock | None = None) -> Login:
         auth = PasswordAuth(
@@ -60,7 +60,7 @@ def new_login(keystone: Keystone, send: SendRequest, observed: Observed) -> NewL
             timeout=10,
         )
         clock = clock or SystemClock()
-        return login_for(project, send=send, fetch=send, observer=observed, clock=clock)
+        return login_for(project, send=send, fetch=send, observer=observer, clock=clock)
 
     return make
 
@@ -83,32 +83,32 @@ async def test_logs_in(keystone: Keystone, account: Account, new_login: NewLogin
     assert token(await authorized(login)) == token(request)
 
 
-async def test_serves_many_at_once_with_one_token(
-    account: Account, new_login: NewLogin, observed: Observed
+async def test_concurrent_requests_get_the_same_token(
+    account: Account, new_login: NewLogin, observer: CountingObserver
 ) -> None:
     login = new_login(account)
     requests = await asyncio.gather(*(authorized(login) for _ in range(20)))
-    assert len({token(request) for request in requests}) == observed.refreshed == 1
+    assert len({token(request) for request in requests}) == observer.refreshed == 1
 
 
-async def test_never_sends_a_token_that_has_expired(
-    keystone: Keystone, account: Account, new_login: NewLogin, observed: Observed
+async def test_never_sends_an_expired_token(
+    keystone: Keystone, account: Account, new_login: NewLogin, observer: CountingObserver
 ) -> None:
     with keystone.token_lifetime(4):
         login = new_login(account)
-        first = present = token(await authorized(login))
+        first = current = token(await authorized(login))
         expires_at = login.expires_at or 0.0
-        while present == first:
-            present = token(await authorized(login))
+        while current == first:
+            current = token(await authorized(login))
             assert (login.expires_at or 0.0) > time.time()
             await asyncio.sleep(0.01)
-    assert keystone.validate(present) == 200
+    assert keystone.validate(current) == 200
     await asyncio.sleep(expires_at - time.time() + 0.1)
     assert keystone.validate(first) == 404
-    assert observed.failed == 0
+    assert observer.failed == 0
 
 
-async def test_refreshes_ahead_while_the_token_still_serves(
+async def test_refreshes_the_token_before_it_expires(
     keystone: Keystone, account: Account, new_login: NewLogin, clock: "MovedClock"
 ) -> None:
     login = new_login(account, clock=clock)
@@ -116,15 +116,15 @@ async def test_refreshes_ahead_while_the_token_still_serves(
     await clock.advance(3200)
     assert token(await authorized(login)) == first
     await clock.advance(100)
-    while (present := token(await authorized(login))) == first:
+    while (current := token(await authorized(login))) == first:
         assert keystone.validate(first) == 200
         await asyncio.sleep(0.01)
     assert keystone.validate(first) == 200
-    assert keystone.validate(present) == 200
+    assert keystone.validate(current) == 200
 
 
-async def test_is_cured_by_renewing_when_the_token_is_revoked(
-    keystone: Keystone, account: Account, new_login: NewLogin, observed: Observed
+async def test_renews_a_revoked_token(
+    keystone: Keystone, account: Account, new_login: NewLogin, observer: CountingObserver
 ) -> None:
     login = new_login(account)
     first = await authorized(login)
@@ -133,10 +133,10 @@ async def test_is_cured_by_renewing_when_the_token_is_revoked(
     assert await login.renew(first)
     second = await authorized(login)
     assert keystone.validate(token(second)) == 200
-    assert observed.refreshed == 2
+    assert observer.refreshed == 2
 
 
-async def test_is_not_cured_by_renewing_when_the_password_was_changed(
+async def test_renewal_fails_after_a_password_change(
     keystone: Keystone, new_login: NewLogin
 ) -> None:
     account = keystone.create_account()
@@ -147,8 +147,8 @@ async def test_is_not_cured_by_renewing_when_the_password_was_changed(
     assert not await login.renew(request)
 
 
-async def test_does_not_lock_the_account_with_a_wrong_password(
-    keystone: Keystone, new_login: NewLogin, observed: Observed, clock: "MovedClock"
+async def test_a_wrong_password_does_not_lock_the_account(
+    keystone: Keystone, new_login: NewLogin, observer: CountingObserver, clock: "MovedClock"
 ) -> None:
     account = keystone.create_account()
     login = new_login(account, "wrong", clock)
@@ -156,11 +156,11 @@ async def test_does_not_lock_the_account_with_a_wrong_password(
         with pytest.raises(LoginFailedError, match="401: check username, password and domain"):
             await authorized(login)
         await clock.advance(59)
-    assert observed.failed == LOCKED_AFTER - 1
+    assert observer.failed == LOCKED_AFTER - 1
     await authorized(new_login(account))
 
 
-async def test_is_locked_by_keystone_after_more_wrong_passwords_than_that(
+async def test_keystone_locks_the_account_after_more_wrong_passwords(
     keystone: Keystone, new_login: NewLogin
 ) -> None:
     account = keystone.create_account()

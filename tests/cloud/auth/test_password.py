@@ -1,4 +1,4 @@
-"""The password login: what it sends, keeps, renews, and when it holds back."""
+"""Tests of the password login: requests, caching, renewal and backoff."""
 
 import asyncio
 import gc
@@ -21,7 +21,14 @@ from exporter.config.config import PasswordAuth, Project
 from exporter.config.secret import Secret
 from exporter.http.errors import NoResponse, NoResponseError
 from exporter.http.response import Response
-from tests.cloud.auth.fake_iam import FakeIam, Observed, answer, api_request, created, iso
+from tests.cloud.auth.fake_iam import (
+    CountingObserver,
+    FakeIam,
+    api_request,
+    created,
+    iso,
+    response,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import MovedClock
@@ -32,8 +39,8 @@ RIGHT = Secret("right")
 
 
 @pytest.fixture
-def new_login(iam: FakeIam, observed: Observed, clock: "MovedClock") -> NewLogin:
-    """Return what makes a login with a given password."""
+def new_login(iam: FakeIam, observer: CountingObserver, clock: "MovedClock") -> NewLogin:
+    """Return a function that creates a login with a password."""
 
     def make(password: Secret = RIGHT, lockouts: Lockouts | None = None) -> Login:
         project = Project(
@@ -45,7 +52,7 @@ def new_login(iam: FakeIam, observed: Observed, clock: "MovedClock") -> NewLogin
             timeout=10,
         )
         return login_for(
-            project, send=iam, fetch=iam, observer=observed, clock=clock, lockouts=lockouts
+            project, send=iam, fetch=iam, observer=observer, clock=clock, lockouts=lockouts
         )
 
     return make
@@ -64,7 +71,7 @@ async def rejected_by_api(login: Login) -> bool:
 
 
 class TestLoggingIn:
-    async def test_asks_for_a_token_of_the_project(self, new_login: NewLogin, iam: FakeIam) -> None:
+    async def test_requests_a_token_of_the_project(self, new_login: NewLogin, iam: FakeIam) -> None:
         await token_of(new_login())
         request = iam.requests[0]
         assert (request.method, str(request.url)) == (
@@ -87,16 +94,16 @@ class TestLoggingIn:
             }
         }
 
-    async def test_keeps_the_token(
-        self, new_login: NewLogin, iam: FakeIam, observed: Observed, clock: "MovedClock"
+    async def test_caches_the_token(
+        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "MovedClock"
     ) -> None:
         login = new_login()
         assert login.expires_at is None
         assert [await token_of(login) for _ in range(3)] == ["token-1"] * 3
-        assert len(iam.requests) == observed.refreshed == 1
+        assert len(iam.requests) == observer.refreshed == 1
         assert login.expires_at == clock.time() + 86400
 
-    async def test_serves_all_who_wait_with_one_log_in(
+    async def test_logs_in_once_for_concurrent_requests(
         self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         iam.hold = asyncio.Event()
@@ -107,7 +114,7 @@ class TestLoggingIn:
         assert set(await asyncio.gather(*waiting)) == {"token-1"}
         assert len(iam.requests) == 1
 
-    async def test_goes_on_when_who_asked_first_gives_up(
+    async def test_continues_when_the_first_caller_is_cancelled(
         self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         iam.hold = asyncio.Event()
@@ -121,8 +128,8 @@ class TestLoggingIn:
         assert await second == "token-1"
         assert len(iam.requests) == 1
 
-    async def test_tells_a_failure_to_all_who_wait(
-        self, new_login: NewLogin, iam: FakeIam, observed: Observed
+    async def test_raises_a_failure_in_all_waiting_callers(
+        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver
     ) -> None:
         iam.down = NoResponseError(NoResponse.CONNECT, "cannot connect to iam.example:443")
         login = new_login()
@@ -131,9 +138,9 @@ class TestLoggingIn:
         )
         assert all(isinstance(result, LoginFailedError) for result in results)
         assert len({id(result) for result in results}) == 20
-        assert len(iam.requests) == observed.failed == 1
+        assert len(iam.requests) == observer.failed == 1
 
-    async def test_tells_a_fault_of_ours_to_all_who_wait(
+    async def test_raises_an_internal_error_in_all_waiting_callers(
         self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         iam.down = ZeroDivisionError()
@@ -146,7 +153,7 @@ class TestRefreshing:
     @pytest.mark.parametrize(
         ("lifetime", "ahead"), [(86400, 1800), (3600, 360), (600, 60)], ids=["day", "hour", "10m"]
     )
-    async def test_renews_in_the_background_while_the_token_serves(
+    async def test_refreshes_in_the_background_while_the_token_is_used(
         self,
         new_login: NewLogin,
         iam: FakeIam,
@@ -166,8 +173,8 @@ class TestRefreshing:
         assert await token_of(login) == "token-2"
         assert len(iam.requests) == 2
 
-    async def test_fails_quietly_in_the_background_and_tries_again_later(
-        self, new_login: NewLogin, iam: FakeIam, observed: Observed, clock: "MovedClock"
+    async def test_retries_later_after_a_failure_in_the_background(
+        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "MovedClock"
     ) -> None:
         login = new_login()
         await token_of(login)
@@ -176,15 +183,15 @@ class TestRefreshing:
         for _ in range(600):
             assert await token_of(login) == "token-1"
             await clock.advance(1)
-        # At 0, 2, 6, 14, 30, 62 s, and then each minute.
-        assert len(iam.requests) == 1 + observed.failed == 1 + 6 + 8
+        # At 0, 2, 6, 14, 30, 62 s, and then every minute.
+        assert len(iam.requests) == 1 + observer.failed == 1 + 6 + 8
         iam.down = None
         await clock.advance(60)
         await token_of(login)
         await clock.advance(0)
         assert await token_of(login) == f"token-{len(iam.requests)}"
 
-    async def test_does_not_send_a_token_that_has_expired(
+    async def test_does_not_send_an_expired_token(
         self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
     ) -> None:
         login = new_login()
@@ -197,7 +204,7 @@ class TestRefreshing:
             await token_of(login)
 
     @pytest.mark.parametrize("skew", [-7200.0, 7200.0])
-    async def test_counts_the_lifetime_by_the_clouds_clock(
+    async def test_measures_the_lifetime_by_the_clouds_clock(
         self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock", skew: float
     ) -> None:
         iam.lifetime, iam.skew = 3600, skew
@@ -219,7 +226,7 @@ class TestRenewing:
         assert await token_of(login) == "token-2"
         assert len(iam.requests) == 2
 
-    async def test_takes_the_present_token_when_an_older_one_was_rejected(
+    async def test_uses_the_current_token_when_an_older_one_was_rejected(
         self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         login = new_login()
@@ -241,7 +248,7 @@ class TestRenewing:
         assert all(await asyncio.gather(*waiting))
         assert len(iam.requests) == 2
 
-    async def test_renews_a_token_that_served_as_often_as_it_is_revoked(
+    async def test_renews_an_accepted_token_every_time_it_is_revoked(
         self, new_login: NewLogin, iam: FakeIam
     ) -> None:
         login = new_login()
@@ -252,8 +259,8 @@ class TestRenewing:
             assert await login.renew(request)
         assert len(iam.requests) == 6
 
-    async def test_backs_off_to_five_minutes_when_fresh_tokens_are_rejected(
-        self, new_login: NewLogin, iam: FakeIam, observed: Observed, clock: "MovedClock"
+    async def test_backs_off_to_five_minutes_when_new_tokens_are_rejected(
+        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "MovedClock"
     ) -> None:
         login = new_login()
         started = clock.monotonic()
@@ -266,9 +273,9 @@ class TestRenewing:
                 logged_in_at.append(clock.monotonic() - started)
             await clock.advance(1)
         assert logged_in_at[:5] == [0, 120, 360, 660, 960]
-        assert observed.failed == len(logged_in_at)
+        assert observer.failed == len(logged_in_at)
 
-    async def test_is_not_worth_it_while_iam_does_not_answer(
+    async def test_does_not_repeat_a_request_while_iam_does_not_answer(
         self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
     ) -> None:
         login = new_login()
@@ -282,7 +289,7 @@ class TestRenewing:
         assert await rejected_by_api(login)
 
 
-class TestRefusedPassword:
+class TestRejectedPassword:
     async def test_is_tried_four_times_in_fifteen_minutes_at_most(
         self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
     ) -> None:
@@ -292,10 +299,10 @@ class TestRefusedPassword:
             with pytest.raises(LoginFailedError):
                 await token_of(login)
             await clock.advance(1)
-        assert [at - started for at in iam.refused_at[:5]] == [0, 120, 360, 660, 960]
-        assert iam.refused_within(900) <= 4
+        assert [at - started for at in iam.rejected_at[:5]] == [0, 120, 360, 660, 960]
+        assert iam.rejected_within(900) <= 4
 
-    async def test_is_told_with_what_since_when_and_when_next(
+    async def test_error_names_problem_start_and_next_attempt(
         self, new_login: NewLogin, clock: "MovedClock"
     ) -> None:
         login = new_login(Secret("wrong"))
@@ -303,21 +310,23 @@ class TestRefusedPassword:
             with pytest.raises(LoginFailedError) as caught:
                 await token_of(login)
             assert str(caught.value) == (
-                "IAM answered the log-in of user 'monitor' with 401: check username, password and "
+                "IAM answered the login of user 'monitor' with 401: check username, password and "
                 "domain, and that the account is not locked; "
-                f"since 2027-01-15T08:00:00Z, next attempt at 2027-01-15T{at}Z"
+                f"failing since 2027-01-15T08:00:00Z, next attempt at 2027-01-15T{at}Z"
             )
             await clock.advance(60)
 
     @pytest.mark.usefixtures("no_collector")
-    async def test_leaves_no_garbage_of_those_who_must_wait(self, new_login: NewLogin) -> None:
+    async def test_creates_no_reference_cycles_in_waiting_callers(
+        self, new_login: NewLogin
+    ) -> None:
         login = new_login(Secret("wrong"))
         for _ in range(3):
             with suppress(LoginFailedError):
                 await token_of(login)
-        # The last one is kept for who comes next, but not those whom it has met.
-        left = [one for one in gc.get_objects() if isinstance(one, LoginFailedError)]
-        assert [one.__traceback__ for one in left] == [None] * len(left)
+        # The last error is kept for the next caller, but without a traceback.
+        errors = [found for found in gc.get_objects() if isinstance(found, LoginFailedError)]
+        assert [error.__traceback__ for error in errors] == [None] * len(errors)
 
     async def test_is_tried_at_once_when_it_changes(
         self, new_login: NewLogin, iam: FakeIam, tmp_path: Path
@@ -331,7 +340,7 @@ class TestRefusedPassword:
         assert await token_of(login) == "token-2"
         assert len(iam.requests) == 2
 
-    async def test_does_not_lock_the_account_however_often_it_changes(
+    async def test_does_not_lock_the_account_when_it_changes_often(
         self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock", tmp_path: Path
     ) -> None:
         file = tmp_path / "password"
@@ -341,10 +350,10 @@ class TestRefusedPassword:
             with pytest.raises(LoginFailedError):
                 await token_of(login)
             await clock.advance(10)
-        assert len(iam.refused_at) == 12
-        assert iam.refused_within(900) == 4
+        assert len(iam.rejected_at) == 12
+        assert iam.rejected_within(900) == 4
 
-    async def test_of_one_account_in_many_projects_does_not_lock_it(
+    async def test_of_one_account_in_many_projects_does_not_lock_the_account(
         self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
     ) -> None:
         lockouts = Lockouts(clock)
@@ -355,13 +364,13 @@ class TestRefusedPassword:
             )
             assert all(isinstance(result, LoginFailedError) for result in results)
             await clock.advance(1)
-        assert iam.refused_within(900) == 4
+        assert iam.rejected_within(900) == 4
 
     @pytest.mark.parametrize(
         ("status", "next_attempt"),
         [(400, 120), (401, 120), (403, 120), (404, 120), (302, 2), (429, 2), (500, 2), (503, 2)],
     )
-    async def test_is_told_from_other_failures(
+    async def test_is_distinguished_from_other_failures(
         self,
         new_login: NewLogin,
         iam: FakeIam,
@@ -369,7 +378,7 @@ class TestRefusedPassword:
         status: int,
         next_attempt: float,
     ) -> None:
-        iam.answers = [answer(status, {"error_code": "IAM.0011", "error_msg": "right"})]
+        iam.responses = [response(status, {"error_code": "IAM.0011", "error_msg": "right"})]
         login = new_login()
         with pytest.raises(LoginFailedError, match=f"{status} IAM.0011") as caught:
             await token_of(login)
@@ -380,7 +389,7 @@ class TestRefusedPassword:
         await clock.advance(0.1)
         assert await token_of(login) == "token-2"
 
-    async def test_that_cannot_be_read_is_told_and_read_again(
+    async def test_that_cannot_be_read_is_an_error_and_read_again(
         self, new_login: NewLogin, iam: FakeIam, tmp_path: Path
     ) -> None:
         file = tmp_path / "password"
@@ -391,7 +400,7 @@ class TestRefusedPassword:
         file.write_text("right")
         assert await token_of(login) == "token-1"
 
-    async def test_may_hold_what_no_encoding_can_say(self, new_login: NewLogin) -> None:
+    async def test_with_a_lone_surrogate_is_an_error(self, new_login: NewLogin) -> None:
         with pytest.raises(LoginFailedError):
             await token_of(new_login(Secret("\udcff")))
 
@@ -399,27 +408,27 @@ class TestRefusedPassword:
 TIME = 1_800_000_000.0
 
 
-class TestUnusableAnswers:
+class TestInvalidResponses:
     @pytest.mark.parametrize(
-        ("unusable", "message"),
+        ("invalid", "message"),
         [
-            (answer(201, {"token": {"expires_at": iso(TIME + 9)}}), "the token .* is missing"),
+            (response(201, {"token": {"expires_at": iso(TIME + 9)}}), "the token .* is missing"),
             (created("t" * 65537, iso(TIME + 9)), "longer than 65536 bytes"),
-            (created("a b", iso(TIME + 9)), "no header can carry"),
-            (created("t\u00e9", iso(TIME + 9)), "no header can carry"),
-            (created("t", None), "does not say when"),
-            (created("t", "soon"), "does not say when"),
-            (created("t", TIME), "does not say when"),
-            (answer(201, [], {"x-subject-token": "t"}), "does not say when"),
-            (answer(201, {"token": []}, {"x-subject-token": "t"}), "does not say when"),
-            (created("t", iso(TIME - 1)), "expired by this machine's clock, which may be wrong"),
-            (created("t", iso(TIME - 1), date=TIME), "expired by the answer's date"),
+            (created("a b", iso(TIME + 9)), "non-ASCII characters"),
+            (created("t\u00e9", iso(TIME + 9)), "non-ASCII characters"),
+            (created("t", None), "no valid expires_at"),
+            (created("t", "soon"), "no valid expires_at"),
+            (created("t", TIME), "no valid expires_at"),
+            (response(201, [], {"x-subject-token": "t"}), "no valid expires_at"),
+            (response(201, {"token": []}, {"x-subject-token": "t"}), "no valid expires_at"),
+            (created("t", iso(TIME - 1)), "expired by this machine's clock: check the clock"),
+            (created("t", iso(TIME - 1), date=TIME), "expired by the response's own Date"),
         ],
     )
-    async def test_are_told_for_what_they_are(
-        self, new_login: NewLogin, iam: FakeIam, unusable: Response, message: str
+    async def test_are_errors_that_name_the_problem(
+        self, new_login: NewLogin, iam: FakeIam, invalid: Response, message: str
     ) -> None:
-        iam.answers = [unusable]
+        iam.responses = [invalid]
         with pytest.raises(LoginFailedError, match=message):
             await token_of(new_login())
 
@@ -436,10 +445,10 @@ class TestUnusableAnswers:
             "20270115T090000Z",
         ],
     )
-    async def test_do_not_include_any_spelling_of_a_time(
+    async def test_do_not_include_valid_time_formats(
         self, new_login: NewLogin, iam: FakeIam, expires_at: str
     ) -> None:
-        iam.answers = [created("t", expires_at)]
+        iam.responses = [created("t", expires_at)]
         login = new_login()
         await token_of(login)
         assert login.expires_at == TIME + 3600
@@ -454,17 +463,17 @@ class TestUnusableAnswers:
         date=st.binary(max_size=9),
         status=st.sampled_from([200, 201]),
     )
-    async def test_never_make_another_error(
+    async def test_raise_no_other_error(
         self, body: bytes, token: bytes, date: bytes, status: int
     ) -> None:
         headers = httpx.Headers([(b"x-subject-token", token), (b"date", date)])
-        iam = FakeIam(clock=FixedClock(), answers=[Response(status, headers, body, 0.0)])
+        iam = FakeIam(clock=FixedClock(), responses=[Response(status, headers, body, 0.0)])
         login = PasswordLogin(
             PasswordAuth("https://iam.example", "monitor", Secret("right"), "my-account"),
             "0123",
             send=iam,
-            lockout=Lockouts(iam.clock).of("", "", ""),
-            observer=Observed(),
+            lockout=Lockouts(iam.clock).for_account("", "", ""),
+            observer=CountingObserver(),
             clock=iam.clock,
         )
         with pytest.raises(LoginFailedError):
@@ -482,7 +491,7 @@ class FixedClock:
         raise AssertionError(f"nothing should sleep {seconds} s here")
 
 
-async def test_no_secret_shows_in_what_can_be_printed(new_login: NewLogin, iam: FakeIam) -> None:
+async def test_no_secret_is_in_the_repr_or_vars(new_login: NewLogin, iam: FakeIam) -> None:
     login = new_login()
     await token_of(login)
     assert await login.snapshot()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Our signature is the official SDK's, and of what the server sees."""
+"""Tests that the signature equals that of the official SDK and covers what the server sees."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ HOST = "clouddc.cn-southwest-2.myhuaweicloud.com"
 CONSOLE = f"/v1/{PROJECT_ID}/physicalservers/{SERVER}/remote-console-address"
 
 
-def sdk_headers(  # noqa: PLR0913 - a request, told whole
+def sdk_headers(  # noqa: PLR0913 - all parts of a request
     keys: Keys,
     *,
     method: str,
@@ -40,7 +40,7 @@ def sdk_headers(  # noqa: PLR0913 - a request, told whole
     headers: dict[str, str],
     body: bytes = b"",
 ) -> dict[str, str]:
-    """Return the headers that the official SDK signs a request with, names in lower case."""
+    """Return the headers that the official SDK adds to a request, names in lower case."""
     credentials = BasicCredentials(keys.access_key, keys.secret_key, PROJECT_ID)
     credentials.security_token = keys.security_token
     request = SdkRequest(
@@ -56,8 +56,8 @@ def sdk_headers(  # noqa: PLR0913 - a request, told whole
     return {name.lower(): value for name, value in request.header_params.items()}
 
 
-class Known:
-    """A clock that stands at the time of the published examples."""
+class FixedClock:
+    """A clock that is fixed at the time of the published examples."""
 
     def time(self) -> float:
         return datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -76,14 +76,14 @@ class Known:
         ("SECTOK", "a1741ff92d821fb4dfb72317c0ed87d545a471ff4ad1246b5b07cfe169444fc7"),
     ],
 )
-def test_the_published_examples_hold(security_token: str | None, signature: str) -> None:
+def test_matches_the_published_examples(security_token: str | None, signature: str) -> None:
     request = Request.to(
         "GET",
         f"https://{HOST}:443{CONSOLE}",
         {"content-type": "application/json", "user-agent": "console-exporter"},
     )
     keys = Keys("AKEXAMPLE", "SKEXAMPLE", security_token)
-    Signer(PROJECT_ID, lockout=KeyLockout(Known()), clock=Known()).sign(request, keys)
+    Signer(PROJECT_ID, lockout=KeyLockout(FixedClock()), clock=FixedClock()).sign(request, keys)
     names = "content-type;host;x-project-id;x-sdk-date"
     if security_token:
         names = "content-type;host;x-project-id;x-sdk-date;x-security-token"
@@ -127,7 +127,7 @@ TYPES = st.sampled_from(
     body=st.binary(max_size=30),
     seconds=st.integers(0, 4_000_000_000),
 )
-def test_it_equals_the_official_sdks_for_any_input(  # noqa: PLR0913, PLR0917 - a request, told whole
+def test_equals_the_official_sdk_for_any_input(  # noqa: PLR0913, PLR0917 - all parts of a request
     keys: Keys,
     method: str,
     host: str,
@@ -142,10 +142,10 @@ def test_it_equals_the_official_sdks_for_any_input(  # noqa: PLR0913, PLR0917 - 
     headers["X-Sdk-Date"] = datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
     if content_type is not None:
         headers["Content-Type"] = content_type
-    theirs = sdk_headers(
+    expected = sdk_headers(
         keys, method=method, host=host, path=path, query=list(query), headers=headers, body=body
     )
-    ours = signed_headers(
+    signed = signed_headers(
         keys,
         method=method,
         path=path,
@@ -153,12 +153,12 @@ def test_it_equals_the_official_sdks_for_any_input(  # noqa: PLR0913, PLR0917 - 
         headers={**headers, "Host": host, "X-Project-Id": PROJECT_ID},
         body=body,
     )
-    assert ours["authorization"] == theirs["authorization"]
-    assert ours == {name: theirs[name] for name in ours}
+    assert signed["authorization"] == expected["authorization"]
+    assert signed == {name: expected[name] for name in signed}
 
 
 def segments_without_dots(path: str) -> bool:
-    """Tell whether no segment is ``.`` or ``..``, which clients and servers take out of a path."""
+    """Return whether no segment is ``.`` or ``..``, which clients and servers remove."""
     return not {".", ".."} & set(path.split("/"))
 
 
@@ -169,23 +169,23 @@ def segments_without_dots(path: str) -> bool:
     path=PATHS.filter(segments_without_dots),
     query=st.lists(PAIRS, max_size=4),
 )
-def test_a_request_is_signed_as_the_server_decodes_it(
+def test_signs_path_and_query_as_the_server_decodes_them(
     keys: Keys, host: str, path: str, query: list[tuple[str, str]]
 ) -> None:
     url = httpx.URL(f"https://{host}{quote(path)}", params=query)
     request = Request.to("GET", url, {"content-type": "application/json"})
-    Signer(PROJECT_ID, lockout=KeyLockout(Known()), clock=Known()).sign(request, keys)
-    # What aiohttp writes into the request line; encoded otherwise than httpx does.
-    seen_path, _, seen_query = yarl.URL(str(request.url)).raw_path_qs.partition("?")
-    theirs = sdk_headers(
+    Signer(PROJECT_ID, lockout=KeyLockout(FixedClock()), clock=FixedClock()).sign(request, keys)
+    # aiohttp encodes the request line differently than httpx.
+    wire_path, _, wire_query = yarl.URL(str(request.url)).raw_path_qs.partition("?")
+    expected = sdk_headers(
         keys,
         method="GET",
         host=request.headers["host"],
-        path=seen_path,
-        query=parse_qsl(seen_query, keep_blank_values=True),
+        path=wire_path,
+        query=parse_qsl(wire_query, keep_blank_values=True),
         headers={"Content-Type": "application/json", "X-Sdk-Date": "20260101T000000Z"},
     )
-    assert request.headers["authorization"] == theirs["authorization"]
+    assert request.headers["authorization"] == expected["authorization"]
     assert host.removesuffix(":443") == request.headers["host"]
 
 
@@ -199,7 +199,9 @@ def test_a_request_is_signed_as_the_server_decodes_it(
         "/l?limit=1000&marker=%2B+%20%26&b&a=&a=0&a=1&\u00e9=\u4e2d&c=d=e&&q=/?:@!$'()*,[]",
     ],
 )
-async def test_what_is_signed_is_what_arrives(target: str, clock: "MovedClock") -> None:
+async def test_the_signature_covers_the_request_that_arrives(
+    target: str, clock: "MovedClock"
+) -> None:
     arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -223,7 +225,7 @@ async def test_what_is_signed_is_what_arrives(target: str, clock: "MovedClock") 
     line, *lines = (await arrived).decode("ascii").split("\r\n")
     headers = {name.lower(): value for name, _, value in (x.partition(": ") for x in lines if x)}
     path, _, query = line.split(" ")[1].partition("?")
-    theirs = sdk_headers(
+    expected = sdk_headers(
         keys,
         method=line.split(" ")[0],
         host=headers["host"],
@@ -234,10 +236,10 @@ async def test_what_is_signed_is_what_arrives(target: str, clock: "MovedClock") 
             "X-Sdk-Date": headers["x-sdk-date"],
         },
     )
-    assert headers["authorization"] == theirs["authorization"]
+    assert headers["authorization"] == expected["authorization"]
     assert headers["x-security-token"] == "SECTOK"
 
 
-def test_keys_do_not_show_themselves() -> None:
-    shown: Any = repr(Keys("AKEXAMPLE", "SKEXAMPLE", "SECTOK"))
-    assert shown == "Keys()"
+def test_keys_are_not_in_their_repr() -> None:
+    text: Any = repr(Keys("AKEXAMPLE", "SKEXAMPLE", "SECTOK"))
+    assert text == "Keys()"

@@ -1,4 +1,4 @@
-"""The login with a ready token."""
+"""Tests of the login with a given token."""
 
 from pathlib import Path
 
@@ -9,21 +9,21 @@ from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import TokenAuth
 from exporter.config.secret import Secret
 from exporter.http.request import Request
-from tests.cloud.auth.fake_iam import Observed, api_request
+from tests.cloud.auth.fake_iam import CountingObserver, api_request
 
 
 @pytest.fixture
 def token(tmp_path: Path) -> Path:
-    """Return the file of the token."""
+    """Return the token file."""
     file = tmp_path / "token"
     file.write_text("first\n")
     return file
 
 
 @pytest.fixture
-def login(token: Path, observed: Observed) -> StaticTokenLogin:
-    """Return a login with the token of the file."""
-    return StaticTokenLogin(TokenAuth(Secret(file=token)), observer=observed)
+def login(token: Path, observer: CountingObserver) -> StaticTokenLogin:
+    """Return a login with the token file."""
+    return StaticTokenLogin(TokenAuth(Secret(file=token)), observer=observer)
 
 
 async def authorized(login: StaticTokenLogin) -> Request:
@@ -32,42 +32,44 @@ async def authorized(login: StaticTokenLogin) -> Request:
     return request
 
 
-async def test_sends_the_token_as_it_is_now(login: StaticTokenLogin, token: Path) -> None:
+async def test_sends_the_current_content_of_the_token_file(
+    login: StaticTokenLogin, token: Path
+) -> None:
     assert (await authorized(login)).headers["x-auth-token"] == "first"
     token.write_text("second")
     assert (await authorized(login)).headers["x-auth-token"] == "second"
     assert login.expires_at is None
 
 
-async def test_a_rejected_request_is_worth_another_try_only_with_another_token(
-    login: StaticTokenLogin, token: Path, observed: Observed
+async def test_a_rejected_request_is_repeated_only_with_another_token(
+    login: StaticTokenLogin, token: Path, observer: CountingObserver
 ) -> None:
     rejected = await authorized(login)
     assert not await login.renew(rejected)
     assert not await login.renew(rejected)
-    assert observed.failed == 1
+    assert observer.failed == 1
     token.write_text("second")
     assert await login.renew(rejected)
 
 
-async def test_counts_a_token_that_is_rejected_again(
-    login: StaticTokenLogin, observed: Observed
+async def test_counts_a_token_rejected_again_after_it_was_accepted(
+    login: StaticTokenLogin, observer: CountingObserver
 ) -> None:
     request = await authorized(login)
     await login.renew(request)
     login.accepted(request)
     await login.renew(request)
-    assert observed.failed == 2
+    assert observer.failed == 2
 
 
 @pytest.mark.parametrize("content", ["two words", "t" * 65537, "line\nline", "\u00e9", ""])
-async def test_tells_of_a_token_that_cannot_be_sent(
-    login: StaticTokenLogin, token: Path, observed: Observed, content: str
+async def test_an_invalid_token_is_an_error(
+    login: StaticTokenLogin, token: Path, observer: CountingObserver, content: str
 ) -> None:
     rejected = await authorized(login)
     token.write_text(content)
     with pytest.raises(LoginFailedError) as caught:
         await authorized(login)
     assert not content or content not in str(caught.value)
-    assert observed.failed == 1
+    assert observer.failed == 1
     assert not await login.renew(rejected)
