@@ -1,6 +1,6 @@
-"""What a connection held is given back when it ends, without the garbage collector.
+"""Closed connections are freed at once, without waiting for the garbage collector.
 
-Its TLS takes 100 kB that the collector does not see, and so does not hurry for.
+TLS takes 100 kB per connection that the collector does not count, so it would run too late.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from exporter.http.request import Request, wire_url
 from exporter.http.transport import Transport
 from tests.real.certificates import Certificates
 
-_AT_ONCE = 10
-_PATIENCE_SECONDS = 5.0
+_CONCURRENT = 10
+_WAIT_SECONDS = 5.0
 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
-    """Yield a TLS server's address, whose paths say how it behaves, and its authority."""
+    """Yield the URL of a TLS server, whose paths select a behaviour, and its CA file."""
     certificates = Certificates()
     pem = certificates.write_good(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -47,7 +47,7 @@ async def server(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
 async def _behave(request: web.Request) -> web.StreamResponse:
     behaviour = request.match_info["behaviour"]
     if behaviour == "hangs":
-        await asyncio.sleep(_PATIENCE_SECONDS)
+        await asyncio.sleep(_WAIT_SECONDS)
     if behaviour == "resets" and request.transport is not None:
         request.transport.abort()
     if behaviour == "websocket":
@@ -63,7 +63,7 @@ async def _behave(request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("behaviour", ["answers", "refuses", "closes", "resets", "hangs"])
-async def test_a_connection_that_ended_holds_nothing(
+async def test_a_closed_connection_leaks_no_tls_object(
     server: tuple[str, Path], behaviour: str
 ) -> None:
     url, authority = server
@@ -74,11 +74,11 @@ async def test_a_connection_that_ended_holds_nothing(
             request = Request.to("GET", f"{url}/{behaviour}")
             await transport.send(request, timeout=0.5, max_bytes=100)
 
-    await _ends_without_a_trace(send, transport.aclose)
+    await _check_for_leaks(send, transport.aclose)
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_a_websocket_that_ended_holds_nothing(server: tuple[str, Path]) -> None:
+async def test_a_closed_websocket_leaks_no_tls_object(server: tuple[str, Path]) -> None:
     url, authority = server
     transport = Transport(tls=Tls(ca_file=authority), proxy_url=None, observer=Unobserved())
 
@@ -87,22 +87,22 @@ async def test_a_websocket_that_ended_holds_nothing(server: tuple[str, Path]) ->
         async with transport.websocket(address, headers={}, subprotocols=(), timeout=5):
             pass
 
-    await _ends_without_a_trace(open_one, transport.aclose)
+    await _check_for_leaks(open_one, transport.aclose)
 
 
-async def _ends_without_a_trace(
-    once: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]]
+async def _check_for_leaks(
+    connect: Callable[[], Awaitable[None]], close: Callable[[], Awaitable[None]]
 ) -> None:
-    async def many() -> None:
-        await asyncio.gather(*[once() for _ in range(_AT_ONCE)])
+    async def connect_all() -> None:
+        await asyncio.gather(*[connect() for _ in range(_CONCURRENT)])
 
-    await asyncio.create_task(many())
-    await end()
-    give_up = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
-    while _handshakes() and asyncio.get_running_loop().time() < give_up:  # noqa: ASYNC110
+    await asyncio.create_task(connect_all())
+    await close()
+    deadline = asyncio.get_running_loop().time() + _WAIT_SECONDS
+    while _handshakes() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     assert _handshakes() == 0
 
 
 def _handshakes() -> int:
-    return sum(isinstance(one, ObservedHandshake) for one in gc.get_objects())
+    return sum(isinstance(instance, ObservedHandshake) for instance in gc.get_objects())

@@ -1,4 +1,4 @@
-"""Long lists in JSON are read as `json.loads` reads them, and hold up nobody meanwhile."""
+"""JSON streams give the same result as `json.loads`, without blocking the event loop."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests.hostile.loop_hold import watching_the_loop
 MIB = 1 << 20
 
 
-def _itself(item: object) -> object:
+def _identity(item: object) -> object:
     return item
 
 
@@ -30,22 +30,24 @@ values = st.recursive(
 
 @effort(100)
 @given(st.dictionaries(st.text(), values, max_size=5), st.sampled_from([None, 0, 2]))
-async def test_it_reads_what_json_reads(document: dict[str, object], indent: int | None) -> None:
+async def test_valid_json_gives_the_same_result_as_json_loads(
+    document: dict[str, object], indent: int | None
+) -> None:
     text = json.dumps(document, indent=indent)
-    assert await read_json_stream(text.encode(), 1000, _itself) == document
-    assert await read_json_stream(b" \n" + text.encode() + b"\t", 1000, _itself) == document
+    assert await read_json_stream(text.encode(), 1000, _identity) == document
+    assert await read_json_stream(b" \n" + text.encode() + b"\t", 1000, _identity) == document
 
 
 @effort(100)
 @given(st.text(st.sampled_from('{}[]",:0 a\\\n'), max_size=30) | st.text(max_size=20))
-async def test_it_refuses_what_json_refuses(text: str) -> None:
+async def test_invalid_json_is_rejected_as_by_json_loads(text: str) -> None:
     try:
         expected = json.loads(text)
     except ValueError:
         expected = None
     raw = text.encode(errors="surrogatepass")
-    read = await read_json_stream(raw, 1000, _itself)
-    assert read == (expected if isinstance(expected, dict) else None)
+    parsed = await read_json_stream(raw, 1000, _identity)
+    assert parsed == (expected if isinstance(expected, dict) else None)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ async def test_it_refuses_what_json_refuses(text: str) -> None:
         b'{"a":' * MIB,
     ],
 )
-async def test_too_much_and_too_little_are_refused(body: bytes) -> None:
+async def test_incomplete_and_too_large_documents_are_rejected(body: bytes) -> None:
     assert await read_json_stream(body, 1000, _length) is None
 
 
@@ -74,16 +76,16 @@ SLOW = {
     "a thousand records": json.dumps({"servers": [RECORD] * 1000}).encode(),
     "small lists": b'{"servers":[' + b"[]," * (2 * MIB) + b"0]}",
     "small objects": b'{"servers":[' + b'{"":[]},' * MIB + b"0]}",
-    "one great record": b'{"servers":[[' + b'{"":[]},' * MIB + b"0]]}",
+    "one large record": b'{"servers":[[' + b'{"":[]},' * MIB + b"0]]}",
     "numbers": b'{"servers":[' + (b"9" * 4300 + b",") * 1900 + b"0]}",
     "spaces": b'{"servers":' + b" " * (8 * MIB) + b"[]}",
-    "a text": b'{"servers":["' + b"\\u0041" * MIB + b'"]}',
+    "a string": b'{"servers":["' + b"\\u0041" * MIB + b'"]}',
     "names": b"{" + b",".join(b'"%06x":0' % number for number in range(700_000)) + b"}",
 }
 
 
 @pytest.mark.parametrize("body", SLOW.values(), ids=SLOW)
-async def test_no_list_holds_the_loop(body: bytes) -> None:
+async def test_no_list_blocks_the_event_loop(body: bytes) -> None:
     async with watching_the_loop() as held:
         await read_json_stream(body, 1000, _length)
     assert held.longest < 0.05

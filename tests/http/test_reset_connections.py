@@ -1,4 +1,4 @@
-"""A connection that is reset in the moment it is made costs that connection, and nobody else's."""
+"""A connection that is reset as soon as it is made does not affect other connections."""
 
 import asyncio
 import contextlib
@@ -16,22 +16,22 @@ from exporter.config.config import Tls
 from exporter.http.errors import NoResponseError
 from exporter.http.request import Request
 from exporter.http.transport import Transport
-from tests.real.open_files import leaving_nothing_behind
+from tests.real.open_files import asserting_no_leaks
 
-_AT_ONCE, _ROUNDS = 50, 10
-_LINGER_NOT = struct.pack("ii", 1, 0)
+_CONCURRENT, _ROUNDS = 50, 10
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 @pytest.fixture
 def resetting_port() -> Iterator[int]:
     """Yield a port where every connection is reset as soon as it is made."""
-    with socket.create_server(("127.0.0.1", 0), backlog=_AT_ONCE) as server:
+    with socket.create_server(("127.0.0.1", 0), backlog=_CONCURRENT) as server:
 
         def reset() -> None:
             with contextlib.suppress(OSError):
                 while True:
                     connection, _ = server.accept()
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
                     connection.close()
 
         Thread(target=reset, daemon=True).start()
@@ -47,14 +47,14 @@ async def test_no_descriptor_is_closed_twice(resetting_port: int, scheme: str) -
     async def send() -> int:
         with pytest.raises(NoResponseError):
             await transport.send(request, timeout=5, max_bytes=1)
-        # It takes the number of a connection that has just ended.
+        # The new file reuses the descriptor of a connection that has just closed.
         return os.open(os.devnull, os.O_RDONLY)
 
-    async with leaving_nothing_behind():
+    async with asserting_no_leaks():
         for _ in range(_ROUNDS):
-            opened = await asyncio.gather(*[send() for _ in range(_AT_ONCE)])
+            opened = await asyncio.gather(*[send() for _ in range(_CONCURRENT)])
             gc.collect()
             for descriptor in opened:
-                # An error where somebody else has closed it.
+                # Fails if the transport has closed it.
                 os.close(descriptor)
     await transport.aclose()

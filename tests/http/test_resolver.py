@@ -1,4 +1,4 @@
-"""A dead DNS zone holds up nobody else."""
+"""A DNS zone that does not answer delays no other look-ups."""
 
 import asyncio
 import socket
@@ -14,14 +14,14 @@ from exporter.http.resolver import SystemResolver
 
 
 class FakeSystem:
-    """Answers every name but those of ``dead.test``, which keep their threads."""
+    """Answers every name except those in ``dead.test``, whose threads block."""
 
     def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
+        self.queries: Counter[str] = Counter()
         self.released = threading.Event()
 
     def getaddrinfo(self, host: str, port: int, *_: Any, **__: Any) -> list[Any]:
-        self.asked[host] += 1
+        self.queries[host] += 1
         if host.endswith("dead.test"):
             self.released.wait(30)
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
@@ -32,10 +32,10 @@ class FakeSystem:
 
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSystem]:
-    pretend = FakeSystem()
-    monkeypatch.setattr(socket, "getaddrinfo", pretend.getaddrinfo)
-    yield pretend
-    pretend.released.set()
+    fake = FakeSystem()
+    monkeypatch.setattr(socket, "getaddrinfo", fake.getaddrinfo)
+    yield fake
+    fake.released.set()
 
 
 async def give_up(work: Any) -> None:
@@ -45,7 +45,7 @@ async def give_up(work: Any) -> None:
 
 
 @pytest.mark.usefixtures("system")
-async def test_a_name_is_answered_while_many_others_get_no_answer() -> None:
+async def test_a_name_resolves_while_many_other_look_ups_hang() -> None:
     resolver = SystemResolver()
     await asyncio.gather(*(give_up(resolver.resolve(f"{n}.dead.test")) for n in range(60)))
 
@@ -54,29 +54,29 @@ async def test_a_name_is_answered_while_many_others_get_no_answer() -> None:
 
     assert (found["host"], found["port"], found["hostname"]) == ("192.0.2.7", 443, "console.test")
     assert time.monotonic() - started < 5
-    # What has to wait for a thread of asyncio's own, a reload for one, need not.
+    # The threads of asyncio's own pool, which a reload needs, stay free.
     assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 5) == "done"
 
 
-async def test_a_name_is_asked_for_once_however_many_wait(system: FakeSystem) -> None:
+async def test_concurrent_look_ups_of_one_name_share_one_query(system: FakeSystem) -> None:
     resolver = SystemResolver()
     await asyncio.gather(*(give_up(resolver.resolve("a.dead.test")) for _ in range(20)))
     await give_up(resolver.resolve("a.dead.test"))
 
-    assert system.asked["a.dead.test"] == 1
+    assert system.queries["a.dead.test"] == 1
 
 
-async def test_a_look_up_that_ends_is_forgotten(system: FakeSystem) -> None:
+async def test_a_finished_look_up_is_not_cached(system: FakeSystem) -> None:
     resolver = SystemResolver()
     for _ in range(2):
         with pytest.raises(socket.gaierror):
             await resolver.resolve("unknown.test")
         await resolver.resolve("console.test")
 
-    assert system.asked == {"unknown.test": 2, "console.test": 2}
+    assert system.queries == {"unknown.test": 2, "console.test": 2}
 
 
-async def test_look_ups_at_once_are_bounded(
+async def test_concurrent_look_ups_are_limited(
     system: FakeSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.http.resolver._AT_ONCE_MAX", 3)
@@ -85,9 +85,9 @@ async def test_look_ups_at_once_are_bounded(
 
     with pytest.raises(OSError, match="too many"):
         await resolver.resolve("console.test")
-    assert "console.test" not in system.asked
+    assert "console.test" not in system.queries
 
 
-async def test_a_name_that_dns_cannot_hold_is_an_error_of_the_look_up() -> None:
+async def test_a_name_invalid_in_dns_is_a_look_up_error() -> None:
     with pytest.raises(OSError, match="DNS"):
         await SystemResolver().resolve("a" * 70 + ".test")

@@ -1,4 +1,4 @@
-"""Reading the cloud's errors, in every shape that is documented or seen."""
+"""Parsing the cloud's error responses, in every format that is documented or was observed."""
 
 import json
 
@@ -12,7 +12,9 @@ from exporter.http.response import Response
 from tests.hostile.loop_hold import watching_the_loop
 
 
-def answer(body: object, headers: dict[str, str] | None = None, status: int = 400) -> Response:
+def response_with(
+    body: object, headers: dict[str, str] | None = None, status: int = 400
+) -> Response:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Response(status, httpx.Headers(headers), raw, 0.1)
 
@@ -36,33 +38,36 @@ def answer(body: object, headers: dict[str, str] | None = None, status: int = 40
         (b"[" * 100_000, "", ""),
     ],
 )
-def test_each_shape_of_an_error_is_read(body: object, code: str, message: str) -> None:
-    error = ApiError.of(answer(body))
+def test_each_error_format_is_parsed(body: object, code: str, message: str) -> None:
+    error = ApiError.of(response_with(body))
     assert (error.code, error.message) == (code, message)
 
 
 def test_the_request_id_comes_from_the_header_else_from_the_body() -> None:
     body = {"error_code": "APIGW.0308", "error_msg": "m", "request_id": "from-body"}
-    assert ApiError.of(answer(body)).request_id == "from-body"
-    assert ApiError.of(answer(body, {"X-Request-Id": "from-header"})).request_id == "from-header"
+    assert ApiError.of(response_with(body)).request_id == "from-body"
+    assert (
+        ApiError.of(response_with(body, {"X-Request-Id": "from-header"})).request_id
+        == "from-header"
+    )
 
 
-def test_a_request_id_that_is_none_is_not_believed() -> None:
-    assert ApiError.of(answer({}, {"X-Request-Id": "a b"})).request_id == ""
-    assert ApiError.of(answer({"request_id": "x" * 1000})).request_id == ""
+def test_an_invalid_request_id_is_ignored() -> None:
+    assert ApiError.of(response_with({}, {"X-Request-Id": "a b"})).request_id == ""
+    assert ApiError.of(response_with({"request_id": "x" * 1000})).request_id == ""
 
 
-def test_a_message_is_cut() -> None:
-    assert len(ApiError.of(answer({"error_msg": "x" * 10_000})).message) == 500
+def test_a_long_message_is_truncated() -> None:
+    assert len(ApiError.of(response_with({"error_msg": "x" * 10_000})).message) == 500
 
 
 @pytest.mark.parametrize(
     "piece", [b"[],", b'{"":[]},', b"{},", b"0,", b'"",'], ids=lambda piece: piece.decode()
 )
-async def test_a_body_that_would_hold_the_loop_is_not_read(piece: bytes) -> None:
+async def test_a_body_that_would_block_the_event_loop_is_not_parsed(piece: bytes) -> None:
     body = b"[" + piece * ((1 << 20) // len(piece)) + b"0]"
     async with watching_the_loop() as held:
-        assert answer(body).json() is None
+        assert response_with(body).json() is None
     assert held.longest < 0.05
 
 
@@ -75,7 +80,7 @@ async def test_a_body_that_would_hold_the_loop_is_not_read(piece: bytes) -> None
         ),
     )
 )
-def test_no_body_is_too_odd_to_read(body: object) -> None:
-    error = ApiError.of(answer(body))
+def test_any_json_body_is_parsed(body: object) -> None:
+    error = ApiError.of(response_with(body))
     assert len(error.code) <= 50
     assert len(error.message) <= 500

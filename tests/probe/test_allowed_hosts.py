@@ -1,4 +1,4 @@
-"""Where a console address may lead, and where never."""
+"""Which hosts console connections may use, and which they may not."""
 
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from exporter.http.guard import GuardedResolver
 from exporter.model import ProbeResult, Stage
 from exporter.outcome import Outcome
 from exporter.probe.allowed_hosts import AllowedHosts
-from tests.real.names import Names
+from tests.real.names import RecordingResolver
 from tests.real.probing import probe_once
 from tests.real.raw_console import PAGE, TOKEN, console
 
@@ -20,11 +20,16 @@ def allowed(*entries: str) -> AllowedHosts:
     return AllowedHosts(tuple(HostPattern.parse(entry) for entry in entries))
 
 
-async def probed(address: str, *entries: str, resolves_to: tuple[str, ...] = ()) -> ProbeResult:
+async def probe_address(
+    address: str, *entries: str, resolves_to: tuple[str, ...] = ()
+) -> ProbeResult:
     settings = Console(allowed_hosts=tuple(HostPattern.parse(entry) for entry in entries))
     async with console(address=address) as gateway:
         result = await probe_once(
-            gateway.api, depth=Stage.RFB, console=settings, resolver=Names(lambda _: resolves_to)
+            gateway.api,
+            depth=Stage.RFB,
+            console=settings,
+            resolver=RecordingResolver(lambda _: resolves_to),
         )
         assert gateway.server.connections == 0
     return result
@@ -42,20 +47,22 @@ async def probed(address: str, *entries: str, resolves_to: tuple[str, ...] = ())
         "https://127.1/",
     ],
 )
-async def test_a_host_that_is_not_listed_is_a_bad_response_before_any_connection(
+async def test_an_unlisted_host_is_a_bad_response_without_any_connection(
     address: str,
 ) -> None:
-    names = Names(lambda _: ["127.0.0.1"])
+    names = RecordingResolver(lambda _: ["127.0.0.1"])
     settings = Console(allowed_hosts=(HostPattern.parse("*.console.example"),))
     async with console(address=f"{address}?token={TOKEN}") as gateway:
         result = await probe_once(gateway.api, depth=Stage.PAGE, console=settings, resolver=names)
 
     assert (result.outcome, result.failed_stage) == (Outcome.BAD_RESPONSE, Stage.API)
-    assert names.asked == set()
-    assert urlsplit(address).netloc.strip("[]") in result.detail or "not an http(s)" in result.detail
+    assert names.requested == set()
+    assert (
+        urlsplit(address).netloc.strip("[]") in result.detail or "not an http(s)" in result.detail
+    )
 
 
-async def test_at_depth_api_the_address_is_not_used_and_may_lead_anywhere() -> None:
+async def test_at_depth_api_the_host_of_the_address_is_not_checked() -> None:
     async with console(address=f"https://elsewhere.example/x?token={TOKEN}") as gateway:
         result = await probe_once(gateway.api, depth=Stage.API)
 
@@ -88,8 +95,8 @@ async def test_at_depth_api_the_address_is_not_used_and_may_lead_anywhere() -> N
         "2002:7f00:1::",
     ],
 )
-async def test_a_name_that_resolves_to_no_public_address_is_refused(address: str) -> None:
-    result = await probed(
+async def test_a_name_that_resolves_to_a_non_public_address_is_rejected(address: str) -> None:
+    result = await probe_address(
         f"https://a.console.example{PAGE}", "*.console.example", resolves_to=(address,)
     )
 
@@ -101,34 +108,32 @@ async def test_a_name_that_resolves_to_no_public_address_is_refused(address: str
 @pytest.mark.parametrize(
     "address", ["93.184.215.14", "2606:2800:21f::1", "64:ff9b::5db8:d70e", "::ffff:93.184.215.14"]
 )
-def test_public_addresses_are_let_through(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     allowed("*.console.example").check_resolved("a.console.example", 443, address)
 
 
 @pytest.mark.parametrize("entry", ["a.console.example", "10.0.0.0/8"])
-def test_private_addresses_are_let_through_where_host_or_network_is_listed(entry: str) -> None:
+def test_private_addresses_are_allowed_if_host_or_network_is_listed(entry: str) -> None:
     allowed("*.console.example", entry).check_resolved("a.console.example", 443, "10.1.2.3")
 
 
-def test_another_name_of_the_same_domain_is_not_vouched_for() -> None:
-    guard = allowed("*.console.example", "a.console.example")
+def test_listing_one_host_does_not_allow_private_addresses_of_another() -> None:
+    hosts = allowed("*.console.example", "a.console.example")
     with pytest.raises(ForbiddenAddressError):
-        guard.check_resolved("b.console.example", 443, "10.1.2.3")
+        hosts.check_resolved("b.console.example", 443, "10.1.2.3")
 
 
-async def test_of_several_addresses_only_public_ones_are_used() -> None:
+async def test_only_the_public_addresses_of_a_name_are_used() -> None:
     resolver = GuardedResolver(
-        allowed("*.console.example"), Names(lambda _: ["10.0.0.1", "93.184.215.14"])
+        allowed("*.console.example"), RecordingResolver(lambda _: ["10.0.0.1", "93.184.215.14"])
     )
 
     found = await resolver.resolve("a.console.example", 443)
 
-    assert [one["host"] for one in found] == ["93.184.215.14"]
+    assert [result["host"] for result in found] == ["93.184.215.14"]
 
 
-async def test_a_name_that_leads_to_loopback_works_when_it_is_listed_by_name() -> None:
-    async with console(address="{origin}/p.html?token=t") as gateway:
-        port = gateway.server.port
+async def test_a_name_that_resolves_to_loopback_works_if_listed_by_name() -> None:
     async with console(allowed=["a.console.example"]) as gateway:
         port = gateway.server.port
         address = f"http://a.console.example:{port}{PAGE}?token={TOKEN}"
@@ -137,23 +142,23 @@ async def test_a_name_that_leads_to_loopback_works_when_it_is_listed_by_name() -
                 api.api,
                 depth=Stage.RFB,
                 console=gateway.settings,
-                resolver=Names(lambda _: ["127.0.0.1"]),
+                resolver=RecordingResolver(lambda _: ["127.0.0.1"]),
             )
 
     assert result.outcome is Outcome.SUCCESS, result.detail
     assert gateway.handshakes[0].headers["origin"] == f"http://a.console.example:{port}"
 
 
-async def test_plain_http_is_refused_where_only_a_wildcard_lists_the_host() -> None:
-    result = await probed(f"http://a.console.example{PAGE}", "*.console.example")
+async def test_plain_http_is_rejected_for_hosts_matched_by_a_wildcard() -> None:
+    result = await probe_address(f"http://a.console.example{PAGE}", "*.console.example")
 
     assert (result.outcome, result.failed_stage) == (Outcome.BAD_RESPONSE, Stage.API)
     assert "plain http" in result.detail
 
 
 @pytest.mark.parametrize("port", [8443, 22])
-async def test_an_entry_with_a_port_allows_that_port_alone(port: int) -> None:
-    result = await probed(
+async def test_an_entry_with_a_port_allows_only_that_port(port: int) -> None:
+    result = await probe_address(
         f"https://a.console.example:{port}/", "a.console.example:443", resolves_to=("127.0.0.1",)
     )
 

@@ -1,4 +1,4 @@
-"""Each way in which the connection to the cloud's API can break gives its own outcome."""
+"""Each failure of the connection to the cloud's API gives its own outcome."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,8 @@ from tests.real import cloud_answers as cloud
 from tests.real.broken_answers import answers, answers_and_closes, answers_and_resets
 from tests.real.broken_servers import Behaviour, BrokenServer
 from tests.real.certificates import Certificates
-from tests.real.probing import SHORT, probe_once, probing
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.probing import SHORT_TIMEOUT, probe_once, probing
+from tests.real.standstill import retry_if_machine_stalled
 
 GOOD = cloud.console_address()
 
@@ -27,17 +27,19 @@ GOOD = cloud.console_address()
 @pytest.mark.parametrize(
     "behaviour",
     [
-        pytest.param(broken_answers.closes_after_answer, id="closes after the answer"),
+        pytest.param(broken_answers.closes_after_response, id="closes after the response"),
         pytest.param(broken_answers.closes_at_second_request, id="closes at the second request"),
         pytest.param(broken_answers.resets_at_second_request, id="resets at the second request"),
     ],
 )
-async def test_a_kept_connection_that_the_server_ends_fails_no_probe(behaviour: Behaviour) -> None:
+async def test_a_pooled_connection_closed_by_the_server_fails_no_probe(
+    behaviour: Behaviour,
+) -> None:
     async with BrokenServer(behaviour) as server, probing(server.url) as probe:
         results = []
         for _ in range(3):
             results.append(await probe())
-            # Let the end of the connection arrive, where it comes on its own.
+            # Wait until a close by the server has arrived.
             await asyncio.sleep(0.02)
 
     assert [(result.outcome, result.detail) for result in results] == [(Outcome.SUCCESS, "")] * 3
@@ -50,8 +52,8 @@ async def test_a_kept_connection_that_the_server_ends_fails_no_probe(behaviour: 
         pytest.param(broken_answers.resets_at_second_request, id="resets"),
     ],
 )
-async def test_kept_connections_that_all_end_unnoticed_fail_no_probe(behaviour: Behaviour) -> None:
-    # As when a load balancer forgets its idle connections and says so to none.
+async def test_several_dead_pooled_connections_fail_no_probe(behaviour: Behaviour) -> None:
+    # As when a load balancer drops its idle connections without closing them.
     async with BrokenServer(behaviour) as server, probing(server.url) as probe:
         await asyncio.gather(probe(), probe(), probe(), probe())
         assert server.connections == 4
@@ -60,7 +62,7 @@ async def test_kept_connections_that_all_end_unnoticed_fail_no_probe(behaviour: 
     assert (result.outcome, result.detail) == (Outcome.SUCCESS, "")
 
 
-async def test_a_good_server_keeps_one_connection_for_all_probes() -> None:
+async def test_probes_of_a_healthy_server_share_one_connection() -> None:
     async with BrokenServer(answers(GOOD)) as server, probing(server.url) as probe:
         for _ in range(3):
             assert (await probe()).outcome is Outcome.SUCCESS
@@ -68,10 +70,10 @@ async def test_a_good_server_keeps_one_connection_for_all_probes() -> None:
     assert server.connections == 1
 
 
-async def test_a_broken_answer_does_not_spoil_the_next_probe() -> None:
+async def test_a_broken_response_does_not_affect_the_next_probe() -> None:
     async with (
         BrokenServer(
-            answers(cloud.console_address_of_size(cloud.MIB + 1), cloud.answer(500), GOOD)
+            answers(cloud.console_address_of_size(cloud.MIB + 1), cloud.response(500), GOOD)
         ) as server,
         probing(server.url) as probe,
     ):
@@ -80,10 +82,10 @@ async def test_a_broken_answer_does_not_spoil_the_next_probe() -> None:
     assert outcomes == [Outcome.BAD_RESPONSE, Outcome.SERVER_ERROR, Outcome.SUCCESS]
 
 
-# ---- The way to the server
+# ---- Connecting
 
 
-async def test_a_look_up_that_we_do_not_begin_says_nothing_of_the_server(
+async def test_exceeding_the_look_up_limit_is_an_internal_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("exporter.http.resolver._AT_ONCE_MAX", 0)
@@ -114,10 +116,10 @@ async def test_a_closed_port_is_a_connect_error_over_tls_too() -> None:
     assert (result.outcome, result.status_code) == (Outcome.CONNECT_ERROR, 0)
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 async def test_a_connection_that_is_never_accepted_is_a_timeout() -> None:
     with silent_ports.never_accepting_port() as url:
-        result = await probe_once(url, timeout=SHORT)
+        result = await probe_once(url, timeout=SHORT_TIMEOUT)
 
     assert (result.outcome, result.status_code) == (Outcome.TIMEOUT, 0)
 
@@ -145,7 +147,7 @@ def trusting(certificates: Certificates, tmp_path: Path) -> Tls:
         pytest.param(Outcome.PROTOCOL_ERROR, answers_and_resets(GOOD[:-9]), id="reset mid-body"),
     ],
 )
-async def test_what_breaks_after_the_handshake_is_no_tls_error(
+async def test_a_failure_after_the_handshake_is_not_a_tls_error(
     certificates: Certificates, trusting: Tls, outcome: Outcome, behaviour: Behaviour
 ) -> None:
     async with BrokenServer(behaviour, tls=certificates.good()) as server:
@@ -164,22 +166,22 @@ async def test_what_breaks_after_the_handshake_is_no_tls_error(
         "self_signed",
     ],
 )
-async def test_a_certificate_that_deserves_no_trust_is_a_tls_error(
+async def test_an_untrusted_certificate_is_a_tls_error(
     certificates: Certificates, trusting: Tls, kind: str
 ) -> None:
     async with BrokenServer(answers(GOOD), tls=getattr(certificates, kind)()) as server:
         result = await probe_once(server.url, tls=trusting)
 
     assert (result.outcome, result.status_code) == (Outcome.TLS_ERROR, 0), result.detail
-    # No token was sent where trust was missing.
+    # No token was sent to an untrusted server.
     assert server.requests == []
 
 
 async def test_a_missing_client_certificate_is_a_tls_error(
     certificates: Certificates, trusting: Tls
 ) -> None:
-    demanding = broken_servers.refuses_client(certificates.demanding_client_certificate())
-    async with BrokenServer(demanding) as server:
+    refusing = broken_servers.refuses_client(certificates.demanding_client_certificate())
+    async with BrokenServer(refusing) as server:
         result = await probe_once(server.url.replace("http:", "https:"), tls=trusting)
 
     assert (result.outcome, result.status_code) == (Outcome.TLS_ERROR, 0), result.detail
@@ -187,7 +189,7 @@ async def test_a_missing_client_certificate_is_a_tls_error(
 
 
 @pytest.mark.parametrize("kind", ["wrong_name", "expired", "self_signed"])
-async def test_no_certificate_is_refused_where_verification_is_off(
+async def test_any_certificate_is_accepted_without_verification(
     certificates: Certificates, kind: str
 ) -> None:
     async with BrokenServer(answers(GOOD), tls=getattr(certificates, kind)()) as server:
@@ -196,7 +198,7 @@ async def test_no_certificate_is_refused_where_verification_is_off(
     assert result.outcome is Outcome.SUCCESS, result.detail
 
 
-async def test_the_configured_server_name_is_the_one_that_is_verified(
+async def test_the_configured_server_name_is_verified(
     certificates: Certificates, trusting: Tls
 ) -> None:
     named = Tls(ca_file=trusting.ca_file, server_name="other.example")
@@ -206,11 +208,11 @@ async def test_the_configured_server_name_is_the_one_that_is_verified(
     assert result.outcome is Outcome.SUCCESS, result.detail
 
 
-async def test_the_configured_server_name_is_not_that_of_the_host_where_one_logs_in(
+async def test_the_configured_server_name_does_not_apply_to_the_iam_endpoint(
     certificates: Certificates, trusting: Tls, tmp_path: Path
 ) -> None:
     soon = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    token = cloud.json_answer(201, {"token": {"expires_at": soon}}, X_Subject_Token="t")
+    token = cloud.json_response(201, {"token": {"expires_at": soon}}, X_Subject_Token="t")
     async with (
         BrokenServer(answers(GOOD), tls=certificates.wrong_name()) as api,
         BrokenServer(answers(token), tls=certificates.good()) as iam,
@@ -246,17 +248,17 @@ projects:
         pytest.param(broken_servers.resets_at_first_bytes, id="reset mid-handshake"),
     ],
 )
-async def test_a_handshake_that_fails_is_a_tls_error(behaviour: Behaviour) -> None:
+async def test_a_failed_handshake_is_a_tls_error(behaviour: Behaviour) -> None:
     async with BrokenServer(behaviour) as server:
         result = await probe_once(server.url.replace("http:", "https:"))
 
     assert (result.outcome, result.status_code) == (Outcome.TLS_ERROR, 0), result.detail
 
 
-@unless_the_machine_stood_still
-async def test_a_handshake_that_never_ends_is_a_timeout() -> None:
+@retry_if_machine_stalled
+async def test_a_stalled_handshake_is_a_timeout() -> None:
     async with BrokenServer(broken_servers.stalls) as server:
-        result = await probe_once(server.url.replace("http:", "https:"), timeout=SHORT)
+        result = await probe_once(server.url.replace("http:", "https:"), timeout=SHORT_TIMEOUT)
 
     assert (result.outcome, result.status_code) == (Outcome.TIMEOUT, 0)
 
@@ -275,7 +277,7 @@ def through(url: str) -> str:
     return url.replace("http://", "http://user:planted-proxy-password@")
 
 
-async def test_a_proxy_that_cannot_be_reached_is_a_connect_error() -> None:
+async def test_an_unreachable_proxy_is_a_connect_error() -> None:
     with silent_ports.closed_port() as proxy:
         result = await probe_once(f"https://{silent_ports.UNKNOWN_HOST}", proxy_url=through(proxy))
 
@@ -283,8 +285,8 @@ async def test_a_proxy_that_cannot_be_reached_is_a_connect_error() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 407, 429, 502])
-async def test_a_proxy_that_opens_no_tunnel_is_a_connect_error(status: int) -> None:
-    async with BrokenServer(answers(cloud.answer(status))) as proxy:
+async def test_a_proxy_that_rejects_the_tunnel_is_a_connect_error(status: int) -> None:
+    async with BrokenServer(answers(cloud.response(status))) as proxy:
         result = await probe_once(
             f"https://{silent_ports.UNKNOWN_HOST}", proxy_url=through(proxy.url)
         )
@@ -295,11 +297,11 @@ async def test_a_proxy_that_opens_no_tunnel_is_a_connect_error(status: int) -> N
     assert "x-auth-token" not in request.headers
 
 
-async def test_a_proxy_s_file_is_read_again_and_what_is_no_proxy_changes_nothing(
+async def test_the_proxy_file_is_reread_and_invalid_content_is_ignored(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "proxy"
-    refuses = answers(cloud.answer(407))
+    refuses = answers(cloud.response(407))
     async with BrokenServer(refuses) as old, BrokenServer(refuses) as new:
         file.write_text(through(old.url))
         async with probing(
@@ -315,11 +317,13 @@ async def test_a_proxy_s_file_is_read_again_and_what_is_no_proxy_changes_nothing
     assert (len(old.requests), len(new.requests)) == (1, 4)
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 async def test_a_proxy_that_never_answers_is_a_timeout() -> None:
     async with BrokenServer(broken_servers.stalls) as proxy:
         result = await probe_once(
-            f"https://{silent_ports.UNKNOWN_HOST}", proxy_url=through(proxy.url), timeout=SHORT
+            f"https://{silent_ports.UNKNOWN_HOST}",
+            proxy_url=through(proxy.url),
+            timeout=SHORT_TIMEOUT,
         )
 
     assert (result.outcome, result.status_code) == (Outcome.TIMEOUT, 0), result.detail

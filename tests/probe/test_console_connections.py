@@ -1,4 +1,4 @@
-"""Connections to consoles are timed, verified and reported like those to the cloud."""
+"""Connections to consoles are timed, verified and reported like those to the cloud's API."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ from tests.real.raw_console import PAGE, TOKEN, console
 
 
 class Recorder(Unobserved):
-    """Keeps what it is told of connections."""
+    """Records the reported connections and certificates."""
 
     def __init__(self) -> None:
         self.phases: list[Mapping[str, float]] = []
@@ -46,28 +46,28 @@ async def test_phases_and_certificate_of_the_console_host_are_reported(
     certificates: Certificates, trusting: Tls
 ) -> None:
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
-    seen = Recorder()
+    recorder = Recorder()
     async with console(tls=certificates.good(not_after=expires), trust=trusting) as gateway:
         named = gateway.server.url.replace("127.0.0.1", "localhost")
         async with (
             console(
                 address=f"{named}{PAGE}?token={TOKEN}", allowed=["localhost"], trust=trusting
             ) as api,
-            probing(api.api, depth=Stage.RFB, console=api.settings, observer=seen) as probe,
+            probing(api.api, depth=Stage.RFB, console=api.settings, observer=recorder) as probe,
         ):
             result = await probe()
 
     assert result.outcome is Outcome.SUCCESS, result.detail
-    over_tls = [phases for phases in seen.phases if "tls" in phases]
+    over_tls = [phases for phases in recorder.phases if "tls" in phases]
     # One for the page, one for the WebSocket.
     assert len(over_tls) == 2
     assert all(phases.keys() == {"dns", "connect", "tls"} for phases in over_tls)
     assert all(0 < seconds < 5 for phases in over_tls for seconds in phases.values())
-    assert set(seen.certificates) == {("localhost", expires.timestamp())}
+    assert set(recorder.certificates) == {("localhost", expires.timestamp())}
 
 
 @pytest.mark.parametrize("kind", ["wrong_name", "expired", "unknown_authority", "self_signed"])
-async def test_a_certificate_that_deserves_no_trust_is_a_tls_error_and_gets_no_token(
+async def test_an_untrusted_certificate_is_a_tls_error_and_no_token_is_sent(
     certificates: Certificates, trusting: Tls, kind: str
 ) -> None:
     async with console(tls=getattr(certificates, kind)(), trust=trusting) as gateway:
@@ -77,7 +77,7 @@ async def test_a_certificate_that_deserves_no_trust_is_a_tls_error_and_gets_no_t
     assert gateway.server.requests == []
 
 
-async def test_the_api_s_own_tls_settings_are_not_those_of_its_consoles(
+async def test_tls_settings_of_the_api_do_not_apply_to_consoles(
     certificates: Certificates, trusting: Tls
 ) -> None:
     async with console(tls=certificates.good()) as gateway:
@@ -88,7 +88,7 @@ async def test_the_api_s_own_tls_settings_are_not_those_of_its_consoles(
     assert (result.outcome, result.failed_stage) == (Outcome.TLS_ERROR, Stage.PAGE)
 
 
-async def test_the_configured_name_is_verified_for_page_and_websocket(
+async def test_the_configured_server_name_is_verified_for_page_and_websocket(
     certificates: Certificates, trusting: Tls
 ) -> None:
     named = Tls(ca_file=trusting.ca_file, server_name="other.example")
@@ -98,36 +98,36 @@ async def test_the_configured_name_is_verified_for_page_and_websocket(
     assert result.outcome is Outcome.SUCCESS, result.detail
 
 
-async def test_verification_can_be_turned_off_for_consoles_alone(
+async def test_verification_can_be_disabled_for_consoles_only(
     certificates: Certificates,
 ) -> None:
-    careless = Tls(insecure_skip_verify=True)
-    async with console(tls=certificates.expired(), trust=careless) as gateway:
+    unverified = Tls(insecure_skip_verify=True)
+    async with console(tls=certificates.expired(), trust=unverified) as gateway:
         result = await probe_once(gateway.api, depth=Stage.RFB, console=gateway.settings)
 
     assert result.outcome is Outcome.SUCCESS, result.detail
 
 
 @pytest.fixture
-def no_more_files() -> Iterator[Callable[[], None]]:
-    """Yield what takes the rest of this process's file descriptors away."""
+def exhaust_file_descriptors() -> Iterator[Callable[[], None]]:
+    """Yield a function that lowers the process's limit so that no file can be opened."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    def take() -> None:
+    def exhaust() -> None:
         lowest_free = os.dup(0)
         os.close(lowest_free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, before[1]))
 
-    yield take
+    yield exhaust
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-async def test_to_be_out_of_file_descriptors_is_our_fault_and_no_verdict(
-    no_more_files: Callable[[], None],
+async def test_running_out_of_file_descriptors_is_an_internal_error(
+    exhaust_file_descriptors: Callable[[], None],
 ) -> None:
     with silent_ports.closed_port() as url:
         async with probing(url) as probe:
-            no_more_files()
+            exhaust_file_descriptors()
             result = await probe()
 
     assert result.outcome is Outcome.INTERNAL_ERROR, result.detail

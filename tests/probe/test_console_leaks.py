@@ -1,4 +1,4 @@
-"""A thousand deep probes, a third of which break, leave nothing behind."""
+"""A thousand deep probes, a third of which fail, leak no resources."""
 
 import asyncio
 from collections import Counter
@@ -11,46 +11,48 @@ from exporter.model import ProbeResult, Stage
 from exporter.outcome import Outcome
 from tests.real.broken_servers import Connection
 from tests.real.certificates import Certificates
-from tests.real.cloud_answers import answer
-from tests.real.open_files import leaving_nothing_behind
+from tests.real.cloud_answers import response
+from tests.real.open_files import asserting_no_leaks
 from tests.real.probing import Probe, probing
 from tests.real.raw_console import (
     VERSION,
     Handshake,
-    Speaking,
+    WebSocketBehaviour,
     accepts,
     console,
     frame,
-    says,
-    says_and_resets,
+    sends,
+    sends_and_resets,
 )
 
-PROBES, AT_ONCE = 1000, 20
-SILENCE = 0.2
+PROBES, CONCURRENT = 1000, 20
+SHORT_TIMEOUT = 0.2
 
 
 async def floods(connection: Connection) -> None:
-    # Not without end: asyncio's TLS takes in what nobody receives any more, without an error.
+    # Limited: asyncio's TLS goes on accepting data after the peer stopped reading.
     for _ in range(256):
         await connection.send(frame(bytes(16384)))
 
 
 async def says_a_version(connection: Connection) -> None:
-    """Say it and, as websockify does, end when the client says goodbye."""
+    """Send a version and, as websockify does, end when the client sends a close frame."""
     await connection.send(frame(VERSION))
     await connection.first_bytes()
 
 
 async def probes_of_consoles(stack: AsyncExitStack, folder: Path) -> list[Probe]:
-    """Return what probes consoles in their turn: two good ones for each that breaks its way."""
+    """Return the probes to repeat: for each kind of broken console, one of it and two good ones."""
     certificates = Certificates()
     trust = Tls(ca_file=certificates.write_authority(folder / "ca.pem"))
 
     async def at(
-        speaks: Speaking | None = None, handshake: Handshake = accepts, seconds: float = 10.0
+        behaviour: WebSocketBehaviour | None = None,
+        handshake: Handshake = accepts,
+        seconds: float = 10.0,
     ) -> Probe:
         gateway = await stack.enter_async_context(
-            console(handshake=handshake, speaks=speaks, tls=certificates.good(), trust=trust)
+            console(handshake=handshake, behaviour=behaviour, tls=certificates.good(), trust=trust)
         )
         return await stack.enter_async_context(
             probing(gateway.api, timeout=seconds, depth=Stage.RFB, console=gateway.settings)
@@ -58,37 +60,38 @@ async def probes_of_consoles(stack: AsyncExitStack, folder: Path) -> list[Probe]
 
     good = await at(says_a_version)
     broken = [
-        await at(handshake=lambda _: answer(502)),
-        await at(says(), seconds=SILENCE),
-        await at(says_and_resets()),
+        await at(handshake=lambda _: response(502)),
+        await at(sends(), seconds=SHORT_TIMEOUT),
+        await at(sends_and_resets()),
         await at(floods),
     ]
-    return [probe for one in broken for probe in (good, one, good)]
+    return [probe for failing in broken for probe in (good, failing, good)]
 
 
-def seen(result: ProbeResult) -> Outcome:
-    """Return a result's outcome; on a busy machine a deadline may be one that nobody watched."""
+def normalized_outcome(result: ProbeResult) -> Outcome:
+    """Return a result's outcome, with a deadline missed by a busy machine as a timeout."""
     return Outcome.TIMEOUT if "held up itself" in result.detail else result.outcome
 
 
-async def test_a_thousand_deep_probes_leave_no_socket_task_or_file(tmp_path: Path) -> None:
+async def test_a_thousand_deep_probes_leak_no_socket_task_or_file(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         probes = await probes_of_consoles(stack, tmp_path)
-        # What is kept for good, connections to the pretend APIs, is opened by this.
+        # Opens the pooled connections to the simulated APIs, which stay open.
         for probe in dict.fromkeys(probes):
-            await asyncio.gather(*(probe() for _ in range(AT_ONCE)))
+            await asyncio.gather(*(probe() for _ in range(CONCURRENT)))
 
-        places = asyncio.Semaphore(AT_ONCE)
+        semaphore = asyncio.Semaphore(CONCURRENT)
 
-        async def in_turn(probe: Probe) -> ProbeResult:
-            async with places:
+        async def limited(probe: Probe) -> ProbeResult:
+            async with semaphore:
                 return await probe()
 
-        # Connections of the last probes are still ending.
+        # Connections of the last probes are still closing.
         await asyncio.sleep(0.2)
-        permits = (in_turn(probe) for probe in islice(cycle(probes), PROBES))
-        async with leaving_nothing_behind():
-            outcomes = Counter([seen(result) for result in await asyncio.gather(*permits)])
+        running = (limited(probe) for probe in islice(cycle(probes), PROBES))
+        async with asserting_no_leaks():
+            results = await asyncio.gather(*running)
+            outcomes = Counter(normalized_outcome(result) for result in results)
 
     assert outcomes == {
         Outcome.SUCCESS: 667,

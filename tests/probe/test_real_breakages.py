@@ -1,4 +1,4 @@
-"""Each way in which a real console breaks gives its own outcome, stage and words."""
+"""Each failure of a real console gives its own outcome, stage and detail."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,10 @@ from tests.real.certificates import PemFiles
 from tests.real.cloud_answers import MIB
 from tests.real.console_gateway import QUERY, Gateway, console_gateway, page, probe_console
 from tests.real.nginx import nginx, passing, returning
-from tests.real.probing import DEEP, IN_TIME
+from tests.real.probing import AMPLE_TIMEOUT, DEEP_TIMEOUT
 from tests.real.programs import until
-from tests.real.raw_console import TOKEN, VERSION, says, says_and_ends
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.raw_console import TOKEN, VERSION, sends, sends_and_closes
+from tests.real.standstill import retry_if_machine_stalled
 from tests.real.vnc import vnc_server
 from tests.real.websockify import websockify
 
@@ -38,7 +38,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 @contextlib.contextmanager
-def tokens_are(gateway: Gateway, text: str) -> Iterator[None]:
+def token_file(gateway: Gateway, text: str) -> Iterator[None]:
     before = gateway.tokens.read_text()
     gateway.tokens.write_text(text)
     try:
@@ -47,34 +47,36 @@ def tokens_are(gateway: Gateway, text: str) -> Iterator[None]:
         gateway.tokens.write_text(before)
 
 
-def check(result: ProbeResult, outcome: Outcome, stage: Stage, words: str) -> None:
+def check(result: ProbeResult, outcome: Outcome, stage: Stage, pattern: str) -> None:
     assert (result.outcome, result.failed_stage) == (outcome, stage), result.detail
     assert result.stages[-1].stage is stage
-    assert re.search(words, result.detail), result.detail
-    # The page's token, other than the one planted, is in no detail either.
+    assert re.search(pattern, result.detail), result.detail
+    # No detail holds any part of the page's query.
     assert not re.search(r"token|unknown-to-all|resize=", result.detail), result.detail
 
 
-def rejected(result: ProbeResult, words: str) -> None:
-    check(result, Outcome.WEBSOCKET_REJECTED, Stage.WEBSOCKET, words)
+def check_rejected(result: ProbeResult, pattern: str) -> None:
+    check(result, Outcome.WEBSOCKET_REJECTED, Stage.WEBSOCKET, pattern)
 
 
-# ---- websockify and what is behind it
+# ---- websockify and the VNC server behind it
 
 
-async def test_a_stopped_vnc_server_is_told_by_the_code_of_the_gateway(gateway: Gateway) -> None:
+async def test_a_stopped_vnc_server_closes_the_websocket_with_1011(gateway: Gateway) -> None:
     with vnc_server() as vnc:
         vnc.stop()
-        with tokens_are(gateway, f"{TOKEN}: {vnc.url}\n"):
+        with token_file(gateway, f"{TOKEN}: {vnc.url}\n"):
             result = await probe_console(page(gateway.url), gateway.trusting)
 
-    rejected(result, r"\b1011\b")
+    check_rejected(result, r"\b1011\b")
 
 
-async def test_an_unknown_token_ends_the_connection_without_an_answer(gateway: Gateway) -> None:
+async def test_an_unknown_token_closes_the_connection_without_a_response(gateway: Gateway) -> None:
     address = page(gateway.url, QUERY.replace(TOKEN, "unknown-to-all"))
 
-    rejected(await probe_console(address, gateway.trusting), "/websockify .*without a response")
+    check_rejected(
+        await probe_console(address, gateway.trusting), "/websockify .*without a response"
+    )
 
 
 async def test_an_unknown_token_is_a_502_behind_nginx(gateway: Gateway, tmp_path: Path) -> None:
@@ -82,17 +84,17 @@ async def test_an_unknown_token_is_a_502_behind_nginx(gateway: Gateway, tmp_path
         address = page(front.url + BELOW, QUERY.replace(TOKEN, "unknown-to-all"))
         result = await probe_console(address, gateway.trusting)
 
-    rejected(result, rf"{BELOW}/websockify answered 502; /websockify answered 404")
+    check_rejected(result, rf"{BELOW}/websockify answered 502; /websockify answered 404")
 
 
 async def test_a_lost_token_file_rejects_every_websocket(gateway: Gateway) -> None:
-    kept = gateway.tokens.rename(gateway.tokens.with_suffix(".kept"))
+    moved = gateway.tokens.rename(gateway.tokens.with_suffix(".moved"))
     try:
         result = await probe_console(page(gateway.url), gateway.trusting)
     finally:
-        kept.rename(gateway.tokens)
+        moved.rename(gateway.tokens)
 
-    rejected(result, "/websockify .*without a response")
+    check_rejected(result, "/websockify .*without a response")
 
 
 async def test_a_stopped_gateway_is_a_connect_error(gateway: Gateway) -> None:
@@ -117,43 +119,45 @@ async def behind(
 async def test_a_proxy_that_drops_the_upgrade_rejects_the_websocket(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    dropping = passing(f"{BELOW}/", f"{gateway.url}/", directives="")
+    without_upgrade = passing(f"{BELOW}/", f"{gateway.url}/", directives="")
 
-    rejected(await behind(tmp_path, gateway, dropping), f"{BELOW}/websockify answered 40[45]")
+    check_rejected(
+        await behind(tmp_path, gateway, without_upgrade), f"{BELOW}/websockify answered 40[45]"
+    )
 
 
 async def test_a_502_for_the_page_is_a_page_error(gateway: Gateway, tmp_path: Path) -> None:
-    with silent_ports.closed_port() as nobody:
-        result = await behind(tmp_path, gateway, passing("/", nobody))
+    with silent_ports.closed_port() as closed:
+        result = await behind(tmp_path, gateway, passing("/", closed))
 
     check(result, Outcome.PAGE_ERROR, Stage.PAGE, "answered 502")
 
 
 async def test_a_502_for_the_websocket_alone_rejects_it(gateway: Gateway, tmp_path: Path) -> None:
-    with silent_ports.closed_port() as nobody:
+    with silent_ports.closed_port() as closed:
         result = await behind(
             tmp_path,
             gateway,
             passing(f"{BELOW}/", f"{gateway.url}/"),
-            passing(f"{BELOW}/websockify", nobody),
+            passing(f"{BELOW}/websockify", closed),
         )
 
-    rejected(result, "answered 502")
+    check_rejected(result, "answered 502")
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "detail"),
     [("write_wrong_name", "127.0.0.1"), ("write_expired", "certificate has expired")],
 )
-async def test_a_certificate_that_deserves_no_trust_is_a_tls_error(
-    gateway: Gateway, tmp_path: Path, kind: str, words: str
+async def test_an_untrusted_certificate_is_a_tls_error(
+    gateway: Gateway, tmp_path: Path, kind: str, detail: str
 ) -> None:
     pem = getattr(gateway.certificates, kind)(tmp_path)
-    whole = passing(f"{BELOW}/", f"{gateway.url}/")
+    location = passing(f"{BELOW}/", f"{gateway.url}/")
 
-    result = await behind(tmp_path, gateway, whole, pem=pem)
+    result = await behind(tmp_path, gateway, location, pem=pem)
 
-    check(result, Outcome.TLS_ERROR, Stage.PAGE, words)
+    check(result, Outcome.TLS_ERROR, Stage.PAGE, detail)
 
 
 async def test_a_missing_page_is_a_page_error(gateway: Gateway, tmp_path: Path) -> None:
@@ -162,26 +166,28 @@ async def test_a_missing_page_is_a_page_error(gateway: Gateway, tmp_path: Path) 
     check(result, Outcome.PAGE_ERROR, Stage.PAGE, "answered 404")
 
 
-async def test_a_page_that_is_no_html_is_a_page_error(gateway: Gateway, tmp_path: Path) -> None:
+async def test_a_page_that_is_not_html_is_a_page_error(gateway: Gateway, tmp_path: Path) -> None:
     result = await behind(tmp_path, gateway, returning("/", 200, "application/octet-stream"))
 
     check(result, Outcome.PAGE_ERROR, Stage.PAGE, "content type is not HTML")
 
 
-# ---- What freezes, and what is no VNC server
+# ---- Frozen processes, and services that are not VNC servers
 
 
 @pytest.mark.parametrize(
-    ("frozen", "seconds", "stage", "words"),
+    ("frozen", "seconds", "stage", "detail"),
     [
-        pytest.param("proxy", DEEP, Stage.PAGE, "no complete answer within", id="websockify"),
-        # Time enough to come that far on a busy machine.
+        pytest.param(
+            "proxy", DEEP_TIMEOUT, Stage.PAGE, "no complete answer within", id="websockify"
+        ),
+        # Long enough for a busy machine to reach the last stage.
         pytest.param("vnc", 4.0, Stage.RFB, "0 of 12 bytes", id="the VNC server"),
     ],
 )
-@unless_the_machine_stood_still
-async def test_what_freezes_is_a_timeout_at_its_stage(
-    gateway: Gateway, frozen: str, seconds: float, stage: Stage, words: str
+@retry_if_machine_stalled
+async def test_a_frozen_process_is_a_timeout_at_its_stage(
+    gateway: Gateway, frozen: str, seconds: float, stage: Stage, detail: str
 ) -> None:
     process = getattr(gateway, frozen).process
     process.send_signal(signal.SIGSTOP)
@@ -190,19 +196,21 @@ async def test_what_freezes_is_a_timeout_at_its_stage(
     finally:
         process.send_signal(signal.SIGCONT)
 
-    check(result, Outcome.TIMEOUT, stage, words)
+    check(result, Outcome.TIMEOUT, stage, detail)
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 async def test_a_page_that_trickles_in_is_a_timeout(gateway: Gateway, tmp_path: Path) -> None:
     slow = passing(f"{BELOW}/", f"{gateway.url}/", directives="limit_rate 1; gzip off;")
     with nginx(tmp_path, gateway.pem, slow) as front:
-        result = await probe_console(page(front.url + BELOW), gateway.trusting, timeout=DEEP)
+        result = await probe_console(
+            page(front.url + BELOW), gateway.trusting, timeout=DEEP_TIMEOUT
+        )
 
     check(result, Outcome.TIMEOUT, Stage.PAGE, "no complete answer within")
 
 
-async def test_a_gateway_that_is_killed_leaves_a_websocket_that_nobody_closed(
+async def test_a_killed_gateway_ends_the_websocket_with_1006(
     gateway: Gateway,
 ) -> None:
     gateway.vnc.process.send_signal(signal.SIGSTOP)
@@ -216,22 +224,22 @@ async def test_a_gateway_that_is_killed_leaves_a_websocket_that_nobody_closed(
     finally:
         gateway.vnc.process.send_signal(signal.SIGCONT)
 
-    rejected(result, r"\b1006\b")
+    check_rejected(result, r"\b1006\b")
 
 
 def handlers(pid: int) -> list[int]:
-    """Return the processes that a websockify runs for its connections."""
+    """Return the ids of the processes that websockify runs for its connections."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     assert children
     return [int(child) for child in children]
 
 
 async def probe_through_websockify(
-    gateway: Gateway, behaviour: Behaviour, *, seconds: float = IN_TIME
+    gateway: Gateway, behaviour: Behaviour, *, seconds: float = AMPLE_TIMEOUT
 ) -> ProbeResult:
-    """Probe a console whose VNC server behaves so."""
+    """Probe a console whose VNC server behaves as ``behaviour``."""
     async with BrokenServer(behaviour) as server:
-        with tokens_are(gateway, f"{TOKEN}: {server.host}:{server.port}\n"):
+        with token_file(gateway, f"{TOKEN}: {server.host}:{server.port}\n"):
             return await probe_console(page(gateway.url), gateway.trusting, timeout=seconds)
 
 
@@ -251,33 +259,45 @@ async def floods_after_a_version(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "outcome", "stage", "words"),
+    ("behaviour", "outcome", "stage", "detail"),
     [
         pytest.param(
-            says_and_ends(), Outcome.WEBSOCKET_REJECTED, Stage.WEBSOCKET, r"\b1000\b", id="closes"
+            sends_and_closes(),
+            Outcome.WEBSOCKET_REJECTED,
+            Stage.WEBSOCKET,
+            r"\b1000\b",
+            id="closes",
         ),
         pytest.param(
             resets_at_once, Outcome.WEBSOCKET_REJECTED, Stage.WEBSOCKET, r"\b1006\b", id="resets"
         ),
         pytest.param(
-            says_and_ends(VERSION[:5]), Outcome.RFB_ERROR, Stage.RFB, "5 of 12", id="closes early"
+            sends_and_closes(VERSION[:5]),
+            Outcome.RFB_ERROR,
+            Stage.RFB,
+            "5 of 12",
+            id="closes early",
         ),
         pytest.param(
-            says(b"SSH-2.0-OpenSSH_9.2\r\n"), Outcome.RFB_ERROR, Stage.RFB, "not a known RFB", id="SSH"
+            sends(b"SSH-2.0-OpenSSH_9.2\r\n"),
+            Outcome.RFB_ERROR,
+            Stage.RFB,
+            "not a known RFB",
+            id="SSH",
         ),
     ],
 )
-async def test_what_is_no_vnc_server_is_told_from_one(
-    gateway: Gateway, behaviour: Behaviour, outcome: Outcome, stage: Stage, words: str
+async def test_a_service_that_is_not_vnc_is_detected(
+    gateway: Gateway, behaviour: Behaviour, outcome: Outcome, stage: Stage, detail: str
 ) -> None:
-    check(await probe_through_websockify(gateway, behaviour), outcome, stage, words)
+    check(await probe_through_websockify(gateway, behaviour), outcome, stage, detail)
 
 
-@unless_the_machine_stood_still
-async def test_a_version_that_trickles_in_is_a_timeout_that_says_how_far_it_came(
+@retry_if_machine_stalled
+async def test_a_version_that_trickles_in_is_a_timeout_with_the_bytes_received(
     gateway: Gateway,
 ) -> None:
-    trickling = says(*(bytes([byte]) for byte in VERSION), every=1.0)
+    trickling = sends(*(bytes([byte]) for byte in VERSION), every=1.0)
 
     result = await probe_through_websockify(gateway, trickling, seconds=4.0)
 
@@ -291,7 +311,7 @@ async def test_a_version_that_trickles_in_is_a_timeout_that_says_how_far_it_came
         pytest.param(floods_after_a_version, Outcome.SUCCESS, id="a version first"),
     ],
 )
-async def test_a_flood_of_ten_mebibytes_is_not_drunk(
+async def test_a_flood_of_ten_mebibytes_is_not_read(
     gateway: Gateway, behaviour: Behaviour, outcome: Outcome
 ) -> None:
     started = time.monotonic()
@@ -304,5 +324,5 @@ async def test_a_flood_of_ten_mebibytes_is_not_drunk(
 
     assert result.outcome is outcome, result.detail
     assert peak < 4 * MIB
-    # Whoever floods is not listened to until it says goodbye.
+    # The probe does not wait for the flooding server's close frame.
     assert time.monotonic() - started < 9

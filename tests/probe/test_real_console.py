@@ -1,4 +1,4 @@
-"""The deep probe, against TigerVNC behind websockify and nginx: what people really run."""
+"""Deep probes against a real console: TigerVNC behind websockify and nginx."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ from tests.real.console_gateway import (
 from tests.real.nginx import nginx, passing
 from tests.real.programs import until
 from tests.real.raw_console import TOKEN
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.standstill import retry_if_machine_stalled
 from tests.real.vnc import RefusedError, viewer
 
 STAGES = [Stage.API, Stage.PAGE, Stage.WEBSOCKET, Stage.RFB]
@@ -30,7 +30,7 @@ BELOW = "/vnc/host-1.cn-southwest-242"
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    # Probes never log in; TigerVNC counts that against the host that websockify runs on.
+    # Probes never log in; TigerVNC would block websockify's host for too many failed logins.
     with console_gateway(tmp_path_factory.mktemp("gateway"), "-UseBlacklist=0") as running:
         yield running
 
@@ -47,12 +47,14 @@ async def test_a_console_at_the_root_passes_all_stages(gateway: Gateway) -> None
     await assert_all_stages_pass(gateway, gateway.url)
 
 
-async def test_a_websocket_beside_its_page_is_found(gateway: Gateway, tmp_path: Path) -> None:
+async def test_a_websocket_in_the_folder_of_its_page_is_found(
+    gateway: Gateway, tmp_path: Path
+) -> None:
     with nginx(tmp_path, gateway.pem, passing(f"{BELOW}/", f"{gateway.url}/")) as front:
         await assert_all_stages_pass(gateway, front.url + BELOW)
 
 
-async def test_a_websocket_at_the_root_of_a_page_below_is_found(
+async def test_a_websocket_at_the_root_of_the_host_is_found(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     with nginx(
@@ -64,7 +66,7 @@ async def test_a_websocket_at_the_root_of_a_page_below_is_found(
         await assert_all_stages_pass(gateway, front.url + BELOW)
 
 
-class Watching(Unobserved):
+class CertificateRecorder(Unobserved):
     def __init__(self) -> None:
         self.expiries: set[tuple[str, float]] = set()
 
@@ -72,29 +74,29 @@ class Watching(Unobserved):
         self.expiries.add((host, expires_at))
 
 
-async def test_the_expiry_of_the_console_s_certificate_is_seen(gateway: Gateway) -> None:
-    watching = Watching()
-    async with probing_console(page(gateway.url), gateway.trusting, observer=watching) as probe:
+async def test_the_certificate_expiry_of_the_console_is_reported(gateway: Gateway) -> None:
+    recorder = CertificateRecorder()
+    async with probing_console(page(gateway.url), gateway.trusting, observer=recorder) as probe:
         await probe()
 
-    assert watching.expiries == {("127.0.0.1", EXPIRES.timestamp())}
+    assert recorder.expiries == {("127.0.0.1", EXPIRES.timestamp())}
 
 
-async def test_a_probe_says_nothing_to_the_console_and_leaves_it(gateway: Gateway) -> None:
+async def test_a_probe_sends_nothing_to_the_console_and_disconnects(gateway: Gateway) -> None:
     before = len(gateway.vnc.lines)
 
     await probe_console(page(gateway.url), gateway.trusting)
 
-    def said() -> str:
+    def logged() -> str:
         return "".join(gateway.vnc.lines[before:])
 
-    await asyncio.to_thread(until, lambda: "Connections: closed" in said(), 30)
-    assert "Connections: accepted" in said()
-    # TigerVNC's words for a client that answered with a version of its own.
-    assert "Client needs protocol version" not in said()
+    await asyncio.to_thread(until, lambda: "Connections: closed" in logged(), 30)
+    assert "Connections: accepted" in logged()
+    # TigerVNC logs this when a client sends its own version.
+    assert "Client needs protocol version" not in logged()
 
 
-async def test_a_person_keeps_the_console_through_a_hundred_probes(gateway: Gateway) -> None:
+async def test_a_hundred_probes_do_not_disconnect_a_viewer(gateway: Gateway) -> None:
     before = len(gateway.vnc.lines)
     async with (
         viewer(f"{gateway.url.replace('https', 'wss')}/websockify?token={TOKEN}",
@@ -107,18 +109,18 @@ async def test_a_person_keeps_the_console_through_a_hundred_probes(gateway: Gate
             assert {result.outcome for result in results} == {Outcome.SUCCESS}
         assert await person.update() > 0
 
-        def counted(event: str) -> int:
+        def count(event: str) -> int:
             return len(re.findall(f"Connections: {event}", "".join(gateway.vnc.lines[before:])))
 
-        await asyncio.to_thread(until, lambda: counted("closed") == 100, 30)
-        assert counted("accepted") == 101
+        await asyncio.to_thread(until, lambda: count("closed") == 100, 30)
+        assert count("accepted") == 101
 
 
-@unless_the_machine_stood_still
-async def test_tigervnc_locks_new_viewers_out_after_five_probes_unless_told_otherwise(
+@retry_if_machine_stalled
+async def test_tigervnc_blocks_new_viewers_after_five_probes_by_default(
     tmp_path: Path,
 ) -> None:
-    """Pin down what is documented: the gateway is one host, and no probe ever logs in to it."""
+    """Check the documented limitation: all probes come from the gateway's host and never log in."""
     with console_gateway(tmp_path, "-BlacklistTimeout=4") as gateway:
         address = f"{gateway.url.replace('https', 'wss')}/websockify?token={TOKEN}"
         async with (
@@ -127,13 +129,13 @@ async def test_tigervnc_locks_new_viewers_out_after_five_probes_unless_told_othe
         ):
             for _ in range(5):
                 assert (await probe()).outcome is Outcome.SUCCESS
-            locked = await probe()
-            assert (locked.outcome, locked.failed_stage) == (Outcome.RFB_ERROR, Stage.RFB)
-            assert "no more viewers" in locked.detail
+            blocked = await probe()
+            assert (blocked.outcome, blocked.failed_stage) == (Outcome.RFB_ERROR, Stage.RFB)
+            assert "no more viewers" in blocked.detail
             with pytest.raises(RefusedError, match="Too many security failures"):
                 async with viewer(address, gateway.authority):
                     pass
-            # Who is in already stays in, and who waits gets in.
+            # An open viewer stays connected, and the block ends after its timeout.
             assert await early.update() > 0
             await asyncio.sleep(4.5)
             async with viewer(address, gateway.authority) as late:

@@ -1,4 +1,4 @@
-"""One result, told to people and to programs."""
+"""A probe result as JSON and as a waterfall."""
 
 from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
@@ -19,7 +19,7 @@ FAILED = ProbeResult(
 )
 
 
-def test_the_json_form_has_the_fields_that_programs_rely_on() -> None:
+def test_json_has_the_documented_fields() -> None:
     assert as_json(FAILED) == {
         "project": "southwest",
         "server_id": "id-1",
@@ -38,17 +38,17 @@ def test_the_json_form_has_the_fields_that_programs_rely_on() -> None:
     }
 
 
-def test_a_success_names_no_stage() -> None:
+def test_the_failed_stage_of_a_success_is_empty() -> None:
     assert as_json(ProbeResult(DB, 0.0, Outcome.SUCCESS, status_code=200))["stage"] == ""
 
 
-def test_the_waterfall_shows_stages_outcome_and_what_to_tell_support() -> None:
+def test_the_waterfall_shows_stages_outcome_and_request_id() -> None:
     text = waterfall(FAILED)
     for part in ("db-01", "123.5 ms", "failed", "FAILED: server_error", "req-1", "1.500 s"):
         assert part in text
 
 
-def test_a_probe_that_never_reached_the_wire_says_so() -> None:
+def test_the_waterfall_says_if_no_request_was_sent() -> None:
     text = waterfall(ProbeResult(DB, 0.0, Outcome.UNAUTHORIZED, Stage.API, detail="no login"))
     assert "no request was sent" in text
     assert "inconclusive: unauthorized" in text

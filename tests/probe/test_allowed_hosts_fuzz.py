@@ -1,8 +1,7 @@
-"""Whatever address the cloud or a redirect gives, nothing is connected to beyond the list.
+"""No address from the cloud or a redirect leads to a connection outside the allow-list.
 
-What counts is not how we read a URL but what is asked of the name resolver and of the sockets, so
-that is what is watched: a name or address that the list does not hold is a failure, whoever
-parsed it how.
+The tests check the names that are resolved and the addresses that sockets connect to, not how a
+URL is parsed.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from exporter.config.host_pattern import HostPattern
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from tests.real import cloud_answers as cloud
-from tests.real.names import Names
+from tests.real.names import RecordingResolver
 from tests.real.probing import probe_once
 from tests.real.raw_console import console
 
@@ -107,35 +106,35 @@ addresses = st.one_of(
 
 
 def addresses_of(name: str) -> set[str]:
-    """Return two addresses of any kind, always the same for one name."""
-    dice = hashlib.sha256(name.encode()).digest()
-    return {ADDRESSES[dice[0] % len(ADDRESSES)], ADDRESSES[dice[1] % len(ADDRESSES)]}
+    """Return one or two addresses of any kind, always the same for one name."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return {ADDRESSES[digest[0] % len(ADDRESSES)], ADDRESSES[digest[1] % len(ADDRESSES)]}
 
 
 def is_listed(name: str) -> bool:
-    """Say it again, as simply as can be."""
+    """Return whether a pattern in `LISTED` matches, by a simpler algorithm than the exporter's."""
     labels = name.lower().rstrip(".").split(".")
     return labels == ["kvm", "example"] or (
         len(labels) > 2 and labels[-2:] == ["console", "example"] and all(labels)
     )
 
 
-def may_be_connected_to(address: str, names: Names) -> bool:
+def is_allowed(address: str, names: RecordingResolver) -> bool:
     if address == "203.0.113.7" or address.startswith("10.9."):
         return True
     if address in PUBLIC:
-        return any(is_listed(name) for name in names.given.get(address, ()))
-    return "kvm.example" in {name.rstrip(".") for name in names.given.get(address, ())}
+        return any(is_listed(name) for name in names.hosts_by_address.get(address, ()))
+    return "kvm.example" in {name.rstrip(".") for name in names.hosts_by_address.get(address, ())}
 
 
 @pytest.fixture
-def reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
-    """Record every address that a socket is to connect to, and let none go beyond loopback."""
+def connected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
+    """Record every connection attempt, and block those to other than the test servers."""
     found: list[tuple[str, int]] = []
     real = asyncio.SelectorEventLoop.sock_connect
 
     async def connect(loop: Any, sock: socket.socket, address: tuple[str, int]) -> None:
-        if (address[0], address[1]) in _OURS:
+        if (address[0], address[1]) in _TEST_SERVERS:
             await real(loop, sock, address)
             return
         found.append((address[0], address[1]))
@@ -143,34 +142,34 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", connect)
     yield found
-    _OURS.clear()
+    _TEST_SERVERS.clear()
 
 
-_OURS: set[tuple[str, int]] = set()
-RELAXED = settings(
+_TEST_SERVERS: set[tuple[str, int]] = set()
+FUZZING = settings(
     max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
-def judge(names: Names, reached: list[tuple[str, int]]) -> None:
-    assert all(is_listed(name) for name in names.asked), names.asked
-    assert all(may_be_connected_to(address, names) for address, _ in reached), reached
-    assert all(ip_address(address) for address, _ in reached)
+def assert_all_allowed(names: RecordingResolver, connected: list[tuple[str, int]]) -> None:
+    assert all(is_listed(name) for name in names.requested), names.requested
+    assert all(is_allowed(address, names) for address, _ in connected), connected
+    assert all(ip_address(address) for address, _ in connected)
 
 
-@RELAXED
+@FUZZING
 @given(address=addresses)
 @example(address="https://a.console.example/x")
 @example(address="https://203.0.113.7/x")
-async def test_no_address_of_the_api_leads_beyond_the_list(
-    reached: list[tuple[str, int]], address: str
+async def test_no_address_from_the_api_connects_to_an_unlisted_host(
+    connected: list[tuple[str, int]], address: str
 ) -> None:
-    reached.clear()
-    names = Names(addresses_of)
+    connected.clear()
+    names = RecordingResolver(addresses_of)
     async with console(address=address.replace("{", "(")) as gateway:
-        _OURS.add((gateway.server.host, int(gateway.api.rpartition(":")[2])))
+        _TEST_SERVERS.add((gateway.server.host, int(gateway.api.rpartition(":")[2])))
         result = await probe_once(
             gateway.api,
             depth=Stage.RFB,
@@ -179,26 +178,26 @@ async def test_no_address_of_the_api_leads_beyond_the_list(
             timeout=2,
         )
 
-    judge(names, reached)
-    is_held_up = "held up itself" in result.detail
-    assert result.outcome is not Outcome.INTERNAL_ERROR or is_held_up
+    assert_all_allowed(names, connected)
+    is_loop_blocked = "held up itself" in result.detail
+    assert result.outcome is not Outcome.INTERNAL_ERROR or is_loop_blocked
     assert result.outcome is not Outcome.SUCCESS
 
 
-@RELAXED
+@FUZZING
 @given(address=addresses)
 @example(address="https://a.console.example/x")
 @example(address="//kvm.example/x")
-async def test_no_redirect_leads_beyond_the_list(
-    reached: list[tuple[str, int]], address: str
+async def test_no_redirect_connects_to_an_unlisted_host(
+    connected: list[tuple[str, int]], address: str
 ) -> None:
-    reached.clear()
-    names = Names(addresses_of)
+    connected.clear()
+    names = RecordingResolver(addresses_of)
     location = address.encode("utf-8", "replace").decode("latin-1")
-    page = cloud.answer(302, Location="".join(c for c in location if c not in "\r\n\0"))
+    page = cloud.response(302, Location="".join(c for c in location if c not in "\r\n\0"))
     async with console(page=page) as gateway:
-        _OURS.add((gateway.server.host, int(gateway.api.rpartition(":")[2])))
-        _OURS.add((gateway.server.host, gateway.server.port))
+        _TEST_SERVERS.add((gateway.server.host, int(gateway.api.rpartition(":")[2])))
+        _TEST_SERVERS.add((gateway.server.host, gateway.server.port))
         here = f"127.0.0.1:{gateway.server.port}"
         result = await probe_once(
             gateway.api,
@@ -208,6 +207,6 @@ async def test_no_redirect_leads_beyond_the_list(
             timeout=2,
         )
 
-    judge(names, reached)
-    is_held_up = "held up itself" in result.detail
-    assert result.outcome is not Outcome.INTERNAL_ERROR or is_held_up
+    assert_all_allowed(names, connected)
+    is_loop_blocked = "held up itself" in result.detail
+    assert result.outcome is not Outcome.INTERNAL_ERROR or is_loop_blocked
