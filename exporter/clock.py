@@ -1,4 +1,4 @@
-"""Time as it is passed in, so that tests can move it."""
+"""Clock interface, injected so that tests can control time."""
 
 import asyncio
 import time
@@ -6,29 +6,29 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the program knows of time."""
+    """Time source of the program."""
 
     def time(self) -> float:
         """Return Unix time in seconds."""
 
     def monotonic(self) -> float:
-        """Return seconds since some fixed point; never goes back."""
+        """Return seconds since a fixed point; the value never decreases."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after ``seconds`` have passed."""
+        """Wait for ``seconds``."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """Clock of the machine."""
 
     def time(self) -> float:
         """Return Unix time in seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return the machine's monotonic time in seconds."""
+        """Return monotonic time in seconds."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after ``seconds`` have passed."""
+        """Wait for ``seconds``."""
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The values that every part shares: what is probed, and what came of it."""
+"""Shared values: stages, targets, probe results and project status."""
 
 from dataclasses import dataclass
 from enum import StrEnum, unique
@@ -9,7 +9,7 @@ from exporter.outcome import Outcome, Verdict
 
 @unique
 class Stage(StrEnum):
-    """One step of a probe, in the order of the steps."""
+    """Stages of a probe, in the order in which they run."""
 
     API = "api"
     PAGE = "page"
@@ -18,7 +18,7 @@ class Stage(StrEnum):
 
 
 class TargetKey(NamedTuple):
-    """What identifies a target: a server id is unique within its project only."""
+    """Identity of a target; server ids are unique only within their project."""
 
     project: str
     server_id: str
@@ -26,11 +26,11 @@ class TargetKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server plus the settings to probe it with.
+    """A server and the settings for probing it.
 
-    ``interval`` and ``timeout`` are seconds; ``depth`` is the last stage a probe goes to;
-    ``labels`` are the operator's own and, of a discovered server, ``power_state`` and
-    ``health_state``; sorted by name.
+    ``interval`` and ``timeout`` are seconds. ``depth`` is the last stage of the probe. ``labels``
+    are sorted by name: those from the configuration and, for a discovered server,
+    ``power_state`` and ``health_state``.
     """
 
     key: TargetKey
@@ -44,7 +44,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class StageTiming:
-    """How long one stage took, in seconds, and whether it passed; ``note`` tells people how."""
+    """Duration of one stage in seconds, and whether it passed; ``note`` is a detail for people."""
 
     stage: Stage
     seconds: float
@@ -54,12 +54,13 @@ class StageTiming:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What one probe saw.
+    """Result of one probe.
 
-    ``started_at`` is Unix time in seconds. ``stages`` are those that ran, in order; their sum is
-    the probe's duration. ``waited_seconds`` is the time spent waiting for the project's throttle,
-    which is no part of the duration. ``status_code`` is the API's last HTTP status, 0 when there
-    was no answer. ``detail`` is for people and holds no secret: no token, no query string.
+    ``started_at`` is Unix time in seconds. ``stages`` are the stages that ran, in order; the sum
+    of their times is the probe's duration. ``waited_seconds`` is the time spent waiting for the
+    project's throttle and is not part of the duration. ``status_code`` is the last HTTP status of
+    the API, 0 without a response. ``detail`` is text for people and holds no secret: no token, no
+    query string.
     """
 
     target: Target
@@ -75,22 +76,23 @@ class ProbeResult:
 
     @property
     def verdict(self) -> Verdict:
-        """Return what this probe says about the console."""
+        """Return the verdict that follows from the outcome."""
         return self.outcome.verdict
 
     @property
     def duration_seconds(self) -> float:
-        """Return the seconds spent on the wire, all stages together."""
+        """Return the sum of the stages' times, in seconds."""
         return sum(stage.seconds for stage in self.stages)
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectStatus:
-    """How one project's throttle and login stand now.
+    """Current state of a project's throttle and login.
 
-    ``limit`` (the pace now) and ``ceiling`` are requests a second, times are Unix time in
-    seconds: ``resume_at`` is the end of the current or last cool-down, None before the first;
-    ``login_expires_at`` is None where credentials have no known end, or there are none yet.
+    ``limit`` is the current rate and ``ceiling`` the maximum rate, in requests per second. Times
+    are Unix time in seconds: ``resume_at`` is the end of the current or last cool-down, None
+    before the first one; ``login_expires_at`` is None if the credentials have no known expiry or
+    do not exist yet.
     """
 
     name: str

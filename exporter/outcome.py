@@ -1,6 +1,6 @@
-"""How a probe can end, and what that says about the console.
+"""Outcomes of a probe and the verdict that follows from each.
 
-The list is closed: dashboards and alert rules select on these words.
+The list is closed: dashboards and alert rules select on these values.
 """
 
 from enum import StrEnum, unique
@@ -8,7 +8,7 @@ from enum import StrEnum, unique
 
 @unique
 class Verdict(StrEnum):
-    """What an outcome says about the console."""
+    """What an outcome proves about the console."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -17,7 +17,7 @@ class Verdict(StrEnum):
 
 @unique
 class Outcome(StrEnum):
-    """How a probe ended."""
+    """Result category of a probe, the label ``outcome``."""
 
     SUCCESS = "success"
     NOT_FOUND = "not_found"
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
     @property
     def verdict(self) -> Verdict:
-        """Return what this outcome says about the console."""
+        """Return the verdict that follows from this outcome."""
         if self is Outcome.SUCCESS:
             return Verdict.SUCCESS
         if self in _INCONCLUSIVE:
@@ -49,7 +49,7 @@ class Outcome(StrEnum):
         return Verdict.FAILURE
 
 
-# These say something about us, our login or our quota, and nothing about the console.
+# These concern the exporter, its login or its quota, and prove nothing about the console.
 _INCONCLUSIVE = frozenset(
     {
         Outcome.THROTTLED,

@@ -1,7 +1,7 @@
-"""From a YAML file to a validated configuration.
+"""Validated configuration, read from a YAML file.
 
-`exporter.config.load` reads the file and is not imported here: it brings pydantic and YAML, which
-commands that need no configuration should not wait for.
+`exporter.config.load` reads the file. It is not imported here, because it imports pydantic and
+PyYAML, which would slow down commands that need no configuration.
 """
 
 from exporter.config.config import (

@@ -1,4 +1,4 @@
-"""From what the file says to the values that run: defaults filled in, settings resolved."""
+"""Build the configuration values from a validated file, with defaults and overrides resolved."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -32,18 +32,18 @@ from exporter.config.secret import Secret
 
 
 def build_projects(root: Root) -> tuple[Project, ...]:
-    """Return the projects of a file that holds no mistake."""
+    """Return the projects of a validated file."""
     return tuple(_project(section, root.global_) for section in root.projects)
 
 
-def _project(section: ProjectSection, above: Global) -> Project:
+def _project(section: ProjectSection, defaults: Global) -> Project:
     project = Project(
         name=section.name,
         region=section.region,
         project_id=section.project_id,
         endpoint=section.endpoint or _endpoint("clouddc", section.region),
         auth=_auth(section),
-        timeout=section.timeout or above.timeout,
+        timeout=section.timeout or defaults.timeout,
         rate_limit=RateLimit(section.rate_limit.requests_per_second, section.rate_limit.burst),
         tls=_tls(section.tls),
         proxy_url=secret_of(section.proxy_url, section.proxy_url_file),
@@ -52,16 +52,16 @@ def _project(section: ProjectSection, above: Global) -> Project:
             websocket_path=section.console.websocket_path,
             tls=_tls(section.console.tls),
         ),
-        interval=section.interval or above.interval,
-        depth=section.depth or above.depth,
+        interval=section.interval or defaults.interval,
+        depth=section.depth or defaults.depth,
         server_files=tuple(section.server_files),
         discovery=_discovery(section.discovery),
     )
-    return replace(project, servers=entries_of(project, section.servers))
+    return replace(project, servers=server_entries(project, section.servers))
 
 
-def entries_of(project: Project, servers: Iterable[Server]) -> tuple[ServerEntry, ...]:
-    """Return servers with their settings resolved: their own over those of their project."""
+def server_entries(project: Project, servers: Iterable[Server]) -> tuple[ServerEntry, ...]:
+    """Return servers with settings resolved; a server's own settings override its project's."""
     return tuple(
         ServerEntry(
             id=server.id,
@@ -93,27 +93,27 @@ def _endpoint(service: str, region: str) -> str:
 def _auth(section: ProjectSection) -> Auth:
     auth = section.auth
     if isinstance(auth, Token):
-        return TokenAuth(_given(auth.token, auth.token_file))
+        return TokenAuth(_required_secret(auth.token, auth.token_file))
     if isinstance(auth, UserPassword):
         return PasswordAuth(
             iam_endpoint=auth.iam_endpoint or _endpoint("iam", section.region),
             username=auth.username,
-            password=_given(auth.password, auth.password_file),
+            password=_required_secret(auth.password, auth.password_file),
             domain=auth.domain,
         )
     if isinstance(auth, Aksk):
         return AkskAuth(
-            access_key=_given(auth.access_key, auth.access_key_file),
-            secret_key=_given(auth.secret_key, auth.secret_key_file),
+            access_key=_required_secret(auth.access_key, auth.access_key_file),
+            secret_key=_required_secret(auth.secret_key, auth.secret_key_file),
             security_token=secret_of(auth.security_token, auth.security_token_file),
         )
     return AgencyAuth(auth.metadata_endpoint)
 
 
-def _given(text: Secret | None, file: Secret | None) -> Secret:
+def _required_secret(text: Secret | None, file: Secret | None) -> Secret:
     secret = secret_of(text, file)
     if secret is None:
-        raise AssertionError("the schema lets no login pass without its secret")
+        raise AssertionError("the schema requires the secrets of every login")
     return secret
 
 

@@ -1,4 +1,4 @@
-"""The validated configuration, as frozen values; what `load` returns and all else reads."""
+"""Validated configuration as frozen values, returned by `load`."""
 
 import re
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from exporter.config.secret import Secret
 from exporter.model import Stage
 
 AUTO = "auto"
-"""The WebSocket path that is found out by trying."""
+"""Find the WebSocket path by trying the known ones."""
 PATH_NAMES = ("server_name", "server_id", "region")
-"""What a template of the WebSocket path may hold, in braces."""
+"""Placeholders of a WebSocket path template, written in braces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How to open TLS connections, and with which certificate of our own."""
+    """TLS settings of outgoing connections, including the client certificate."""
 
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -27,14 +27,14 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class TokenAuth:
-    """A ready IAM token, sent as it is."""
+    """An existing IAM token, sent unchanged."""
 
     token: Secret
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordAuth:
-    """User name and password, exchanged for a project-scoped IAM token."""
+    """IAM user name and password, exchanged for a project-scoped token."""
 
     iam_endpoint: str
     username: str
@@ -44,7 +44,7 @@ class PasswordAuth:
 
 @dataclass(frozen=True, slots=True)
 class AkskAuth:
-    """An access key pair; each request is signed with it."""
+    """An access key pair that signs each request."""
 
     access_key: Secret
     secret_key: Secret
@@ -53,7 +53,7 @@ class AkskAuth:
 
 @dataclass(frozen=True, slots=True)
 class AgencyAuth:
-    """Temporary access keys from the metadata service of the machine we run on."""
+    """Temporary access keys from the metadata service of the exporter's machine."""
 
     metadata_endpoint: str = "http://169.254.169.254"
 
@@ -63,7 +63,7 @@ Auth = TokenAuth | PasswordAuth | AkskAuth | AgencyAuth
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """The ceiling of the project's request pace, and how many requests may go at once."""
+    """Maximum request rate of a project, and how many requests may start at once."""
 
     requests_per_second: float = 5.0
     burst: int = 5
@@ -71,7 +71,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """How to follow a console address: what may be connected to, and where the WebSocket is.
+    """Settings for following a console address.
 
     ``websocket_path`` is `AUTO`, or a template such as ``/vnc/{server_name}/websockify``.
     """
@@ -83,7 +83,7 @@ class Console:
 
 @dataclass(frozen=True, slots=True)
 class ServerEntry:
-    """One server of the list, with its settings resolved: server over project over global.
+    """A listed server with settings resolved: server overrides project overrides global.
 
     ``interval`` and ``timeout`` are seconds.
     """
@@ -98,11 +98,11 @@ class ServerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """How to list a project's servers from the cloud.
+    """Settings for listing a project's servers from the cloud.
 
-    ``refresh_interval`` is seconds. Servers in one of the states ``manage_state`` (empty: in any)
-    whose whole name matches ``name_regex`` are taken. ``labels`` says which of a record's fields,
-    such as ``location.rack`` or ``tags.team``, becomes which label.
+    ``refresh_interval`` is seconds. A server is selected if its state is in ``manage_state``
+    (empty: any state) and ``name_regex`` matches its whole name. ``labels`` maps label names to
+    fields of the cloud's record, such as ``location.rack`` or ``tags.team``.
     """
 
     refresh_interval: float = 300.0
@@ -115,10 +115,10 @@ class Discovery:
 class Project:
     """One CloudDC project in one region.
 
-    ``endpoint`` is ``scheme://host[:port]`` with no trailing slash. ``timeout`` (seconds) is what
-    requests that serve no single server, logins among them, may take. ``interval`` (seconds),
-    ``timeout`` and ``depth`` hold for servers that are not listed with their own.
-    ``server_files`` are glob patterns, absolute or from the working directory.
+    ``endpoint`` is ``scheme://host[:port]`` without a trailing slash. ``timeout`` (seconds) also
+    limits requests that belong to no single server, such as logins. ``interval`` (seconds),
+    ``timeout`` and ``depth`` apply to servers without settings of their own. ``server_files`` are
+    glob patterns, absolute or relative to the working directory.
     """
 
     name: str
@@ -140,10 +140,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole configuration.
+    """The whole configuration.
 
     ``history`` is the number of results kept per server. ``sha256`` is the digest of the file's
-    bytes. ``as_yaml`` is the same configuration with secrets hidden, for people.
+    bytes. ``as_yaml`` shows the configuration with secrets hidden.
     """
 
     projects: tuple[Project, ...]

@@ -1,7 +1,7 @@
-"""What must hold between values: unique names, and timeouts shorter than intervals.
+"""Check values against each other: unique names, and timeouts shorter than intervals.
 
-These checks read the plain data and tolerate any shape, so that they run, and report, even when
-the schema has found mistakes elsewhere. What the schema refuses they leave to it.
+These checks read plain data of any shape, so they also run when the schema has found errors
+elsewhere. Values that the schema rejects are skipped.
 """
 
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ from exporter.config.schema import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 
 
 class _Setting(NamedTuple):
-    """A duration and where it was set; the location is empty for a default."""
+    """A duration and where it is set; the location is empty for a default."""
 
     seconds: float
     location: Location
 
 
 class _Times(NamedTuple):
-    """The settings that hold at one level; None stands for one that the schema refuses."""
+    """The interval and timeout of one level; None if the schema rejects the value."""
 
     interval: _Setting | None
     timeout: _Setting | None
 
     def overridden(self, data: Data, location: Location) -> "_Times":
-        """Return what holds one level below, where ``data`` may set its own."""
+        """Return the settings one level below, where ``data`` may override them."""
         section = data if isinstance(data, dict) else {}
         return _Times(
             _setting(section, "interval", location, self.interval),
@@ -36,7 +36,7 @@ class _Times(NamedTuple):
 
 
 def inconsistencies(data: Data) -> Iterator[Finding]:
-    """Yield what contradicts itself in a whole configuration."""
+    """Yield the values of a whole configuration that contradict each other."""
     root = data if isinstance(data, dict) else {}
     defaults = _Times(
         _Setting(parse_duration(DEFAULT_INTERVAL), ()),
@@ -52,7 +52,7 @@ def inconsistencies(data: Data) -> Iterator[Finding]:
         servers = _items(section.get("servers"))
         yield from repeated(servers, "id", (*location, "servers"))
         project_times = times.overridden(section, location)
-        # What any server would have that is not listed here, or not yet.
+        # Also check the settings of servers that are not listed here or not listed yet.
         unlisted = (
             not servers or section.get("server_files") or section.get("discovery") is not None
         )
@@ -65,11 +65,11 @@ def inconsistencies(data: Data) -> Iterator[Finding]:
 
 
 def _setting(
-    section: dict[str, Data], key: str, location: Location, above: _Setting | None
+    section: dict[str, Data], key: str, location: Location, inherited: _Setting | None
 ) -> _Setting | None:
     text = section.get(key)
     if text is None:
-        return above
+        return inherited
     try:
         return _Setting(parse_duration(str(text)), (*location, key))
     except ValueError:
@@ -80,26 +80,26 @@ def _too_long(times: _Times) -> Finding | None:
     interval, timeout = times
     if interval is None or timeout is None or timeout.seconds < interval.seconds:
         return None
-    # The nearer of the two is what brought them together.
+    # Report the more specific of the two settings.
     if len(interval.location) > len(timeout.location):
         return Finding(
             interval.location,
             f"expected more than the timeout of {format_duration(timeout.seconds)}"
-            f" ({_origin(timeout)}), got {format_duration(interval.seconds)}",
+            f" ({_source(timeout)}), got {format_duration(interval.seconds)}",
         )
     return Finding(
         timeout.location,
         f"expected less than the interval of {format_duration(interval.seconds)}"
-        f" ({_origin(interval)}), got {format_duration(timeout.seconds)}",
+        f" ({_source(interval)}), got {format_duration(timeout.seconds)}",
     )
 
 
-def _origin(setting: _Setting) -> str:
+def _source(setting: _Setting) -> str:
     return path_text(setting.location) if setting.location else "the default"
 
 
 def repeated(items: list[Data], key: str, location: Location) -> Iterator[Finding]:
-    """Yield each item of a list whose ``key`` holds what that of an item before it holds."""
+    """Yield a finding for each item whose ``key`` has the value of an earlier item."""
     seen: dict[str, int] = {}
     for index, item in enumerate(items):
         value = item.get(key) if isinstance(item, dict) else None
@@ -108,7 +108,8 @@ def repeated(items: list[Data], key: str, location: Location) -> Iterator[Findin
         first = seen.setdefault(value, index)
         if first != index:
             where = path_text((*location, first, key))
-            yield Finding((*location, index, key), f"expected a unique {key}, got that of {where}")
+            message = f"expected a unique {key}, but {where} is the same"
+            yield Finding((*location, index, key), message)
 
 
 def _items(data: Data) -> list[Data]:

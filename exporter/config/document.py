@@ -1,9 +1,11 @@
-"""YAML text to a tree that remembers where each thing stands.
+"""Parse YAML text into a tree of nodes with line and column.
 
-The tree is built from parser events, and not by PyYAML's own composer, for three reasons: keys
-keep their places, duplicates are seen, and depth and size are bounded before they can hurt.
-Scalars stay text; what a text means is for the field that holds it to say. So ``on``, ``012`` or
-``2024-01-01`` never turn into something else behind the operator's back.
+The tree is built from parser events to limit depth and size while reading. PyYAML's composer has no
+such limits: in pure Python it raises RecursionError on 1,000 nested lists (libyaml's own parser
+stops there), and it turns ``&a [*a]`` into a tree that contains itself.
+
+Scalars stay text, and each field converts its own. So ``on``, ``012`` and ``2024-01-01`` never
+become a boolean, a number or a date by accident.
 """
 
 import re
@@ -24,14 +26,14 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # YAML 1.1, section 4.1.1.
 _NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
-# LibYAML says "", PyYAML's own parser None.
+# The style of plain scalars: "" from libyaml, None from PyYAML's own parser.
 _PLAIN_STYLES = ("", None)
 _TEXT_TAG = "tag:yaml.org,2002:str"
 
 
 @dataclass(slots=True)
 class Scalar:
-    """A text and its place; ``quoted`` also when a block or a ``!!str`` makes it text."""
+    """A scalar; ``quoted`` is also set for block scalars and ``!!str``."""
 
     line: int
     column: int
@@ -40,13 +42,13 @@ class Scalar:
 
     @property
     def is_null(self) -> bool:
-        """Return whether YAML reads this as nothing."""
+        """Return whether YAML reads this as null."""
         return not self.quoted and self.text in _NULL
 
 
 @dataclass(slots=True)
 class Sequence:
-    """A list and the place where it begins."""
+    """A list and the position of its start."""
 
     line: int
     column: int
@@ -55,7 +57,7 @@ class Sequence:
 
 @dataclass(slots=True)
 class Mapping:
-    """A mapping and the place where it begins; ``keys`` holds the places of the keys."""
+    """A mapping and the position of its start; ``keys`` holds the key nodes."""
 
     line: int
     column: int
@@ -67,10 +69,12 @@ Node = Scalar | Sequence | Mapping
 
 
 class DocumentError(Exception):
-    """The text is no YAML document that can be read on; the place is 0, 0 if unknown."""
+    """The text is not a readable YAML document.
+
+    ``line`` and ``column`` start at 1; both are 0 if the position is unknown.
+    """
 
     def __init__(self, line: int, column: int, message: str) -> None:
-        """Hold the place, both numbers from 1, and what is wrong there."""
         super().__init__(message)
         self.line = line
         self.column = column
@@ -78,7 +82,7 @@ class DocumentError(Exception):
 
 
 class Fault(NamedTuple):
-    """Something wrong with the document as YAML, which can be read on all the same."""
+    """A YAML error after which reading continues."""
 
     line: int
     column: int
@@ -88,13 +92,13 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole document and what is wrong with it as YAML."""
+    """A whole document and its YAML errors."""
 
     root: Node
     faults: tuple[Fault, ...]
 
     def place(self, finding: Finding) -> tuple[int, int]:
-        """Return line and column of a finding: of the value, or of what would hold it."""
+        """Return line and column of a finding's value, or of the nearest node that exists."""
         node = self.root
         line, column = node.line, node.column
         key: Scalar | None = None
@@ -114,26 +118,26 @@ class Document:
 
 
 def read_document(text: str, expected: str = "a document") -> Document:
-    """Read one YAML document, whose content is named for who left it empty.
+    """Read one YAML document; ``expected`` describes its content in the error for an empty file.
 
-    Raises `DocumentError` when it cannot be read to its end.
+    Raises `DocumentError` if the text cannot be read to its end.
     """
-    strange = _NOT_YAML.search(text)
-    if strange:
-        before = text[: strange.start()]
+    invalid = _NOT_YAML.search(text)
+    if invalid:
+        before = text[: invalid.start()]
         raise DocumentError(
             before.count("\n") + 1,
             len(before) - before.rfind("\n"),
-            f"the character U+{ord(strange[0]):04X} is not allowed in YAML; remove it",
+            f"the character U+{ord(invalid[0]):04X} is not allowed in YAML; remove it",
         )
     try:
-        return _Composer(text).document(expected)
+        return _TreeBuilder(text).document(expected)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        reason = error.problem or error.context or "cannot be understood"
-        if any("${" in there for there in text.split("\n", line)[line - 1 : line]):
-            reason += "; within { } and [ ] a text with ${VAR} needs quotes"
+        reason = error.problem or error.context or "cannot be parsed"
+        if any("${" in source for source in text.split("\n", line)[line - 1 : line]):
+            reason += "; inside { } or [ ], quote text that contains ${VAR}"
         raise DocumentError(line, column, f"not valid YAML: {reason}") from None
     except yaml.YAMLError:
         raise DocumentError(0, 0, "not valid YAML") from None
@@ -146,8 +150,8 @@ class _Anchored:
     height: int
 
 
-class _Composer:
-    """Builds the tree of one document, counting aliases as what they stand for."""
+class _TreeBuilder:
+    """Builds the tree of one document; an alias counts as a copy of its anchor's node."""
 
     def __init__(self, text: str) -> None:
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=_Loader)
@@ -155,7 +159,7 @@ class _Composer:
         self._faults: list[Fault] = []
         self._weight = 0
         self._location: list[str | int] = []
-        # The greatest depth seen below the node that is being read.
+        # Greatest depth below the current node.
         self._deepest = 0
 
     def document(self, expected: str) -> Document:
@@ -180,11 +184,11 @@ class _Composer:
         if isinstance(event, yaml.ScalarEvent):
             node = self._scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
-            self._refuse_tag(event)
+            self._reject_tag(event)
             node = self._sequence(event, depth)
         else:
-            assert isinstance(event, yaml.MappingStartEvent)  # noqa: S101 - no other is left
-            self._refuse_tag(event)
+            assert isinstance(event, yaml.MappingStartEvent)  # noqa: S101 - the only remaining type
+            self._reject_tag(event)
             node = self._mapping(event, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(
@@ -194,13 +198,13 @@ class _Composer:
         return node
 
     def _alias(self, event: yaml.AliasEvent, depth: int) -> Node:
-        # Its name is not repeated: it may be a password that begins with an asterisk.
+        # Do not repeat its name: it may be an unquoted password that begins with an asterisk.
         anchored = self._anchors.get(event.anchor or "")
         if anchored is None:
             raise DocumentError(
                 *_place(event),
-                "an alias (*) without an anchor (&) before it;"
-                " quote the text if it is meant to begin with an asterisk",
+                "alias (*) without a preceding anchor (&);"
+                " quote the text if it begins with an asterisk",
             )
         self._grow(event, anchored.weight, depth + anchored.height)
         return anchored.node
@@ -213,12 +217,12 @@ class _Composer:
         if self._weight > MAX_NODES:
             raise DocumentError(
                 *_place(event),
-                f"more than {MAX_NODES} values, aliases counted as what they repeat",
+                f"more than {MAX_NODES} values after expanding aliases",
             )
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         if event.tag != _TEXT_TAG:
-            self._refuse_tag(event)
+            self._reject_tag(event)
         quoted = event.tag == _TEXT_TAG or event.style not in _PLAIN_STYLES
         return Scalar(*_place(event), event.value, quoted)
 
@@ -243,7 +247,7 @@ class _Composer:
                 merged += self._merged(value)
             elif key.text in mapping.entries:
                 first = mapping.keys[key.text].line
-                self._fault(key, f"given twice, first in line {first}; keep one of them")
+                self._fault(key, f"duplicate key, first set in line {first}; keep one of them")
             else:
                 mapping.entries[key.text] = value
                 mapping.keys[key.text] = key
@@ -261,13 +265,12 @@ class _Composer:
             self._fault(value, "expected a mapping, or a list of mappings, to merge")
         return mappings
 
-    def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
-        # Like an alias, a tag may be a password that was not quoted.
+    def _reject_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
+        # Do not repeat the tag: it may be an unquoted password.
         if event.tag is not None:
             raise DocumentError(
                 *_place(event),
-                "tags (!) are not supported;"
-                " quote the text if it is meant to begin with an exclamation mark",
+                "tags (!) are not supported; quote the text if it begins with an exclamation mark",
             )
 
     def _fault(self, node: Node, message: str) -> None:

@@ -1,8 +1,7 @@
-"""Durations as Prometheus writes them: ``30s``, ``1h30m``, ``500ms``.
+"""Parse and format durations as Prometheus does: ``30s``, ``1h30m``, ``500ms``.
 
-The syntax is that of Prometheus' ``model.ParseDuration``: whole numbers, each with a unit, the
-units from long to short and each at most once; a day has 24 hours, a year 365 days; ``0`` alone
-needs no unit.
+The syntax is that of ``model.ParseDuration`` in Prometheus: whole numbers with units, each unit at
+most once and in descending order. A day has 24 hours, a year 365 days. Only ``0`` needs no unit.
 """
 
 import re
@@ -21,14 +20,14 @@ _UNITS = {
 _PART = re.compile(r"([0-9]+)([a-z]+)")
 _WHOLE = re.compile(PATTERN)
 _TEXT_MAX = 64
-# Prometheus keeps durations as 64-bit nanoseconds, some 292 years.
+# Prometheus stores durations as 64-bit nanoseconds: at most about 292 years.
 _MAX_MILLISECONDS = (2**63 - 1) // 1_000_000
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that ``text`` stands for.
+    """Return the duration in seconds.
 
-    Raises `ValueError` when it is no duration, or one that Prometheus could not hold.
+    Raises `ValueError` if ``text`` is not a duration or exceeds the maximum of Prometheus.
     """
     if text == "0":
         return 0.0
@@ -36,14 +35,14 @@ def parse_duration(text: str) -> float:
         raise ValueError("not a duration")
     milliseconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     if milliseconds > _MAX_MILLISECONDS:
-        raise ValueError("a duration out of range")
+        raise ValueError("duration out of range")
     return milliseconds / 1000
 
 
 def format_duration(seconds: float) -> str:
-    """Write ``seconds``, rounded to milliseconds, the way Prometheus does.
+    """Format ``seconds``, rounded to milliseconds, as Prometheus does.
 
-    Years and weeks are used only where nothing remains below them: ``8d``, not ``1w1d``.
+    Years and weeks are used only without a remainder: ``8d``, not ``1w1d``.
     """
     rest = round(seconds * 1000)
     if rest == 0:

@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration file, for editors that complete and check YAML."""
+"""JSON Schema of the configuration file, for completion and checks in editors."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ _NULL: JsonSchema = {"type": "null"}
 def json_schema() -> JsonSchema:
     """Return the JSON Schema (2020-12) of the configuration file.
 
-    It accepts whatever `load` accepts, and refuses what can be refused without reading other
-    files, the environment, or two places at once.
+    It accepts everything that `load` accepts. It rejects what can be rejected without other files,
+    environment variables or comparing two values.
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -22,21 +22,21 @@ def json_schema() -> JsonSchema:
 
 
 def _tidied(node: Any) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Drop what pydantic adds for other readers, and let optional keys stand without a value."""
+    """Drop keywords that editors do not need, and allow optional keys without a value."""
     if isinstance(node, list):
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: _tidied(value) for key, value in node.items() if not _is_noise(key, value)}
-    required = kept.get("required", [])
-    for name, schema in kept.get("properties", {}).items():
+    tidied = {key: _tidied(value) for key, value in node.items() if not _is_noise(key, value)}
+    required = tidied.get("required", [])
+    for name, schema in tidied.get("properties", {}).items():
         if name not in required:
-            kept["properties"][name] = _nullable(schema)
-    return kept
+            tidied["properties"][name] = _nullable(schema)
+    return tidied
 
 
 def _is_noise(key: str, value: object) -> bool:
-    # A property that was named so would be a schema, and not text or nothing.
+    # A property with such a name has a schema as its value, not text or null.
     return (
         key == "discriminator"
         or (key == "title" and isinstance(value, str))
@@ -47,6 +47,8 @@ def _is_noise(key: str, value: object) -> bool:
 def _nullable(schema: JsonSchema) -> JsonSchema:
     if _NULL in schema.get("anyOf", []):
         return schema
-    notes: JsonSchema = {key: schema[key] for key in ("description", "default") if key in schema}
-    rest = {key: value for key, value in schema.items() if key not in notes}
-    return {**notes, "anyOf": [rest, _NULL]}
+    annotations: JsonSchema = {
+        key: schema[key] for key in ("description", "default") if key in schema
+    }
+    rest = {key: value for key, value in schema.items() if key not in annotations}
+    return {**annotations, "anyOf": [rest, _NULL]}

@@ -1,8 +1,8 @@
-"""The document's tree to plain Python values, with ``${VAR}`` replaced.
+"""Convert the document tree to plain Python values and replace ``${VAR}``.
 
-Only the braced form is replaced, anywhere in a value and never in a key: a bare ``$`` stays what
-it is, because passwords hold it. ``$${`` stands for a literal ``${``. What a variable holds is text
-to the end: it is replaced after YAML was read, so it cannot add keys, and it is not searched again.
+Only the form with braces is replaced, in values but not in keys; a bare ``$`` stays, because
+passwords contain it. ``$${`` is a literal ``${``. Variables are replaced after the YAML is parsed,
+so their content is always text: it cannot add keys and is not expanded again.
 """
 
 import re
@@ -16,13 +16,13 @@ _TEXT_MAX = 64 * 1024
 
 
 class Plain(str):
-    """A text that stood without quotes; numbers and booleans are read from such alone."""
+    """Unquoted text; only this is read as a number or boolean."""
 
     __slots__ = ()
 
 
 class Expanded(Plain):
-    """A text that holds something from the environment, and so maybe a secret."""
+    """Text that contains an environment variable, and so possibly a secret."""
 
     __slots__ = ()
 
@@ -31,17 +31,16 @@ Data = str | list["Data"] | dict[str, "Data"] | None
 
 
 def expand(root: Node, environ: Environ[str, str] | None) -> tuple[Data, list[Finding]]:
-    """Return the tree's values, and what could not be replaced.
+    """Return the tree's values and a finding for each reference that cannot be replaced.
 
-    A text with a reference that fails is kept as it was written. Where ``environ`` is None every
-    reference fails.
+    Text with such a reference stays unchanged. If ``environ`` is None, every reference is an error.
     """
     expansion = _Expansion(environ)
     return expansion.data(root), expansion.findings
 
 
 def literal(root: Node) -> Data:
-    """Return the tree's values as they were written, ``${VAR}`` too."""
+    """Return the tree's values without replacing ``${VAR}``."""
     if isinstance(root, Scalar):
         return None if root.is_null else _written(root)
     if isinstance(root, Sequence):
@@ -63,10 +62,10 @@ class _Expansion:
         if isinstance(node, Scalar):
             return self._text(node)
         if isinstance(node, Sequence):
-            return [self._below(index, item) for index, item in enumerate(node.items)]
-        return {name: self._below(name, value) for name, value in node.entries.items()}
+            return [self._child(index, item) for index, item in enumerate(node.items)]
+        return {name: self._child(name, value) for name, value in node.entries.items()}
 
-    def _below(self, step: str | int, node: Node) -> Data:
+    def _child(self, step: str | int, node: Node) -> Data:
         self._location.append(step)
         data = self.data(node)
         self._location.pop()
@@ -77,11 +76,11 @@ class _Expansion:
             return None
         if "${" not in node.text:
             return _written(node)
-        found = len(self.findings)
+        findings_before = len(self.findings)
         text = _REFERENCE.sub(self._replacement, node.text)
         if len(text) > _TEXT_MAX:
-            self._find(f"longer than {_TEXT_MAX} characters with the environment filled in")
-        return Plain(node.text) if len(self.findings) > found else Expanded(text)
+            self._find(f"longer than {_TEXT_MAX} characters after replacing environment variables")
+        return Plain(node.text) if len(self.findings) > findings_before else Expanded(text)
 
     def _replacement(self, match: re.Match[str]) -> str:
         name = match[1]
@@ -89,20 +88,20 @@ class _Expansion:
             return "${"
         if name is None:
             self._find(
-                "expected a variable such as ${NAME}, letters, digits and _ only;"
+                "expected a variable such as ${NAME} (letters, digits and _ only);"
                 " write $${ for a literal ${"
             )
             return ""
         if self._environ is None:
             self._find(
-                f"variables are not replaced in this file: write the text itself,"
-                f" or $${{{name}}} for the literal ${{{name}}}"
+                "environment variables are not replaced in this file; write the value itself,"
+                f" or $${{{name}}} for the literal text"
             )
             return ""
         value = self._environ.get(name)
         if value is None:
             self._find(
-                f"the environment variable {name} is not set;"
+                f"environment variable {name} is not set;"
                 f" set it, or write $${{{name}}} for the literal text"
             )
             return ""

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration file, and where."""
+"""Errors in configuration files, with their positions."""
 
 import json
 import re
@@ -13,9 +13,9 @@ _KEY_SHOWN = 64
 
 
 class Finding(NamedTuple):
-    """Something wrong at a location of the document, before it has a line and a column.
+    """An error at a location in the document, without line and column.
 
-    ``on_key`` says that the key itself is wrong, and not its value.
+    ``on_key`` means that the key is wrong, not its value.
     """
 
     location: Location
@@ -24,10 +24,10 @@ class Finding(NamedTuple):
 
 
 class ConfigErrorDetail(NamedTuple):
-    """One mistake of a configuration file.
+    """One error in a configuration file.
 
-    ``line`` and ``column`` start at 1, and are 0 where the file as a whole is meant; ``path`` is
-    such as ``projects[0].auth.username`` and empty for the same reason.
+    ``line`` and ``column`` start at 1. ``path`` is a path such as ``projects[0].auth.username``.
+    For an error of the file as a whole, the numbers are 0 and the path is empty.
     """
 
     file: Path
@@ -42,14 +42,17 @@ class ConfigErrorDetail(NamedTuple):
 
 
 class ConfigError(Exception):
-    """A configuration cannot be used; ``details`` are all that is wrong, file by file."""
+    """A configuration is invalid.
+
+    ``details`` are the errors without duplicates, grouped by file and sorted by position; files
+    keep the order in which they are given.
+    """
 
     def __init__(self, details: Iterable[ConfigErrorDetail]) -> None:
-        """Hold ``details``, each once, in the order of each file; files as they come."""
-        once = dict.fromkeys(details)
-        files = {file: number for number, file in enumerate(dict.fromkeys(m.file for m in once))}
+        unique = dict.fromkeys(details)
+        files = {file: number for number, file in enumerate(dict.fromkeys(m.file for m in unique))}
         self.details = sorted(
-            once, key=lambda m: (files[m.file], m.line, m.column, m.path, m.message)
+            unique, key=lambda m: (files[m.file], m.line, m.column, m.path, m.message)
         )
         super().__init__(self.details)
 
@@ -58,7 +61,7 @@ class ConfigError(Exception):
 
 
 def path_text(location: Location) -> str:
-    """Return a location as people write it, on one line: ``projects[0].auth``."""
+    """Return a location as text on one line, such as ``projects[0].auth``."""
     text = ""
     for step in location:
         if isinstance(step, int):

@@ -1,7 +1,7 @@
-"""The types of the configuration's values: how each is checked, and its JSON Schema.
+"""Field types of the configuration: the check and the JSON Schema of each.
 
-A JSON Schema here accepts what the check accepts, ``${VAR}`` included, and refuses what can be
-refused by looks; editors read numbers and booleans where we read text.
+A JSON Schema accepts everything that its check accepts, including ``${VAR}``, and rejects what the
+syntax alone shows to be wrong. Editors read numbers and booleans where the exporter reads text.
 """
 
 import re
@@ -87,7 +87,7 @@ Region = Annotated[
 ]
 ProjectId = Annotated[
     str,
-    PlainValidator(matching(_PROJECT_ID, "1 to 64 letters, digits, - or _ as project id")),
+    PlainValidator(matching(_PROJECT_ID, "a project id of 1 to 64 letters, digits, - or _")),
     _text(_PROJECT_ID),
 ]
 ProjectName = Annotated[str, PlainValidator(project_name), _text(r"^[^/]{1,64}$")]

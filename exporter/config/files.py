@@ -1,7 +1,7 @@
-"""Values that stand in files: secrets given as ``x`` or ``x_file``, certificates and their keys.
+"""Check values that are stored in files: secrets (``x`` or ``x_file``), certificates and keys.
 
-The validation context is the folder of the configuration; relative paths begin there. Paths are
-not repeated in messages: a secret written into ``password_file`` by mistake would show.
+The validation context is the folder of the configuration; relative paths start there. Messages do
+not repeat paths, because ``password_file`` may contain a password by accident.
 """
 
 import glob
@@ -23,31 +23,31 @@ _SECRET_MAX = 32 * 1024
 
 
 class SectionError(ValueError):
-    """A mistake of the section that holds the field, and not of the field alone."""
+    """An error of the section that contains the field, not of the field alone."""
 
 
 def header_safe(text: str) -> None:
-    """Raise `ValueError` unless ``text`` can be sent in an HTTP header as it is."""
+    """Raise `ValueError` unless ``text`` can be sent unchanged in an HTTP header."""
     if not re.fullmatch(r"[!-~]+", text):
         raise ValueError(
-            "expected ASCII letters, digits and signs only, got a space, a line break, a control"
-            " character or a character beyond ASCII"
+            "expected only ASCII letters, digits and punctuation, got a space, a line break, a"
+            " control character or a non-ASCII character"
         )
 
 
 def password_safe(text: str) -> None:
-    """Raise `ValueError` when ``text`` holds what no password holds: control characters."""
+    """Raise `ValueError` if ``text`` contains a control character."""
     if re.search("[\x00-\x1f\x7f-\x9f\ud800-\udfff]", text):
         raise ValueError("expected a password, got one with a line break or a control character")
 
 
 def secret_text(check: TextCheck) -> Callable[[object], Secret]:
-    """Return the check of a secret that stands in the configuration itself."""
+    """Return a check for a secret written in the configuration itself."""
 
     def validate(value: object) -> Secret:
         text = text_of(value, "text")
         if not text:
-            raise ValueError("expected a secret, got an empty text")
+            raise ValueError("expected a secret, got empty text")
         _check_secret(text, check)
         return Secret(text)
 
@@ -69,25 +69,25 @@ def _secret_file(value: object, folder: Path, check: TextCheck) -> Secret:
     try:
         _check_secret(text, check)
     except ValueError as error:
-        raise ValueError(f"the file's content: {error}") from None
+        raise ValueError(f"content of the file: {error}") from None
     return secret
 
 
 def either(x: str, check: TextCheck) -> Callable[[object, ValidationInfo], Secret | None]:
-    """Return the check of ``x_file`` where one of ``x`` and ``x_file`` is needed."""
-    whichever = optional(x, check)
+    """Return a check for ``x_file`` if exactly one of ``x`` and ``x_file`` is required."""
+    check_optional = optional(x, check)
 
     def validate(value: object, info: ValidationInfo) -> Secret | None:
-        # A wrong `x` is absent from the data, and has been reported: only None was not given.
+        # An invalid `x` is missing from the data and already reported; None means not given.
         if value is None and info.data.get(x, x) is None:
             raise SectionError(f"expected {x} or {x}_file, got neither")
-        return whichever(value, info)
+        return check_optional(value, info)
 
     return validate
 
 
 def optional(x: str, check: TextCheck) -> Callable[[object, ValidationInfo], Secret | None]:
-    """Return the check of ``x_file`` where ``x`` and ``x_file`` may both be left out."""
+    """Return a check for ``x_file`` if at most one of ``x`` and ``x_file`` is allowed."""
 
     def validate(value: object, info: ValidationInfo) -> Secret | None:
         if value is None:
@@ -100,9 +100,9 @@ def optional(x: str, check: TextCheck) -> Callable[[object, ValidationInfo], Sec
 
 
 def _path(value: object, folder: Path) -> Path:
-    text = text_of(value, "the path of a file")
+    text = text_of(value, "a file path")
     if not 0 < len(text) <= _PATH_MAX or not text.isprintable():
-        raise ValueError("expected the path of a file, of printable characters")
+        raise ValueError("expected a file path of printable characters")
     return folder / text
 
 
@@ -111,7 +111,7 @@ def _folder(info: ValidationInfo) -> Path:
 
 
 def ca_file(value: object, info: ValidationInfo) -> Path:
-    """Check a file of certificates to trust."""
+    """Check a file of trusted CA certificates."""
     path = _path(value, _folder(info))
     check_ca_file(path)
     return path
@@ -129,7 +129,7 @@ def readable_file(value: object, info: ValidationInfo) -> Path:
 
 
 def key_file(value: object, info: ValidationInfo) -> Path | None:
-    """Check a key's file against the certificate's, read before it."""
+    """Check that a key file matches the certificate file, which is validated first."""
     cert_file = info.data.get("cert_file", "wrong")
     if (value is None) != (cert_file is None):
         raise SectionError("expected cert_file and key_file together, got only one of them")
@@ -142,12 +142,12 @@ def key_file(value: object, info: ValidationInfo) -> Path | None:
 
 
 def server_files(value: object, info: ValidationInfo) -> str:
-    """Check a pattern of server files; which there are is seen when they are read."""
+    """Check a glob pattern of server files; the files themselves are read later."""
     return _pattern(value, _folder(info))
 
 
 def server_files_in(values: Iterable[object], folder: Path) -> list[str]:
-    """Return those of ``values`` that are patterns of server files."""
+    """Return the valid patterns of server files among ``values``."""
     patterns = []
     for value in values:
         with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Which hosts a console address may lead to: names, wildcards on label borders, addresses."""
+"""Match hosts against ``allowed_hosts``: names, wildcards for whole labels, IP networks."""
 
 import re
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ _PORT_MAX = 65535
 class HostPattern:
     """One entry of ``allowed_hosts``.
 
-    Just one of ``name``, ``suffix`` (what follows ``*.``) and ``network`` (one address is a
-    network too) is given; ``port`` None stands for every port. ``text`` is the entry as written.
+    Exactly one of ``name``, ``suffix`` (the part after ``*.``) and ``network`` (also for a single
+    address) is set. ``port`` None means every port. ``text`` is the entry as written.
     """
 
     text: str
@@ -34,28 +34,28 @@ class HostPattern:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an entry; raises `ValueError` that says what is wrong and repeats nothing of it."""
+        """Parse an entry. Raises `ValueError`, whose message never repeats the entry."""
         if len(text) > _PATTERN_MAX:
             raise ValueError("it is too long")
         if "://" in text:
-            raise ValueError("it is a URL; write its host alone")
+            raise ValueError("it is a URL; write only its host")
         host, port = _without_port(text)
         network = _network(host)
         if network is not None:
             return cls(text, network=network, port=port)
         if host == "*":
-            raise ValueError("it allows every host; addresses come from outside, so name a domain")
+            raise ValueError("it allows every host; name a domain, as in *.example.com")
         wildcard = host.startswith("*.")
         bare = host[2:] if wildcard else host
         if "*" in bare:
-            raise ValueError("* can only stand in front, for whole labels")
+            raise ValueError("* is only allowed as the first label, as in *.example.com")
         name = ascii_name(bare)
         if _looks_numeric(name):
-            raise ValueError("it is neither a name nor an IP address")
+            raise ValueError("it is neither a host name nor an IP address")
         return cls(text, suffix=name, port=port) if wildcard else cls(text, name=name, port=port)
 
     def names(self, host: str | IPAddress, port: int) -> bool:
-        """Return whether the entry means this very host, and not only a domain that it is in."""
+        """Return whether the entry matches this host without a wildcard."""
         if self.port not in {None, port}:
             return False
         if isinstance(host, str):
@@ -63,7 +63,7 @@ class HostPattern:
         return self.network is not None and host in self.network
 
     def covers(self, host: str | IPAddress, port: int) -> bool:
-        """Return whether ``host``, an ASCII name or an address, is allowed by this entry."""
+        """Return whether this entry allows ``host``, an ASCII name or an IP address."""
         if self.names(host, port):
             return True
         if self.port not in {None, port} or not isinstance(host, str) or not self.suffix:
@@ -72,22 +72,22 @@ class HostPattern:
 
 
 def ascii_name(host: str) -> str:
-    """Return a host name in its one form: ASCII, lower case, without the dot at the end.
+    """Return a host name in normalized form: ASCII, lower case, without a trailing dot.
 
-    Raises `ValueError` when it is no host name. Names beyond ASCII are encoded by IDNA 2008 with
-    the mapping of UTS 46, as browsers do.
+    Raises `ValueError` if it is not a host name. Non-ASCII names are encoded by IDNA 2008 with the
+    mapping of UTS 46, as browsers do.
     """
     name = host.removesuffix(".")
     if not name.isascii():
         try:
             name = idna.encode(name, uts46=True).decode()
         except idna.IDNAError:
-            raise ValueError("it is no host name") from None
+            raise ValueError("it is not a host name") from None
     elif "xn--" in name.lower():
         _check_encoded(name)
     name = name.lower()
     if len(name) > _NAME_MAX or not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise ValueError("it is no host name")
+        raise ValueError("it is not a host name")
     return name
 
 
@@ -95,14 +95,14 @@ def _check_encoded(name: str) -> None:
     try:
         idna.decode(name)
     except idna.IDNAError:
-        raise ValueError("it is no host name") from None
+        raise ValueError("it is not a host name") from None
 
 
 @lru_cache(maxsize=1024)
 def host_of(text: str) -> str | IPAddress:
-    """Return a URL's host in its one form: an address, else a name as `ascii_name` gives it.
+    """Return a URL's host as an IP address, or as a name normalized by `ascii_name`.
 
-    Raises `ValueError` for what is neither, such as an address with a zone.
+    Raises `ValueError` for anything else, such as an address with a zone.
     """
     bare = text.removeprefix("[").removesuffix("]")
     if "%" in bare:
@@ -111,14 +111,14 @@ def host_of(text: str) -> str | IPAddress:
         return ip_address(bare)
     except ValueError:
         name = ascii_name(bare)
-    # 127.1, 0x7f.1 and 2130706433 are addresses to some programs and names to others.
+    # Programs disagree whether 127.1, 0x7f.1 and 2130706433 are addresses or names.
     if _looks_numeric(name):
         raise ValueError("it is neither a host name nor an IP address")
     return name
 
 
 def _looks_numeric(name: str) -> bool:
-    # The URL standard's rule: a name whose last label is a number is an address, or broken.
+    # URL standard: a host whose last label is a number is an IPv4 address or invalid.
     return re.fullmatch(r"[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]) is not None
 
 
@@ -137,14 +137,14 @@ def _network(host: str) -> IPNetwork | None:
         network = ip_network(host, strict=False)
     except ValueError:
         if "/" in host:
-            raise ValueError("it is no network") from None
+            raise ValueError("it is not a network") from None
         return None
     if "%" in host:
         raise ValueError("it is an IP address with a zone")
     if network.prefixlen == 0:
         raise ValueError("it allows every address")
     if "/" in host and host.partition("/")[0] != str(network.network_address):
-        raise ValueError(f"the network that this address is in is written {network}")
+        raise ValueError(f"it is an address inside a network; write {network}")
     return network
 
 

@@ -1,4 +1,4 @@
-"""Read a configuration file whole, or say everything that is wrong with it."""
+"""Load a configuration file, or report all its errors at once."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from exporter.config.errors import ConfigError, ConfigErrorDetail, Finding
 from exporter.config.rendering import as_yaml
 from exporter.config.schema import Root
 from exporter.config.validation_errors import explain
-from exporter.config.yaml_file import MAX_BYTES, parsed, placed, read_bytes
+from exporter.config.yaml_file import MAX_BYTES, locate, parse_document, read_bytes
 
 __all__ = ["MAX_BYTES", "ConfigError", "ConfigErrorDetail", "json_schema", "load"]
 
@@ -23,14 +23,14 @@ __all__ = ["MAX_BYTES", "ConfigError", "ConfigErrorDetail", "json_schema", "load
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read, check and resolve the configuration at ``path``.
 
-    ``environ`` replaces ``${VAR}``. Raises `ConfigError` with every mistake that can be found; a
-    file that is no YAML shows its first one only.
+    ``environ`` holds the values for ``${VAR}``. Raises `ConfigError` with all errors; for invalid
+    YAML, only with the first one.
     """
     raw = read_bytes(path)
-    document = parsed(path, raw, "a mapping with projects")
+    document = parse_document(path, raw, "a mapping with projects")
     data, findings = expand(document.root, environ)
-    root, refused = _validated(data, path.parent)
-    details = placed(path, document, [findings, refused, list(inconsistencies(data))])
+    root, schema_findings = _validated(data, path.parent)
+    details = locate(path, document, [findings, schema_findings, list(inconsistencies(data))])
     if root is None or details:
         raise ConfigError(details)
     projects = build_projects(root)

@@ -1,6 +1,6 @@
-"""The running configuration as YAML, for people: defaults filled in, secrets hidden.
+"""Render the running configuration as YAML, with defaults filled in and secrets hidden.
 
-Written by hand because PyYAML's emitter takes seconds for ten thousand servers, and the format is
+PyYAML's emitter is not used, because it takes seconds for ten thousand servers. The format is
 simple: mappings, lists and scalars, in the order of the documentation.
 """
 
@@ -25,19 +25,19 @@ from exporter.config.secret import HIDDEN, Secret
 
 Value = str | float | bool | dict[str, "Value"] | list["Value"] | None
 
-# Texts that YAML takes as text without quotes, by any version of it: words, paths, durations.
+# Text that needs no quotes in any YAML version: words, paths, durations.
 _BARE = re.compile(r"[A-Za-z/][A-Za-z0-9_/.-]*|([0-9]+(ms|[wdhms]))+")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 
 
-def as_yaml(above: Global, projects: tuple[Project, ...]) -> str:
-    """Return a configuration as YAML that holds no secret; a secret's file is shown as path."""
+def as_yaml(defaults: Global, projects: tuple[Project, ...]) -> str:
+    """Return a configuration as YAML without secrets; a secret file is shown by its path."""
     document: dict[str, Value] = {
         "global": {
-            "interval": format_duration(above.interval),
-            "timeout": format_duration(above.timeout),
-            "depth": str(above.depth),
-            "history": above.history,
+            "interval": format_duration(defaults.interval),
+            "timeout": format_duration(defaults.timeout),
+            "depth": str(defaults.depth),
+            "history": defaults.history,
         },
         "projects": [_project(project) for project in projects],
     }
@@ -157,16 +157,16 @@ def _items(items: list[Value], indent: str) -> Iterator[str]:
             yield f"{indent}- {_scalar(item)}"
             continue
         if not isinstance(item, dict):
-            raise TypeError("the format has lists of mappings and of texts only")
+            raise TypeError("expected a list of mappings or texts")
         lines = _lines(item, indent + "  ")
         yield f"{indent}- {next(lines).lstrip()}"
         yield from lines
 
 
-def _scalar(value: str | float | bool) -> str:  # noqa: FBT001 - a value, no switch
+def _scalar(value: str | float | bool) -> str:  # noqa: FBT001 - a value to render
     if not isinstance(value, str):
         return json.dumps(value)
     if _BARE.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    # JSON's quoting is YAML's, for printable text.
+    # For printable text, JSON quoting is valid YAML.
     return json.dumps(value, ensure_ascii=False).replace("${", "$${")

@@ -1,4 +1,4 @@
-"""A secret: given in the configuration, or in a file that is read again at each use."""
+"""A secret from the configuration, or from a file that is read again at each use."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +8,20 @@ _FILE_MAX_BYTES = 64 * 1024
 
 
 class SecretUnreadableError(Exception):
-    """A secret's file cannot be read; the message names the file and never its content."""
+    """A secret file cannot be read; the message names the file, never its content."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A secret text that shows itself only to who calls `reveal`."""
+    """A secret text, hidden from ``repr`` and ``str``; `reveal` returns it."""
 
     _text: str = ""
     file: Path | None = None
 
     def reveal(self) -> str:
-        """Return the secret, without the line end that editors add to files.
+        """Return the secret; line breaks at the ends of a file are removed.
 
-        Raises `SecretUnreadableError` when the file is missing, unreadable, too large or empty.
+        Raises `SecretUnreadableError` if the file is missing, unreadable, too large or empty.
         """
         if self.file is None:
             return self._text

@@ -1,7 +1,7 @@
-"""Files that list servers: which there are, what they hold, and whether they fit together.
+"""Find, read and check the files that list servers.
 
-Variables are not replaced in them: whoever may write a list of servers could otherwise have the
-exporter's secrets told as labels.
+Environment variables are not replaced in them. Otherwise a user who may only write server lists
+could expose the exporter's secrets as labels.
 """
 
 import glob
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from exporter.config.build import entries_of
+from exporter.config.build import server_entries
 from exporter.config.config import Project, ServerEntry
 from exporter.config.consistency import repeated
 from exporter.config.document import Document
@@ -22,7 +22,7 @@ from exporter.config.errors import ConfigError, ConfigErrorDetail, Finding
 from exporter.config.schema import Server, ServerList
 from exporter.config.validation_errors import explain
 from exporter.config.value_checks import described
-from exporter.config.yaml_file import parsed, placed, read_bytes
+from exporter.config.yaml_file import locate, parse_document, read_bytes
 
 FILES_MAX = 1000
 
@@ -30,7 +30,7 @@ _LIST = "servers"
 
 
 class Signature(NamedTuple):
-    """What tells without reading whether a file is another than before."""
+    """File attributes that show a change without reading the file."""
 
     inode: int
     size: int
@@ -38,12 +38,12 @@ class Signature(NamedTuple):
     changed_ns: int
 
 
-Found = Mapping[Path, Signature | None]
-"""Files and their signatures; None for one that is named and is not there."""
+FoundFiles = Mapping[Path, Signature | None]
+"""Files and their signatures; None for a named file that does not exist."""
 
 
 class _Place(NamedTuple):
-    """Line and column of a server's id, and of the setting that decides how long a probe lasts."""
+    """Line and column of a server's id, and of its timeout or interval."""
 
     id: tuple[int, int]
     times: tuple[int, int]
@@ -51,7 +51,7 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServerFile:
-    """One file as it was read: its servers with their places, or its mistakes."""
+    """One parsed file: its servers with their positions, or its errors."""
 
     path: Path
     servers: tuple[Server, ...] = ()
@@ -59,11 +59,11 @@ class ServerFile:
     details: tuple[ConfigErrorDetail, ...] = ()
 
 
-def find_server_files(patterns: Iterable[str]) -> Found:
-    """Return the files that patterns match now, in a fixed order.
+def find_server_files(patterns: Iterable[str]) -> FoundFiles:
+    """Return the files that match the patterns, in a fixed order.
 
-    A file that is named without a wildcard must be there, and so must the folder of a pattern: a
-    disk that is not mounted is no empty list. Raises `ConfigError` when there are too many.
+    A path without a wildcard must exist, and so must the folder of a pattern, so that a disk that
+    is not mounted does not count as an empty list. Raises `ConfigError` if there are too many.
     """
     found: dict[Path, Signature | None] = {}
     for pattern in patterns:
@@ -73,7 +73,7 @@ def find_server_files(patterns: Iterable[str]) -> Found:
         elif not glob.has_magic(str(folder)) and not folder.is_dir():
             found[folder] = None
         else:
-            # Path.glob knows no absolute patterns.
+            # Path.glob does not support absolute patterns.
             paths = [Path(name) for name in sorted(glob.glob(pattern))]  # noqa: PTH207
             found.update((path, _signature(path)) for path in paths)
         if len(found) > FILES_MAX:
@@ -85,22 +85,22 @@ def find_server_files(patterns: Iterable[str]) -> Found:
 
 def _signature(path: Path) -> Signature | None:
     try:
-        seen = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return Signature(seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+    return Signature(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def read_server_file(path: Path) -> ServerFile:
-    """Read and check one file by itself. Never raises: mistakes are part of what is returned."""
+    """Read and check one file. Never raises; errors are in ``details`` of the result."""
     try:
-        document = parsed(path, read_bytes(path), "a list of servers")
+        document = parse_document(path, read_bytes(path), "a list of servers")
     except ConfigError as error:
         return ServerFile(path, details=tuple(error.details))
     data, findings = expand(document.root, None)
-    servers, refused = _validated(data)
-    twice = list(repeated(data if isinstance(data, list) else [], "id", ()))
-    details = placed(path, document, [findings, refused, twice])
+    servers, schema_findings = _validated(data)
+    duplicates = list(repeated(data if isinstance(data, list) else [], "id", ()))
+    details = locate(path, document, [findings, schema_findings, duplicates])
     if details:
         return ServerFile(path, details=tuple(details))
     places = tuple(_places(document, number, server) for number, server in enumerate(servers))
@@ -124,13 +124,13 @@ def _places(document: Document, number: int, server: Server) -> _Place:
     )
 
 
-def servers_of_files(
+def merge_server_files(
     files: Sequence[ServerFile], interval: float, timeout: float
 ) -> tuple[Server, ...]:
-    """Return the servers of all files together.
+    """Return the servers of all files.
 
-    ``interval`` and ``timeout`` (seconds) are what a server has that sets none. Raises
-    `ConfigError` with every mistake of every file, and with what does not fit together.
+    ``interval`` and ``timeout`` (seconds) are the defaults for servers that set none. Raises
+    `ConfigError` with the errors of all files, duplicate ids, and timeouts that are too long.
     """
     details = [detail for file in files for detail in file.details]
     first: dict[str, str] = {}
@@ -138,7 +138,7 @@ def servers_of_files(
         for number, (server, place) in enumerate(zip(file.servers, file.places, strict=True)):
             where = f"{file.path}:{place.id[0]}:{place.id[1]}"
             if (other := first.setdefault(server.id, where)) != where:
-                message = f"expected a unique id, got that of {other}; remove one of them"
+                message = f"expected a unique id, but {other} is the same; remove one of them"
                 details.append(ConfigErrorDetail(file.path, *place.id, f"[{number}].id", message))
             own_timeout, own_interval = server.timeout or timeout, server.interval or interval
             if own_timeout >= own_interval:
@@ -154,6 +154,6 @@ def servers_of_files(
 
 
 def read_server_files(project: Project) -> tuple[ServerEntry, ...]:
-    """Find, read and check the server files of a project; raises `ConfigError`."""
+    """Find, read and check the server files of a project. Raises `ConfigError`."""
     files = [read_server_file(path) for path in find_server_files(project.server_files)]
-    return entries_of(project, servers_of_files(files, project.interval, project.timeout))
+    return server_entries(project, merge_server_files(files, project.interval, project.timeout))

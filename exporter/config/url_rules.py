@@ -1,4 +1,4 @@
-"""Addresses in the configuration: ``scheme://host[:port]``, and proxies with a login."""
+"""Check URLs in the configuration: ``scheme://host[:port]``, and proxy URLs with a login."""
 
 import ipaddress
 import re
@@ -12,26 +12,26 @@ _URL_MAX = 2048
 
 
 def https_origin(text: str) -> str:
-    """Return ``text`` as ``scheme://host[:port]``; plain http is for loopback alone.
+    """Return ``text`` as ``scheme://host[:port]``; plain http is allowed only for loopback.
 
-    Raises `ValueError` that never repeats the text.
+    Raises `ValueError`, whose message never repeats the text.
     """
     return _origin(text, plain_hosts=frozenset())
 
 
 def metadata_origin(text: str) -> str:
-    """Return ``text`` as `https_origin` does; the metadata service may speak plain http."""
+    """Return ``text`` like `https_origin`; the metadata service may also use plain http."""
     return _origin(text, plain_hosts=frozenset({METADATA_HOST}))
 
 
 def proxy_url(text: str) -> str:
-    """Return the address of a proxy as it was given: http or https, maybe with a login.
+    """Return a proxy's URL unchanged: http or https, optionally with a login.
 
-    Raises `ValueError` that never repeats the text.
+    Raises `ValueError`, whose message never repeats the text.
     """
     parts = _split(text)
     _host(parts)
-    _refuse_beyond_origin(parts)
+    _reject_path(parts)
     return text
 
 
@@ -48,26 +48,26 @@ def _origin(text: str, plain_hosts: frozenset[str]) -> str:
     parts = _split(text)
     host = _host(parts)
     if "@" in parts.netloc:
-        raise ValueError("expected an address without user name and password; auth holds those")
-    _refuse_beyond_origin(parts)
+        raise ValueError("expected a URL without user name and password; set them under auth")
+    _reject_path(parts)
     if parts.scheme == "http" and not _is_loopback(host) and host not in plain_hosts:
         raise ValueError(
             "expected https://, got http://, which would send the login unencrypted;"
-            " plain http is for loopback addresses only"
+            " plain http is allowed only for loopback addresses"
         )
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}" + (f":{parts.port}" if parts.port else "")
+    url_host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{url_host}" + (f":{parts.port}" if parts.port else "")
 
 
 def _split(text: str) -> SplitResult:
-    expected = "expected an address such as https://host or https://host:8443"
+    expected = "expected a URL such as https://host or https://host:8443"
     if len(text) > _URL_MAX or not re.fullmatch(r"[!-~]+", text) or "\\" in text:
-        raise ValueError(f"{expected}, in plain ASCII without spaces")
+        raise ValueError(f"{expected}, in ASCII without spaces")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{expected}, got one whose host or port cannot be read") from None
+        raise ValueError(f"{expected}, got an invalid host or port") from None
     if not re.match(r"https?://", text, re.IGNORECASE):
         raise ValueError(f"{expected}, got one that does not begin with https:// or http://")
     if port == 0:
@@ -78,13 +78,13 @@ def _split(text: str) -> SplitResult:
 def _host(parts: SplitResult) -> str:
     host = parts.hostname or ""
     if not is_host(host):
-        raise ValueError("expected an address with a host name or IP address after ://")
+        raise ValueError("expected a URL with a host name or IP address after ://")
     return host
 
 
-def _refuse_beyond_origin(parts: SplitResult) -> None:
+def _reject_path(parts: SplitResult) -> None:
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError("expected scheme, host and port only; remove what follows them")
+        raise ValueError("expected only scheme, host and port; remove the path, query and fragment")
 
 
 def _is_loopback(host: str) -> bool:

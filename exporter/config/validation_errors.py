@@ -1,4 +1,4 @@
-"""Pydantic's errors in plain words: what was expected, what was found, and the cure."""
+"""Translate pydantic errors into findings: what was expected, what was found, how to fix it."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -25,14 +25,14 @@ _MESSAGES = {
     "too_long": "expected at most {max_length} entries",
 }
 _AUTH_TYPES_TEXT = f"{', '.join(AUTH_TYPES[:-1])} or {AUTH_TYPES[-1]}"
-# Mappings whose keys are checked too.
+# Mappings whose keys are validated.
 _CHECKED_KEYS = ("labels", "basic_auth_users")
 
 Sections = Mapping[str, type["BaseModel"]]
 
 
 def explain(error: "ValidationError", sections: Sections = SECTIONS) -> list[Finding]:
-    """Return one finding an error; ``sections`` are told by the key that leads to them."""
+    """Return one finding per error; ``sections`` maps the key of a section to its model."""
     return [_finding(details, sections) for details in error.errors(include_url=False)]
 
 
@@ -64,16 +64,16 @@ def _value_finding(location: Location, error: ValueError) -> Finding:
 
 def _unknown_key(location: Location, sections: Sections) -> Finding:
     *above, key = location
-    finding_at = _without_tag(location)
+    finding_location = _without_tag(location)
     section = next((step for step in reversed(above) if isinstance(step, str)), "")
     keys = known_keys(sections[section])
-    near = get_close_matches(str(key)[:64], keys, n=1)
-    cure = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(keys)}"
-    return Finding(finding_at, f"unknown key; {cure}", on_key=True)
+    similar = get_close_matches(str(key)[:64], keys, n=1)
+    hint = f"did you mean {similar[0]}?" if similar else f"expected one of {', '.join(keys)}"
+    return Finding(finding_location, f"unknown key; {hint}", on_key=True)
 
 
 def _without_tag(location: Location) -> Location:
-    """Drop the login's type, which pydantic puts behind ``auth`` as if it were a key."""
+    """Remove the login type that pydantic inserts after ``auth``."""
     if location[2:3] == ("auth",) and location[0] == "projects":
         return (*location[:3], *location[4:])
     return location

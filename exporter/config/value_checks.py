@@ -1,7 +1,8 @@
-"""Checks of single values: each turns a value of the file into one of ours.
+"""Check single values and convert them.
 
-Every check raises `ValueError` that says what was expected and how to write it. What was given is
-repeated only where it can hold no secret: never from the environment, never in a secret's field.
+Every check raises `ValueError`, whose message says what was expected and how to write it. The
+message repeats the value only if it cannot be a secret: never a value from the environment, never
+the value of a secret field.
 """
 
 import re
@@ -34,7 +35,7 @@ _PATH = re.compile(r"/[!-\[\]-~]{0,511}")
 
 
 def described(value: object) -> str:
-    """Return what kind of thing a value is."""
+    """Return the kind of a value."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
@@ -43,24 +44,24 @@ def described(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: short, on one line, and nothing of the environment."""
+    """Return a value for a message: short, on one line, never from the environment."""
     if not isinstance(value, str):
         return described(value)
     if isinstance(value, Expanded):
-        return "something else from the environment"
+        return "another value from the environment"
     short = value if len(value) <= _SHOWN_MAX else value[:_SHOWN_MAX] + "…"
     return repr(str(short))
 
 
 def text_of(value: object, expected: str) -> str:
-    """Return a value's text. A number or ``on`` without quotes is the text that was written."""
+    """Return a value's text; an unquoted number or ``on`` is the text as written."""
     if isinstance(value, str):
         return str(value)
     raise ValueError(f"expected {expected}, got {described(value)}")
 
 
 def matching(pattern: str, expected: str) -> Check:
-    """Return a check for texts of a pattern."""
+    """Return a check for text that matches a pattern."""
     whole = re.compile(pattern)
 
     def check(value: object) -> str:
@@ -73,10 +74,10 @@ def matching(pattern: str, expected: str) -> Check:
 
 
 def printable(limit: int, *, without: str = "") -> Check:
-    """Return a check for printable texts of 1 to ``limit`` characters, trimmed."""
-    expected = f"1 to {limit} printable characters without spaces around them"
+    """Return a check for 1 to ``limit`` printable characters without surrounding spaces."""
+    expected = f"1 to {limit} printable characters without leading or trailing spaces"
     if without:
-        expected += f", and none of {without}"
+        expected += f", and without {without}"
 
     def check(value: object) -> str:
         text = text_of(value, "text")
@@ -92,40 +93,40 @@ def printable(limit: int, *, without: str = "") -> Check:
     return check
 
 
-server_id = matching(SERVER_ID, "1 to 64 letters, digits, dots, - or _ as id")
+server_id = matching(SERVER_ID, "an id of 1 to 64 letters, digits, dots, - or _")
 server_name = printable(SERVER_NAME_MAX)
 _label_text = printable(LABEL_VALUE_MAX)
 
 
 def label_value(value: object) -> str:
-    """Check a label's value, which may be empty."""
+    """Check a label value, which may be empty."""
     return "" if value == "" else str(_label_text(value))
 
 
 def label_name(value: object) -> str:
-    """Check a label's name."""
+    """Check a label name."""
     text = str(matching(r"^[a-zA-Z_][a-zA-Z0-9_]{0,127}$", "a label name such as rack_id")(value))
     if text.startswith("__"):
         raise ValueError(
-            "expected a label name that does not begin with __; Prometheus keeps those"
+            "expected a label name that does not begin with __, which Prometheus reserves"
         )
     if text in RESERVED_LABELS:
         raise ValueError(
-            f"expected another label name: {', '.join(RESERVED_LABELS)} are the exporter's own"
+            f"expected another label name; the exporter uses {', '.join(RESERVED_LABELS)}"
         )
     return text
 
 
 def project_name(value: object) -> str:
-    """Check a project's name, which becomes a label and a part of the status pages' paths."""
+    """Check a project's name, which is used as a label and in the paths of status pages."""
     text = str(printable(64, without="/")(value))
     if text in {".", ".."}:
-        raise ValueError(f"expected a name, got {shown(value)}")
+        raise ValueError(f"expected a name other than . and .., got {shown(value)}")
     return text
 
 
 def duration(low: float, high: float) -> Check:
-    """Return a check for durations within bounds, both in seconds."""
+    """Return a check for durations from ``low`` to ``high`` seconds."""
     bounds = f"from {format_duration(low)} to {format_duration(high)}"
 
     def check(value: object) -> float:
@@ -134,8 +135,8 @@ def duration(low: float, high: float) -> Check:
         try:
             seconds = parse_duration(text)
         except ValueError:
-            cure = "; add a unit, such as s" if text.isdigit() else ""
-            raise ValueError(f"expected {expected}, got {shown(value)}{cure}") from None
+            hint = "; add a unit, such as s" if text.isdigit() else ""
+            raise ValueError(f"expected {expected}, got {shown(value)}{hint}") from None
         if not low <= seconds <= high:
             raise ValueError(f"expected a duration {bounds}, got {shown(value)}")
         return seconds
@@ -144,13 +145,13 @@ def duration(low: float, high: float) -> Check:
 
 
 def number(low: float, high: float) -> Check:
-    """Return a check for decimal numbers within bounds."""
+    """Return a check for decimal numbers from ``low`` to ``high``."""
     pattern = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15}")
     return _number(pattern, float, low, high, f"a number from {low:g} to {high:g}")
 
 
 def whole_number(low: int, high: int) -> Check:
-    """Return a check for whole numbers within bounds; a leading zero, maybe octal, is refused."""
+    """Return a check for whole numbers; a leading zero is rejected, because it may mean octal."""
     pattern = re.compile(r"0|[1-9][0-9]{0,14}")
     return _number(pattern, int, low, high, f"a whole number from {low} to {high}")
 
@@ -166,7 +167,7 @@ def _number(
         text = text_of(value, expected)
         if not isinstance(value, Plain):
             message = f"expected {expected}, got text in quotes; remove the quotes"
-            raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError alone
+            raise ValueError(message)  # noqa: TRY004 - pydantic collects only ValueError
         if not pattern.fullmatch(text) or not low <= convert(text) <= high:
             raise ValueError(f"expected {expected}, got {shown(value)}")
         return convert(text)
@@ -175,14 +176,14 @@ def _number(
 
 
 def switch(value: object) -> bool:
-    """Check for ``true`` or ``false``."""
+    """Check a boolean: ``true`` or ``false``."""
     if not isinstance(value, Plain) or value not in {"true", "false"}:
         raise ValueError(f"expected true or false, got {shown(value)}")
     return value == "true"
 
 
 def depth(value: object) -> Stage:
-    """Check a probe's depth."""
+    """Check the depth of a probe."""
     expected = f"one of {', '.join(Stage)}"
     text = text_of(value, expected)
     if text not in set(Stage):
@@ -205,11 +206,11 @@ def host_pattern(value: object) -> HostPattern:
     try:
         return HostPattern.parse(text)
     except ValueError as error:
-        raise ValueError(f"expected {expected}, maybe with :port; {error}") from None
+        raise ValueError(f"expected {expected}, optionally with :port; {error}") from None
 
 
 def websocket_path(value: object) -> str:
-    """Check the path of the consoles' WebSocket: ``auto``, or a template."""
+    """Check the WebSocket path of consoles: ``auto`` or a template."""
     names = ", ".join(f"{{{name}}}" for name in PATH_NAMES)
     expected = f"{AUTO}, or a path such as /vnc/{{server_name}}/websockify"
     text = text_of(value, expected)
@@ -217,19 +218,19 @@ def websocket_path(value: object) -> str:
         return text
     if not _PATH.fullmatch(text) or text.startswith("//") or "#" in text:
         raise ValueError(f"expected {expected}, got {shown(value)}")
-    bare = re.sub(rf"\{{({'|'.join(PATH_NAMES)})\}}", "", text)
-    if "{" in bare or "}" in bare:
-        raise ValueError(f"expected {expected}, with {names} only; got {shown(value)}")
+    fixed_text = re.sub(rf"\{{({'|'.join(PATH_NAMES)})\}}", "", text)
+    if "{" in fixed_text or "}" in fixed_text:
+        raise ValueError(f"expected {expected}, with only {names}; got {shown(value)}")
     return text
 
 
 def origin(read: Callable[[str], str]) -> Check:
-    """Return a check for addresses that ``read`` understands."""
-    return lambda value: read(text_of(value, "an address such as https://host"))
+    """Return a check for URLs; ``read`` parses the text."""
+    return lambda value: read(text_of(value, "a URL such as https://host"))
 
 
 def name_regex(value: object) -> re.Pattern[str]:
-    """Check a regular expression for names."""
+    """Check a regular expression that matches names."""
     expected = f"a regular expression of at most {_REGEX_MAX} characters"
     text = text_of(value, expected)
     if len(text) > _REGEX_MAX:
@@ -237,13 +238,13 @@ def name_regex(value: object) -> re.Pattern[str]:
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError, Warning) as error:
-        # What is wrong is told in the text's own words, so not where those are the environment's.
-        why = "" if isinstance(value, Expanded) else f": {error}"
-        raise ValueError(f"expected a regular expression, got {shown(value)}{why}") from None
+        # The error quotes the text, so it is left out for values from the environment.
+        reason = "" if isinstance(value, Expanded) else f": {error}"
+        raise ValueError(f"expected a regular expression, got {shown(value)}{reason}") from None
 
 
 def label_source(value: object) -> str:
-    """Check the name of a field of the cloud's records that becomes a label."""
+    """Check the name of a field in the cloud's record that is used as a label."""
     text = text_of(value, "a field such as location.rack or tags.team")
     if not re.fullmatch(LABEL_SOURCE, text) or not text.isprintable():
         raise ValueError(f"expected a field such as location.rack or tags.team, got {shown(value)}")

@@ -1,4 +1,4 @@
-"""A file of ours from bytes to a document, and findings to mistakes with their places."""
+"""Read YAML files, and convert findings to errors with line and column."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,16 +15,16 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
         with path.open("rb") as stream:
             raw = stream.read(limit + 1)
     except OSError as error:
-        raise whole_file(path, f"cannot be read: {error.strerror}") from None
+        raise file_error(path, f"cannot be read: {error.strerror}") from None
     except ValueError:
-        raise whole_file(path, "cannot be read: not a path") from None
+        raise file_error(path, "cannot be read: invalid path") from None
     if len(raw) > limit:
-        raise whole_file(path, f"is larger than {limit // 1024**2} MiB")
+        raise file_error(path, f"is larger than {limit // 1024**2} MiB")
     return raw
 
 
-def parsed(path: Path, raw: bytes, expected: str) -> Document:
-    """Read ``raw`` as one YAML document of ``expected`` content. Raises `ConfigError`."""
+def parse_document(path: Path, raw: bytes, expected: str) -> Document:
+    """Parse ``raw`` as one YAML document with the ``expected`` content. Raises `ConfigError`."""
     try:
         return read_document(_decoded(path, raw), expected)
     except DocumentError as error:
@@ -33,28 +33,28 @@ def parsed(path: Path, raw: bytes, expected: str) -> Document:
         ) from None
 
 
-def placed(
+def locate(
     path: Path, document: Document, rounds: Iterable[list[Finding]]
 ) -> list[ConfigErrorDetail]:
-    """Return the document's own faults and the findings of several rounds of checks."""
+    """Return the document's faults and the findings of several rounds of checks, with positions."""
     details = [
         ConfigErrorDetail(path, line, column, path_text(location), message)
         for line, column, location, message in document.faults
     ]
-    # A value that one round of checks has refused is not refused again for what follows from it.
-    refused: set[tuple[Location, bool]] = set()
+    # A value rejected in one round is not reported again in a later round.
+    rejected: set[tuple[Location, bool]] = set()
     for findings in rounds:
         for finding in findings:
-            if (finding.location, finding.on_key) not in refused:
+            if (finding.location, finding.on_key) not in rejected:
                 line, column = document.place(finding)
-                place = path_text(finding.location)
-                details.append(ConfigErrorDetail(path, line, column, place, finding.message))
-        refused.update((finding.location, finding.on_key) for finding in findings)
+                where = path_text(finding.location)
+                details.append(ConfigErrorDetail(path, line, column, where, finding.message))
+        rejected.update((finding.location, finding.on_key) for finding in findings)
     return details
 
 
-def whole_file(path: Path, message: str) -> ConfigError:
-    """Return the mistake that a file as a whole is."""
+def file_error(path: Path, message: str) -> ConfigError:
+    """Return the error of a file as a whole."""
     return ConfigError([ConfigErrorDetail(path, 0, 0, "", message)])
 
 
@@ -63,4 +63,4 @@ def _decoded(path: Path, raw: bytes) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise whole_file(path, f"is not UTF-8 text: line {line} holds other bytes") from None
+        raise file_error(path, f"is not UTF-8 text: invalid bytes in line {line}") from None

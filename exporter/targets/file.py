@@ -1,4 +1,4 @@
-"""Servers that files list: read again when the files change, all of them or none."""
+"""Discover servers from files; all files of a project are reloaded together when they change."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,33 +7,34 @@ from pathlib import Path
 import structlog
 
 from exporter.clock import Clock
-from exporter.config.build import entries_of
+from exporter.config.build import server_entries
 from exporter.config.config import Project
 from exporter.config.errors import ConfigError
 from exporter.config.server_file import (
-    Found,
+    FoundFiles,
     ServerFile,
     Signature,
     find_server_files,
+    merge_server_files,
     read_server_file,
-    servers_of_files,
 )
 from exporter.model import Target
 from exporter.targets.source import DiscoveryObserver, Source, TargetSink
 from exporter.targets.static import listed_targets
 
-LOOK_SECONDS = 2.0
-"""How often the files are looked at; one that changed is read when it did not change any more."""
-_MISTAKES_TOLD = 20
+CHECK_SECONDS = 2.0
+"""Time between checks; a changed file is read once it is unchanged for two checks."""
+_LOGGED_ERRORS_MAX = 20
 
 log = structlog.get_logger(__name__)
 
 
 class FileDiscovery:
-    """Watches the server files of one project, and sends their whole set when it changed.
+    """Watches the server files of one project and passes the whole set to ``send`` on a change.
 
-    What is wrong in any file leaves the last good set in effect. A file is read by a thread: ten
-    thousand servers take a second or more.
+    If any file is invalid, the last good set stays active. Files are read in a thread, because ten
+    thousand servers take a second or more. ``before`` is the previous discovery of the project,
+    whose parsed files are reused.
     """
 
     def __init__(
@@ -45,7 +46,6 @@ class FileDiscovery:
         clock: Clock,
         before: "FileDiscovery | None" = None,
     ) -> None:
-        """Watch the files that ``project`` names; one like this ``before`` may have read them."""
         self.project = project
         self._send = send
         self._observer_of = observer_of
@@ -53,28 +53,28 @@ class FileDiscovery:
         self.cache: dict[Path, tuple[Signature | None, ServerFile]] = (
             dict(before.cache) if before else {}
         )
-        self._seen: Found | None = None
-        self._read: Found | None = None
+        self._seen: FoundFiles | None = None
+        self._read: FoundFiles | None = None
         self._good = False
 
     async def run(self) -> None:
-        """Look at the files until cancelled."""
+        """Check the files until cancelled."""
         while True:
-            await self._clock.sleep(LOOK_SECONDS)
+            await self._clock.sleep(CHECK_SECONDS)
             try:
-                await self.look()
-            except Exception:  # the next look must come, whatever happened in this one
-                log.exception("discovery failed by a fault of the exporter", **self._whose)
+                await self.check()
+            except Exception:  # one failed check must not end the discovery
+                log.exception("unexpected discovery error", **self._log_context)
                 self._good = False
                 self.report()
 
-    async def look(self) -> None:
-        """Read the files if they changed, and then were left alone until now."""
+    async def check(self) -> None:
+        """Read the files if they have changed, and not again since the previous check."""
         try:
             found = await asyncio.to_thread(find_server_files, self.project.server_files)
         except ConfigError as error:
             if self._good:
-                self._refuse(error)
+                self._reject(error)
                 self.report()
             self._seen = self._read = None
             return
@@ -89,17 +89,17 @@ class FileDiscovery:
                 await self._send(targets)
 
     async def read(self) -> list[Target] | None:
-        """Read the files now; None when they cannot be used, which is logged."""
+        """Read the files now; if they are invalid, log their errors and return None."""
         try:
             targets = await asyncio.to_thread(self._targets)
         except ConfigError as error:
-            self._refuse(error)
+            self._reject(error)
             return None
         self._good = True
         return targets
 
     def report(self) -> None:
-        """Tell the observer how the last reading ended."""
+        """Tell the observer whether the last read succeeded."""
         observer = self._observer_of(self.project.name)
         if self._good:
             observer.refreshed(Source.FILE, self._clock.time())
@@ -110,11 +110,11 @@ class FileDiscovery:
         project = self.project
         found = find_server_files(project.server_files)
         self.cache = {path: (mark, self._file(path, mark)) for path, mark in found.items()}
-        # Noted before what may be wrong with them, so that the same files are not read again.
+        # Set before validation, so that invalid files are not read again until they change.
         self._read = found
         files = [file for _, file in self.cache.values()]
-        servers = servers_of_files(files, project.interval, project.timeout)
-        return listed_targets(project, entries_of(project, servers))
+        servers = merge_server_files(files, project.interval, project.timeout)
+        return listed_targets(project, server_entries(project, servers))
 
     def _file(self, path: Path, signature: Signature | None) -> ServerFile:
         known = self.cache.get(path)
@@ -122,16 +122,18 @@ class FileDiscovery:
             return known[1]
         return read_server_file(path)
 
-    def _refuse(self, error: ConfigError) -> None:
+    def _reject(self, error: ConfigError) -> None:
         self._good = False
-        told = [str(detail) for detail in error.details[:_MISTAKES_TOLD]]
-        if len(error.details) > _MISTAKES_TOLD:
-            told.append(f"and {len(error.details) - _MISTAKES_TOLD} more")
-        for detail in told:
+        messages = [str(detail) for detail in error.details[:_LOGGED_ERRORS_MAX]]
+        if len(error.details) > _LOGGED_ERRORS_MAX:
+            messages.append(f"and {len(error.details) - _LOGGED_ERRORS_MAX} more")
+        for message in messages:
             log.error(
-                "server files refused, their last good servers stay", error=detail, **self._whose
+                "server files invalid, previous servers stay active",
+                error=message,
+                **self._log_context,
             )
 
     @property
-    def _whose(self) -> dict[str, str]:
+    def _log_context(self) -> dict[str, str]:
         return {"project": self.project.name}

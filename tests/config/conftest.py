@@ -1,4 +1,4 @@
-"""A configuration to vary, and a way to load a text."""
+"""Fixtures: a minimal configuration, and functions that load text."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,34 +17,34 @@ projects:
 """
 
 Load = Callable[..., Config]
-Refusals = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 
 @pytest.fixture
 def minimal() -> str:
-    """Return the least configuration that is valid, open for more keys of its project."""
+    """Return a minimal valid configuration; a test can append more keys of its project."""
     return MINIMAL
 
 
 @pytest.fixture
 def load_text(tmp_path: Path) -> Load:
-    """Return a function that loads a text as ``config.yaml`` of an own folder."""
+    """Return a function that writes text to ``config.yaml`` in a new folder and loads it."""
 
-    def loaded(text: str | bytes, environ: Mapping[str, str] | None = None) -> Config:
+    def write_and_load(text: str | bytes, environ: Mapping[str, str] | None = None) -> Config:
         path = tmp_path / "config.yaml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return load(path, environ or {})
 
-    return loaded
+    return write_and_load
 
 
 @pytest.fixture
-def refusals(load_text: Load) -> Refusals:
-    """Return a function that loads a text and returns what is said against it, by place."""
+def errors(load_text: Load) -> Errors:
+    """Return a function that loads invalid text and returns its errors, sorted by position."""
 
-    def refused(text: str | bytes, environ: Mapping[str, str] | None = None) -> list[str]:
+    def messages(text: str | bytes, environ: Mapping[str, str] | None = None) -> list[str]:
         with pytest.raises(ConfigError) as caught:
             load_text(text, environ)
         return [f"{detail.path}: {detail.message}" for detail in caught.value.details]
 
-    return refused
+    return messages

@@ -1,6 +1,6 @@
-"""Each file of ``bad/`` is refused with exactly the mistakes that stand beside it.
+"""Loading each file in ``bad/`` fails with exactly the errors in the ``.txt`` file of that name.
 
-What must never show is planted as ``hunter2``: in the files, and in the environment.
+``hunter2``, in the files and in the environment, is a secret that must not appear in any error.
 """
 
 from pathlib import Path
@@ -14,17 +14,19 @@ ENVIRON = {"CANARY": "hunter2 from the environment", "BREAK": "hunter2\nfrom the
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in BAD.glob("*.yaml")))
-def test_says_exactly_what_is_wrong(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_file_has_exactly_the_expected_errors(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(BAD)
     with pytest.raises(ConfigError) as caught:
         load(Path(f"{name}.yaml"), ENVIRON)
-    said = f"{caught.value}\n"
-    assert said == Path(f"{name}.txt").read_text()
-    assert "hunter2" not in said + repr(caught.value)
-    assert len(said.splitlines()) == len(caught.value.details)
+    message = f"{caught.value}\n"
+    assert message == Path(f"{name}.txt").read_text()
+    assert "hunter2" not in message + repr(caught.value)
+    assert len(message.splitlines()) == len(caught.value.details)
 
 
-def test_every_bad_file_has_its_message_and_every_message_its_file() -> None:
+def test_every_bad_file_has_expected_errors() -> None:
     files = {path.stem for path in BAD.glob("*.yaml")}
     assert files == {path.stem for path in BAD.glob("*.txt")}
     assert len(files) >= 40

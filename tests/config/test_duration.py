@@ -1,4 +1,4 @@
-"""Durations are Prometheus'."""
+"""Durations are parsed and formatted as in Prometheus."""
 
 import pytest
 from hypothesis import given
@@ -25,7 +25,7 @@ DAY = 86_400
         ("1h0m", 3600),
     ],
 )
-def test_reads_what_prometheus_reads(text: str, seconds: float) -> None:
+def test_parses_durations_that_prometheus_accepts(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds, abs=1e-9)
 
 
@@ -37,7 +37,7 @@ def test_reads_what_prometheus_reads(text: str, seconds: float) -> None:
         *("293y", "9223372036855ms", "9" * 70 + "ms"),
     ],
 )
-def test_refuses_what_prometheus_refuses(text: str) -> None:
+def test_rejects_durations_that_prometheus_rejects(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
 
@@ -57,17 +57,17 @@ def test_refuses_what_prometheus_refuses(text: str) -> None:
         (1.5, "1s500ms"),
     ],
 )
-def test_writes_what_prometheus_writes(seconds: float, text: str) -> None:
+def test_formats_durations_as_prometheus_does(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
 @given(st.integers(0, 292 * 365 * DAY * 1000))
-def test_what_is_written_is_read_back(milliseconds: int) -> None:
+def test_formatted_duration_parses_to_the_same_value(milliseconds: int) -> None:
     assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
 
 
 @given(st.text(st.sampled_from("0123456789ywdhms"), max_size=12))
-def test_a_text_is_refused_or_survives_being_rewritten(text: str) -> None:
+def test_text_is_rejected_or_keeps_its_value_when_formatted(text: str) -> None:
     try:
         seconds = parse_duration(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Editors get a JSON Schema that agrees with the loader."""
+"""The JSON Schema for editors agrees with the loader."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from jsonschema import Draft202012Validator
 from exporter.config.editor_schema import json_schema
 
 HERE = Path(__file__).parent
-# What takes another file, the environment, two places or the YAML text itself to see.
-UNSEEN_BY_EDITORS = frozenset(
+# Errors that need other files, the environment, two values or the YAML text to detect.
+NOT_IN_SCHEMA = frozenset(
     [
-        "aliases_that_explode",
+        "aliases_expand_too_far",
         "duplicate_keys",
         "variable_not_set",
         "variable_malformed",
-        "variable_of_wrong_content",
+        "variable_with_invalid_value",
         "two_documents",
         "not_yaml",
         "control_character",
@@ -25,7 +25,7 @@ UNSEEN_BY_EDITORS = frozenset(
         "tab_indentation",
         "alias_of_itself",
         "alias_without_anchor",
-        "tag_of_python",
+        "python_tag",
         "password_that_looks_like_a_tag",
         "merge_of_a_text",
         "mapping_as_key",
@@ -42,14 +42,14 @@ UNSEEN_BY_EDITORS = frozenset(
         "project_names_twice",
         "server_ids_twice",
         "endpoint_is_plain_http",
-        "endpoint_pretends_to_be_loopback",
-        "iam_endpoint_unfit",
-        "metadata_endpoint_unfit",
+        "endpoint_looks_like_loopback",
+        "iam_endpoint_invalid",
+        "metadata_endpoint_invalid",
         "auth_secret_file_missing",
         "auth_secret_file_is_a_folder",
         "auth_secret_file_empty",
-        "auth_secret_file_unfit",
-        "auth_token_not_for_headers",
+        "auth_secret_file_invalid",
+        "auth_token_invalid_in_header",
         "auth_password_with_line_break",
         "tls_files_are_no_pem",
         "tls_files_missing",
@@ -71,9 +71,9 @@ def test_accepts_the_documented_example(validator: Draft202012Validator) -> None
 
 @pytest.mark.parametrize(
     "name",
-    sorted({path.stem for path in (HERE / "bad").glob("*.yaml")} - UNSEEN_BY_EDITORS),
+    sorted({path.stem for path in (HERE / "bad").glob("*.yaml")} - NOT_IN_SCHEMA),
 )
-def test_refuses_bad_files(name: str, validator: Draft202012Validator) -> None:
+def test_rejects_bad_files(name: str, validator: Draft202012Validator) -> None:
     document = yaml.safe_load((HERE / "bad" / f"{name}.yaml").read_text())
     assert not validator.is_valid(document)
 
@@ -95,7 +95,7 @@ def test_accepts_secrets_in_either_form(
     validator.validate({"projects": [project]})
 
 
-def test_describes_every_key() -> None:
+def test_every_key_has_a_description() -> None:
     sections = json_schema()["$defs"].values()
     undescribed = [
         key

@@ -1,4 +1,4 @@
-"""What an entry of allowed_hosts allows."""
+"""Hosts that an entry of ``allowed_hosts`` matches."""
 
 from ipaddress import ip_address
 
@@ -32,7 +32,7 @@ def allows(entry: str, host: str, port: int = 443) -> bool:
         ("*.huaweicloud.com", "cn-southwest-242-console.huaweicloud.com"),
     ],
 )
-def test_allows_the_hosts_it_means(entry: str, host: str) -> None:
+def test_entry_allows_matching_hosts(entry: str, host: str) -> None:
     assert allows(entry, host)
 
 
@@ -51,7 +51,7 @@ def test_allows_the_hosts_it_means(entry: str, host: str) -> None:
         ("192.0.2.7", "192.0.2.70"),
     ],
 )
-def test_allows_nothing_beside_them(entry: str, host: str) -> None:
+def test_entry_does_not_allow_similar_hosts(entry: str, host: str) -> None:
     assert not allows(entry, host)
 
 
@@ -65,13 +65,13 @@ def test_allows_nothing_beside_them(entry: str, host: str) -> None:
         ("10.0.0.0/8:8443", "10.0.0.1", 8443),
     ],
 )
-def test_a_port_narrows_an_entry_to_it(entry: str, host: str, port: int) -> None:
+def test_entry_with_a_port_allows_only_that_port(entry: str, host: str, port: int) -> None:
     assert allows(entry, host, port)
     assert not allows(entry, host, 443)
     assert allows(entry.removesuffix(":8443"), host, 443)
 
 
-def test_only_an_entry_without_a_wildcard_names_a_host() -> None:
+def test_names_matches_only_entries_without_a_wildcard() -> None:
     assert HostPattern.parse("a.example.com").names("a.example.com", 443)
     assert HostPattern.parse("10.0.0.0/8").names(ip_address("10.0.0.1"), 443)
     assert not HostPattern.parse("*.example.com").names("a.example.com", 443)
@@ -100,6 +100,6 @@ def test_only_an_entry_without_a_wildcard_names_a_host() -> None:
         ".".join(["x" * 60] * 5),
     ],
 )
-def test_what_is_neither_a_name_nor_an_address_is_refused(host: str) -> None:
+def test_invalid_host_is_rejected(host: str) -> None:
     with pytest.raises(ValueError, match="it is"):
         host_of(host)

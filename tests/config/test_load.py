@@ -1,4 +1,4 @@
-"""A valid file becomes the values that run."""
+"""Load valid files: defaults, overrides, variables and limits."""
 
 import hashlib
 import re
@@ -27,11 +27,11 @@ from exporter.config.secret import Secret
 from exporter.model import Stage
 
 Load = Callable[..., Config]
-Refusals = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 DOCUMENTED = Path(__file__).parent / "documented.yaml"
 
 
-def test_the_documented_example_loads_with_everything_resolved() -> None:
+def test_documented_example_is_resolved_completely() -> None:
     config = load(DOCUMENTED, {"IAM_PASSWORD": "hunter2"})
     southwest, key_pair, machine, ready = config.projects
     assert southwest.auth == PasswordAuth(
@@ -80,7 +80,7 @@ def test_the_documented_example_loads_with_everything_resolved() -> None:
     assert config.history == 50
 
 
-def test_defaults_come_from_the_region(load_text: Load, minimal: str) -> None:
+def test_default_endpoints_contain_the_region(load_text: Load, minimal: str) -> None:
     [project] = load_text(minimal).projects
     assert project.endpoint == "https://clouddc.cn-southwest-2.myhuaweicloud.com"
     assert (project.rate_limit, project.timeout) == (RateLimit(5.0, 5), 10)
@@ -92,7 +92,7 @@ def test_defaults_come_from_the_region(load_text: Load, minimal: str) -> None:
     assert auth.iam_endpoint == "https://iam.cn-southwest-2.myhuaweicloud.com"
 
 
-def test_a_server_overrides_its_project_and_the_project_the_global(
+def test_server_overrides_project_and_project_overrides_global(
     load_text: Load, minimal: str
 ) -> None:
     config = load_text(
@@ -106,7 +106,7 @@ def test_a_server_overrides_its_project_and_the_project_the_global(
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("written", "expected"),
     [
         ("0123456789012345", "0123456789012345"),
         ("0777", "0777"),
@@ -122,19 +122,19 @@ def test_a_server_overrides_its_project_and_the_project_the_global(
         ("'it''s'", "it's"),
     ],
 )
-def test_text_is_what_was_written_whatever_yaml_would_make_of_it(
-    written: str, read: str, load_text: Load, minimal: str
+def test_scalars_stay_text_as_written(
+    written: str, expected: str, load_text: Load, minimal: str
 ) -> None:
     config = load_text(f"{minimal}    servers: [{{id: a, name: {written}}}]\n")
-    assert config.projects[0].servers[0].name == read
+    assert config.projects[0].servers[0].name == expected
 
 
-def test_a_sexagesimal_label_stays_text(load_text: Load, minimal: str) -> None:
+def test_sexagesimal_label_stays_text(load_text: Load, minimal: str) -> None:
     config = load_text(f"{minimal}    servers: [{{id: a, labels: {{on: 1:30, y: no}}}}]\n")
     assert config.projects[0].servers[0].labels == (("on", "1:30"), ("y", "no"))
 
 
-def test_variables_are_replaced_in_texts_and_numbers(load_text: Load, minimal: str) -> None:
+def test_variables_are_replaced_in_text_and_numbers(load_text: Load, minimal: str) -> None:
     config = load_text(
         minimal.replace("t0ken", '"${A}-${B}"')
         + "    rate_limit:\n      requests_per_second: ${RATE}\n      burst: ${BURST}\n",
@@ -145,30 +145,28 @@ def test_variables_are_replaced_in_texts_and_numbers(load_text: Load, minimal: s
     assert project.rate_limit == RateLimit(2.5, 7)
 
 
-def test_a_variable_cannot_bring_structure(load_text: Load, minimal: str) -> None:
+def test_variable_cannot_add_structure(load_text: Load, minimal: str) -> None:
     config = load_text(
         minimal + "    servers:\n      - id: a\n        name: ${NAME}\n", {"NAME": "{x: [y]}"}
     )
     assert config.projects[0].servers[0].name == "{x: [y]}"
 
 
-def test_a_variable_that_is_set_and_empty_is_an_empty_text(
-    refusals: Refusals, minimal: str
-) -> None:
-    said = refusals(minimal + "    servers:\n      - id: a\n        name: ${NAME}\n", {"NAME": ""})
-    [message] = said
+def test_empty_variable_is_empty_text(errors: Errors, minimal: str) -> None:
+    text = minimal + "    servers:\n      - id: a\n        name: ${NAME}\n"
+    [message] = errors(text, {"NAME": ""})
     assert message.startswith("projects[0].servers[0].name: expected 1 to 128 printable")
-    assert message.endswith("got something else from the environment")
+    assert message.endswith("got another value from the environment")
 
 
-def test_dollars_without_braces_stay_and_two_before_a_brace_escape(
+def test_dollar_without_braces_stays_and_double_dollar_escapes(
     load_text: Load, minimal: str
 ) -> None:
     config = load_text(minimal.replace("t0ken", '"pa$$w$rd-$${HOME}"'), {"w": "no"})
     assert config.projects[0].auth == TokenAuth(Secret("pa$$w$rd-${HOME}"))
 
 
-def test_anchors_and_merge_keys_save_typing(load_text: Load, minimal: str) -> None:
+def test_anchors_aliases_and_merge_keys_are_supported(load_text: Load, minimal: str) -> None:
     config = load_text(
         minimal
         + "    servers:\n"
@@ -183,7 +181,7 @@ def test_anchors_and_merge_keys_save_typing(load_text: Load, minimal: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("written", "expected"),
     [
         ("http://127.0.0.1:18080", "http://127.0.0.1:18080"),
         ("http://127.9.9.9", "http://127.9.9.9"),
@@ -192,30 +190,30 @@ def test_anchors_and_merge_keys_save_typing(load_text: Load, minimal: str) -> No
         ("HTTPS://CloudDC.Example.COM:8443/", "https://clouddc.example.com:8443"),
     ],
 )
-def test_endpoints_are_kept_as_scheme_host_and_port(
-    written: str, read: str, load_text: Load, minimal: str
+def test_endpoints_are_normalized_to_scheme_host_and_port(
+    written: str, expected: str, load_text: Load, minimal: str
 ) -> None:
     config = load_text(f"{minimal}    endpoint: {written}\n")
-    assert config.projects[0].endpoint == read
+    assert config.projects[0].endpoint == expected
 
 
-def test_a_proxy_may_hold_a_login_and_shows_none_of_it(load_text: Load, minimal: str) -> None:
+def test_proxy_url_with_login_is_accepted_and_never_shown(load_text: Load, minimal: str) -> None:
     config = load_text(f"{minimal}    proxy_url: http://user:hunter2@proxy:3128\n")
     [project] = config.projects
     assert project.proxy_url == Secret("http://user:hunter2@proxy:3128")
     assert "hunter2" not in repr(config) + config.as_yaml
 
 
-def test_the_digest_is_of_the_files_bytes(load_text: Load, minimal: str) -> None:
+def test_digest_covers_the_bytes_of_the_file(load_text: Load, minimal: str) -> None:
     raw = b"\xef\xbb\xbf" + minimal.encode().replace(b"\n", b"\r\n")
     assert load_text(raw).sha256 == hashlib.sha256(raw).digest()
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_unreadable_file_is_one_error_without_position(tmp_path: Path) -> None:
     for path, reason in (
         (tmp_path / "none.yaml", "cannot be read: No such file or directory"),
         (tmp_path, "cannot be read: Is a directory"),
-        (Path("a\0b"), "cannot be read: not a path"),
+        (Path("a\0b"), "cannot be read: invalid path"),
     ):
         with pytest.raises(ConfigError) as caught:
             load(path, {})
@@ -224,7 +222,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         assert (detail.file, detail.line, detail.column, detail.path) == (path, 0, 0, "")
 
 
-def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_file_that_is_too_large_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     with path.open("wb") as stream:
         stream.truncate(65 * 1024**2)
@@ -232,26 +230,24 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None
         load(path, {})
 
 
-def test_a_mistake_of_a_repeated_value_stands_where_it_was_written(
-    refusals: Refusals, minimal: str
-) -> None:
-    said = refusals(
+def test_error_in_a_merged_value_is_reported_for_each_server(errors: Errors, minimal: str) -> None:
+    messages = errors(
         minimal
         + "    servers:\n"
         + "      - &base {id: a, interval: soon}\n"
         + "      - {<<: *base, id: b}\n"
     )
     message = "expected a duration such as 30s or 1h30m, got 'soon'"
-    assert said == [f"projects[0].servers[{n}].interval: {message}" for n in (0, 1)]
+    assert messages == [f"projects[0].servers[{n}].interval: {message}" for n in (0, 1)]
 
 
-def test_packages_that_only_need_the_values_do_not_wait_for_pydantic() -> None:
+def test_importing_exporter_config_does_not_import_pydantic_or_yaml() -> None:
     program = "import sys, exporter.config; print({'pydantic', 'yaml'} & set(sys.modules))"
-    out = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert out.stdout.decode().strip() == "set()"
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert completed.stdout.decode().strip() == "set()"
 
 
-def test_ten_thousand_servers_load_completely(load_text: Load, minimal: str) -> None:
+def test_ten_thousand_servers_are_loaded(load_text: Load, minimal: str) -> None:
     servers = "".join(
         f"      - id: 7c9ad6b8-b87e-43ae-8b3f-{n:012x}\n        labels: {{rack: r{n % 40}}}\n"
         for n in range(10_000)

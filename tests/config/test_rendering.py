@@ -1,4 +1,4 @@
-"""The running configuration as YAML can be read by people, and by `load`."""
+"""Render the running configuration as YAML that `load` accepts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ Load = Callable[..., Config]
 DOCUMENTED = Path(__file__).parent / "documented.yaml"
 
 
-def test_shows_defaults_and_hides_secrets(load_text: Load, minimal: str) -> None:
+def test_defaults_are_shown_and_secrets_hidden(load_text: Load, minimal: str) -> None:
     text = minimal + "    servers: [{id: a, labels: {on: no, rack: 012, note: 'a: ${N}'}}]\n"
     assert load_text(text, {"N": "b # ${x}"}).as_yaml == (
         "global:\n"
@@ -59,13 +59,13 @@ def test_shows_defaults_and_hides_secrets(load_text: Load, minimal: str) -> None
     )
 
 
-def test_reads_back_as_the_same_configuration(tmp_path: Path) -> None:
+def test_rendered_yaml_loads_as_the_same_configuration(tmp_path: Path) -> None:
     config = load(DOCUMENTED, {"IAM_PASSWORD": "hunter2"})
     path = tmp_path / "shown.yaml"
     path.write_text(config.as_yaml)
-    again = load(path, {})
-    assert again.as_yaml == config.as_yaml
-    assert [_without_login(p) for p in again.projects] == [
+    reloaded = load(path, {})
+    assert reloaded.as_yaml == config.as_yaml
+    assert [_without_login(p) for p in reloaded.projects] == [
         _without_login(p) for p in config.projects
     ]
 
@@ -74,14 +74,16 @@ def test_reads_back_as_the_same_configuration(tmp_path: Path) -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
-def test_any_printable_name_is_valid_yaml(load_text: Load, minimal: str, name: str) -> None:
+def test_any_printable_name_is_rendered_as_valid_yaml(
+    load_text: Load, minimal: str, name: str
+) -> None:
     if not name.isprintable() or name != name.strip():
         return
     config = load_text(
         minimal + "    servers:\n      - id: a\n        name: ${NAME}\n", {"NAME": name}
     )
-    shown = yaml.safe_load(config.as_yaml)["projects"][0]["servers"][0]["name"]
-    assert shown == name.replace("${", "$${")
+    rendered = yaml.safe_load(config.as_yaml)["projects"][0]["servers"][0]["name"]
+    assert rendered == name.replace("${", "$${")
     assert load_text(config.as_yaml).projects[0].servers[0].name == name
 
 

@@ -1,4 +1,4 @@
-"""Nothing that a file may hold makes `load` fail in another way than `ConfigError`."""
+"""For any file content, `load` returns a configuration or raises `ConfigError`."""
 
 import json
 import tempfile
@@ -78,7 +78,7 @@ scalars = st.one_of(
 )
 values = st.recursive(
     scalars,
-    lambda below: st.lists(below, max_size=4) | st.dictionaries(keys, below, max_size=6),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(keys, children, max_size=6),
     max_leaves=25,
 )
 
@@ -89,18 +89,18 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def attempt(folder: Path, text: str | bytes) -> Config | ConfigError:
+def load_or_error(folder: Path, text: str | bytes) -> Config | ConfigError:
     path = folder / "config.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     try:
         return load(path, ENVIRON)
     except ConfigError as error:
-        refusal = error
-    lines = str(refusal).splitlines()
-    assert len(lines) == len(refusal.details) > 0
+        config_error = error
+    lines = str(config_error).splitlines()
+    assert len(lines) == len(config_error.details) > 0
     assert all(line.startswith(str(path)) for line in lines)
-    assert "hunter2" not in str(refusal)
-    return refusal
+    assert "hunter2" not in str(config_error)
+    return config_error
 
 
 @QUICK
@@ -115,14 +115,14 @@ def attempt(folder: Path, text: str | bytes) -> Config | ConfigError:
 @example("a: !<tag:yaml.org,2002:str> b")
 @example("&a *a : *a")
 @example("<<: {<<: [a]}")
-def test_any_text_loads_or_is_refused(folder: Path, text: str | bytes) -> None:
-    attempt(folder, text)
+def test_any_text_loads_or_is_rejected(folder: Path, text: str | bytes) -> None:
+    load_or_error(folder, text)
 
 
 @QUICK
 @given(values)
-def test_any_structure_loads_or_is_refused(folder: Path, value: object) -> None:
-    attempt(folder, json.dumps(value, ensure_ascii=False))
+def test_any_structure_loads_or_is_rejected(folder: Path, value: object) -> None:
+    load_or_error(folder, json.dumps(value, ensure_ascii=False))
 
 
 @QUICK
@@ -137,19 +137,17 @@ def test_any_structure_loads_or_is_refused(folder: Path, value: object) -> None:
         max_size=4,
     )
 )
-def test_a_damaged_good_file_loads_or_is_refused(
-    folder: Path, edits: list[tuple[int, int, str]]
-) -> None:
+def test_damaged_file_loads_or_is_rejected(folder: Path, edits: list[tuple[int, int, str]]) -> None:
     text = GOOD
     for start, length, new in edits:
         text = text[:start] + new + text[start + length :]
-    attempt(folder, text)
+    load_or_error(folder, text)
 
 
 @QUICK
 @given(st.permutations(range(len(LINES))).flatmap(lambda p: st.just(p[:25])))
-def test_shuffled_lines_load_or_are_refused(folder: Path, chosen: list[int]) -> None:
-    attempt(folder, "".join(LINES[index] for index in chosen))
+def test_shuffled_lines_load_or_are_rejected(folder: Path, chosen: list[int]) -> None:
+    load_or_error(folder, "".join(LINES[index] for index in chosen))
 
 
 @QUICK
@@ -158,7 +156,7 @@ def test_shuffled_lines_load_or_are_refused(folder: Path, chosen: list[int]) -> 
     keys,
     values,
 )
-def test_the_editor_schema_accepts_whatever_loads(
+def test_editor_schema_accepts_every_file_that_loads(
     folder: Path, section: str, key: str, value: object
 ) -> None:
     document = yaml.safe_load(GOOD)
@@ -178,7 +176,7 @@ def test_the_editor_schema_accepts_whatever_loads(
         if _finite(value)
         else "[]"
     )
-    if isinstance(attempt(folder, text), Config):
+    if isinstance(load_or_error(folder, text), Config):
         assert Draft202012Validator(json_schema()).is_valid(document)
 
 

@@ -1,4 +1,4 @@
-"""Secrets come from the file or from files beside it, and show nowhere."""
+"""Secrets are read from the configuration or from files, and are never shown."""
 
 import traceback
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from exporter.config.config import AkskAuth, Config, PasswordAuth
 from exporter.config.load import ConfigError
 
 Load = Callable[..., Config]
-Refusals = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 PASSWORD = "{type: password, username: u, domain: d, password_file: pw}"
 TOKEN = "{type: token, token: t0ken}"
 
 
-def test_a_secret_file_is_found_beside_the_configuration_and_read_again_at_each_use(
+def test_secret_file_is_relative_to_the_configuration_and_read_again_at_each_use(
     load_text: Load, minimal: str, tmp_path: Path
 ) -> None:
     (tmp_path / "pw").write_text("first\n")
@@ -26,7 +26,9 @@ def test_a_secret_file_is_found_beside_the_configuration_and_read_again_at_each_
     assert auth.password.reveal() == "second"
 
 
-def test_every_secret_can_stand_in_a_file(load_text: Load, minimal: str, tmp_path: Path) -> None:
+def test_every_secret_can_be_read_from_a_file(
+    load_text: Load, minimal: str, tmp_path: Path
+) -> None:
     (tmp_path / "s").write_text("from-file\n")
     (tmp_path / "proxy").write_text("http://user:from-file@proxy:3128\n")
     keys = "{type: aksk, access_key_file: s, secret_key_file: s, security_token_file: s}"
@@ -43,43 +45,44 @@ def test_every_secret_can_stand_in_a_file(load_text: Load, minimal: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "secret file is empty"),
         (b"\n", "secret file is empty"),
         (b"\xff\xfe", "cannot read secret file: is not UTF-8 text"),
-        (b"hunter2\nhunter2", "the file's content: expected a password, got one with a line break"),
+        (
+            b"hunter2\nhunter2",
+            "content of the file: expected a password, got one with a line break",
+        ),
         (b"hunter2" * 20_000, "secret file is larger than 65536 bytes"),
     ],
 )
-def test_what_is_wrong_with_a_secret_file_is_said_without_its_content(
-    content: bytes, said: str, refusals: Refusals, minimal: str, tmp_path: Path
+def test_error_of_a_secret_file_does_not_show_its_content(
+    content: bytes, expected: str, errors: Errors, minimal: str, tmp_path: Path
 ) -> None:
     (tmp_path / "pw").write_bytes(content)
-    [message] = refusals(minimal.replace(TOKEN, PASSWORD))
-    assert message.startswith(f"projects[0].auth.password_file: {said}")
+    [message] = errors(minimal.replace(TOKEN, PASSWORD))
+    assert message.startswith(f"projects[0].auth.password_file: {expected}")
     assert "hunter2" not in message
 
 
-def test_a_password_written_where_a_path_belongs_does_not_show(
-    refusals: Refusals, minimal: str
-) -> None:
+def test_password_given_instead_of_a_path_is_not_shown(errors: Errors, minimal: str) -> None:
     text = minimal.replace(TOKEN, PASSWORD.replace("pw", '"${PW}"'))
-    [message] = refusals(text, {"PW": "hunter2"})
+    [message] = errors(text, {"PW": "hunter2"})
     assert message == (
         "projects[0].auth.password_file: cannot read secret file: No such file or directory"
     )
 
 
-def test_a_refusal_shows_no_secret_in_its_traceback_either(load_text: Load, minimal: str) -> None:
-    text = minimal.replace("t0ken", "hunter2").replace("region", "reigon")
+def test_traceback_of_a_config_error_shows_no_secret(load_text: Load, minimal: str) -> None:
+    content = minimal.replace("t0ken", "hunter2").replace("region", "reigon")
     with pytest.raises(ConfigError) as caught:
-        load_text(text)
-    shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__context__)
-    assert "hunter2" not in shown
+        load_text(content)
+    text = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__context__)
+    assert "hunter2" not in text
 
 
-def test_secrets_show_neither_in_the_configuration_nor_as_yaml(
+def test_secrets_are_hidden_in_the_configuration_and_its_yaml(
     load_text: Load, minimal: str
 ) -> None:
     config = load_text(minimal.replace("t0ken", "hunter2"))

@@ -1,4 +1,4 @@
-"""Certificate files are tried before anything starts."""
+"""Certificate and key files are checked when the configuration is loaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from exporter.config.config import Config, Tls
 
 Load = Callable[..., Config]
-Refusals = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 PAIR = "    tls: {cert_file: cert.pem, key_file: key.pem}\n"
 
 
@@ -33,7 +33,7 @@ def files(authority: trustme.CA, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_good_files_are_kept_as_paths(files: Path, load_text: Load, minimal: str) -> None:
+def test_valid_files_are_stored_as_paths(files: Path, load_text: Load, minimal: str) -> None:
     text = "    tls:\n      ca_file: ca.pem\n      cert_file: cert.pem\n      key_file: key.pem\n"
     config = load_text(minimal + text + "      server_name: clouddc.internal\n")
     assert config.projects[0].tls == Tls(
@@ -45,34 +45,32 @@ def test_good_files_are_kept_as_paths(files: Path, load_text: Load, minimal: str
 
 
 @pytest.mark.usefixtures("files")
-def test_the_key_of_another_certificate_is_refused(
-    authority: trustme.CA, refusals: Refusals, minimal: str, tmp_path: Path
+def test_key_of_another_certificate_is_rejected(
+    authority: trustme.CA, errors: Errors, minimal: str, tmp_path: Path
 ) -> None:
     authority.issue_cert("other.example.com").private_key_pem.write_to_path(tmp_path / "key.pem")
-    assert refusals(minimal + PAIR) == [
-        "projects[0].tls.key_file: expected the key of cert_file, got the key of another"
+    assert errors(minimal + PAIR) == [
+        "projects[0].tls.key_file: expected the key of cert_file, got another key"
     ]
 
 
-def test_a_key_with_a_passphrase_is_refused_without_asking_for_it(
-    files: Path, refusals: Refusals, minimal: str
+def test_key_with_a_passphrase_is_rejected_without_prompting(
+    files: Path, errors: Errors, minimal: str
 ) -> None:
     key = load_pem_private_key((files / "key.pem").read_bytes(), password=None)
     (files / "key.pem").write_bytes(
-        key.private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"not to be asked for")
-        )
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"passphrase"))
     )
-    assert refusals(minimal + PAIR) == [
+    assert errors(minimal + PAIR) == [
         "projects[0].tls.key_file: expected a key without a passphrase, got an encrypted one"
     ]
 
 
-def test_swapped_files_are_refused(files: Path, refusals: Refusals, minimal: str) -> None:
+def test_swapped_files_are_rejected(files: Path, errors: Errors, minimal: str) -> None:
     cert, key = (files / "cert.pem").read_bytes(), (files / "key.pem").read_bytes()
     (files / "cert.pem").write_bytes(key)
     (files / "key.pem").write_bytes(cert)
-    [message] = refusals(minimal + PAIR)
+    [message] = errors(minimal + PAIR)
     assert message.startswith(
-        "projects[0].tls.key_file: expected the PEM files of a certificate (cert_file) and its key"
+        "projects[0].tls.key_file: expected a PEM certificate (cert_file) and its PEM key"
     )

@@ -54,7 +54,7 @@ async def test_files_that_stay_the_same_are_current_and_not_read_again(
     assert heard.ids == ["a", "b"]
     monkeypatch.setattr(READ, lambda _: pytest.fail("it was read again"))
     await clock.advance(60)
-    await discovery.look()
+    await discovery.check()
     assert heard.refreshes == [("file", clock.time() - 60)]
     assert heard.currents == [("file", clock.time())]
     assert len(heard.sent) == 1
@@ -65,9 +65,9 @@ async def test_a_file_that_is_renamed_into_place_is_read_when_it_was_left_alone_
 ) -> None:
     (folder / "new").write_text("- {id: c, name: web-01}\n")
     (folder / "new").rename(folder / "a.yaml")
-    await discovery.look()
+    await discovery.check()
     assert heard.ids == ["a", "b"]
-    await discovery.look()
+    await discovery.check()
     assert heard.ids == ["c"]
     assert len(heard.refreshes) == 2
 
@@ -80,9 +80,9 @@ async def test_a_file_that_is_still_being_written_is_not_read(
             # Each line a whole list by itself.
             writing.write(f"- {{id: n{number}}}\n")
             writing.flush()
-            await discovery.look()
+            await discovery.check()
             assert heard.ids == ["a", "b"]
-    await discovery.look()
+    await discovery.check()
     assert heard.ids == [f"n{number}" for number in range(5)]
 
 
@@ -92,7 +92,7 @@ async def test_a_half_written_file_keeps_the_old_list_and_is_told_once_with_its_
     (folder / "a.yaml").write_text("- {id: a}\n- {id: b, na")
     with capture_logs() as logs:
         for _ in range(4):
-            await discovery.look()
+            await discovery.check()
     assert len(heard.sent) == 1
     assert heard.failures == ["file"]
     [event] = logs
@@ -102,7 +102,7 @@ async def test_a_half_written_file_keeps_the_old_list_and_is_told_once_with_its_
     assert heard.currents == []
     (folder / "a.yaml").write_text("- {id: a}\n- {id: b, name: web-01}\n- {id: c}\n")
     for _ in range(2):
-        await discovery.look()
+        await discovery.check()
     assert heard.ids == ["a", "b", "c"]
 
 
@@ -113,9 +113,9 @@ async def test_one_wrong_file_keeps_the_servers_of_all_files(
     (folder / "b.yaml").write_text("- {id: z}\n")
     with capture_logs() as logs:
         for _ in range(3):
-            await discovery.look()
+            await discovery.check()
     assert heard.ids == ["a", "b"]
-    assert "b.yaml:1:8: [0].id: expected a unique id, got that of" in logs[0]["error"]
+    assert "b.yaml:1:8: [0].id: expected a unique id, but" in logs[0]["error"]
     assert "a.yaml:1:8" in logs[0]["error"]
 
 
@@ -124,11 +124,11 @@ async def test_a_removed_file_takes_its_servers_with_it_and_a_new_one_brings_its
 ) -> None:
     (folder / "b.yaml").write_text("- {id: c}\n")
     for _ in range(2):
-        await discovery.look()
+        await discovery.check()
     assert heard.ids == ["a", "b", "c"]
     (folder / "a.yaml").unlink()
     for _ in range(2):
-        await discovery.look()
+        await discovery.check()
     assert heard.ids == ["c"]
 
 
@@ -138,7 +138,7 @@ async def test_only_the_file_that_changed_is_read_again(
     read = noted_reads(monkeypatch)
     (folder / "b.yaml").write_text("- {id: c}\n")
     for _ in range(2):
-        await discovery.look()
+        await discovery.check()
     assert heard.ids == ["a", "b", "c"]
     assert read == ["b.yaml"]
 
@@ -148,12 +148,12 @@ async def test_a_folder_that_is_gone_keeps_its_servers(
 ) -> None:
     folder.rename(folder.with_name("unmounted"))
     for _ in range(2):
-        await discovery.look()
+        await discovery.check()
     assert len(heard.sent) == 1
     assert heard.failures == ["file"]
     folder.with_name("unmounted").rename(folder)
     for _ in range(2):
-        await discovery.look()
+        await discovery.check()
     assert heard.ids == ["a", "b"]
 
 
@@ -165,7 +165,7 @@ async def test_a_file_becomes_readable_without_a_change_of_what_it_holds(
     for mode in (0, 0o600):
         (folder / "a.yaml").chmod(mode)
         for _ in range(2):
-            await discovery.look()
+            await discovery.check()
     assert read == ["a.yaml", "a.yaml"]
     assert heard.ids == ["a", "b"]
 
@@ -176,6 +176,6 @@ async def test_many_mistakes_are_not_many_log_events(
     (folder / "a.yaml").write_text("- {id: /}\n" * 1000)
     with capture_logs() as logs:
         for _ in range(2):
-            await discovery.look()
+            await discovery.check()
     assert len(logs) == 21
     assert logs[-1]["error"] == "and 980 more"
