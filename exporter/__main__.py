@@ -1,4 +1,4 @@
-"""``python -m exporter`` is ``console-exporter``."""
+"""Run ``console-exporter`` as ``python -m exporter``."""
 
 import sys
 

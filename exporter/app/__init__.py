@@ -1,1 +1,1 @@
-"""The object graph and its life: start, reload, drain."""
+"""Build the exporter from its configuration; start, reload and shut it down."""

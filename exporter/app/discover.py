@@ -1,4 +1,4 @@
-"""Ask every source of every project once, for people who want to see what they yield."""
+"""List the servers of every source of every project once, for the command line."""
 
 import asyncio
 from dataclasses import replace
@@ -18,7 +18,7 @@ from exporter.targets.static import listed_targets
 
 
 async def discover(config: Config, clock: Clock) -> list[tuple[Project, list[SourceReport]]]:
-    """Return what the sources of each project yield, the clouds asked all at once."""
+    """Return the servers that each source of each project lists; projects run concurrently."""
     found = await asyncio.gather(*(_reports(project, clock) for project in config.projects))
     return list(zip(config.projects, found, strict=True))
 
@@ -41,16 +41,18 @@ async def _report(project: Project, source: Source, clock: Clock) -> SourceRepor
     return SourceReport(source, tuple(targets))
 
 
-async def find_listed_target(config: Config, wanted: str, name: str | None, clock: Clock) -> Target:
-    """Return the target with this id or name, asking files and clouds only if need be.
+async def find_listed_target(
+    config: Config, wanted: str, project_name: str | None, clock: Clock
+) -> Target:
+    """Return the target with this id or name; read files and ask clouds only if needed.
 
-    ``name`` is that of its project, None for any. Raises `TargetNotFoundError`; the message says
-    which source could not be asked.
+    ``project_name`` restricts the search to one project, None searches all. Raises
+    `TargetNotFoundError`; the message names each source that failed.
     """
     try:
-        return find_target(targets_of(config), wanted, name)
+        return find_target(targets_of(config), wanted, project_name)
     except TargetNotFoundError as error:
-        projects = [one for one in config.projects if name in {None, one.name}]
+        projects = [one for one in config.projects if project_name in {None, one.name}]
         if error.found or all(sources_of(one) == [Source.STATIC] for one in projects):
             raise
     found = await discover(replace(config, projects=tuple(projects)), clock)
@@ -59,7 +61,7 @@ async def find_listed_target(config: Config, wanted: str, name: str | None, cloc
     for target in (target for one in reports for target in one.targets):
         joined.setdefault(target.key, target)
     try:
-        return find_target(joined.values(), wanted, name)
+        return find_target(joined.values(), wanted, project_name)
     except TargetNotFoundError as error:
         failures = [f"; {one.source} failed: {one.failure}" for one in reports if one.failure]
         raise TargetNotFoundError(f"{error}{''.join(failures)}", error.found) from None

@@ -1,4 +1,4 @@
-"""The composition root: from a configuration to running parts; reload, drain, stop."""
+"""Build all components from a configuration; start, reload, drain and stop them."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -24,38 +24,37 @@ from exporter.state.state_file import StateFile
 from exporter.state.state_writer import StateWriter
 from exporter.targets.capacity import CapacityPlan
 from exporter.targets.discoverers import Discoverers
-from exporter.targets.sharding import ALONE, Shard
+from exporter.targets.sharding import UNSHARDED, Shard
 from exporter.targets.source import Source, sources_of
 from exporter.targets.target_set import TargetChanges, TargetSet
 
-# SIGTERM must be obeyed within 5 s; this leaves the rest for connections to close.
+# The process must exit within 5 s of SIGTERM; the rest of that time is for closing connections.
 _DRAIN_SECONDS = 3.5
-# For the state to be written before that, and what came of the last probes after it.
+# Time for the last write of the state file, after the drain.
 _LAST_WRITE_SECONDS = 0.5
-_TARGETS_AT_ONCE = 100
-_TARGETS_MANY = 1000
+_TARGETS_PER_SLICE = 100
+_LARGE_CHANGE_TARGETS = 1000
 
 log = structlog.get_logger(__name__)
 
 
 class Exporter:
-    """The running program, save for its web server."""
+    """All components of the running program except its web server.
 
-    def __init__(  # noqa: PLR0913 - what a program is told by its flags
+    Must be created in a running event loop; `start` starts it. Only the targets of ``shard`` are
+    probed. State is written to ``state_file``; ``saved_state`` is what the file held at the start.
+    """
+
+    def __init__(  # noqa: PLR0913 - one parameter per group of flags
         self,
         config: Config,
         *,
         version: str,
         clock: Clock,
-        shard: Shard = ALONE,
+        shard: Shard = UNSHARDED,
         state_file: StateFile | None = None,
         saved_state: SavedState | None = None,
     ) -> None:
-        """Build everything and start nothing. Must be called in a running event loop.
-
-        Only the targets of ``shard`` are probed. State is written to ``state_file``;
-        ``saved_state`` is what it held before.
-        """
         self._clock = clock
         self.shard = shard
         self._saved_state = saved_state or SavedState()
@@ -80,7 +79,7 @@ class Exporter:
             observer=self.instruments,
             clock=clock,
         )
-        self._targets = TargetSet(shard.keeps)
+        self._targets = TargetSet(shard.owns)
         self._discoverers = Discoverers(
             send=self._discovered,
             observer_of=lambda name: self._instruments_of[name].discovery,
@@ -93,7 +92,7 @@ class Exporter:
         self.exposition = Exposition(self._series, self.instruments.registry)
         self.draining = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._changing = asyncio.Lock()
+        self._change_lock = asyncio.Lock()
         self._apply(config, {})
         self._writer: StateWriter | None = None
         if state_file is not None:
@@ -101,21 +100,21 @@ class Exporter:
             self.state.listen(self._writer)
 
     async def start(self) -> None:
-        """Read the server files, then start probing; the cloud's lists come when they come."""
-        self._background(self.loop_lag.run())
-        self._background(malloc_trim.give_back(self._clock))
+        """Read the server files, then start probing; the cloud's server lists follow later."""
+        self._run_in_background(self.loop_lag.run())
+        self._run_in_background(malloc_trim.give_back(self._clock))
         files = await self._discoverers.read_files(self.config.projects)
         for discovery, targets in files.items():
             if targets is not None:
                 await self._discovered(discovery.project.name, Source.FILE, targets)
         gc_tuning.keep()
-        self._discoverers.go_over(self._projects, files, self._listed)
+        self._discoverers.update(self._projects, files, self._listed)
         if self._writer is not None:
-            self._background(self._writer.run())
+            self._run_in_background(self._writer.run())
         self.scheduler.start()
 
     def projects(self) -> list[ProjectStatus]:
-        """Return how each project stands, in the order of the configuration."""
+        """Return the status of each project, in the order of the configuration."""
         return [parts.status() for parts in self._projects.values()]
 
     def elsewhere(self) -> list[Target]:
@@ -123,7 +122,7 @@ class Exporter:
         return self._targets.elsewhere()
 
     def plans(self) -> list[CapacityPlan]:
-        """Return what this exporter's targets ask of each project's rate limit."""
+        """Return the capacity plan of each project for the targets of this shard."""
         return [
             CapacityPlan.of(
                 parts.project,
@@ -134,18 +133,18 @@ class Exporter:
         ]
 
     def incomplete(self) -> str | None:
-        """Return which servers are not known yet, None when every source has told its own."""
+        """Return which servers are not known yet; None once every source has been read."""
         for project, source in self._targets.awaited():
             return f"the servers of project {project} from source {source} are not known yet"
         return None
 
     async def reload(self, load: Callable[[], Config]) -> None:
-        """Load a configuration and go over to it; whatever ``load`` raises leaves all as it was.
+        """Load a configuration and apply it. On error the current configuration stays active.
 
-        Targets that stay keep phase, counters and history; projects that stay as they are keep
-        their pace and their token.
+        Unchanged targets keep phase, counters and history; unchanged projects keep their request
+        rate and token. Exceptions of ``load`` propagate.
         """
-        async with self._changing:
+        async with self._change_lock:
             gc_tuning.pause()
             try:
                 config = await asyncio.to_thread(load)
@@ -156,11 +155,11 @@ class Exporter:
                 raise
             finally:
                 gc_tuning.go_on()
-            self._discoverers.go_over(self._projects, files, self._listed)
+            self._discoverers.update(self._projects, files, self._listed)
         log.info("configuration reloaded", targets=len(self.state))
 
     async def stop(self) -> None:
-        """Let running probes end, then close everything. Takes under 5 s."""
+        """Wait for running probes, then close everything. Takes less than 5 s."""
         self.draining = True
         await self._discoverers.stop()
         writer = self._writer
@@ -177,31 +176,31 @@ class Exporter:
         await asyncio.gather(*(parts.aclose() for parts in self._projects.values()))
 
     def _apply(self, config: Config, files: Mapping[str, list[Target] | None]) -> None:
-        """Go over to ``config``. What can fail comes first, so that nothing is half done.
+        """Apply ``config``. Steps that can fail come first, so that no change is applied partly.
 
-        ``files`` are the targets of each project's server files, None where the last ones stay.
+        ``files`` has the targets of each project's server files, None to keep the previous ones.
         """
-        kept: dict[str, ProjectParts] = {}
+        reused: dict[str, ProjectParts] = {}
         built: dict[str, ProjectParts] = {}
         added = [p.name for p in config.projects if p.name not in self._projects]
         try:
             for project in config.projects:
                 old = self._projects.get(project.name)
-                if old is not None and old.serves(project):
-                    kept[project.name] = replace(old, project=project)
+                if old is not None and old.can_serve(project):
+                    reused[project.name] = replace(old, project=project)
                 else:
                     built[project.name] = self._build(project)
         except BaseException:
             for name in added:
                 self.instruments.remove_project(name)
             for parts in built.values():
-                self._background(parts.aclose())
+                self._run_in_background(parts.aclose())
             raise
-        retired = [p for name, p in self._projects.items() if name not in kept]
+        retired = [p for name, p in self._projects.items() if name not in reused]
         grace = {p.project.name: self._longest_probe(p.project) for p in retired}
         before = {name: p.project for name, p in self._projects.items()}
-        gone = self._projects.keys() - kept.keys() - built.keys()
-        self._projects = {p.name: (kept | built)[p.name] for p in config.projects}
+        gone = self._projects.keys() - reused.keys() - built.keys()
+        self._projects = {p.name: (reused | built)[p.name] for p in config.projects}
         for name, parts in built.items():
             self._instruments_of[name] = self.instruments.add_project(name, parts.readings())
         for name in gone:
@@ -212,11 +211,11 @@ class Exporter:
             self._instruments_of[project.name].discovery.show(sources_of(project))
             self._show_sources(project)
         targets = self._targets.all()
-        self.state.keep_history(config.history)
+        self.state.set_history_length(config.history)
         self.state.reconcile(targets)
         self.scheduler.reconcile(targets, rebuilt=built)
         for parts in retired:
-            self._background(self._retire(parts, grace[parts.project.name]))
+            self._run_in_background(self._retire(parts, grace[parts.project.name]))
         self.config = config
         self.instruments.config_loaded(config.sha256, self._clock.time())
 
@@ -226,8 +225,8 @@ class Exporter:
         }
 
     def _build(self, project: Project) -> ProjectParts:
-        # The instruments come first because the parts report to them; what they read of the
-        # parts follows when the parts are in place.
+        # The parts need their instruments to be built. The instruments' readings of the new parts
+        # are set once the parts are in use.
         unknown = ProjectReadings(*[lambda: None] * 5)
         old = self._projects.get(project.name)
         instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
@@ -236,18 +235,18 @@ class Exporter:
         return parts
 
     async def _discovered(self, name: str, source: Source, targets: list[Target]) -> None:
-        """Go over to a source's new set, a few targets at a time: probes must not wait for it."""
-        async with self._changing:
+        """Apply a source's new set of targets in slices, so that probes are not delayed."""
+        async with self._change_lock:
             project = self._projects[name].project
             changes, plan = await asyncio.to_thread(self._planned, project, source, targets)
-            for part in changes.slices(_TARGETS_AT_ONCE):
+            for part in changes.slices(_TARGETS_PER_SLICE):
                 self.state.change(part.put, part.gone)
                 self.scheduler.change(part.put, part.gone)
                 await asyncio.sleep(0)
             self._show_sources(project)
         if not changes.put and not changes.gone:
             return
-        if len(changes.put) >= _TARGETS_MANY:
+        if len(changes.put) >= _LARGE_CHANGE_TARGETS:
             gc_tuning.keep()
         log.info(
             "target set changed",
@@ -259,7 +258,7 @@ class Exporter:
             targets=len(self.state),
         )
         if not plan.fits:
-            log.warning("the probes do not fit the rate limit", plan=str(plan))
+            log.warning("rate limit too low for the configured probes", plan=str(plan))
 
     def _planned(
         self, project: Project, source: Source, targets: list[Target]
@@ -271,7 +270,7 @@ class Exporter:
     def _show_sources(self, project: Project) -> None:
         instruments = self._instruments_of[project.name].discovery
         for source in sources_of(project):
-            instruments.discovered(source, self._targets.yielded(project.name, source))
+            instruments.discovered(source, self._targets.contributed(project.name, source))
 
     def _listed(self, name: str) -> int:
         return self._targets.size(name, Source.CLOUD)
@@ -281,13 +280,13 @@ class Exporter:
         return max(timeouts, default=0.0) + project.timeout
 
     async def _retire(self, parts: ProjectParts, grace: float) -> None:
-        """Close a project's old connections when its last probes on them must have ended."""
+        """Close a project's old connections after the last probes on them have ended."""
         try:
             await self._clock.sleep(grace)
         finally:
-            # Also when the program stops meanwhile.
+            # Also runs when the program stops during the wait.
             await parts.aclose()
-        # The parts hold on to each other.
+        # The parts form reference cycles.
         gc_tuning.look_through_everything()
 
     def _record(self, result: ProbeResult) -> None:
@@ -296,7 +295,7 @@ class Exporter:
         self._instruments_of[result.target.key.project].probed(result)
         self.state.record(result)
 
-    def _background(self, work: Coroutine[None, None, None]) -> None:
+    def _run_in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

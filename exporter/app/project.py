@@ -1,4 +1,4 @@
-"""The running parts of one project, from the wire up to its prober."""
+"""Build the components of one project: transport, throttle, login, client and prober."""
 
 import hashlib
 from contextlib import suppress
@@ -8,7 +8,7 @@ from exporter.clock import Clock
 from exporter.cloud.auth import Lockouts, login_for
 from exporter.cloud.auth.login import Login
 from exporter.cloud.auth.renewal import RenewedLogin
-from exporter.cloud.client import CloudClient, LoginSender, PacedSender
+from exporter.cloud.client import CloudClient, LoginSender, RateLimitedSender
 from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import AgencyAuth, Project, Tls
 from exporter.http.request import Request, wire_url
@@ -22,7 +22,7 @@ from exporter.ratelimit.snapshot import RateSnapshot
 from exporter.ratelimit.throttle import Throttle
 from exporter.state.saved_state import ProjectSnapshot
 from exporter.targets.cloud import list_targets
-from exporter.targets.sharding import ALONE, Shard
+from exporter.targets.sharding import UNSHARDED, Shard
 
 _METADATA_TIMEOUT = 5.0
 _METADATA_MAX_BYTES = 64 * 1024
@@ -30,7 +30,7 @@ _METADATA_MAX_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ProjectParts:
-    """The running parts of one project, from the wire up to its prober."""
+    """The components of one project. ``files`` is a digest of the certificate files in use."""
 
     project: Project
     transport: Transport
@@ -41,7 +41,6 @@ class ProjectParts:
     client: CloudClient
     prober: Prober
     files: bytes
-    """A digest of the files whose content is in these parts."""
 
     @classmethod
     def build(
@@ -50,26 +49,26 @@ class ProjectParts:
         observer: ProjectObserver,
         lockouts: Lockouts,
         clock: Clock,
-        shard: Shard = ALONE,
+        shard: Shard = UNSHARDED,
     ) -> "ProjectParts":
-        """Put a project's parts together; nothing is sent yet.
+        """Build the components of a project without sending a request.
 
-        ``lockouts`` remember refused log-ins across projects and reloads; a ``shard`` paces itself
-        below its share of the rate limit.
+        ``lockouts`` holds rejected logins across projects and reloads. A ``shard`` uses its share
+        of the rate limit.
 
-        Raises `OSError` when a certificate file cannot be used, `SecretUnreadableError` when the
-        proxy's file cannot be read.
+        Raises `OSError` if a certificate file cannot be used, `SecretUnreadableError` if the
+        file with the proxy's URL cannot be read.
         """
-        # Before they are read, so that what is replaced meanwhile is seen next time.
+        # Computed before the files are read: a file replaced in between differs at the next reload.
         files = _digest(project)
         transport = Transport(
             tls=project.tls,
             proxy_url=project.proxy_url,
             observer=observer,
-            # Log-ins lead elsewhere, to hosts that go by their own names.
+            # Logins go to other hosts, which have their own names.
             named=wire_url(project.endpoint).raw_host,
         )
-        # The metadata service is a neighbour: no proxy leads there, and it shows no certificate.
+        # The metadata service is link-local: it needs no proxy and uses no TLS.
         metadata = (
             Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
             if isinstance(project.auth, AgencyAuth)
@@ -79,7 +78,7 @@ class ProjectParts:
         throttle = Throttle(
             requests_per_second=limit.requests_per_second, burst=limit.burst, clock=clock
         )
-        sender = PacedSender(transport, throttle, observer)
+        sender = RateLimitedSender(transport, throttle, observer)
 
         async def fetch(request: Request) -> Response:
             return await (metadata or transport).send(
@@ -101,18 +100,21 @@ class ProjectParts:
         prober = Prober(client, consoles, clock)
         return cls(project, transport, metadata, consoles, throttle, login, client, prober, files)
 
-    def serves(self, project: Project) -> bool:
-        """Return whether these parts do for a version of their project: its ways are the same."""
-        return _ways(project) == _ways(self.project) and _digest(project) == self.files
+    def can_serve(self, project: Project) -> bool:
+        """Return whether these parts fit a new version of their project without a rebuild."""
+        return (
+            _connection_settings(project) == _connection_settings(self.project)
+            and _digest(project) == self.files
+        )
 
     @property
     def snapshot_key(self) -> str:
-        """Return what pace and login are kept under: they are of one API's one project."""
+        """Return the key under which request rate and login are saved: one per API and project."""
         project = self.project
         return f"{project.name} {project.endpoint} {project.project_id}"
 
     def readings(self) -> ProjectReadings:
-        """Return what the metrics ask of these parts at each scrape."""
+        """Return the callables that metrics read at each scrape."""
         return ProjectReadings(
             limit=lambda: self.throttle.limit,
             ceiling=lambda: self.throttle.ceiling,
@@ -122,7 +124,7 @@ class ProjectParts:
         )
 
     def status(self) -> ProjectStatus:
-        """Return how throttle and login stand, for people."""
+        """Return the state of throttle and login for the status page."""
         return ProjectStatus(
             name=self.project.name,
             region=self.project.region,
@@ -134,17 +136,17 @@ class ProjectParts:
         )
 
     async def snapshot(self) -> ProjectSnapshot:
-        """Return what `restore` may take after a restart."""
+        """Return the state to save for `restore` after a restart."""
         snapshot = self.throttle.snapshot()
         login = self.login
         return ProjectSnapshot(
-            pace=snapshot.to_json() if snapshot else None,
+            rate=snapshot.to_json() if snapshot else None,
             login=await login.snapshot() if isinstance(login, RenewedLogin) else None,
         )
 
     def restore(self, saved: ProjectSnapshot) -> None:
-        """Begin with the pace and the login of the time before a restart, if they still hold."""
-        snapshot = RateSnapshot.from_json(saved.pace) if saved.pace else None
+        """Restore the request rate and login saved before a restart, if they are still valid."""
+        snapshot = RateSnapshot.from_json(saved.rate) if saved.rate else None
         if snapshot is not None:
             self.throttle.restore(snapshot)
         if saved.login and isinstance(self.login, RenewedLogin):
@@ -158,19 +160,19 @@ class ProjectParts:
             await self.metadata.aclose()
 
 
-def _ways(project: Project) -> Project:
-    """Return a project without what is probed, and how often."""
+def _connection_settings(project: Project) -> Project:
+    """Return a project without its servers and schedule."""
     return replace(
         project, servers=(), server_files=(), discovery=None, interval=0.0, depth=Stage.API
     )
 
 
 def _digest(project: Project) -> bytes:
-    """Return a digest of the files that are read once: one may be replaced under its name."""
+    """Return a digest of the certificate files, which may be replaced under the same name."""
     digest = hashlib.sha256()
     for tls in (project.tls, project.console.tls):
         for file in (tls.ca_file, tls.cert_file, tls.key_file):
-            # One that cannot be read is reported where it is used.
+            # An unreadable file is reported where it is used.
             with suppress(OSError):
                 digest.update(file.read_bytes() if file else b"")
             digest.update(b"\0")
@@ -178,7 +180,7 @@ def _digest(project: Project) -> bytes:
 
 
 async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeResult:
-    """Probe one target of a project, with parts built for it alone."""
+    """Probe one target once, with components built for this probe."""
     parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
     try:
         permit = await parts.prober.permit(clock.time())
@@ -188,7 +190,7 @@ async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeRes
 
 
 async def list_once(project: Project, clock: Clock) -> list[Target]:
-    """Return what the cloud lists of a project, with parts built for that alone.
+    """Return the servers that the cloud lists for a project, with components built for this call.
 
     Raises `RequestError`, `OSError` and `SecretUnreadableError`.
     """

@@ -1,4 +1,4 @@
-"""Run the exporter until a signal ends it: listen, probe, answer, reload, drain."""
+"""Run the exporter and its web server until SIGTERM or SIGINT."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ from exporter.process.systemd import InheritedSocketError, Notifier, inherited_s
 from exporter.state.errors import StateFileError, StateFileInUseError
 from exporter.state.saved_state import SavedState
 from exporter.state.state_file import StateFile
-from exporter.targets.sharding import ALONE, Shard
+from exporter.targets.sharding import UNSHARDED, Shard
 from exporter.web.access.external_url import DIRECT, ExternalUrl
 from exporter.web.access.guard import HEALTH_PATHS, guarded
 from exporter.web.access.live_config import OPEN, LiveConfig, Rules
@@ -34,24 +34,24 @@ from exporter.web.application import web_application
 from exporter.web.exporter_view import ExporterView, ReloadRefusedError
 from exporter.web.listening import ListenError, WebServer, address_text, listen_all
 
-_LAST_WORDS_SECONDS = 0.5
-# SIGTERM must be obeyed within 5 s; what comes before this takes 4.5 at the most.
-_LAST_RESORT_SECONDS = 4.8
+_LOG_DRAIN_SECONDS = 0.5
+# The process must exit within 5 s of SIGTERM; an orderly shutdown takes at most 4.5 s.
+_FORCED_EXIT_SECONDS = 4.8
 
 log = structlog.get_logger(__name__)
 
 
-# The loop gives the interpreter away at each piece of TLS, and gets it back after so long where a
-# thread is busy, as with reading a large configuration. Python's own 5 ms, several times a probe,
-# stopped all probing for two seconds at 50,000 servers.
+# The event loop releases the GIL at each TLS operation, and waits for this long to get it back
+# while a thread is busy, such as with reading a large configuration. With Python's default of 5 ms
+# a reload with 50,000 servers stopped all probing for two seconds.
 _SWITCH_SECONDS = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The flags about who may ask the web server, and how.
+    """The flags for access to the web server.
 
-    ``rules`` are those of ``--web.config.file`` as they were at the start.
+    ``rules`` is the content of ``--web.config.file`` at the start.
     """
 
     rules: Rules = OPEN
@@ -70,7 +70,7 @@ class Settings:
     log_format: str
     version: str
     access: Access = Access()
-    shard: Shard = ALONE
+    shard: Shard = UNSHARDED
     state_file: Path | None = None
 
 
@@ -82,7 +82,7 @@ def serve(config: Config, settings: Settings) -> int:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
     sys.setswitchinterval(_SWITCH_SECONDS)
-    # uvloop: a fifth less CPU a probe, most of it in TLS.
+    # uvloop takes a fifth less CPU per probe, mostly in TLS.
     with (
         contextlib.ExitStack() as closing,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -93,12 +93,12 @@ def serve(config: Config, settings: Settings) -> int:
 
 
 def _listening(settings: Settings) -> list[socket.socket]:
-    """Return the sockets that systemd has opened for us, else open our own."""
+    """Return the sockets passed by systemd, or open the configured ones."""
     inherited = inherited_sockets(os.environ)
     if not inherited and settings.access.systemd_socket:
         raise InheritedSocketError(
-            "--web.systemd-socket is set, and systemd handed over no socket;"
-            " start the socket unit, or leave the flag out"
+            "--web.systemd-socket is set, but systemd passed no socket;"
+            " start the socket unit or remove the flag"
         )
     return inherited or listen_all(settings.listen_addresses)
 
@@ -106,8 +106,10 @@ def _listening(settings: Settings) -> list[socket.socket]:
 async def _run(config: Config, settings: Settings, listening: list[socket.socket]) -> int:
     clock = SystemClock()
     systemd = Notifier(os.environ, clock)
-    early: list[str] = []
-    logging_setup.configure(level=settings.log_level, form=settings.log_format, count=early.append)
+    levels_before: list[str] = []
+    logging_setup.configure(
+        level=settings.log_level, form=settings.log_format, count=levels_before.append
+    )
     state_file = StateFile(settings.state_file, clock.time) if settings.state_file else None
     try:
         saved_state = _saved_state(state_file)
@@ -129,26 +131,26 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
         count=exporter.instruments.logged,
         stream=writer,
     )
-    for level in early:
+    for level in levels_before:
         exporter.instruments.logged(level)
 
     started = asyncio.Event()
 
     async def reload() -> None:
-        # What a start reads and what a reload reads would come in any order.
+        # The server files read by the start must not overwrite those of a reload.
         await started.wait()
         systemd.reloading()
-        status = "the configuration has mistakes, the one before it is in force"
+        status = "configuration invalid, the previous one stays active"
         try:
             await exporter.reload(lambda: load(settings.config_file, os.environ))
             status = f"{len(exporter.state)} servers"
         except (ConfigError, OSError, SecretUnreadableError) as error:
             for line in str(error).splitlines():
-                log.error("configuration not reloaded", error=line)  # noqa: TRY400 - a mistake of theirs
+                log.error("configuration reload failed", error=line)  # noqa: TRY400 - no traceback
             raise ReloadRefusedError(str(error)) from None
         finally:
             systemd.ready(status)
-        _warn_of_plans(exporter)
+        _warn_if_over_rate_limit(exporter)
 
     application = web_application(
         ExporterView(
@@ -172,7 +174,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     _on_signals(ended, reload)
     await exporter.start()
     started.set()
-    _warn_of_plans(exporter)
+    _warn_if_over_rate_limit(exporter)
     serving = asyncio.create_task(server.serve(listening))
     for one in listening:
         log.info(
@@ -187,26 +189,29 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
         {serving, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED
     )
     log.info("stopping")
-    _end_anyway()
+    _force_exit_later()
     systemd.stopping()
-    # Probes end first, so that a last scrape sees them.
+    # Probes end first, so that a last scrape includes their results.
     await exporter.stop()
     server.should_exit = True
     await serving
     alive.cancel()
-    writer.drain(_LAST_WORDS_SECONDS)
+    writer.drain(_LOG_DRAIN_SECONDS)
     return 0
 
 
-def _end_anyway() -> None:
-    """End the process in time, even where storage hangs: its thread would be waited for."""
-    last_resort = threading.Timer(_LAST_RESORT_SECONDS, os._exit, [0])
-    last_resort.daemon = True
-    last_resort.start()
+def _force_exit_later() -> None:
+    """Exit in time even if storage hangs: Python waits for its thread at exit."""
+    timer = threading.Timer(_FORCED_EXIT_SECONDS, os._exit, [0])
+    timer.daemon = True
+    timer.start()
 
 
 def _standard_error() -> int:
-    """Return its descriptor; where it was closed before the start, that number may be a socket."""
+    """Return the descriptor of standard error, or of /dev/null if it was closed at the start.
+
+    In that case descriptor 2 may be a socket.
+    """
     stream = sys.__stderr__
     return stream.fileno() if stream else os.open(os.devnull, os.O_WRONLY)
 
@@ -226,28 +231,28 @@ def _saved_state(state_file: StateFile | None) -> SavedState:
     except StateFileInUseError:
         raise
     except StateFileError as error:
-        # Better to probe without a memory than not at all.
-        log.warning("starting without what was known before", why=str(error))
+        # Probing without saved state is better than not probing.
+        log.warning("saved state not loaded", why=str(error))
         return SavedState()
 
 
-def _warn_of_plans(exporter: Exporter) -> None:
+def _warn_if_over_rate_limit(exporter: Exporter) -> None:
     for plan in exporter.plans():
         if not plan.fits:
-            log.warning("the probes do not fit the rate limit", plan=str(plan))
+            log.warning("rate limit too low for the configured probes", plan=str(plan))
 
 
 def _on_signals(ended: asyncio.Event, reload: Callable[[], Awaitable[None]]) -> None:
     loop = asyncio.get_running_loop()
     reloading: set[asyncio.Task[None]] = set()
 
-    async def reload_quietly() -> None:
-        # What was wrong has been logged.
+    async def reload_on_signal() -> None:
+        # The error has been logged.
         with contextlib.suppress(ReloadRefusedError):
             await reload()
 
     def hang_up() -> None:
-        task = loop.create_task(reload_quietly())
+        task = loop.create_task(reload_on_signal())
         reloading.add(task)
         task.add_done_callback(reloading.discard)
 

@@ -1,4 +1,4 @@
-"""The command line: what can be typed, and the command that runs then."""
+"""Parse the command line and run a command."""
 
 import argparse
 import os
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone, as `| head` does. Python would complain again at exit.
+        # The reader of our output has exited, as with `| head`. Python would fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return commands.FAILED
 

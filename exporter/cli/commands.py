@@ -1,4 +1,4 @@
-"""What each command does. Each imports what it needs when it runs, so that ``--help`` is quick.
+"""Run each command. Commands import their dependencies when they run, to keep ``--help`` fast.
 
 Every command takes the parsed flags and returns the exit status.
 """
@@ -21,14 +21,14 @@ OK, FAILED, DOES_NOT_FIT = 0, 1, 2
 
 def installed_version(distribution: str) -> str:
     """Return the version of an installed distribution."""
-    # Half of what --help would import otherwise.
+    # Importing this at the top would double the imports of --help.
     from importlib.metadata import version  # noqa: PLC0415
 
     return version(distribution)
 
 
 def _load(path: Path) -> "Config | None":
-    """Return the configuration, or None after saying on standard error what is wrong with it."""
+    """Return the configuration; print its errors to stderr and return None if it is invalid."""
     from exporter.config.load import ConfigError, load  # noqa: PLC0415
 
     try:
@@ -39,7 +39,7 @@ def _load(path: Path) -> "Config | None":
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print for people: to standard error unless told otherwise."""
+    """Print a message, by default to standard error."""
     print(text, file=stream or sys.stderr, flush=True)
 
 
@@ -92,7 +92,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def check_config(options: argparse.Namespace) -> int:
-    """Validate the configuration and say what it asks of the rate limits."""
+    """Validate the configuration and compare the probes it needs with the rate limits."""
     from exporter.config.check import check  # noqa: PLC0415
     from exporter.config.errors import ConfigError  # noqa: PLC0415
     from exporter.targets.capacity import plans  # noqa: PLC0415
@@ -107,26 +107,26 @@ def check_config(options: argparse.Namespace) -> int:
         say(str(error))
         return FAILED
     say(f"{options.config_file}: the configuration is valid", sys.stdout)
-    made = plans(config)
-    for plan in made:
+    capacity_plans = plans(config)
+    for plan in capacity_plans:
         say(str(plan), sys.stdout)
         if plan.project.discovery:
             say(
-                "  and the servers that the cloud lists, which are not counted here:"
-                f" {PROG} discover shows them",
+                "  plus the servers listed by the cloud, which are not counted here:"
+                f" run {PROG} discover to see them",
                 sys.stdout,
             )
         for server in plan.project.servers:
             say(
                 f"  {server.name} ({server.id}) every {server.interval:g} s,"
-                f" within {server.timeout:g} s, depth {server.depth}",
+                f" timeout {server.timeout:g} s, depth {server.depth}",
                 sys.stdout,
             )
-    return OK if all(plan.fits for plan in made) else DOES_NOT_FIT
+    return OK if all(plan.fits for plan in capacity_plans) else DOES_NOT_FIT
 
 
 def discover(options: argparse.Namespace) -> int:
-    """Print the servers that each project's sources yield."""
+    """Print the servers that each source of each project lists."""
     import asyncio  # noqa: PLC0415
 
     from exporter.app.discover import discover  # noqa: PLC0415
@@ -153,7 +153,7 @@ def discover(options: argparse.Namespace) -> int:
 
 
 def probe(options: argparse.Namespace) -> int:
-    """Probe one server and show what was seen."""
+    """Probe one server and print the result."""
     import asyncio  # noqa: PLC0415
     import json  # noqa: PLC0415
     from dataclasses import replace  # noqa: PLC0415
@@ -191,7 +191,7 @@ def probe(options: argparse.Namespace) -> int:
 
 
 def simulate(options: argparse.Namespace) -> int:
-    """Run the pretend cloud alone."""
+    """Run the simulated cloud without an exporter."""
     from exporter.simulator import run  # noqa: PLC0415
 
     if options.servers is not None and options.servers < 1:
@@ -199,10 +199,10 @@ def simulate(options: argparse.Namespace) -> int:
         return FAILED
     host, separator, port = options.listen.rpartition(":")
     if not separator or not host or not port.isdigit():
-        say(f"{PROG}: --listen must be HOST:PORT, such as {SIMULATOR_ADDRESS}")
+        say(f"{PROG}: --listen must be HOST:PORT, for example {SIMULATOR_ADDRESS}")
         return FAILED
     if (options.cert_file is None) != (options.key_file is None):
-        say(f"{PROG}: --tls.cert-file and --tls.key-file go together")
+        say(f"{PROG}: --tls.cert-file and --tls.key-file must be set together")
         return FAILED
     return run(
         host.strip("[]"),
@@ -215,17 +215,17 @@ def simulate(options: argparse.Namespace) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Run the pretend cloud and an exporter that probes it."""
+    """Run the simulated cloud and an exporter that probes it."""
     from exporter.cli.demo import Demo, demo  # noqa: PLC0415
 
-    asked = Demo(
+    settings = Demo(
         simulator_address=SIMULATOR_ADDRESS,
         scenario=options.scenario,
         log_level=options.log_level,
         log_format=options.log_format,
         version=installed_version(PROG),
     )
-    return demo(asked, prometheus=options.prometheus)
+    return demo(settings, prometheus=options.prometheus)
 
 
 def config_schema(_options: argparse.Namespace) -> int:

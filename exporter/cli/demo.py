@@ -1,4 +1,4 @@
-"""The demonstration on loopback: a pretend cloud, an exporter that probes it, maybe Prometheus."""
+"""Run a demo on loopback: a simulated cloud, an exporter, and optionally Prometheus."""
 
 import os
 import shutil
@@ -18,17 +18,17 @@ _EXPORTER_ADDRESS = "127.0.0.1:10429"
 _PROMETHEUS_ADDRESS = "127.0.0.1:9090"
 _ALERTMANAGER_ADDRESS = "127.0.0.1:9093"
 _STOP_SECONDS = 5
-# Debian's package names the program otherwise than its makers.
+# Debian's package gives the program a different name.
 _ALERTMANAGER_NAMES = ("prometheus-alertmanager", "alertmanager")
 
 
 class DemoError(Exception):
-    """The demonstration cannot run; the message says why and what to do."""
+    """The demo cannot run; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What is asked for; ``scenario`` is a file or the name of a shipped one."""
+    """The settings of a demo; ``scenario`` is a file or the name of a shipped scenario."""
 
     simulator_address: str
     scenario: str
@@ -37,14 +37,14 @@ class Demo:
     version: str
 
 
-def demo(asked: Demo, *, prometheus: bool) -> int:
-    """Run all until interrupted; return the exit status. The ports are those of config.yaml."""
+def demo(settings: Demo, *, prometheus: bool) -> int:
+    """Run the demo until interrupted; return the exit status. Ports are those of config.yaml."""
     path = shipped("config.yaml")
     with ExitStack() as running:
         try:
             config = load(path, os.environ)
-            lines = _lines(asked, path)
-            _start_simulator(running, asked)
+            lines = _intro(settings, path)
+            _start_simulator(running, settings)
             if prometheus:
                 lines += _start_prometheus(running)
         except (ConfigError, DemoError) as error:
@@ -56,42 +56,42 @@ def demo(asked: Demo, *, prometheus: bool) -> int:
             Settings(
                 config_file=path,
                 listen_addresses=(_EXPORTER_ADDRESS,),
-                log_level=asked.log_level,
-                log_format=asked.log_format,
-                version=asked.version,
+                log_level=settings.log_level,
+                log_format=settings.log_format,
+                version=settings.version,
             ),
         )
 
 
-def _lines(asked: Demo, path: Path) -> list[str]:
+def _intro(settings: Demo, path: Path) -> list[str]:
     return [
         "",
-        f"Console Exporter probes a pretend cloud, http://{asked.simulator_address}, as",
-        f"{path} says.",
+        f"Console Exporter probes a simulated cloud, http://{settings.simulator_address},",
+        f"configured by {path}.",
         "Every server is probed once within the first 15 seconds. Open:",
         "",
-        f"  http://{_EXPORTER_ADDRESS}/                      each console's state",
-        f"  http://{_EXPORTER_ADDRESS}/metrics               what Prometheus scrapes",
-        f"  http://{_EXPORTER_ADDRESS}/probe?target=db-01&debug=true   one probe, told in full",
+        f"  http://{_EXPORTER_ADDRESS}/                      the state of each console",
+        f"  http://{_EXPORTER_ADDRESS}/metrics               the metrics",
+        f"  http://{_EXPORTER_ADDRESS}/probe?target=db-01&debug=true   one probe in detail",
     ]
 
 
-def _start_simulator(running: ExitStack, asked: Demo) -> None:
-    # A process of its own: what the pretend cloud does must not show in our latencies.
+def _start_simulator(running: ExitStack, settings: Demo) -> None:
+    # A separate process, so that the simulator's load does not affect measured latencies.
     command = [
         sys.executable, "-m", "exporter", "simulate",
-        f"--listen={asked.simulator_address}", f"--scenario={asked.scenario}",
+        f"--listen={settings.simulator_address}", f"--scenario={settings.scenario}",
     ]  # fmt: skip
     simulator = running.enter_context(_child(command, stdout=subprocess.PIPE))
     if simulator.stdout is None or not simulator.stdout.readline():
-        raise DemoError("console-exporter: the pretend cloud did not start; see the line above")
+        raise DemoError("console-exporter: the simulated cloud did not start; see the line above")
 
 
 def _start_prometheus(running: ExitStack) -> list[str]:
-    """Start Prometheus and Alertmanager as they are shipped; return what to open."""
+    """Start Prometheus and Alertmanager with the shipped files; return the addresses to open."""
     programs = _installed()
     for address in (_PROMETHEUS_ADDRESS, _ALERTMANAGER_ADDRESS):
-        _refuse_taken(address)
+        _check_free(address)
     data = Path(running.enter_context(TemporaryDirectory(prefix="console-exporter-")))
     for name, command in (
         (
@@ -118,7 +118,7 @@ def _start_prometheus(running: ExitStack) -> list[str]:
         running.enter_context(_child(command, stdout=log, stderr=subprocess.STDOUT))
     return [
         f"  http://{_PROMETHEUS_ADDRESS}/alerts    an alert fires within three minutes",
-        f"  http://{_ALERTMANAGER_ADDRESS}/          what Alertmanager makes of it",
+        f"  http://{_ALERTMANAGER_ADDRESS}/          Alertmanager's notifications",
     ]
 
 
@@ -135,21 +135,21 @@ def _installed() -> dict[str, str]:
     return {name: path for name, path in found.items() if path is not None}
 
 
-def _refuse_taken(address: str) -> None:
+def _check_free(address: str) -> None:
     host, _, port = address.rpartition(":")
-    with socket.socket() as knocking:
-        if knocking.connect_ex((host, int(port))) == 0:
+    with socket.socket() as client:
+        if client.connect_ex((host, int(port))) == 0:
             raise DemoError(
-                f"console-exporter: something listens on {address} already; stop it first"
-                " (Debian's packages start theirs: systemctl stop prometheus"
+                f"console-exporter: address {address} is already in use; stop the program"
+                " that listens there (Debian's packages start theirs: systemctl stop prometheus"
                 " prometheus-alertmanager)"
             )
 
 
 @contextmanager
 def _child(command: list[str], **streams: object) -> Iterator["subprocess.Popen[str]"]:
-    """Run a program of the demonstration until the block ends."""
-    process = subprocess.Popen(command, text=True, **streams)  # type: ignore[call-overload]  # noqa: S603 - ours
+    """Run a program as a child process until the block ends."""
+    process = subprocess.Popen(command, text=True, **streams)  # type: ignore[call-overload]  # noqa: S603 - trusted
     try:
         yield process
     finally:
@@ -164,11 +164,11 @@ def _child(command: list[str], **streams: object) -> Iterator["subprocess.Popen[
 
 
 def shipped(name: str) -> Path:
-    """Return a shipped file: beside the package in a wheel, above it in a checkout."""
-    package = Path(__file__).parent
+    """Return a shipped file: inside the package in a wheel, next to it in a checkout."""
+    package = Path(__file__).parent.parent
     inside = package / "shipped" / name
     return inside if inside.exists() else package.parent / name
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - this is what the command is for
+    print(text, flush=True)  # noqa: T201 - the output of the command

@@ -1,4 +1,4 @@
-"""An argument parser whose ``--help`` is a manual page."""
+"""Print ``--help`` as a manual page."""
 
 import argparse
 import shutil
@@ -13,28 +13,30 @@ _WIDTH_MIN = 40
 
 
 class ManualParser(argparse.ArgumentParser):
-    """Parse a command's flags; help with its page of the manual."""
+    """Argument parser that appends the sections of a manual page to the help.
 
-    def __init__(self, *, page: Page, **options: Any) -> None:  # noqa: ANN401 - argparse's own
-        """Describe the command by ``page``; ``options`` are those of `argparse.ArgumentParser`."""
+    ``options`` are those of `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, *, page: Page, **options: Any) -> None:  # noqa: ANN401 - argparse's options
         super().__init__(description=page.description, allow_abbrev=False, **options)
         self._page = page
 
     def add_argument(self, *names: str, **options: Any) -> argparse.Action:  # noqa: ANN401
-        """Add an argument; where it has a default its help names it."""
+        """Add an argument, and its default, if any, to its help."""
         if options.get("default") not in (None, False, argparse.SUPPRESS):
             options["help"] = f"{options.get('help', '')} (default: %(default)s)"
         return super().add_argument(*names, **options)
 
     def format_help(self) -> str:
-        """Return usage, description and flags, then the sections of the page."""
-        # argparse leaves the same two columns free.
+        """Return usage, description, flags and the sections of the manual page."""
+        # argparse leaves two columns free as well.
         width = max(shutil.get_terminal_size().columns - 2, _WIDTH_MIN)
         lines = [super().format_help()]
         for title, entries in self._page.sections:
             lines.append(f"{title}:")
-            form = _examples if title == "examples" else _definitions
-            lines += form(entries, width)
+            layout = _examples if title == "examples" else _definitions
+            lines += layout(entries, width)
             lines.append("")
         return "\n".join(lines)
 
@@ -53,7 +55,7 @@ def _definitions(entries: tuple[tuple[str, str], ...], width: int) -> Iterator[s
 
 def _examples(entries: tuple[tuple[str, str], ...], width: int) -> Iterator[str]:
     for command, text in entries:
-        # Folded so that it can still be pasted into a shell.
+        # Folded with backslashes, so that it can be pasted into a shell.
         folded = textwrap.wrap(
             command,
             width - 2,

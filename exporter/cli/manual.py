@@ -1,4 +1,4 @@
-"""What ``--help`` says beyond the flags: a page for the program and for each of its commands."""
+"""The manual pages that ``--help`` prints: one for the program and one for each command."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ Entries = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page of a command; entries are a term and what is to be said of it.
+    """The manual page of a command; an entry is a term and its description.
 
-    An example is a command line, which must be valid, and what it does.
+    An example is a valid command line and a description of what it does.
     """
 
     summary: str
@@ -22,7 +22,7 @@ class Page:
 
     @property
     def sections(self) -> tuple[tuple[str, Entries], ...]:
-        """Return the sections that have something to say, in the order of manual pages."""
+        """Return the sections that are not empty, in the order of manual pages."""
         sections = (
             ("signals", self.signals),
             ("environment", self.environment),
@@ -33,26 +33,26 @@ class Page:
         return tuple(one for one in sections if one[1])
 
 
-_WRONG_USE = ("2", "the command line is wrong")
+_WRONG_USE = ("2", "the command line is invalid")
 _INTERRUPTED = ("130", "interrupted by Ctrl-C")
-_MISTAKE = (
+_CONFIG_ERROR = (
     "1",
-    "the configuration cannot be read or has mistakes; each is on standard error, with its place",
+    "the configuration is unreadable or invalid; standard error lists each error and its position",
 )
-_VARIABLES = "variables that the configuration names so; one that is not set is a mistake"
+_VARIABLES = "variables used in the configuration; one that is not set is an error"
 _CONFIG_FILES = (
     (
         "config.yaml",
         (
-            "the configuration, in the working directory unless --config.file says otherwise;"
-            " relative paths in it start at its own folder"
+            "the configuration, in the working directory unless --config.file is set;"
+            " relative paths in it are relative to its folder"
         ),
     ),
     (
         "*_file",
         (
-            "the secrets that the configuration gives so, such as password_file; read again at each"
-            " use, so that rotating one needs no reload"
+            "secrets in files, such as password_file; read at each use, so that a changed secret"
+            " needs no reload"
         ),
     ),
 )
@@ -60,147 +60,158 @@ _CONFIG_FILES = (
 OVERVIEW = Page(
     summary="probe remote consoles",
     description=(
-        "Probe the remote consoles of bare-metal servers in Huawei Cloud CloudDC and expose what"
-        " was seen to Prometheus. A verdict is only given on evidence: an exhausted quota or an"
-        " expired password says nothing about a console, and turns none red. 'console-exporter"
-        " COMMAND --help' is the manual of a command."
+        "Probe the remote consoles of bare-metal servers in Huawei Cloud CloudDC and expose the"
+        " results to Prometheus. Only conclusive probes change a console's state: an exhausted"
+        " quota or an expired password does not mark a console as down. 'console-exporter COMMAND"
+        " --help' shows the manual of a command."
     ),
     examples=(
-        ("console-exporter demo", "see it all against a pretend cloud, with no account"),
-        ("console-exporter check-config --config.file=my.yaml", "find every mistake at once"),
-        ("console-exporter serve --config.file=my.yaml", "run it"),
+        ("console-exporter demo", "try it against a simulated cloud, without an account"),
+        (
+            "console-exporter check-config --config.file=my.yaml",
+            "list all errors of a configuration",
+        ),
+        ("console-exporter serve --config.file=my.yaml", "run the exporter"),
     ),
     exit_status=(
-        ("0", "what was asked for went well"),
-        ("1", "it did not; standard error says why"),
-        ("2", "the command line is wrong, or the probes of check-config do not fit"),
+        ("0", "success"),
+        ("1", "failure; standard error says why"),
+        ("2", "the command line is invalid, or check-config found a rate limit that is too low"),
         _INTERRUPTED,
     ),
-    environment=(("COLUMNS", "the width of this text; the terminal's if not set"),),
+    environment=(("COLUMNS", "width of this text; by default the width of the terminal"),),
 )
 
 PAGES = {
     "serve": Page(
         summary="run the exporter",
         description=(
-            "Probe every configured server on its own schedule, below the project's rate limit, and"
-            " answer /metrics, the status pages and the JSON API from what was seen. A scrape never"
-            " waits for a probe. Log lines go to standard error."
+            "Probe every configured server at its interval, within the project's rate limit, and"
+            " serve the results as /metrics, status pages and a JSON API. A scrape never waits for"
+            " a probe. Log lines go to standard error."
         ),
         examples=(
             (
                 "console-exporter serve --config.file=my.yaml --web.listen-address=127.0.0.1:10429",
-                "answer this machine alone",
+                "listen on loopback only",
             ),
             (
                 "console-exporter serve --config.file=my.yaml --web.config.file=web.yml",
-                "answer over TLS, and only who logs in",
+                "serve over TLS with authentication",
             ),
             (
                 "console-exporter serve --shard.index=auto --shard.count=3 --state.file=state.db",
-                "be one of three that share the servers, and remember across a restart",
+                "run one of three exporters that share the servers, and keep state across restarts",
             ),
             (
                 "console-exporter serve --config.file=my.yaml --log.level=debug --log.format=json",
-                "say more, for a log collector",
+                "log debug messages as JSON for a log collector",
             ),
         ),
         signals=(
             (
                 "SIGHUP",
                 (
-                    "load the configuration again, as POST /-/reload does: all or nothing; servers"
-                    " that did not change keep their phase, counts and history"
+                    "reload the configuration, like POST /-/reload; if it is invalid, the current"
+                    " one stays active; unchanged servers keep their phase, counts and history"
                 ),
             ),
-            ("SIGTERM, SIGINT", "let running probes end, then stop, within 5 seconds"),
+            ("SIGTERM, SIGINT", "wait for running probes, then stop; takes at most 5 seconds"),
         ),
         environment=(
-            ("${VAR}", _VARIABLES + "; read at the start, not at a reload"),
+            ("${VAR}", _VARIABLES + "; changing one needs a restart"),
             (
                 "LISTEN_FDS",
-                "sockets that systemd has opened: listened on in place of --web.listen-address",
+                "sockets passed by systemd; they replace --web.listen-address",
             ),
-            ("NOTIFY_SOCKET", "where systemd is told of readiness, reloads and the end"),
-            ("WATCHDOG_USEC", "how often systemd wants a sign of life, in microseconds"),
+            ("NOTIFY_SOCKET", "socket for notifying systemd of readiness, reloads and shutdown"),
+            ("WATCHDOG_USEC", "timeout of systemd's watchdog, in microseconds"),
         ),
         files=(
             *_CONFIG_FILES,
             (
                 "server_files",
-                "lists that the configuration names; read again within seconds of a change",
+                "server lists named in the configuration; reloaded within seconds of a change",
             ),
             (
                 "--web.config.file",
-                "TLS and users; in force at the next connection or request",
+                "TLS and users; changes apply to the next connection or request",
             ),
             (
                 "--state.file",
-                "a SQLite database, made where there is none; a damaged one is set aside",
+                "SQLite database, created if missing; a damaged one is renamed and replaced",
             ),
         ),
         exit_status=(
             ("0", "stopped by a signal"),
             (
                 "1",
-                _MISTAKE[1] + "; or the address cannot be listened on; or another exporter uses the"
-                " state file",
+                _CONFIG_ERROR[1] + "; or listening on the address failed; or another exporter uses"
+                " the state file",
             ),
             _WRONG_USE,
         ),
     ),
     "check-config": Page(
-        summary="validate the configuration and show what it asks of the rate limits",
+        summary="validate the configuration and compare its probes with the rate limits",
         description=(
-            "Read the configuration as serve does, and say every mistake with file, line, column,"
-            " path and cure. Where there is none, list the projects, their servers, and the probe"
-            " budget: the probes a second that the intervals ask for, against the rate limit."
-            " Nothing is asked of the cloud."
+            "Read the configuration as serve does, and print every error with file, line, column,"
+            " path and fix. If there is none, list the projects and their servers, and compare the"
+            " probes per second that the intervals need with the rate limit. No request is sent to"
+            " the cloud."
         ),
         examples=(
-            ("console-exporter check-config --config.file=my.yaml", "before it is rolled out"),
+            (
+                "console-exporter check-config --config.file=my.yaml",
+                "check a configuration before deploying it",
+            ),
         ),
         environment=(("${VAR}", _VARIABLES),),
         files=_CONFIG_FILES,
         exit_status=(
-            ("0", "valid, and the probes fit the rate limits"),
-            _MISTAKE,
-            ("2", "valid, but the probes do not fit; or the command line is wrong"),
+            ("0", "valid, and the rate limits are high enough for the probes"),
+            _CONFIG_ERROR,
+            ("2", "valid, but a rate limit is too low; or the command line is invalid"),
         ),
     ),
     "discover": Page(
-        summary="print the servers that each project's sources yield",
+        summary="print the servers that each source of each project lists",
         description=(
-            "Ask every source of the configuration's servers once, the cloud included, and print"
-            " what serve would probe. No console is probed."
+            "Read every source of servers once, including the cloud's API, and print the servers"
+            " that serve would probe. No console is probed."
         ),
-        examples=(("console-exporter discover --config.file=my.yaml", "what would be probed"),),
+        examples=(
+            ("console-exporter discover --config.file=my.yaml", "list the servers to be probed"),
+        ),
         environment=(("${VAR}", _VARIABLES),),
         files=_CONFIG_FILES,
         exit_status=(
-            ("0", "every source answered"),
-            ("1", _MISTAKE[1] + "; or a source did not answer"),
+            ("0", "every source was read"),
+            ("1", _CONFIG_ERROR[1] + "; or a source failed"),
             _WRONG_USE,
             _INTERRUPTED,
         ),
     ),
     "probe": Page(
-        summary="probe one server now; exit 0 only when its console is reachable",
+        summary="probe one server now; exit 0 only if its console is reachable",
         description=(
-            "Probe one configured server and print the stages as a waterfall: how long each took,"
-            " and where it failed. It is a request to the real cloud, with a log-in if one is"
-            " needed, and is not paced by an exporter that runs elsewhere. Neither the address of"
-            " the console nor its token is printed."
+            "Probe one configured server and print its stages as a waterfall: how long each took,"
+            " and which one failed. The probe sends requests to the real cloud, including a login"
+            " if needed. It does not share the rate limit of a running exporter. The console's"
+            " address and token are not printed."
         ),
         examples=(
-            ("console-exporter probe --config.file=my.yaml db-01", "as the configuration says"),
+            (
+                "console-exporter probe --config.file=my.yaml db-01",
+                "probe with the configured depth",
+            ),
             (
                 "console-exporter probe --config.file=my.yaml --depth=rfb db-01",
-                "all the way to the machine's first bytes",
+                "probe up to the first bytes of the RFB protocol",
             ),
             (
                 "console-exporter probe --config.file=my.yaml --format=json db-01",
-                "for a program",
+                "print the result as JSON",
             ),
         ),
         environment=(("${VAR}", _VARIABLES),),
@@ -210,8 +221,8 @@ PAGES = {
             (
                 "1",
                 (
-                    "the console is not reachable, nothing could be said about it (throttled, no"
-                    " login), the server is not configured, or the configuration has mistakes"
+                    "the console is not reachable, the probe was inconclusive (throttled, no"
+                    " login), the server is not configured, or the configuration is invalid"
                 ),
             ),
             _WRONG_USE,
@@ -219,59 +230,61 @@ PAGES = {
         ),
     ),
     "simulate": Page(
-        summary="run the pretend cloud alone",
+        summary="run the simulated cloud without an exporter",
         description=(
-            "Speak the cloud's API, its logins and its consoles, for rehearsals: a scenario says"
-            " how slow it is, what quota it has, and what breaks when. It prints its address, and"
-            " needs no account. It is no place for real secrets."
+            "Simulate the cloud's API, logins and consoles for tests. A scenario defines latencies,"
+            " quotas and faults over time. The command prints its address and needs no account. Do"
+            " not send real secrets to it."
         ),
         examples=(
-            ("console-exporter simulate", "the cloud that the shipped config.yaml probes"),
+            ("console-exporter simulate", "run the cloud that the shipped config.yaml probes"),
             (
                 "console-exporter simulate --servers=10000 --seed=1 --listen=127.0.0.1:8080",
-                "a large one, the same each time",
+                "run a large cloud, identical in each run",
             ),
-            ("console-exporter simulate --scenario=quota-cut", "a shipped story"),
+            ("console-exporter simulate --scenario=quota-cut", "run a shipped scenario"),
         ),
         signals=(("SIGTERM, SIGINT", "stop"),),
         exit_status=(
             ("0", "stopped by a signal"),
-            ("1", "the scenario or an address is wrong; standard error says what"),
+            ("1", "the scenario or an address is invalid; standard error says why"),
             _WRONG_USE,
         ),
     ),
     "demo": Page(
-        summary="run the pretend cloud and an exporter that probes it, on loopback",
+        summary="run the simulated cloud and an exporter that probes it, on loopback",
         description=(
-            "Show what the exporter does, with the shipped config.yaml: the pretend cloud listens"
-            " on 127.0.0.1:18080 and the exporter on 127.0.0.1:10429, with --prometheus also"
-            " Prometheus on 127.0.0.1:9090 and Alertmanager on 127.0.0.1:9093. The addresses to"
-            " open are printed. Nothing is left behind."
+            "Run a demo with the shipped config.yaml: the simulated cloud listens on"
+            " 127.0.0.1:18080 and the exporter on 127.0.0.1:10429; with --prometheus, Prometheus on"
+            " 127.0.0.1:9090 and Alertmanager on 127.0.0.1:9093. The addresses to open are printed."
+            " No files are left behind."
         ),
         examples=(
-            ("console-exporter demo", "a cloud with a few broken consoles"),
+            ("console-exporter demo", "probe a cloud with a few broken consoles"),
             (
                 "console-exporter demo --prometheus --scenario=gateway-dead",
-                "an outage, and the alerts that it raises",
+                "simulate an outage and see its alerts",
             ),
         ),
         signals=(
-            ("SIGHUP", "load the configuration again"),
+            ("SIGHUP", "reload the configuration"),
             ("SIGTERM, SIGINT", "stop everything"),
         ),
         exit_status=(
             ("0", "stopped by a signal"),
-            ("1", "a port is taken, a program is missing, or the scenario is wrong"),
+            ("1", "a port is in use, a program is missing, or the scenario is invalid"),
             _WRONG_USE,
         ),
     ),
     "config-schema": Page(
         summary="print the JSON Schema of the configuration",
         description=(
-            "Print the schema on standard output, for editors that complete and check YAML."
-            " check-config knows more: it also sees what contradicts itself."
+            "Print the schema to standard output, for editors that complete and validate YAML."
+            " check-config checks more, such as settings that contradict each other."
         ),
-        examples=(("console-exporter config-schema", "such as into a file, with > schema.json"),),
+        examples=(
+            ("console-exporter config-schema", "print the schema; redirect it with > schema.json"),
+        ),
         exit_status=(("0", "printed"), _WRONG_USE),
     ),
 }

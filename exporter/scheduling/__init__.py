@@ -1,1 +1,1 @@
-"""When each target is probed."""
+"""Decide when each target is probed."""

@@ -1,23 +1,22 @@
-"""Notice when the wall clock is set: the schedule goes by it, and nothing else tells."""
+"""Detect steps of the wall clock, which the schedule depends on."""
 
 from exporter.clock import Clock
 
-# Clocks that are slewed run up to a tenth too fast or too slow; what is set jumps.
+# A slewed clock is up to 10 % too fast or too slow; a larger difference is a step.
 _STEP_MIN = 1.0
 
 
 class ClockSteps:
-    """Compares the wall clock with the monotonic one, which nobody can set.
+    """Compare the wall clock with the monotonic clock, which cannot be set.
 
-    To be asked every second or so, lest slow changes add up to a step.
+    Call `detected` about once a second, so that slow changes do not add up to a step.
     """
 
     def __init__(self, clock: Clock) -> None:
-        """Take the wall clock for right as it is now."""
         self._clock = clock
         self._ahead = self._measured()
 
-    def seen(self) -> bool:
+    def detected(self) -> bool:
         """Return whether the wall clock was set since the last call."""
         before, self._ahead = self._ahead, self._measured()
         return abs(self._ahead - before) >= _STEP_MIN

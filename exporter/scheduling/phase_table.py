@@ -1,8 +1,8 @@
-"""Which targets of one interval are due when: fixed phases, no drift, no memory of the process.
+"""Compute the due times of all targets with the same interval, without drift or stored state.
 
 A target is due at every ``k * interval + phase`` of Unix time, where the phase is a stable hash of
-its key. So the average interval is exact, the load is even, and neither a restart nor a reload
-moves anybody. Phases lie on a grid, so that one wake-up serves all targets of a grid point.
+its key. The average interval is exact, the load is even, and restarts and reloads move no target.
+Phases lie on a grid, so that one wake-up serves all targets of a grid point.
 """
 
 import bisect
@@ -14,9 +14,9 @@ from math import ceil, floor
 from exporter.model import TargetKey
 
 GRID_SECONDS = 0.02
-# Where a sum of a slot's parts may be off, in this century and the next.
+# Upper limit of the rounding error of a slot, for Unix times until the year 2200.
 _ROUNDING_SECONDS = 1e-5
-# A clock that was years behind says nothing of probes that were missed.
+# A clock that was years behind must not count years of missed probes.
 _MISSED_MAX_SECONDS = 24 * 3600.0
 
 
@@ -29,7 +29,7 @@ def phase_of(key: TargetKey, interval: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A target whose slot has come: ``at`` is its latest one, ``missed`` those before it."""
+    """A target that is due: ``at`` is its latest slot, ``missed`` counts the slots before it."""
 
     key: TargetKey
     at: float
@@ -37,23 +37,25 @@ class Due:
 
 
 class PhaseTable:
-    """The phases of all targets that share one interval (seconds)."""
+    """The phases of all targets that share one interval (seconds).
+
+    ``now`` is Unix time; slots after it are served.
+    """
 
     def __init__(self, interval: float, now: float) -> None:
-        """Serve slots after ``now``, Unix seconds."""
         self.interval = interval
         self._served_until = now
         self._phases: list[float] = []
         self._keys: dict[float, dict[TargetKey, None]] = {}
-        # Who came since then, and when.
-        self._newcomers: dict[TargetKey, float] = {}
+        # Targets added since then, with the time.
+        self._added: dict[TargetKey, float] = {}
 
     def __bool__(self) -> bool:
         return bool(self._phases)
 
     def add(self, key: TargetKey, now: float) -> None:
-        """Give ``key`` its phase; its slots are those after ``now``, Unix seconds."""
-        self._newcomers[key] = now
+        """Add a target; its first slot is the first one after ``now`` (Unix seconds)."""
+        self._added[key] = now
         phase = phase_of(key, self.interval)
         if phase not in self._keys:
             bisect.insort(self._phases, phase)
@@ -61,8 +63,8 @@ class PhaseTable:
         self._keys[phase][key] = None
 
     def remove(self, key: TargetKey) -> None:
-        """Take ``key`` off the rota; raises `KeyError` when it is not on it."""
-        self._newcomers.pop(key, None)
+        """Remove a target; raises `KeyError` if it is not in the table."""
+        self._added.pop(key, None)
         phase = phase_of(key, self.interval)
         del self._keys[phase][key]
         if not self._keys[phase]:
@@ -70,7 +72,7 @@ class PhaseTable:
             del self._phases[bisect.bisect_left(self._phases, phase)]
 
     def next_after(self, moment: float) -> float | None:
-        """Return the first slot after ``moment`` (Unix seconds); None on an empty rota."""
+        """Return the first slot after ``moment`` (Unix seconds); None if the table is empty."""
         if not self._phases:
             return None
         cycle = floor(moment / self.interval)
@@ -78,41 +80,42 @@ class PhaseTable:
             start = cycle * self.interval
             index = bisect.bisect_right(self._phases, moment - start)
             while index < len(self._phases):
-                # The sum is what is compared everywhere, so that rounding cannot lose a slot.
+                # All comparisons use this sum, so that rounding cannot lose a slot.
                 if (slot := start + self._phases[index]) > moment:
                     return slot
                 index += 1
             cycle += 1
 
     def take(self, now: float) -> Iterator[Due]:
-        """Yield each target with slots since the last call, up to ``now``, once, in slot order."""
+        """Yield each target that became due since the last call, once, in the order of slots."""
         after = self._served_until
         if now <= after:
             return
         self._served_until = now
-        newcomers, self._newcomers = self._newcomers, {}
+        added, self._added = self._added, {}
         slot = self.next_after(max(after, now - self.interval))
         while slot is not None and slot <= now:
             phase = self._phase_at(slot)
             for key in self._keys[phase]:
-                since = newcomers.get(key, after)
+                since = added.get(key, after)
                 if slot > since:
                     since += _ROUNDING_SECONDS
                     yield Due(key, slot, max(0, ceil((slot - since) / self.interval) - 1))
             slot = self.next_after(slot)
 
     def restart(self, now: float) -> int:
-        """Go on from ``now`` after the clock was set, and return how many slots were left out.
+        """Continue from ``now`` after a clock step; return the number of skipped slots.
 
-        What a clock skipped is not made up for: nobody waited for longer than an interval, and
-        all at once would be a storm. What was served stays served, unless that would silence
-        everybody for longer than an interval. At most the slots of a day are counted.
+        Skipped slots are not made up for: no target waits for longer than an interval, and probing
+        all targets at once would overload the cloud. After a step back, slots that were already
+        served are not served again, unless that would pause all probes for longer than an
+        interval. At most the slots of one day are counted.
         """
         after = self._served_until
         if after - self.interval < now <= after:
             return 0
         self._served_until = now
-        self._newcomers.clear()
+        self._added.clear()
         since = max(after, now - _MISSED_MAX_SECONDS)
         if now <= since:
             return 0

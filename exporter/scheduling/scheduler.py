@@ -1,7 +1,8 @@
-"""Start each target's probe in its slot; never two of one target at once.
+"""Start the probe of each target in its slot; never run two probes of one target at once.
 
-APScheduler wakes us in each second that has slots; the `PhaseTable` says who is due when; a `_Run` a
-target remembers whether it waits for the throttle or is being probed.
+APScheduler wakes the scheduler in each second that has slots. A `PhaseTable` per interval computes
+which targets are due. A `_Run` per target holds whether it waits for the throttle or is being
+probed.
 """
 
 import asyncio
@@ -25,29 +26,30 @@ from exporter.scheduling.clock_steps import ClockSteps
 from exporter.scheduling.phase_table import Due, PhaseTable
 
 _OVERDUE_INTERVALS = 2
-_LOOK_AT_CLOCK_SECONDS = 1.0
-# One of APScheduler's wake-ups serves the slots of so long: it costs a quarter of a probe.
-_STRETCH_SECONDS = 1.0
-# Timers are rounded to milliseconds, and one that is early would find nobody due.
-_TIMER_SECONDS = 0.0005
-# Prometheus gives up a little before most timeouts; so much of a deadline still is evidence.
-_NEARLY = 0.9
-# A probe on demand ends by its own deadline; so much later it is ended, whatever it waits for.
+_CLOCK_CHECK_SECONDS = 1.0
+# One wake-up of APScheduler serves the slots of this long: it costs a quarter of a probe's CPU.
+_WINDOW_SECONDS = 1.0
+# Timers are rounded to milliseconds; one that fires early would find no target due.
+_TIMER_MARGIN_SECONDS = 0.0005
+# A caller's deadline may be a little shorter than the target's timeout; a probe that ran for this
+# fraction of the timeout is still evidence.
+_EVIDENCE_FRACTION = 0.9
+# A probe on demand that is still running this long after its deadline is cancelled.
 _GRACE_SECONDS = 0.25
-_NO_TIME = "the asker's deadline came first"
-_STOPPING = "the exporter stops"
+_NO_TIME = "the caller's deadline passed first"
+_STOPPING = "the exporter is shutting down"
 
 log = structlog.get_logger(__name__)
 
 
 class SchedulingObserver(Protocol):
-    """Who wants to know how well the schedule is kept."""
+    """Receives measurements of how well the schedule is kept."""
 
     def probe_due(self, lateness: float) -> None:
-        """Note that a target was started ``lateness`` seconds after its slot."""
+        """Record that a probe was started ``lateness`` seconds after its slot."""
 
     def probes_missed(self, slots: int) -> None:
-        """Note slots in which no probe could start."""
+        """Record slots in which no probe could start."""
 
 
 class _State(Enum):
@@ -58,11 +60,11 @@ class _State(Enum):
 
 @dataclass(slots=True)
 class _Run:
-    """What goes on with one target.
+    """The state of one target's probe.
 
-    ``since`` is the first slot that has not led to an answer yet: its place in the throttle's
-    queue, which it keeps while it is skipped or throttled, so that all get their turn. All times
-    are monotonic: a wall clock that is set makes nobody older or younger than the others.
+    ``since`` is the first slot without a response of the cloud: the target's place in the
+    throttle's queue. A target keeps it while its probes are skipped or throttled, so that every
+    target gets its permit. All times are monotonic, so that a clock step does not change the order.
     """
 
     target: Target
@@ -71,30 +73,33 @@ class _Run:
     since: float | None = None
     attempted_at: float | None = None
     task: asyncio.Task[None] | None = None
-    # Held while a probe is on the wire, scheduled or on demand.
+    # Held while a probe is running, scheduled or on demand.
     probing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class _StretchTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler 3 has no types
-    """Fires at the first slot of each stretch of time that has any."""
+class _WindowTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler 3 has no types
+    """Fires at the first slot of each window that has any."""
 
     def __init__(self, phase_table: PhaseTable) -> None:
         self._phase_table = phase_table
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
-        # APScheduler lists all that was missed, one by one; one wake-up stands for them all.
+        # APScheduler asks for each missed time separately; one wake-up covers them all.
         after = max(previous or now, now).timestamp()
-        slot = self._phase_table.next_after(after if previous is None else _end_of_stretch(after))
+        slot = self._phase_table.next_after(after if previous is None else _end_of_window(after))
         return None if slot is None else datetime.fromtimestamp(slot, UTC)
 
 
-def _end_of_stretch(moment: float) -> float:
-    """Return the last moment of the stretch that a moment is in, both in Unix seconds."""
-    return ceil(moment / _STRETCH_SECONDS) * _STRETCH_SECONDS
+def _end_of_window(moment: float) -> float:
+    """Return the end of the window that contains ``moment``, both in Unix seconds."""
+    return ceil(moment / _WINDOW_SECONDS) * _WINDOW_SECONDS
 
 
 class Scheduler:
-    """Probes all targets, each in its slots, and hands each result on."""
+    """Probes each target in its slots and passes the results to ``record``.
+
+    The schedule starts empty: `reconcile` fills it, `start` starts it.
+    """
 
     def __init__(
         self,
@@ -104,7 +109,6 @@ class Scheduler:
         observer: SchedulingObserver,
         clock: Clock,
     ) -> None:
-        """Prepare an empty schedule; `reconcile` fills it, `start` sets it going."""
         self._prober_of = prober_of
         self._record = record
         self._observer = observer
@@ -114,31 +118,31 @@ class Scheduler:
         self._on_demand: set[asyncio.Task[ProbeResult]] = set()
         self._stopping = False
         self._overdue: set[TargetKey] = set()
-        self._steps = ClockSteps(clock)
+        self._clock_steps = ClockSteps(clock)
         self._watch: asyncio.Task[None] | None = None
         self._apscheduler = AsyncIOScheduler(
             timezone=UTC,
-            # A wake-up that comes late is served: the rota knows which slots it stands for.
-            # Where the loop was held up, stretches overlap; one left out would be a second late.
+            # Late wake-ups run: the phase table knows which slots they cover. If the event loop
+            # was blocked, windows overlap; a skipped wake-up would delay its slots by a second.
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 100},
         )
 
     @property
     def overdue(self) -> int:
-        """Return how many targets have not been attempted for two intervals."""
+        """Return the number of targets without a probe for two intervals."""
         return len(self._overdue)
 
     def start(self) -> None:
-        """Set the schedule going. Must be called in a running event loop."""
+        """Start the schedule. Must be called in a running event loop."""
         self._apscheduler.start()
         self._watch = asyncio.get_running_loop().create_task(self._watch_clock())
 
     def reconcile(self, targets: Iterable[Target], rebuilt: Iterable[str] = ()) -> None:
-        """Make ``targets`` the whole schedule.
+        """Replace all targets of the schedule.
 
-        Removed targets stop at once, added ones start in their next slot, all others keep phase
-        and place. Targets of the ``rebuilt`` projects that wait for a throttle go over to the new
-        one.
+        Removed targets stop at once, added ones start in their next slot, all others keep their
+        phase and their place in the queue. Targets of ``rebuilt`` projects that wait for the old
+        throttle wait for the new one instead.
         """
         wanted = {target.key: target for target in targets}
         self.change(wanted.values(), self._runs.keys() - wanted.keys())
@@ -149,7 +153,7 @@ class Scheduler:
                 self._start(run)
 
     def change(self, put: Iterable[Target], gone: Iterable[TargetKey]) -> None:
-        """Do the same for a part of the targets: what is new or different, and what is gone."""
+        """Add or update the targets ``put`` and remove those ``gone``; all others stay."""
         touched: set[float] = set()
         for key in gone:
             touched.add(self._remove(key))
@@ -158,59 +162,58 @@ class Scheduler:
         for interval in touched:
             self._sync_job(interval)
 
-    async def probe_now(self, target: Target, patience: float) -> ProbeResult:
-        """Probe a target on demand, within ``patience`` seconds, waiting and all.
+    async def probe_now(self, target: Target, max_seconds: float) -> ProbeResult:
+        """Probe a target on demand, within ``max_seconds`` including all waiting.
 
-        Goes through the same throttle and prober, waits for a probe of the same target that is
-        on the wire, and is not recorded. `skipped` when it does not come to an end in time, or
-        not before `stop` has ended all probes.
+        The probe uses the same throttle and prober as scheduled ones and waits for a running probe
+        of the same target. Its result is not recorded. Returns a `skipped` result if the probe does
+        not end in time or `stop` cancels it.
         """
-        asked_at = self._clock.time()
+        requested_at = self._clock.time()
         if self._stopping:
-            return skipped(target, asked_at, 0.0, _STOPPING)
-        asked = asyncio.get_running_loop().create_task(self._asked(target, patience))
-        self._on_demand.add(asked)
-        asked.add_done_callback(self._on_demand.discard)
+            return skipped(target, requested_at, 0.0, _STOPPING)
+        task = asyncio.get_running_loop().create_task(self._probe_on_demand(target, max_seconds))
+        self._on_demand.add(task)
+        task.add_done_callback(self._on_demand.discard)
         try:
-            # A log-in that comes in between has its own deadline, which may be far longer.
-            async with asyncio.timeout(patience + _GRACE_SECONDS):
-                return await asked
+            # A login in between has its own timeout, which may be far longer.
+            async with asyncio.timeout(max_seconds + _GRACE_SECONDS):
+                return await task
         except TimeoutError:
             why = _NO_TIME
         except asyncio.CancelledError:
-            # It was `stop` that cancelled, unless who asked has left.
-            if (task := asyncio.current_task()) and task.cancelling():
+            # Cancelled by `stop`, unless the caller itself was cancelled.
+            if (current := asyncio.current_task()) and current.cancelling():
                 raise
             why = _STOPPING
-        return skipped(target, asked_at, patience, why)
+        return skipped(target, requested_at, max_seconds, why)
 
-    async def _asked(self, target: Target, patience: float) -> ProbeResult:
-        """Probe on demand; see `probe_now`."""
+    async def _probe_on_demand(self, target: Target, max_seconds: float) -> ProbeResult:
         prober = self._prober_of(target.key.project)
         run = self._runs.get(target.key)
         probing = run.probing if run else asyncio.Lock()
-        asked_at = self._clock.time()
-        asked_since = self._clock.monotonic()
-        give_up_at = asked_since + patience
+        requested_at = self._clock.time()
+        since = self._clock.monotonic()
+        deadline = since + max_seconds
         try:
-            async with asyncio.timeout(patience):
-                permit = await prober.permit(asked_since)
+            async with asyncio.timeout(max_seconds):
+                permit = await prober.permit(since)
                 await probing.acquire()
         except TimeoutError:
-            return skipped(target, asked_at, patience)
+            return skipped(target, requested_at, max_seconds)
         try:
-            left = max(0.001, give_up_at - self._clock.monotonic())
-            hurried = replace(target, timeout=min(target.timeout, left))
-            result = await prober.probe(hurried, permit)
+            left = max(0.001, deadline - self._clock.monotonic())
+            limited = replace(target, timeout=min(target.timeout, left))
+            result = await prober.probe(limited, permit)
         finally:
             probing.release()
-        if result.outcome is Outcome.TIMEOUT and left < _NEARLY * target.timeout:
-            # Who asked was out of patience well before the console was out of time.
+        if result.outcome is Outcome.TIMEOUT and left < _EVIDENCE_FRACTION * target.timeout:
+            # The caller's deadline was much shorter than the target's timeout: no evidence.
             return replace(result, outcome=Outcome.SKIPPED, detail=_NO_TIME)
         return result
 
     async def stop(self, grace: float) -> None:
-        """Start no more probes, let those on the wire end for ``grace`` seconds, then cancel."""
+        """Start no more probes, wait ``grace`` seconds for running ones, then cancel them."""
         self._stopping = True
         if self._apscheduler.running:
             self._apscheduler.pause()
@@ -233,8 +236,8 @@ class Scheduler:
             await asyncio.wait(unfinished, timeout=1)
 
     def serve_slots(self, interval: float) -> float:
-        """Start what is due by now among the targets of ``interval``; return now, Unix seconds."""
-        self._heed_clock()
+        """Start the due probes of targets with this interval; return the current Unix time."""
+        self._check_clock()
         now = self._clock.time()
         phase_table = self._phase_tables.get(interval)
         for due in phase_table.take(now) if phase_table else ():
@@ -243,23 +246,23 @@ class Scheduler:
 
     async def _watch_clock(self) -> None:
         while True:
-            await self._clock.sleep(_LOOK_AT_CLOCK_SECONDS)
-            self._heed_clock()
+            await self._clock.sleep(_CLOCK_CHECK_SECONDS)
+            self._check_clock()
 
-    def _heed_clock(self) -> None:
-        """Begin anew from a clock that was set: APScheduler would wait until it has caught up."""
-        if not self._steps.seen():
+    def _check_clock(self) -> None:
+        """Restart the schedule after a clock step; APScheduler would wait for the old time."""
+        if not self._clock_steps.detected():
             return
         now = self._clock.time()
         missed = sum(phase_table.restart(now) for phase_table in self._phase_tables.values())
-        log.warning("the clock was set", missed_probes=missed)
+        log.warning("system clock changed", missed_probes=missed)
         if missed:
             self._observer.probes_missed(missed)
         for interval in list(self._phase_tables):
             self._sync_job(interval)
 
     def _put(self, key: TargetKey, target: Target) -> set[float]:
-        """Put a target on the rota of its interval; return the intervals whose rotas changed."""
+        """Add or update a target; return the intervals whose phase tables changed."""
         now = self._clock.time()
         run = self._runs.get(key)
         touched = {target.interval}
@@ -278,7 +281,7 @@ class Scheduler:
         return touched
 
     def _remove(self, key: TargetKey) -> float:
-        """Take a target out; return the interval whose rota changed."""
+        """Remove a target; return the interval whose phase table changed."""
         run = self._runs.pop(key)
         self._phase_tables[run.target.interval].remove(key)
         self._overdue.discard(key)
@@ -287,12 +290,12 @@ class Scheduler:
         return run.target.interval
 
     def _sync_job(self, interval: float) -> None:
-        """Give a rota that changed its one job, whose next wake-up is right again."""
+        """Schedule the next wake-up of an interval after its phase table changed."""
         phase_table = self._phase_tables[interval]
         if phase_table:
             self._apscheduler.add_job(
                 self._wake,
-                _StretchTrigger(phase_table),
+                _WindowTrigger(phase_table),
                 args=(interval,),
                 id=str(interval),
                 replace_existing=True,
@@ -303,17 +306,17 @@ class Scheduler:
             self._apscheduler.remove_job(str(interval))
 
     async def _wake(self, interval: float) -> None:
-        """Serve the slots until this stretch ends, or the clock is set, or the rota is gone."""
-        until = _end_of_stretch(self._clock.time())
-        # Cancelled as the schedule stops, which APScheduler would log as an error.
+        """Serve slots until the window ends, the clock steps, or the interval has no targets."""
+        until = _end_of_window(self._clock.time())
+        # APScheduler would log the cancellation at shutdown as an error.
         with suppress(asyncio.CancelledError):
             while True:
                 now = self.serve_slots(interval)
                 phase_table = self._phase_tables.get(interval)
                 slot = phase_table.next_after(now) if phase_table else None
-                if slot is None or slot > until or now < until - _STRETCH_SECONDS:
+                if slot is None or slot > until or now < until - _WINDOW_SECONDS:
                     return
-                await self._clock.sleep(slot - now + _TIMER_SECONDS)
+                await self._clock.sleep(slot - now + _TIMER_MARGIN_SECONDS)
 
     def _slot(self, due: Due, now: float) -> None:
         run = self._runs[due.key]
@@ -331,7 +334,7 @@ class Scheduler:
             return
         self._observer.probes_missed(1)
         if run.state is _State.WAITING:
-            # It keeps its place in the queue; only this slot is lost.
+            # The target keeps its place in the queue; only this slot is lost.
             self._record(skipped(run.target, due.at, run.target.interval))
 
     def _start(self, run: _Run) -> None:
@@ -349,24 +352,24 @@ class Scheduler:
                 run.attempted_at = self._clock.monotonic()
                 self._overdue.discard(run.target.key)
                 result = await prober.probe(run.target, permit)
-            # Where a console says "too often", the cloud has answered.
+            # If the console throttles, the cloud has responded.
             if result.outcome is not Outcome.THROTTLED or result.failed_stage is not Stage.API:
                 run.since = None
             self._record(result)
-        except Exception as fault:  # the next slot must come, whatever happened in this one
+        except Exception as error:  # one failed probe must not end the schedule
             run.since = None
-            log.exception("a probe could not be run", server=run.target.name)
+            log.exception("unexpected error in a scheduled probe", server=run.target.name)
             self._record(
                 ProbeResult(
                     target=run.target,
                     started_at=self._clock.time(),
                     outcome=Outcome.INTERNAL_ERROR,
                     failed_stage=Stage.API,
-                    detail=type(fault).__name__,
+                    detail=type(error).__name__,
                 )
             )
         finally:
-            # After a reload another task may have taken over.
+            # A reload may have replaced this task.
             if run.task is task:
                 run.state = _State.IDLE
                 run.task = None

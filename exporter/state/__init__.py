@@ -1,4 +1,4 @@
-"""What is known of every target, now and across a restart."""
+"""Hold the state of every target and save it across restarts."""
 
 from exporter.state.console_events import ConsoleEvents
 from exporter.state.history import History

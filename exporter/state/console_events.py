@@ -1,6 +1,6 @@
-"""The events of the log: a console became unavailable, a console recovered.
+"""Log when a console becomes unavailable and when it recovers.
 
-A probe that changes no verdict is no event; it is a line at level debug alone.
+A probe that does not change the verdict is logged at level debug only.
 """
 
 import logging
@@ -12,24 +12,23 @@ from exporter.outcome import Verdict
 from exporter.state.store import TargetState
 
 log = structlog.get_logger(__name__)
-# Asking structlog's proxy builds a logger each time, which every probe would pay for.
+# structlog's proxy builds a logger at each call, which is too slow for every probe.
 _level = logging.getLogger(__name__)
 
 
 class ConsoleEvents:
-    """Logs changes of verdict, as a `StateListener`.
+    """A `StateListener` that logs changes of verdict.
 
-    A verdict that is there when a target is first seen, as after a restart, is no change.
+    The verdict that a target has when it is added, such as after a restart, is not a change.
     """
 
     def __init__(self) -> None:
-        """Start with no targets."""
         self._last: dict[TargetKey, ProbeResult | None] = {}
-        # When the first failure of the present row began, Unix seconds; None where not seen.
+        # Start of the first failure in the current series of failures (Unix seconds), if known.
         self._down_since: dict[TargetKey, float | None] = {}
 
     def on_change(self, state: TargetState) -> None:
-        """Log what changed with the newest result, if there is a new one."""
+        """Log the newest result if it is new."""
         key, result = state.target.key, state.last
         is_known = key in self._last
         is_new = self._last.get(key) is not result
@@ -41,14 +40,14 @@ class ConsoleEvents:
         if result is None or not is_new:
             return
         if _level.isEnabledFor(logging.DEBUG):
-            log.debug("console probed", **_facts(result))
+            log.debug("console probed", **_fields(result))
         if result.verdict is Verdict.FAILURE and key not in self._down_since:
             self._down_since[key] = result.started_at
-            log.warning("console unavailable", **_facts(result))
+            log.warning("console unavailable", **_fields(result))
         elif result.verdict is Verdict.SUCCESS and key in self._down_since:
             since = self._down_since.pop(key)
             down = {} if since is None else {"down_seconds": round(result.started_at - since, 3)}
-            log.info("console recovered", **_facts(result), **down)
+            log.info("console recovered", **_fields(result), **down)
 
     def on_remove(self, key: TargetKey) -> None:
         """Forget a target."""
@@ -56,10 +55,10 @@ class ConsoleEvents:
         self._down_since.pop(key, None)
 
 
-def _facts(result: ProbeResult) -> dict[str, object]:
-    """Return what an event says of a probe; nothing that is not known."""
+def _fields(result: ProbeResult) -> dict[str, object]:
+    """Return the log fields of a probe; empty ones are left out."""
     key = result.target.key
-    facts = {
+    fields = {
         "project": key.project,
         "server_id": key.server_id,
         "server": result.target.name,
@@ -71,4 +70,4 @@ def _facts(result: ProbeResult) -> dict[str, object]:
         "request_id": result.request_id,
         "detail": result.detail,
     }
-    return {name: value for name, value in facts.items() if value not in {"", None}}
+    return {name: value for name, value in fields.items() if value not in {"", None}}

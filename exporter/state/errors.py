@@ -1,9 +1,9 @@
-"""Why state is not kept.
+"""Errors of the state file.
 
-StateFileError           it cannot be read or written now: say why, go on, try again
-├── StateFileForeignError    it is something else's: left alone
-├── StateFileInUseError      another exporter has it: two must not start on one file
-└── StateFileLostError       it was damaged, and a new one is begun: write all there is
+StateFileError               it cannot be read or written now: log, continue, retry
+├── StateFileForeignError    it belongs to another program and is not changed
+├── StateFileInUseError      another exporter uses it; the second one must not start
+└── StateFileLostError       it was damaged and replaced: write the whole state again
 """
 
 
@@ -12,7 +12,7 @@ class StateFileError(Exception):
 
 
 class StateFileForeignError(StateFileError):
-    """What is there is none of ours; it is left as it is."""
+    """The file is not a state file of this program; it is not changed."""
 
 
 class StateFileInUseError(StateFileError):
@@ -20,4 +20,4 @@ class StateFileInUseError(StateFileError):
 
 
 class StateFileLostError(StateFileError):
-    """The state file was found damaged and set aside; the new one is empty."""
+    """The state file was damaged and has been replaced by an empty one."""

@@ -1,6 +1,6 @@
-"""The events of the log that are of a whole project: its login fails or works, the cloud throttles.
+"""Log events of a whole project: login failed, login recovered, rate limit hit.
 
-Neither says anything of a console, so neither is a console's event.
+These events are no evidence about any console.
 """
 
 import structlog
@@ -9,50 +9,49 @@ from exporter.model import ProbeResult, TargetKey
 from exporter.outcome import Outcome, Verdict
 from exporter.state.store import TargetState
 
-# A throttled project stays slow for this long after each 429; one line for all of that time.
+# A project may stay slow for this long after a 429; further 429s in that time are not logged.
 _SLOW_SECONDS = 300.0
 
 log = structlog.get_logger(__name__)
 
 
 class ProjectEvents:
-    """Logs what stops a project's probes and what lets them go on, as a `StateListener`."""
+    """A `StateListener` that logs what stops a project's probes and when they continue."""
 
     def __init__(self) -> None:
-        """Start with no projects."""
-        self._shut_out_since: dict[str, float] = {}
+        self._login_failed_since: dict[str, float] = {}
         self._throttled_at: dict[str, float] = {}
 
     def on_change(self, state: TargetState) -> None:
-        """Log what the newest result says of its project, if that is new."""
+        """Log a change of the project's state that the newest result shows."""
         result = state.last
-        # A result of the time before a restart is no news.
+        # A result restored after a restart is not an event.
         if result is None or result is state.restored:
             return
         project, at = state.target.key.project, result.started_at
         if result.outcome is Outcome.UNAUTHORIZED:
-            if project not in self._shut_out_since:
-                self._shut_out_since[project] = at
-                log.warning("log-in failed, nothing can be probed", **_facts(result))
-        elif result.verdict is not Verdict.INCONCLUSIVE and project in self._shut_out_since:
-            since = self._shut_out_since.pop(project)
-            log.info("log-in works again", project=project, after_seconds=round(at - since, 3))
+            if project not in self._login_failed_since:
+                self._login_failed_since[project] = at
+                log.warning("login failed, no server can be probed", **_fields(result))
+        elif result.verdict is not Verdict.INCONCLUSIVE and project in self._login_failed_since:
+            since = self._login_failed_since.pop(project)
+            log.info("login recovered", project=project, after_seconds=round(at - since, 3))
         if result.outcome is Outcome.THROTTLED:
             if at - self._throttled_at.get(project, float("-inf")) > _SLOW_SECONDS:
-                log.warning("the cloud throttles, probes slow down", **_facts(result))
+                log.warning("rate limited by the cloud, probes slowed down", **_fields(result))
             self._throttled_at[project] = at
 
     def on_remove(self, key: TargetKey) -> None:
-        """Remember what is known of the project; its other targets may stay."""
+        """Do nothing: the project may have other targets."""
 
 
-def _facts(result: ProbeResult) -> dict[str, object]:
-    """Return what an event says of a probe that could not tell."""
-    facts = {
+def _fields(result: ProbeResult) -> dict[str, object]:
+    """Return the log fields of an inconclusive probe; empty ones are left out."""
+    fields = {
         "project": result.target.key.project,
         "status_code": result.status_code or None,
         "error_code": result.error_code,
         "request_id": result.request_id,
         "detail": result.detail,
     }
-    return {name: value for name, value in facts.items() if value not in {"", None}}
+    return {name: value for name, value in fields.items() if value not in {"", None}}

@@ -1,4 +1,4 @@
-"""What passes between the program and its state file: what is to be kept, and what came back."""
+"""The values that are written to the state file and read from it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,41 +13,41 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProjectSnapshot:
-    """What a project wants to be told after a restart, in its own words.
+    """The saved request rate and login of a project, each as JSON.
 
-    ``login`` opens doors: it is kept only in a file that nobody else can read.
+    ``login`` is secret: it is saved only if no other user can read the file.
     """
 
-    pace: str | None = None
+    rate: str | None = None
     login: str | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
 class SavedState:
-    """What a state file holds of the time before the start; each part serves once."""
+    """The content of the state file at the start; each entry is removed when it is read."""
 
     targets: dict[TargetKey, tuple[str, bytes]] = field(default_factory=dict, repr=False)
     projects: dict[str, ProjectSnapshot] = field(default_factory=dict, repr=False)
 
     def target(self, target: Target) -> TargetSnapshot | None:
-        """Return what is remembered of a target, None where that is nothing."""
+        """Return the saved state of a target, None if there is none."""
         saved = self.targets.pop(target.key, None)
         if saved is None:
             return None
         try:
             return TargetSnapshot.from_json(target, *saved)
         except DamagedSnapshotError as damage:
-            log.warning("a server's state cannot be read", server=target.name, why=str(damage))
+            log.warning("saved state of a server unreadable", server=target.name, why=str(damage))
             return None
 
     def project(self, project: str) -> ProjectSnapshot:
-        """Return the note of a project."""
+        """Return the saved state of a project; empty if there is none."""
         return self.projects.pop(project, ProjectSnapshot())
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanges:
-    """What is to be written: targets that changed or went, and notes that did."""
+    """Changes to write: targets that changed or were removed, and projects that changed."""
 
     targets: Mapping[TargetKey, TargetSnapshot] = field(default_factory=dict)
     gone: Iterable[TargetKey] = ()

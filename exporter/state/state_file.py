@@ -1,8 +1,8 @@
-"""The file that survives a restart: SQLite, changed in transactions, by one thread at a time.
+"""Save state in a SQLite file that survives restarts.
 
-The write-ahead log makes a transaction count whole or not at all, whenever the program is killed.
-The file is locked for as long as it is open: two exporters that write one file would each forget
-what the other knows. It holds log-ins, so only its owner may read it.
+The write-ahead log makes each transaction atomic, even if the program is killed. The file is locked
+while it is open, because two exporters with one file would overwrite each other's state. The file
+contains logins, so it is readable only by its owner.
 """
 
 import os
@@ -27,19 +27,19 @@ from exporter.state.saved_state import ProjectSnapshot, SavedState, StateChanges
 from exporter.state.target_snapshot import TargetSnapshot
 
 MAX_AGE_SECONDS = 48 * 3600.0
-"""What is older says nothing any more; intervals are 24 hours at most."""
+"""Older state is dropped; intervals are at most 24 hours."""
 
 _SCHEMA_VERSION = 1
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID = 0x436E5370
-# A clock may have been put right by a little between two starts.
+# Tolerance for a clock that was corrected between two starts.
 _FUTURE_SECONDS = 60.0
-_LOCK_PATIENCE_SECONDS = 2.0
+_LOCK_TIMEOUT_SECONDS = 2.0
 _PRIVATE = 0o600
 _OTHERS = 0o077
-_SET_ASIDE = ".corrupt"
-_BESIDE = ("-wal", "-journal", "-shm")
-_ROWS_AT_ONCE = 25
+_DAMAGED_SUFFIX = ".corrupt"
+_COMPANION_SUFFIXES = ("-wal", "-journal", "-shm")
+_ROWS_PER_SLICE = 25
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
 
@@ -55,58 +55,59 @@ _SCHEMA = (
         pace TEXT, login TEXT
     )""",
 )
-# In place, so that a page holds servers that are probed, and so written, at the same time.
+# Updates in place, so that a database page holds servers that are written at the same time.
 _PUT_TARGET = """
     INSERT INTO target VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,
     checksum = excluded.checksum, memory = excluded.memory, history = excluded.history"""
-_PUT_NOTE = "INSERT OR REPLACE INTO note VALUES (?, ?, ?, ?, ?)"
+_PUT_PROJECT = "INSERT OR REPLACE INTO note VALUES (?, ?, ?, ?, ?)"
 
 log = structlog.get_logger(__name__)
 
 
 class _DamagedError(Exception):
-    """The file cannot be read; the message says why."""
+    """The file is damaged; the message says how."""
 
 
 class StateFile:
-    """One state file. No two threads may use it at once; it needs no thread of its own."""
+    """A state file, for use by one thread at a time; any thread may use it.
+
+    Nothing is opened before `load` or `write`. ``now`` returns Unix time in seconds.
+    """
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
-        """Keep state at ``path``; nothing is touched yet. ``now`` tells Unix time in seconds."""
         self.path = path
         self._now = now
         self._database: sqlite3.Connection | None = None
-        self._is_warned_of_readers = False
+        self._has_warned_of_readers = False
 
     def load(self) -> SavedState:
-        """Open the file, make it if there is none, and return what it holds that is of use.
+        """Open the file, create it if missing, and return its content that is still valid.
 
-        A file that is damaged, or written by a newer version, is set aside as ``….corrupt``; a new
-        one is begun. Raises `StateFileInUseError`, or `StateFileError` when nothing can be kept for
-        now: `write` will try again.
+        A damaged file, or one of a newer version, is renamed to ``….corrupt`` and replaced. Raises
+        `StateFileInUseError`, or `StateFileError` if it cannot be used now: `write` tries again.
         """
         try:
             return self._read(self._open())
         except (OSError, sqlite3.Error, _DamagedError) as error:
             if not _is_damage(error):
                 raise self._error(error) from None
-            self._begin_anew(error)
+            self._replace_damaged(error)
             return SavedState()
 
     def write(self, changes: StateChanges) -> None:
-        """Write changes in one transaction; raises `StateFileError`, and then nothing changed."""
+        """Write changes in one transaction. Raises `StateFileError`; the file is unchanged then."""
         rows = _rows(changes.targets)
-        projects = self._note_rows(changes.projects)
+        projects = self._project_rows(changes.projects)
         try:
             _write(self._open(), rows, changes.gone, projects)
         except (OSError, sqlite3.Error, _DamagedError) as error:
             if not _is_damage(error):
                 raise self._error(error) from None
-            self._begin_anew(error)
+            self._replace_damaged(error)
             raise StateFileLostError(f"state file {self.path} was damaged") from None
 
     def close(self) -> None:
-        """Close the file, and let others have it."""
+        """Close the file and release its lock."""
         if self._database is not None:
             with suppress(sqlite3.Error):
                 self._database.close()
@@ -121,20 +122,20 @@ class StateFile:
         self._create()
         database = sqlite3.connect(
             self.path,
-            timeout=_LOCK_PATIENCE_SECONDS,
+            timeout=_LOCK_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )
-        # A text that is no UTF-8 any more fails its checksum, not the reading.
+        # Damaged text that is not UTF-8 must fail its checksum, not the whole read.
         database.text_factory = _text
         try:
-            # Held from the first access on, by a lock that ends with the process.
+            # The lock is held from the first access until the process ends.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._check_kind(database)
             database.execute("PRAGMA journal_mode = WAL")
-            # A power cut may take the last seconds, and nothing else.
+            # After a power cut at most the last seconds are lost.
             database.execute("PRAGMA synchronous = NORMAL")
-            # What is deleted is overwritten: it may be a log-in.
+            # Overwrite deleted data, which may be a login.
             database.execute("PRAGMA secure_delete = ON")
             database.execute("BEGIN IMMEDIATE")
             if not database.execute("PRAGMA user_version").fetchone()[0]:
@@ -149,20 +150,20 @@ class StateFile:
         return database
 
     def _create(self) -> None:
-        """Make the file ours alone before the first byte is in it."""
+        """Create the file with private permissions before anything is written to it."""
         try:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
         except FileExistsError:
             if not self.path.is_file():
-                raise self._foreign("is no file") from None
+                raise self._foreign("is not a regular file") from None
             with self.path.open("rb") as stream:
                 head = stream.read(len(_MAGIC))
             if head.isascii() and b"\0" not in head and not _MAGIC.startswith(head):
-                raise self._foreign("is a text, and is left alone") from None
+                raise self._foreign("is a text file and is not overwritten") from None
 
-    def _foreign(self, what: str) -> StateFileForeignError:
+    def _foreign(self, problem: str) -> StateFileForeignError:
         return StateFileForeignError(
-            f"state file {self.path} {what}: choose another with --state.file"
+            f"state file {self.path} {problem}: choose another file with --state.file"
         )
 
     def _check_kind(self, database: sqlite3.Connection) -> None:
@@ -172,9 +173,9 @@ class StateFile:
         if not tables and not version:
             return
         if kind != _APPLICATION_ID:
-            raise self._foreign("is another program's database, and is left alone")
+            raise self._foreign("is a database of another program and is not overwritten")
         if version != _SCHEMA_VERSION:
-            raise _DamagedError(f"its format is {version}, this version writes {_SCHEMA_VERSION}")
+            raise _DamagedError(f"schema version {version} found, {_SCHEMA_VERSION} expected")
 
     def _read(self, database: sqlite3.Connection) -> SavedState:
         flaw = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -194,24 +195,24 @@ class StateFile:
             else:
                 damaged += 1
         private = self._is_private()
-        for project, checksum, pace, login in database.execute(
+        for project, checksum, rate, login in database.execute(
             "SELECT project, checksum, pace, login FROM note WHERE at BETWEEN ? AND ?", ages
         ):
-            if checksum == _checksum(project, pace, login):
-                found.projects[project] = ProjectSnapshot(pace, login if private else None)
+            if checksum == _checksum(project, rate, login):
+                found.projects[project] = ProjectSnapshot(rate, login if private else None)
             else:
                 damaged += 1
         if damaged:
-            log.warning("some of the state is damaged and dropped", rows=damaged)
+            log.warning("damaged saved state dropped", rows=damaged)
         with suppress(sqlite3.OperationalError):
-            # A full disk is no reason not to read.
+            # On a full disk the state can still be read.
             if not private:
                 database.execute("DELETE FROM note WHERE login IS NOT NULL")
             for table in ("target", "note"):
                 database.execute(f"DELETE FROM {table} WHERE at NOT BETWEEN ? AND ?", ages)  # noqa: S608
         return found
 
-    def _note_rows(self, projects: Mapping[str, ProjectSnapshot]) -> list[tuple[object, ...]]:
+    def _project_rows(self, projects: Mapping[str, ProjectSnapshot]) -> list[tuple[object, ...]]:
         if not projects:
             return []
         now, private = self._now(), self._is_private()
@@ -219,12 +220,12 @@ class StateFile:
         for project, snapshot in projects.items():
             login = snapshot.login if private else None
             rows.append(
-                (project, now, _checksum(project, snapshot.pace, login), snapshot.pace, login)
+                (project, now, _checksum(project, snapshot.rate, login), snapshot.rate, login)
             )
         return rows
 
     def _is_private(self) -> bool:
-        """Return whether log-ins may be in the file; say so once when they may not."""
+        """Return whether no other user can read the file; log once if one can."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -234,46 +235,46 @@ class StateFile:
         if not stat.S_ISREG(found.st_mode):
             return False
         if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & _OTHERS:
-            self._is_warned_of_readers = False
+            self._has_warned_of_readers = False
             return True
-        if not self._is_warned_of_readers:
-            self._is_warned_of_readers = True
+        if not self._has_warned_of_readers:
+            self._has_warned_of_readers = True
             log.warning(
-                "others can read the state file, so no log-in is kept in it",
+                "state file readable by other users, login not saved",
                 file=str(self.path),
-                cure=f"chmod 600 {self.path}, as the user that the exporter runs as",
+                cure=f"chmod 600 {self.path}, as the user of the exporter",
             )
         return False
 
-    def _begin_anew(self, error: Exception) -> None:
-        """Set the damaged file aside and open a new one; raises `StateFileError`."""
+    def _replace_damaged(self, error: Exception) -> None:
+        """Rename the damaged file and create a new one; raises `StateFileError`."""
         self.close()
-        aside = self.path.with_name(self.path.name + _SET_ASIDE)
+        renamed = self.path.with_name(self.path.name + _DAMAGED_SUFFIX)
         try:
-            self.path.replace(aside)
-            for suffix in _BESIDE:
-                # Left where it is, it would be taken for a part of the new file.
-                beside = self.path.with_name(self.path.name + suffix)
-                if beside.exists():
-                    beside.replace(aside.with_name(aside.name + suffix))
+            self.path.replace(renamed)
+            for suffix in _COMPANION_SUFFIXES:
+                # Under its old name, SQLite would use it for the new file.
+                companion = self.path.with_name(self.path.name + suffix)
+                if companion.exists():
+                    companion.replace(renamed.with_name(renamed.name + suffix))
             self._database = self._connected()
-        except (OSError, sqlite3.Error, _DamagedError) as fault:
-            raise self._error(fault) from None
+        except (OSError, sqlite3.Error, _DamagedError) as failure:
+            raise self._error(failure) from None
         log.warning(
-            "the state file cannot be read: a new one is begun",
+            "damaged state file replaced",
             file=str(self.path),
             why=str(error),
-            set_aside=str(aside),
+            set_aside=str(renamed),
         )
 
     def _error(self, error: Exception) -> StateFileError:
         if isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_BUSY:
             return StateFileInUseError(
                 f"state file {self.path} is in use by another process:"
-                " give each exporter its own with --state.file"
+                " set a separate file for each exporter with --state.file"
             )
         why = error.strerror if isinstance(error, OSError) else str(error)
-        return StateFileError(f"cannot keep state in {self.path}: {why}")
+        return StateFileError(f"cannot save state in {self.path}: {why}")
 
 
 def _write(
@@ -286,7 +287,7 @@ def _write(
     try:
         database.executemany("DELETE FROM target WHERE project = ? AND server_id = ?", gone)
         database.executemany(_PUT_TARGET, targets)
-        database.executemany(_PUT_NOTE, projects)
+        database.executemany(_PUT_PROJECT, projects)
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:
@@ -300,14 +301,14 @@ def _rows(snapshots: Mapping[TargetKey, TargetSnapshot]) -> list[tuple[object, .
         line, packed = snapshot.to_json()
         checksum = _checksum(*key, line, packed)
         rows.append((*key, snapshot.last.started_at, checksum, line, packed))
-        if count % _ROWS_AT_ONCE == 0:
-            # Hands over to the event loop, which would wait for some milliseconds otherwise.
+        if count % _ROWS_PER_SLICE == 0:
+            # Release the GIL, or the event loop would wait for some milliseconds.
             time.sleep(0)
     return rows
 
 
 def _checksum(*parts: str | bytes | None) -> int:
-    """Return what tells a flipped bit: SQLite notices damage only where it counts itself."""
+    """Return a checksum of a row: SQLite does not detect damage inside values."""
     checksum = 0
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part or b""

@@ -1,4 +1,4 @@
-"""Writes down what changes, some seconds behind, without holding up the event loop."""
+"""Write state changes to the state file every few seconds without blocking the event loop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -16,39 +16,41 @@ from exporter.state.store import TargetState
 from exporter.state.target_snapshot import TargetSnapshot
 
 FLUSH_SECONDS = 3.0
-"""The pause between two writes, so that nothing unwritten is older than some seconds."""
+"""Time between two writes; unwritten changes are at most a few seconds old."""
 
 _WARN_AGAIN_SECONDS = 300.0
-# What the event loop puts together at once; takes well under a millisecond.
-_STATES_AT_ONCE = 500
+# States collected per turn of the event loop; takes well under a millisecond.
+_STATES_PER_SLICE = 500
 
-Notes = Callable[[], Awaitable[Mapping[str, ProjectSnapshot]]]
-"""Tells what each project wants to be told after a restart."""
+SnapshotProjects = Callable[[], Awaitable[Mapping[str, ProjectSnapshot]]]
+"""Returns the current snapshot of each project."""
 
 log = structlog.get_logger(__name__)
 
 
 class StateWriter:
-    """Collects changes as a `StateListener` and hands them to the one thread that writes."""
+    """A `StateListener` that collects changes and writes them in a thread of its own.
 
-    def __init__(self, file: StateFile, projects: Notes, clock: Clock) -> None:
-        """Write to ``file``, which no one else may use any more."""
+    Nothing else may use ``file`` any more.
+    """
+
+    def __init__(self, file: StateFile, snapshot_projects: SnapshotProjects, clock: Clock) -> None:
         self._file = file
-        self._snapshots = projects
+        self._snapshot_projects = snapshot_projects
         self._clock = clock
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix="state")
-        self._one_at_a_time = asyncio.Lock()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="state")
+        self._flush_lock = asyncio.Lock()
         self._states: dict[TargetKey, TargetState] = {}
-        # In the order of their results, which is that of the schedule.
+        # In the order of their results, which is the order of the schedule.
         self._changed: dict[TargetKey, None] = {}
         self._gone: set[TargetKey] = set()
-        self._noted: Mapping[str, ProjectSnapshot] = {}
+        self._written_projects: Mapping[str, ProjectSnapshot] = {}
         self._closed = False
         self._warned = ""
         self._warn_again_at = 0.0
 
     def on_change(self, state: TargetState) -> None:
-        """Note that a target has something new to remember."""
+        """Mark a target as changed."""
         key = state.target.key
         self._states[key] = state
         if state.last is not state.restored:
@@ -56,7 +58,7 @@ class StateWriter:
             self._gone.discard(key)
 
     def on_remove(self, key: TargetKey) -> None:
-        """Note that a target is to be forgotten."""
+        """Mark a target as removed."""
         del self._states[key]
         self._changed.pop(key, None)
         self._gone.add(key)
@@ -68,38 +70,38 @@ class StateWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what has changed; what cannot be written now waits for the next time."""
+        """Write all changes; changes that cannot be written now are retried at the next flush."""
         try:
             await self._flush()
-        except Exception:  # whatever it is, the next write must come
-            log.exception("the state could not be written")
+        except Exception:  # one failed write must not end the writer
+            log.exception("unexpected error writing the state file")
 
-    async def flush_within(self, patience: float) -> None:
-        """Do the same, for ``patience`` seconds: storage may hang for ever."""
+    async def flush_within(self, max_seconds: float) -> None:
+        """Write all changes, but stop waiting after ``max_seconds``: storage may hang."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.flush(), patience)
+            await asyncio.wait_for(self.flush(), max_seconds)
 
     async def _flush(self) -> None:
-        async with self._one_at_a_time:
+        async with self._flush_lock:
             if self._closed:
                 return
-            projects = await self._snapshots()
+            projects = await self._snapshot_projects()
             changed, self._changed = self._changed, {}
             gone, self._gone = self._gone, set()
             changes = StateChanges(
-                await self._memories(changed),
+                await self._target_snapshots(changed),
                 gone,
                 {
                     name: snapshot
                     for name, snapshot in projects.items()
-                    if self._noted.get(name) != snapshot
+                    if self._written_projects.get(name) != snapshot
                 },
             )
             if not changes:
                 return
             try:
                 await asyncio.get_running_loop().run_in_executor(
-                    self._writing, self._file.write, changes
+                    self._executor, self._file.write, changes
                 )
             except Exception as error:
                 self._changed = {
@@ -108,37 +110,37 @@ class StateWriter:
                 self._gone |= gone - self._states.keys()
                 if isinstance(error, StateFileLostError):
                     self._changed = dict.fromkeys(self._states)
-                    self._noted = {}
+                    self._written_projects = {}
                 if not isinstance(error, StateFileError):
                     raise
                 self._warn(str(error))
                 return
-            self._noted = projects
+            self._written_projects = projects
             self._warned = ""
 
-    async def close(self, patience: float) -> None:
-        """Write what is left, within ``patience`` seconds, and close the file."""
+    async def close(self, max_seconds: float) -> None:
+        """Write the remaining changes within ``max_seconds`` and close the file."""
         if self._closed:
             return
-        await self.flush_within(patience)
+        await self.flush_within(max_seconds)
         self._closed = True
-        self._writing.submit(self._file.close)
-        self._writing.shutdown(wait=False)
+        self._executor.submit(self._file.close)
+        self._executor.shutdown(wait=False)
 
-    async def _memories(self, keys: Iterable[TargetKey]) -> dict[TargetKey, TargetSnapshot]:
+    async def _target_snapshots(self, keys: Iterable[TargetKey]) -> dict[TargetKey, TargetSnapshot]:
         snapshots = {}
         for count, key in enumerate(keys, 1):
             state = self._states.get(key)
             snapshot = state.snapshot() if state else None
             if snapshot:
                 snapshots[key] = snapshot
-            if count % _STATES_AT_ONCE == 0:
+            if count % _STATES_PER_SLICE == 0:
                 await asyncio.sleep(0)
         return snapshots
 
-    def _warn(self, what: str) -> None:
+    def _warn(self, why: str) -> None:
         now = self._clock.monotonic()
-        if what == self._warned and now < self._warn_again_at:
+        if why == self._warned and now < self._warn_again_at:
             return
-        self._warned, self._warn_again_at = what, now + _WARN_AGAIN_SECONDS
-        log.warning("the state is not written", why=what)
+        self._warned, self._warn_again_at = why, now + _WARN_AGAIN_SECONDS
+        log.warning("state file not written", why=why)

@@ -1,15 +1,15 @@
-"""What is known of every target: the last results, the counts, a short history.
+"""Hold the state of every target: last results, counts and a short history.
 
-A result changes what it is evidence of, and nothing else:
+A result updates these fields:
 
     every result        `last`, `history`
-    one that started    `last_attempt` (when, how long, which stages, which status), `throttled`
+    a started probe     `last_attempt` (start, duration, stages, status code), `throttled`
     a conclusive one    `last_verdict`, `verdicts`, `failures`, `consecutive_failures`
     a success           `last_success_at`
-    another verdict     `verdict_since`
+    a new verdict       `verdict_since`
 
-A skipped probe never started, so it has no start, duration, stages or status of its own: those
-stay as the last probe that did start left them.
+A skipped probe never started and has no start, duration, stages or status code; the values of the
+last started probe stay.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,12 +24,11 @@ from exporter.state.target_snapshot import TargetSnapshot
 
 @dataclass(slots=True)
 class TargetState:
-    """All that is known of one target; None where nothing is known yet.
+    """The state of one target; None means not known yet. Only the `StateStore` changes it.
 
-    Only the `StateStore` changes it. ``last_success_at`` is Unix time in seconds, as is
-    ``verdict_since``, when the first verdict of the present row of equal ones was given;
-    ``history`` holds the newest result last. ``restored`` is the last result when it is one from
-    before the program was started.
+    ``last_success_at`` is Unix time in seconds, as is ``verdict_since``: the time of the first of
+    the current series of equal verdicts. ``history`` has the newest result last. ``restored`` is
+    the last result before a restart.
     """
 
     target: Target
@@ -53,7 +52,7 @@ class TargetState:
         return self.last_verdict.verdict is Verdict.SUCCESS
 
     def snapshot(self) -> TargetSnapshot | None:
-        """Return what to remember across a restart; None while nothing is known."""
+        """Return the state to save across restarts; None before the first result."""
         if self.last is None:
             return None
         return TargetSnapshot(
@@ -68,21 +67,21 @@ class TargetState:
 
 
 class StateListener(Protocol):
-    """Who wants to know at once when state changes; called in the event loop, so be quick."""
+    """Is called synchronously on each change of state; must not block the event loop."""
 
     def on_change(self, state: TargetState) -> None:
-        """Note that a target is new, has other attributes, or has a new result."""
+        """Handle a target that is new, has changed attributes, or has a new result."""
 
     def on_remove(self, key: TargetKey) -> None:
-        """Note that a target is gone."""
+        """Handle the removal of a target."""
 
 
 @dataclass(slots=True)
 class StateStore:
-    """The state of the current target set, in the order in which targets came.
+    """The states of all targets, in the order in which they were added.
 
-    ``history_length`` is the number of results kept per target; ``restore`` tells what was known
-    of a new target before a restart, if anything. Counters begin anew, as counters do.
+    ``history_length`` is the number of results per target; ``restore`` returns the saved state of
+    a new target, if any. Counters are not restored: they start at 0, as counters in Prometheus do.
     """
 
     history_length: int
@@ -91,22 +90,22 @@ class StateStore:
     _listeners: list[StateListener] = field(default_factory=list)
 
     def listen(self, listener: StateListener) -> None:
-        """Tell a listener of every change from now on, and of every target there is now."""
+        """Add a listener, and call it for every target that exists already."""
         self._listeners.append(listener)
         for state in self._states.values():
             listener.on_change(state)
 
     def reconcile(self, targets: Iterable[Target]) -> None:
-        """Make the target set equal ``targets``.
+        """Replace the target set.
 
-        Targets that are no longer in it vanish, new ones appear with no verdict, and those whose
-        attributes changed keep their counts and history.
+        Missing targets are removed, new ones start without a verdict, and those with changed
+        attributes keep their counts and history.
         """
         wanted = {target.key: target for target in targets}
         self.change(wanted.values(), [key for key in self._states if key not in wanted])
 
     def change(self, put: Iterable[Target], gone: Iterable[TargetKey]) -> None:
-        """Do the same for a part of the target set: what is new or different, and what is gone."""
+        """Add or update the targets ``put`` and remove those ``gone``; all others stay."""
         for key in gone:
             if self._states.pop(key, None) is not None:
                 for listener in self._listeners:
@@ -118,19 +117,19 @@ class StateStore:
             elif state.target is target or state.target == target:
                 continue
             state.target = state.history.target = target
-            self._tell(state)
+            self._notify(state)
 
     def record(self, result: ProbeResult) -> None:
-        """Take in a result; one of a target that has been removed meanwhile is dropped."""
+        """Record a result; results of removed targets are dropped."""
         state = self._states.get(result.target.key)
         if state is None:
             return
         _apply(result, state)
         state.history.append(result, self.history_length)
-        self._tell(state)
+        self._notify(state)
 
-    def keep_history(self, length: int) -> None:
-        """Keep ``length`` results per target from now on, the newest of those there are."""
+    def set_history_length(self, length: int) -> None:
+        """Set the number of results per target; surplus old results are dropped."""
         if length == self.history_length:
             return
         self.history_length = length
@@ -138,7 +137,7 @@ class StateStore:
             state.history.shorten(length)
 
     def get(self, key: TargetKey) -> TargetState | None:
-        """Return the state of a target, None when it is not in the target set."""
+        """Return the state of a target, None if it is not in the target set."""
         return self._states.get(key)
 
     def __iter__(self) -> Iterator[TargetState]:
@@ -164,7 +163,7 @@ class StateStore:
             restored=snapshot.last,
         )
 
-    def _tell(self, state: TargetState) -> None:
+    def _notify(self, state: TargetState) -> None:
         for listener in self._listeners:
             listener.on_change(state)
 

@@ -1,7 +1,7 @@
-"""What is remembered of a target across a restart, and how it is written down.
+"""Convert the state of a target to and from its saved form.
 
-Written are a line of JSON and the packed history. The results in the JSON keep every digit, so that
-metrics come back as they were; the counters of metrics begin anew, as counters do.
+The saved form is a line of JSON and the packed history. Results in the JSON keep full precision, so
+that metrics have the same values after a restart. Counters are not saved.
 """
 
 import json
@@ -15,12 +15,12 @@ from exporter.state.history import DamagedHistoryError, History, ResultTemplate,
 
 
 class DamagedSnapshotError(Exception):
-    """What was written down of a target cannot be read."""
+    """The saved state of a target is unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSnapshot:
-    """What is remembered of one target; the fields are those of `TargetState`."""
+    """The saved state of one target; the fields are those of `TargetState`."""
 
     last: ProbeResult
     last_attempt: ProbeResult | None
@@ -31,25 +31,25 @@ class TargetSnapshot:
     history: History
 
     def to_json(self) -> tuple[str, bytes]:
-        """Return a line of JSON, and the packed history that it explains."""
+        """Return a line of JSON and the packed history, whose templates are in the JSON."""
         templates, packed = self.history.packed
         results: list[ProbeResult] = []
 
-        def place(result: ProbeResult | None) -> int | None:
-            # Most often all three are the same one.
+        def index_of(result: ProbeResult | None) -> int | None:
+            # Usually all three are the same result.
             if result is None:
                 return None
-            for index, there in enumerate(results):
-                if there is result:
+            for index, known in enumerate(results):
+                if known is result:
                     return index
             results.append(result)
             return len(results) - 1
 
-        places = [place(one) for one in (self.last, self.last_attempt, self.last_verdict)]
+        indexes = [index_of(one) for one in (self.last, self.last_attempt, self.last_verdict)]
         line = json.dumps(
             [
                 [_to_json(result) for result in results],
-                places,
+                indexes,
                 self.last_success_at,
                 self.consecutive_failures,
                 self.verdict_since,
@@ -61,11 +61,11 @@ class TargetSnapshot:
 
     @classmethod
     def from_json(cls, target: Target, line: str, packed: bytes) -> "TargetSnapshot":
-        """Read what `to_json` gave, of ``target`` as it is now; raises `DamagedSnapshotError`."""
+        """Return the snapshot from the values of `to_json`; raises `DamagedSnapshotError`."""
         try:
-            told, places, success_at, failures, since, templates = json.loads(line)
-            results = [_result(target, one) for one in told]
-            last, attempt, verdict = [None if at is None else results[at] for at in places]
+            saved, indexes, success_at, failures, since, templates = json.loads(line)
+            results = [_result(target, one) for one in saved]
+            last, attempt, verdict = [None if at is None else results[at] for at in indexes]
             if last is None:
                 raise DamagedSnapshotError("there is no last result")
             return cls(
@@ -95,8 +95,8 @@ def _to_json(result: ProbeResult) -> list[Any]:
     ]
 
 
-def _result(target: Target, told: Sequence[Any]) -> ProbeResult:
-    started_at, outcome, failed, status, code, request_id, stages, waited, detail = told
+def _result(target: Target, saved: Sequence[Any]) -> ProbeResult:
+    started_at, outcome, failed, status, code, request_id, stages, waited, detail = saved
     return ProbeResult(
         target=target,
         started_at=float(started_at),
@@ -123,12 +123,12 @@ def _template_to_json(template: ResultTemplate) -> list[Any]:
         template.detail,
         template.stages,
         template.waited,
-        template.request_id,
+        template.request_id_kind,
     ]
 
 
-def _template(told: Sequence[Any]) -> ResultTemplate:
-    outcome, failed, status, code, detail, stages, waited, request_id = told
+def _template(saved: Sequence[Any]) -> ResultTemplate:
+    outcome, failed, status, code, detail, stages, waited, request_id = saved
     return shared_template(
         (
             Outcome(outcome),

@@ -1,4 +1,4 @@
-"""The target set: what is to be probed, and which target a name means."""
+"""Determine the targets to probe and find a target by name."""
 
 from exporter.targets.lookup import TargetNotFoundError, find_target
 from exporter.targets.static import project_targets, targets_of

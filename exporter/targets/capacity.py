@@ -1,35 +1,35 @@
-"""What the configured probing asks of each project's rate limit."""
+"""Compare the probes that the configuration needs with each project's rate limit."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.config.config import Config, Project
-from exporter.targets.sharding import ALONE, Shard
+from exporter.targets.sharding import UNSHARDED, Shard
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityPlan:
-    """One project's demand against its ceiling, in requests a second.
+    """The demand of one project and its rate limit, in requests per second.
 
-    On a shard that is the demand of its ``servers`` against its share of the ceiling.
+    On a shard: the demand of the shard's ``servers`` and the shard's part of the rate limit.
     """
 
     project: Project
     servers: int
     demanded: float
-    shard: Shard = ALONE
+    shard: Shard = UNSHARDED
 
     @classmethod
     def of(
-        cls, project: Project, intervals: Iterable[float], shard: Shard = ALONE
+        cls, project: Project, intervals: Iterable[float], shard: Shard = UNSHARDED
     ) -> "CapacityPlan":
-        """Add up the probes a second that servers with these intervals (seconds) ask for."""
+        """Compute the plan for servers with these intervals (seconds)."""
         rates = [1 / interval for interval in intervals]
         return cls(project, len(rates), sum(rates), shard)
 
     @property
     def allowed(self) -> float:
-        """Return the ceiling."""
+        """Return the rate limit."""
         return self.shard.share(self.project.rate_limit).requests_per_second
 
     @property
@@ -39,17 +39,17 @@ class CapacityPlan:
 
     def __str__(self) -> str:
         name, count = self.project.name, self.servers
-        who = "1 server asks" if count == 1 else f"{count} servers ask"
+        servers = "1 server needs" if count == 1 else f"{count} servers need"
         part = f", {self.shard}" if self.shard.count > 1 else ""
-        asked = (
-            f"project {name} ({self.project.region}){part}: {who}"
-            f" for {self.demanded:.3g} probes a second,"
+        demand = (
+            f"project {name} ({self.project.region}){part}: {servers}"
+            f" {self.demanded:.3g} probes per second,"
             f" {self.demanded / self.allowed:.0%} of the {self.allowed:.3g} allowed"
         )
         if self.fits:
-            return asked
+            return demand
         return (
-            f"{asked}: they do not fit. Make the intervals"
+            f"{demand}. The rate limit is too low: make the intervals"
             f" {self.demanded / self.allowed:.3g} times as long,"
             f" or raise rate_limit.requests_per_second above {self.demanded * self.shard.count:.3g}"
             " if the cloud's quota allows it"
@@ -57,7 +57,7 @@ class CapacityPlan:
 
 
 def plans(config: Config) -> list[CapacityPlan]:
-    """Return the plan of each project, for the servers that the configuration lists."""
+    """Return the plan of each project for the servers listed in the configuration."""
     return [
         CapacityPlan.of(project, (server.interval for server in project.servers))
         for project in config.projects

@@ -1,4 +1,4 @@
-"""Servers that the cloud itself lists: asked for again and again, and never simply believed."""
+"""Discover servers from the cloud's API, with checks of every list."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ from exporter.targets.shrink_guard import ShrinkGuard
 from exporter.targets.source import DiscoveryObserver, Source, TargetSink
 
 CONFIRM_SECONDS = 60.0
-"""How soon a list that shrank is asked for again, if it is not due sooner."""
+"""Maximum time until a list that lost many servers is fetched again."""
 _RETRY_SECONDS = 10.0
 
 _STATE = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class ServerLister(Protocol):
-    """The cloud's client, as discovery sees it."""
+    """The part of the cloud client that discovery uses."""
 
     def server_pages(
         self,
@@ -42,7 +42,7 @@ class ServerLister(Protocol):
 async def list_targets(
     project: Project, discovery: Discovery, lister: ServerLister
 ) -> tuple[list[Target], Counter[str]]:
-    """List a project's servers once; return those to probe, and what of the list was no good.
+    """List a project's servers once; return the targets and the counts of unusable entries.
 
     Raises `RequestError` and `SecretUnreadableError`.
     """
@@ -51,23 +51,23 @@ async def list_targets(
     found: dict[TargetKey, Target] = {}
     selection = Selection(project, discovery)
     async for page in lister.server_pages(manage_state=state, timeout=project.timeout):
-        # A thread, because a thousand records take longer than the loop may.
+        # In a thread, because a thousand records would block the event loop for too long.
         found.update(await asyncio.to_thread(selection.chosen, page))
-    return list(found.values()), selection.unfit
+    return list(found.values()), selection.unusable
 
 
 class Selection:
-    """Chooses of a list what is to be probed. Names and labels keep to the configuration's bounds.
+    """Selects the servers of a list to probe, by the rules of ``discovery``.
 
-    ``unfit`` counts what did not: servers whose id cannot be used are left out, a name is replaced
-    by the id, a label is left out.
+    Ids, names and labels must meet the same rules as in the configuration; ``unusable`` counts
+    those that do not. Servers with an unusable id are left out, unusable names are replaced by
+    the id, unusable labels are dropped.
     """
 
     def __init__(self, project: Project, discovery: Discovery) -> None:
-        """Choose by what a project's ``discovery`` says."""
         self._project = project
         self._discovery = discovery
-        self.unfit: Counter[str] = Counter()
+        self.unusable: Counter[str] = Counter()
 
     def chosen(self, page: list[ListedServer]) -> dict[TargetKey, Target]:
         """Return the targets among the records of a page."""
@@ -81,12 +81,12 @@ class Selection:
         try:
             key = TargetKey(self._project.name, server_id(record.id))
         except ValueError:
-            self.unfit["servers"] += 1
+            self.unusable["servers"] += 1
             return None
         try:
             name: str = server_name(record.name)
         except ValueError:
-            self.unfit["names"] += 1
+            self.unusable["names"] += 1
             name = key.server_id
         if not self._discovery.name_regex.fullmatch(name):
             return None
@@ -104,7 +104,7 @@ class Selection:
                 if value := label_value(text):
                     yield label, value
             except ValueError:
-                self.unfit["labels"] += 1
+                self.unusable["labels"] += 1
         for label, state in (
             ("power_state", record.power_state),
             ("health_state", record.health_state),
@@ -112,13 +112,16 @@ class Selection:
             if _STATE.fullmatch(state):
                 yield label, state
             elif state:
-                self.unfit["labels"] += 1
+                self.unusable["labels"] += 1
 
 
 class CloudDiscovery:
-    """Lists the servers of one project at an interval, and sends the whole set each time."""
+    """Lists the servers of one project at an interval and passes each whole set to ``send``.
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    ``known`` is the number of servers of the last list before this discovery started.
+    """
+
+    def __init__(  # noqa: PLR0913
         self,
         project: Project,
         discovery: Discovery,
@@ -129,7 +132,6 @@ class CloudDiscovery:
         clock: Clock,
         known: int = 0,
     ) -> None:
-        """Ask ``lister``; ``known`` servers are had by the same discovery already."""
         self._project = project
         self._discovery = discovery
         self._lister = lister
@@ -139,37 +141,35 @@ class CloudDiscovery:
         self._known = known
         self._guard = ShrinkGuard()
         self._failures = 0
-        self._told_unfit: Counter[str] = Counter()
+        self._logged_unusable: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Refresh until cancelled."""
         while True:
             try:
                 pause = await self.refresh()
-            except Exception as fault:  # the next one must come, whatever happened in this one
-                log.exception(
-                    "discovery failed by a fault of the exporter", project=self._project.name
-                )
-                pause = self._failed(type(fault).__name__)
+            except Exception as error:  # one failed list must not end the discovery
+                log.exception("unexpected discovery error", project=self._project.name)
+                pause = self._failed(type(error).__name__)
             await self._clock.sleep(pause)
 
     async def refresh(self) -> float:
-        """List the servers once; return the seconds until it is to be done again.
+        """List the servers once; return the seconds until the next list.
 
-        A list that fails, or that lost over half of the servers and is not confirmed yet, leaves
-        the last good set in effect.
+        If the list fails, or has lost over half of the servers and is not confirmed yet, the last
+        good set stays active.
         """
         every = self._discovery.refresh_interval
         try:
-            targets, unfit = await list_targets(self._project, self._discovery, self._lister)
+            targets, unusable = await list_targets(self._project, self._discovery, self._lister)
         except (RequestError, SecretUnreadableError) as error:
             return self._failed(str(error))
         self._failures = 0
-        self._tell_unfit(unfit)
+        self._log_unusable(unusable)
         if not self._guard.confirms(self._known, len(targets)):
             confirm = min(every, CONFIRM_SECONDS)
             log.warning(
-                "the cloud lists less than half of the servers; asking again before they go",
+                "over half of the servers missing from the cloud's list; confirming before removal",
                 project=self._project.name,
                 listed=len(targets),
                 kept=self._known,
@@ -187,7 +187,7 @@ class CloudDiscovery:
         self._failures = min(self._failures + 1, 20)
         self._observer.refresh_failed(Source.CLOUD)
         log.warning(
-            "servers not listed by the cloud",
+            "listing the cloud's servers failed",
             project=self._project.name,
             why=why,
             kept=self._known,
@@ -195,12 +195,12 @@ class CloudDiscovery:
         )
         return pause
 
-    def _tell_unfit(self, unfit: Counter[str]) -> None:
-        if unfit and unfit != self._told_unfit:
+    def _log_unusable(self, unusable: Counter[str]) -> None:
+        if unusable and unusable != self._logged_unusable:
             log.warning(
-                "the cloud lists what cannot be used: such servers and labels are left out,"
-                " such names replaced by ids",
+                "unusable entries in the cloud's server list: servers and labels left out,"
+                " names replaced by ids",
                 project=self._project.name,
-                **{kind: unfit[kind] for kind in ("servers", "names", "labels")},
+                **{kind: unusable[kind] for kind in ("servers", "names", "labels")},
             )
-        self._told_unfit = unfit
+        self._logged_unusable = unusable

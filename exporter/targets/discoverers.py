@@ -1,4 +1,4 @@
-"""The running discovery of all projects: each source sends its whole set when it has a new one."""
+"""Run the discovery of all projects: each source sends its whole set when it changes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -15,7 +15,7 @@ from exporter.targets.source import DiscoveryObserver, Source
 
 
 class ProjectClient(Protocol):
-    """A project as it runs: its configuration, and the client that asks its cloud."""
+    """A running project: its configuration and its cloud client."""
 
     @property
     def project(self) -> Project:
@@ -23,11 +23,14 @@ class ProjectClient(Protocol):
 
     @property
     def client(self) -> ServerLister:
-        """Return the client."""
+        """Return the cloud client."""
 
 
 class Discoverers:
-    """Runs a task for each source of each project that can change by itself."""
+    """Runs a task for each source of each project that can change without a reload.
+
+    ``send`` is called with a project's name, a source and its whole set of targets.
+    """
 
     def __init__(
         self,
@@ -36,7 +39,6 @@ class Discoverers:
         observer_of: Callable[[str], DiscoveryObserver],
         clock: Clock,
     ) -> None:
-        """Run nothing yet. ``send`` takes a project's name, a source and its whole set."""
         self._send = send
         self._observer_of = observer_of
         self._clock = clock
@@ -48,9 +50,9 @@ class Discoverers:
     async def read_files(
         self, projects: Iterable[Project]
     ) -> dict[FileDiscovery, list[Target] | None]:
-        """Read the server files of ``projects``; None where they cannot be used.
+        """Read the server files of ``projects``; the targets are None for invalid files.
 
-        What runs is not touched; hand the answer to `go_over` when the projects are in place.
+        Running discovery is not changed; pass the result to `update` once the projects are active.
         """
         found: dict[FileDiscovery, list[Target] | None] = {}
         for project in projects:
@@ -65,18 +67,18 @@ class Discoverers:
                 found[discovery] = await discovery.read()
         return found
 
-    def go_over(
+    def update(
         self,
         projects: Mapping[str, ProjectClient],
         files: Iterable[FileDiscovery],
         known: Callable[[str], int],
     ) -> None:
-        """Run the discovery of ``projects`` and no other; what has not changed goes on.
+        """Run the discovery of exactly these projects; unchanged discovery continues.
 
-        ``known`` tells how many servers the cloud's list of a project yielded last.
+        ``known`` returns the number of servers in the cloud's last list of a project.
         """
         for name, source in list(self._tasks):
-            if source is Source.FILE or not self._goes_on(projects.get(name)):
+            if source is Source.FILE or not self._is_unchanged(projects.get(name)):
                 self._end(name, source)
         self._listing = {name: one for name, one in self._listing.items() if name in projects}
         self._files = {discovery.project.name: discovery for discovery in files}
@@ -88,12 +90,12 @@ class Discoverers:
                 self._list(name, parts, known)
 
     async def stop(self) -> None:
-        """End all discovery."""
+        """Stop all discovery."""
         for name, source in list(self._tasks):
             self._end(name, source)
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _goes_on(self, parts: ProjectClient | None) -> bool:
+    def _is_unchanged(self, parts: ProjectClient | None) -> bool:
         return parts is not None and self._listing.get(parts.project.name) == _listing(parts)
 
     def _list(self, name: str, parts: ProjectClient, known: Callable[[str], int]) -> None:
@@ -101,7 +103,7 @@ class Discoverers:
         if project.discovery is None:
             return
         before = self._listing.get(name)
-        # A list that was asked for differently is no measure.
+        # A list with other filters cannot be compared.
         same = before is not None and before[1].discovery == project.discovery
         discovery = CloudDiscovery(
             project,
@@ -123,5 +125,5 @@ class Discoverers:
 
 
 def _listing(parts: ProjectClient) -> tuple[ServerLister, Project]:
-    """Return what a running list depends on."""
+    """Return everything that a running discovery depends on."""
     return parts.client, replace(parts.project, servers=(), server_files=())

@@ -1,8 +1,8 @@
-"""Several exporters side by side: which targets are this one's, and its share of the rate limit.
+"""Share targets and rate limit among several exporters (shards) by rendezvous hashing.
 
-Each shard weighs every target by a hash of the target and of each shard's number; the heaviest
-shard has it (rendezvous hashing). Nobody coordinates, and with one shard more only those targets
-move that the new one gets.
+A hash of the target and the shard's index gives each shard a weight; the shard with the highest
+weight owns the target. Shards need no coordination. Adding a shard moves only the targets that it
+takes over.
 """
 
 import re
@@ -17,13 +17,13 @@ from exporter.model import TargetKey
 COUNT_MAX = 1000
 AUTO = "auto"
 
-# One digest weighs a target for eight shards.
+# One digest has the weights of eight shards.
 _WEIGHTS = struct.Struct(">8Q")
 _ORDINAL = re.compile(r".*-([0-9]{1,9})")
 
 
 class ShardError(Exception):
-    """The shard's flags make no sense; the message says what to do."""
+    """The shard flags are invalid; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Shard:
     index: int = 0
     count: int = 1
 
-    def keeps(self, key: TargetKey) -> bool:
+    def owns(self, key: TargetKey) -> bool:
         """Return whether this shard probes a target."""
         return self.owner(key) == self.index
 
@@ -42,14 +42,14 @@ class Shard:
         return 0 if self.count == 1 else _owner(key, self.count)
 
     def share(self, limit: RateLimit) -> RateLimit:
-        """Return this shard's part of a project's rate limit."""
+        """Return this shard's equal part of a project's rate limit."""
         return RateLimit(limit.requests_per_second / self.count, max(1, limit.burst // self.count))
 
     def __str__(self) -> str:
         return f"shard {self.index} of {self.count}"
 
 
-# The same keys are asked for at each reload and refresh.
+# Reloads and refreshes look up the same keys.
 @lru_cache(maxsize=100_000)
 def _owner(key: TargetKey, count: int) -> int:
     name = "\0".join(key).encode("utf-8", "surrogatepass")
@@ -60,14 +60,14 @@ def _owner(key: TargetKey, count: int) -> int:
     return max(range(count), key=weights.__getitem__)
 
 
-ALONE = Shard()
-"""The only exporter: every target is its own."""
+UNSHARDED = Shard()
+"""A single exporter, which owns every target."""
 
 
 def shard_of(index: str, count: int, host_name: str) -> Shard:
-    """Return the shard that the flags mean; `AUTO` takes the index from the end of the host name.
+    """Return the shard for the flags; `AUTO` takes the index from the end of the host name.
 
-    So a StatefulSet's pod ``exporter-3`` is shard 3. Raises `ShardError`.
+    For example, a StatefulSet's pod ``exporter-3`` is shard 3. Raises `ShardError`.
     """
     if not 1 <= count <= COUNT_MAX:
         raise ShardError(f"--shard.count must be from 1 to {COUNT_MAX}")
@@ -76,14 +76,14 @@ def shard_of(index: str, count: int, host_name: str) -> Shard:
         found = _ORDINAL.fullmatch(pod)
         if found is None:
             raise ShardError(
-                f"--shard.index=auto takes the number at the end of the host name, as in name-3,"
-                f" and {pod!r} ends with none: give the index as a number"
+                f"--shard.index=auto needs a number at the end of the host name, as in name-3,"
+                f" but the host name is {pod!r}: set the index to a number"
             )
         ordinal = int(found[1])
         if ordinal >= count:
             raise ShardError(
-                f"by its host name {pod!r} this is shard {ordinal}, and --shard.count={count} knows"
-                f" 0 to {count - 1}: set the count to the number of replicas"
+                f"the host name {pod!r} means shard {ordinal}, but --shard.count={count} allows"
+                f" only 0 to {count - 1}: set the count to the number of replicas"
             )
         return Shard(ordinal, count)
     if not re.fullmatch("[0-9]{1,9}", index) or int(index) >= count:

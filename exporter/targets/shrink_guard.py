@@ -1,25 +1,24 @@
-"""When a list that lost most of its servers is believed."""
+"""Require confirmation of a server list that lost over half of its servers."""
 
 
 class ShrinkGuard:
-    """Believes a list that lost more than half of its servers only when a second one confirms it.
+    """Accepts a list that lost more than half of its servers only if a second list confirms it.
 
-    Half a list, or none, is what a cloud answers that is in trouble; and a server that is not on
-    the list is not watched.
+    A failing cloud may return a partial or empty list, and servers missing from it would no longer
+    be probed.
     """
 
     def __init__(self) -> None:
-        """Doubt nothing yet."""
-        self._doubted: int | None = None
+        self._unconfirmed: int | None = None
 
     def confirms(self, known: int, found: int) -> bool:
-        """Tell whether a list of ``found`` servers may replace one of ``known``."""
+        """Return whether a list of ``found`` servers may replace one of ``known``."""
         if 2 * found >= known:
-            self._doubted = None
+            self._unconfirmed = None
             return True
-        # A second list that is again much shorter than the first confirms nothing.
-        if self._doubted is not None and 2 * found >= self._doubted:
-            self._doubted = None
+        # A second list that is much shorter than the first does not confirm it.
+        if self._unconfirmed is not None and 2 * found >= self._unconfirmed:
+            self._unconfirmed = None
             return True
-        self._doubted = found
+        self._unconfirmed = found
         return False

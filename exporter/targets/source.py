@@ -1,4 +1,4 @@
-"""Where servers come from."""
+"""The sources of servers."""
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum, unique
@@ -10,7 +10,7 @@ from exporter.model import Target
 
 @unique
 class Source(StrEnum):
-    """A source of servers. Where several list the same one, the first of these stands."""
+    """A source of servers. If several list the same server, the first one here wins."""
 
     STATIC = "static"
     FILE = "file"
@@ -18,24 +18,24 @@ class Source(StrEnum):
 
 
 TargetSink = Callable[[list[Target]], Awaitable[None]]
-"""Takes the whole set of a source; returns when it is in effect."""
+"""Receives the whole set of a source; returns when it is active."""
 
 
 class DiscoveryObserver(Protocol):
-    """Who wants to know how one project's sources do; times are Unix seconds."""
+    """Receives the refreshes of one project's sources; times are Unix seconds."""
 
     def refreshed(self, source: str, at: float) -> None:
-        """Note that a source was read again."""
+        """Record that a source was read."""
 
     def current(self, source: str, at: float) -> None:
-        """Note that a source was looked at and had not changed since it was read."""
+        """Record that a source was checked and is unchanged since it was read."""
 
     def refresh_failed(self, source: str) -> None:
-        """Note that a source could not be read; the last good set stays."""
+        """Record that a source could not be read; the last good set stays active."""
 
 
 def sources_of(project: Project) -> list[Source]:
-    """Return the sources that a project has; one without any has an empty list of its own."""
+    """Return the sources of a project; one without any has an empty static list."""
     has = {
         Source.STATIC: bool(project.servers),
         Source.FILE: bool(project.server_files),

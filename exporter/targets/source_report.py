@@ -1,4 +1,4 @@
-"""What a project's sources yield, as text for people."""
+"""Format the servers of each source of a project as text."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from exporter.targets.source import Source
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """The servers of one source; ``failure`` says why there are none, if it does."""
+    """The servers of one source; ``failure`` is the error if the source could not be read."""
 
     source: Source
     targets: tuple[Target, ...] = ()
@@ -18,7 +18,7 @@ class SourceReport:
 
 
 def source_reports_text(project: Project, reports: Iterable[SourceReport]) -> str:
-    """Return the servers of a project by source, a line each, the sources that go first first."""
+    """Return one line per server, grouped by source in the order of precedence."""
     first: dict[TargetKey, Source] = {}
     lines = [f"project {project.name} ({project.region})"]
     for one in reports:
@@ -29,9 +29,9 @@ def source_reports_text(project: Project, reports: Iterable[SourceReport]) -> st
         lines.append(f"  {one.source}: {'1 server' if count == 1 else f'{count} servers'}")
         rows = []
         for target in one.targets:
-            stands = first.setdefault(target.key, one.source)
+            winner = first.setdefault(target.key, one.source)
             labels = " ".join(f"{name}={text}" for name, text in target.labels)
-            note = "" if stands is one.source else f"(stands as {stands} lists it) "
+            note = "" if winner is one.source else f"(overridden by {winner}) "
             rows.append((target.key.server_id, target.name, note + labels))
         lines += _aligned(rows)
     return "\n".join(lines)

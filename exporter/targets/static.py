@@ -1,4 +1,4 @@
-"""The targets that the configuration itself lists."""
+"""Build targets from the servers listed in the configuration."""
 
 from collections.abc import Iterable
 
@@ -7,17 +7,17 @@ from exporter.model import Target, TargetKey
 
 
 def targets_of(config: Config) -> list[Target]:
-    """Return every target that a configuration lists, in its order."""
+    """Return all targets listed in a configuration, in its order."""
     return [target for project in config.projects for target in project_targets(project)]
 
 
 def project_targets(project: Project) -> list[Target]:
-    """Return the targets of one project: the servers that its configuration lists."""
+    """Return the targets of one project listed in the configuration."""
     return listed_targets(project, project.servers)
 
 
 def listed_targets(project: Project, servers: Iterable[ServerEntry]) -> list[Target]:
-    """Return servers of a list as targets of a project."""
+    """Return the entries of a server list as targets of a project."""
     return [
         Target(
             key=TargetKey(project.name, server.id),

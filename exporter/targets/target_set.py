@@ -1,4 +1,4 @@
-"""The target set: what the sources of all projects yield, joined."""
+"""Join the servers of all sources of all projects into one target set."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -9,19 +9,19 @@ from exporter.targets.source import Source, sources_of
 from exporter.targets.static import project_targets
 
 _Set = dict[TargetKey, Target]
-# What a source has that has sent no set yet. One that yields no server has sent an empty one.
-_NOTHING: _Set = {}
+# Marks a source that has not been read yet. Compared by identity: an empty source has its own dict.
+_NOT_READ: _Set = {}
 
 
 @dataclass(frozen=True, slots=True)
 class TargetChanges:
-    """What is new or different in the target set, and what is gone from it."""
+    """Changes of the target set: ``put`` has new or changed targets, ``gone`` removed ones."""
 
     put: list[Target]
     gone: list[TargetKey]
 
     def slices(self, size: int) -> Iterator["TargetChanges"]:
-        """Yield the same in parts of at most ``size`` targets, what is gone first."""
+        """Split into changes of at most ``size`` targets, removals first."""
         for start in range(0, len(self.gone), size):
             yield TargetChanges([], self.gone[start : start + size])
         for start in range(0, len(self.put), size):
@@ -29,11 +29,13 @@ class TargetChanges:
 
 
 class TargetSet:
-    """Keeps the last whole set of each project and source; `Source` says which entry stands."""
+    """Holds the last set of each source of each project; `Source` defines the precedence.
 
-    def __init__(self, keeps: Callable[[TargetKey], bool] = lambda _key: True) -> None:
-        """Start with no project. What ``keeps`` denies is known, and not of the target set."""
-        self._keeps = keeps
+    Targets for which ``owns`` is false belong to other shards: known, but not in the set.
+    """
+
+    def __init__(self, owns: Callable[[TargetKey], bool] = lambda _key: True) -> None:
+        self._owns = owns
         self._sets: dict[str, dict[Source, _Set]] = {}
 
     def reconfigure(
@@ -42,58 +44,60 @@ class TargetSet:
         before: Mapping[str, Project],
         files: Mapping[str, list[Target] | None],
     ) -> None:
-        """Go over to other projects; ``before`` are those until now.
+        """Replace the projects; ``before`` has the previous ones.
 
-        ``files`` are the targets of each project's server files, None where they could not be
-        read. What was discovered stays where it is of the same project of the cloud, under the
-        settings that the project has now.
+        ``files`` has the targets of each project's server files, None if they could not be read.
+        Discovered servers stay if the project has the same endpoint and project id; they take on
+        the project's new settings.
         """
         sets: dict[str, dict[Source, _Set]] = {}
         for project in projects:
-            kept = self._sets.get(project.name, {}) if _same(project, before) else {}
+            previous = self._sets.get(project.name, {}) if _same(project, before) else {}
             of_files = files.get(project.name)
             has = sources_of(project)
             sets[project.name] = {Source.STATIC: _by_key(project_targets(project))}
             if Source.FILE in has:
                 sets[project.name][Source.FILE] = (
-                    kept.get(Source.FILE, _NOTHING) if of_files is None else _by_key(of_files)
+                    previous.get(Source.FILE, _NOT_READ) if of_files is None else _by_key(of_files)
                 )
             if Source.CLOUD in has:
-                listed = kept.get(Source.CLOUD, _NOTHING)
+                listed = previous.get(Source.CLOUD, _NOT_READ)
                 if listed and _settings(before[project.name]) != _settings(project):
-                    listed = {key: _settled(target, project) for key, target in listed.items()}
+                    listed = {
+                        key: _with_settings(target, project) for key, target in listed.items()
+                    }
                 sets[project.name][Source.CLOUD] = listed
         self._sets = sets
 
     def put(self, project: str, source: Source, targets: Iterable[Target]) -> TargetChanges:
-        """Take the whole set of a source; return what that changes in the target set."""
+        """Replace the set of a source; return the changes of the target set."""
         before = self._sets[project]
-        old, new = before.get(source, _NOTHING), _by_key(targets)
+        old, new = before.get(source, _NOT_READ), _by_key(targets)
         after = {**before, source: new}
         changes = TargetChanges([], [])
-        for key in filter(self._keeps, old | new):
-            target = _standing(after, key)
+        for key in filter(self._owns, old | new):
+            target = _winning(after, key)
             if target is None:
                 changes.gone.append(key)
-            elif target != _standing(before, key):
+            elif target != _winning(before, key):
                 changes.put.append(target)
         self._sets[project] = after
         return changes
 
     def of(self, project: str) -> list[Target]:
         """Return the targets of one project."""
-        return [target for target in self._joined(project) if self._keeps(target.key)]
+        return [target for target in self._joined(project) if self._owns(target.key)]
 
     def elsewhere(self) -> list[Target]:
-        """Return what the sources yield and the target set does not keep."""
+        """Return the targets of other shards."""
         joined = (target for project in self._sets for target in self._joined(project))
-        return [target for target in joined if not self._keeps(target.key)]
+        return [target for target in joined if not self._owns(target.key)]
 
     def _joined(self, project: str) -> Iterable[Target]:
         sets = self._sets.get(project, {})
         joined: _Set = {}
         for source in Source:
-            joined = sets.get(source, _NOTHING) | joined if joined else sets.get(source, _NOTHING)
+            joined = sets.get(source, _NOT_READ) | joined if joined else sets.get(source, _NOT_READ)
         return joined.values()
 
     def all(self) -> list[Target]:
@@ -101,33 +105,33 @@ class TargetSet:
         return [target for project in self._sets for target in self.of(project)]
 
     def awaited(self) -> list[tuple[str, Source]]:
-        """Return each project and source whose first set has not come yet."""
+        """Return each project and source that has not been read yet."""
         return [
             (project, source)
             for project, sets in self._sets.items()
             for source, found in sets.items()
-            if found is _NOTHING
+            if found is _NOT_READ
         ]
 
     def size(self, project: str, source: Source) -> int:
-        """Return how many servers a source yields, listed by others or not, kept or not."""
-        return len(self._sets.get(project, {}).get(source, _NOTHING))
+        """Return the number of servers that a source lists, on all shards."""
+        return len(self._sets.get(project, {}).get(source, _NOT_READ))
 
-    def yielded(self, project: str, source: Source) -> int:
-        """Return how many targets of the set come from a source, as the first to list them."""
+    def contributed(self, project: str, source: Source) -> int:
+        """Return the number of targets in the set whose entry is the one of this source."""
         sets = self._sets[project]
-        keys = sets.get(source, _NOTHING).keys()
+        keys = sets.get(source, _NOT_READ).keys()
         listed_before: set[TargetKey] = set()
         for one in Source:
             if one is source:
                 break
-            # The shorter is walked through: what people list, as a rule.
-            listed_before |= sets.get(one, _NOTHING).keys() & keys
-        return sum(map(self._keeps, keys - listed_before))
+            # Python iterates over the smaller set, usually the static or file list.
+            listed_before |= sets.get(one, _NOT_READ).keys() & keys
+        return sum(map(self._owns, keys - listed_before))
 
 
-def _standing(sets: Mapping[Source, _Set], key: TargetKey) -> Target | None:
-    """Return the entry of the first source that lists a server."""
+def _winning(sets: Mapping[Source, _Set], key: TargetKey) -> Target | None:
+    """Return the entry for a server of the first source that lists it."""
     return next((sets[source][key] for source in Source if key in sets.get(source, ())), None)
 
 
@@ -144,12 +148,12 @@ def _same(project: Project, before: Mapping[str, Project]) -> bool:
 
 
 def _settings(project: Project) -> tuple[object, ...]:
-    """Return what a project decides for the servers that the cloud lists."""
+    """Return the project settings that apply to servers listed by the cloud."""
     return project.region, project.interval, project.timeout, project.depth
 
 
-def _settled(target: Target, project: Project) -> Target:
-    """Return a discovered target under its project's settings."""
+def _with_settings(target: Target, project: Project) -> Target:
+    """Return a discovered target with its project's settings."""
     return replace(
         target,
         region=project.region,

@@ -1,4 +1,4 @@
-"""What the routes read of the running program, and the few things that they can ask of it."""
+"""The interface between the routes and the running exporter."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from exporter.metrics.exposition import Exposition
 from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.state import StateStore
-from exporter.targets.sharding import ALONE, Shard
+from exporter.targets.sharding import UNSHARDED, Shard
 
 
 class ReloadRefusedError(Exception):
-    """The new configuration cannot be used; the message lists every mistake."""
+    """The new configuration is invalid; the message lists every error."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExporterView:
-    """What the routes read of the running program, and the two things that they can ask of it.
+    """What the routes read from the running exporter, and the actions that they can trigger.
 
-    ``not_ready`` gives the reason why the program is not ready, None when it is,
-    ``incomplete`` why the servers that there are may not be all, None when they are. ``reload``
-    raises `ReloadRefusedError`. ``probe_now`` takes a target and the seconds there are for it.
-    ``elsewhere`` gives the targets of the other shards.
+    ``not_ready`` returns the reason why the exporter is not ready, or None. ``incomplete`` returns
+    the reason why the list of servers may be incomplete, or None. ``reload`` raises
+    `ReloadRefusedError`. ``probe_now`` takes a target and the seconds until the deadline.
+    ``scraped`` takes the seconds that a scrape took. ``elsewhere`` returns the targets of other
+    shards.
     """
 
     state: StateStore
@@ -34,5 +35,5 @@ class ExporterView:
     probe_now: Callable[[Target, float], Awaitable[ProbeResult]]
     clock_time: Callable[[], float]
     version: str
-    shard: Shard = ALONE
+    shard: Shard = UNSHARDED
     elsewhere: Callable[[], Sequence[Target]] = tuple

@@ -39,9 +39,9 @@ async def parts(clock: Any, tmp_path: Path) -> AsyncIterator[ProjectParts]:
 
 
 async def test_they_stay_where_only_what_is_probed_differs(parts: ProjectParts) -> None:
-    assert parts.serves(parts.project)
-    assert parts.serves(replace(parts.project, servers=(), interval=5.0))
-    assert not parts.serves(replace(parts.project, rate_limit=RateLimit(1.0, 1)))
+    assert parts.can_serve(parts.project)
+    assert parts.can_serve(replace(parts.project, servers=(), interval=5.0))
+    assert not parts.can_serve(replace(parts.project, rate_limit=RateLimit(1.0, 1)))
 
 
 @pytest.mark.parametrize("name", ["cloud.pem", "consoles.pem"])
@@ -49,6 +49,6 @@ async def test_they_do_not_stay_where_a_certificate_was_replaced_under_its_name(
     parts: ProjectParts, tmp_path: Path, name: str
 ) -> None:
     Certificates().write_authority(tmp_path / name)
-    assert not parts.serves(parts.project)
+    assert not parts.can_serve(parts.project)
     (tmp_path / name).unlink()
-    assert not parts.serves(parts.project)
+    assert not parts.can_serve(parts.project)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.real.access import LOGIN, PASSWORD, USER, Office, hashed
+from tests.real.access import LOGIN, PASSWORD, USER, WebConfigFiles, bcrypt_hash
 from tests.real.programs import command, exporter, program, prometheus, required, until
 from tests.real.simulated_project import write_config
 
@@ -33,25 +33,27 @@ def config(tmp_path: Path, cloud: str, servers: list[tuple[str, str]]) -> Path:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
+def web_files(tmp_path: Path) -> WebConfigFiles:
     """Return the document's example, with a password that is known."""
-    office = Office(tmp_path)
+    web_files = WebConfigFiles(tmp_path)
     example = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)[0]
-    office.issue("exporter", "127.0.0.1", "localhost")
-    office.issue("prometheus", "prometheus.example.com")
-    office.write_authority("clients-ca.crt")
-    office.write_authority()
+    web_files.issue("exporter", "127.0.0.1", "localhost")
+    web_files.issue("prometheus", "prometheus.example.com")
+    web_files.write_authority("clients-ca.crt")
+    web_files.write_authority()
     (tmp_path / "password").write_text(PASSWORD)
-    office.web_config.write_text(re.sub(r"\$2y\$.*", hashed(PASSWORD), example))
-    return office
+    web_files.web_config.write_text(re.sub(r"\$2y\$.*", bcrypt_hash(PASSWORD), example))
+    return web_files
 
 
-def test_the_documents_example_is_what_promtool_and_we_take(office: Office, config: Path) -> None:
+def test_the_documents_example_is_what_promtool_and_we_take(
+    web_files: WebConfigFiles, config: Path
+) -> None:
     for one in (
-        [required("promtool"), "check", "web-config", str(office.web_config)],
+        [required("promtool"), "check", "web-config", str(web_files.web_config)],
         [
             sys.executable, "-m", "exporter", "check-config",
-            f"--config.file={config}", f"--web.config.file={office.web_config}",
+            f"--config.file={config}", f"--web.config.file={web_files.web_config}",
         ],
     ):  # fmt: skip
         subprocess.run(one, check=True, capture_output=True)
@@ -61,27 +63,32 @@ def test_the_documents_scrape_configuration_is_the_one_that_is_tested() -> None:
     assert SCRAPE in DOCUMENT
 
 
-def test_a_mistake_in_the_web_configuration_ends_the_start(office: Office, config: Path) -> None:
-    office.web_config.write_text("basic_auth_users: {a: hunter2}")
+def test_a_mistake_in_the_web_configuration_ends_the_start(
+    web_files: WebConfigFiles, config: Path
+) -> None:
+    web_files.web_config.write_text("basic_auth_users: {a: hunter2}")
     for name in ("serve", "check-config"):
-        done = command(name, f"--config.file={config}", f"--web.config.file={office.web_config}")
+        done = command(name, f"--config.file={config}", f"--web.config.file={web_files.web_config}")
         assert done.returncode == 1
-        assert f"{office.web_config}:1:23: basic_auth_users.a: expected a bcrypt" in done.stderr
+        assert f"{web_files.web_config}:1:23: basic_auth_users.a: expected a bcrypt" in done.stderr
         assert "hunter2" not in done.stdout + done.stderr
 
 
 def test_a_real_prometheus_scrapes_through_tls_client_certificate_and_login(
-    office: Office, config: Path, tmp_path: Path
+    web_files: WebConfigFiles, config: Path, tmp_path: Path
 ) -> None:
     """Prometheus' own server runs with the very same file."""
-    ours = exporter(config, None, f"--web.config.file={office.web_config}")
+    ours = exporter(config, None, f"--web.config.file={web_files.web_config}")
     with ours as running:
         both = prometheus(
-            tmp_path, running.url, scrape=SCRAPE, flags=(f"--web.config.file={office.web_config}",)
+            tmp_path,
+            running.url,
+            scrape=SCRAPE,
+            flags=(f"--web.config.file={web_files.web_config}",),
         )
         with both as server:
             url = server.url.replace("http:", "https:")
-            with office.client(url, "prometheus") as client:
+            with web_files.client(url, "prometheus") as client:
 
                 def up() -> bool:
                     answer = client.get("/api/v1/query", params={"query": "console_probe_success"})
@@ -89,8 +96,8 @@ def test_a_real_prometheus_scrapes_through_tls_client_certificate_and_login(
 
                 until(up, 20)
             with pytest.raises(httpx.TransportError):
-                office.client(f"https://{running.url}").get("/metrics")
-            with office.client(f"https://{running.url}", "prometheus") as client:
+                web_files.client(f"https://{running.url}").get("/metrics")
+            with web_files.client(f"https://{running.url}", "prometheus") as client:
                 assert client.get("/metrics").status_code == 200
                 assert client.get("/metrics", auth=(USER, "wrong")).status_code == 401
                 assert client.get("/metrics", auth=None).status_code == 401
@@ -98,18 +105,18 @@ def test_a_real_prometheus_scrapes_through_tls_client_certificate_and_login(
 
 
 def test_everything_changes_with_its_files_and_nothing_by_a_broken_one(
-    office: Office, config: Path
+    web_files: WebConfigFiles, config: Path
 ) -> None:
-    text = office.web_config.read_text().replace("RequireAndVerifyClientCert", "NoClientCert")
+    text = web_files.web_config.read_text().replace("RequireAndVerifyClientCert", "NoClientCert")
     text = re.sub(r"  client_ca_file.*\n", "", text)
-    office.web_config.write_text(text)
+    web_files.web_config.write_text(text)
     with exporter(
-        config, None, f"--web.config.file={office.web_config}", "--log.level=debug"
+        config, None, f"--web.config.file={web_files.web_config}", "--log.level=debug"
     ) as ours:
         url = f"https://{ours.url}"
 
         def status(login: tuple[str, str] = LOGIN) -> int:
-            with office.client(url, login=login) as client:
+            with web_files.client(url, login=login) as client:
                 return client.get("/metrics").status_code
 
         def certificate() -> str:
@@ -118,22 +125,22 @@ def test_everything_changes_with_its_files_and_nothing_by_a_broken_one(
 
         assert status() == 200
         # A new certificate, for the next connection.
-        office.issue("exporter", "127.0.0.1", "localhost")
-        assert certificate() == (office.folder / "exporter.crt").read_text()
+        web_files.issue("exporter", "127.0.0.1", "localhost")
+        assert certificate() == (web_files.folder / "exporter.crt").read_text()
         assert status() == 200
         # A broken file: the old users stay, and an error is logged.
-        office.web_config.write_text(text + "  nobody: CANARYSECRET\n")
+        web_files.web_config.write_text(text + "  nobody: CANARYSECRET\n")
         assert status() == 200
         until(lambda: "web configuration not loaded" in ours.output, 30)
         # The user removed, though remembered, and a connection that stays open.
         other = text.replace(f"{USER}:", "other:")
-        with office.client(url) as kept:
+        with web_files.client(url) as kept:
             assert kept.get("/metrics").status_code == 200
-            office.web_config.write_text(other)
+            web_files.web_config.write_text(other)
             assert kept.get("/metrics").status_code == 401
         assert status(("other", PASSWORD)) == 200
         # A new password for the same user.
-        office.web_config.write_text(re.sub(r"\$2y\$.*", hashed("another", 4), text))
+        web_files.web_config.write_text(re.sub(r"\$2y\$.*", bcrypt_hash("another", 4), text))
         assert status() == 401
         assert status((USER, "another")) == 200
         ours.stop()
@@ -144,12 +151,12 @@ def test_everything_changes_with_its_files_and_nothing_by_a_broken_one(
 
 
 @pytest.fixture
-def prefixed(office: Office, config: Path) -> Iterator[str]:
-    office.web_config.write_text(f"basic_auth_users: {{{USER}: {hashed(PASSWORD, 4)}}}")
+def prefixed(web_files: WebConfigFiles, config: Path) -> Iterator[str]:
+    web_files.web_config.write_text(f"basic_auth_users: {{{USER}: {bcrypt_hash(PASSWORD, 4)}}}")
     with exporter(
         config,
         None,
-        f"--web.config.file={office.web_config}",
+        f"--web.config.file={web_files.web_config}",
         "--web.external-url=https://tools.example/console",
         "--web.open-health-checks",
     ) as ours:

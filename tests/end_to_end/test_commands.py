@@ -12,7 +12,7 @@ import pytest
 
 from tests.real.programs import command, exporter, until
 from tests.real.simulated_project import write_config
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.standstill import retry_if_machine_stalled
 
 BAD = """
 global: {interval: 10s, timeout: 20s, colour: red}
@@ -60,7 +60,7 @@ def test_a_bad_configuration_at_reload_leaves_the_old_one_running(
         assert answer.status_code == 400
         assert_lists_every_mistake(answer.text)
         ours.process.send_signal(signal.SIGHUP)
-        until(lambda: ours.output.count("configuration not reloaded") > len(BAD) // 100, 30)
+        until(lambda: ours.output.count("configuration reload failed") > len(BAD) // 100, 30)
         metrics = httpx.get(f"{base}/metrics").text
         assert "console_exporter_config_last_reload_successful 0.0" in metrics
         assert "console_exporter_targets 2.0" in metrics
@@ -120,7 +120,7 @@ def test_serve_warns_of_probes_that_do_not_fit(
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers, interval="10s", rate=0.5)
     with exporter(config) as ours:
-        until(lambda: "do not fit the rate limit" in ours.output, 30)
+        until(lambda: "rate limit too low for the configured probes" in ours.output, 30)
 
 
 @pytest.mark.parametrize("name", ["serve", "check-config", "discover", "probe"])
@@ -138,7 +138,7 @@ def test_check_config_prints_the_probe_budget(
     config = write_config(tmp_path / "config.yaml", cloud, servers[:10], interval="10s", rate=2.0)
     ended = command("check-config", f"--config.file={config}")
     assert ended.returncode == 0
-    assert "10 servers ask for 1 probes a second, 50% of the 2 allowed" in ended.stdout
+    assert "10 servers need 1 probes per second, 50% of the 2 allowed" in ended.stdout
 
 
 def test_check_config_exits_2_when_the_plan_cannot_fit(
@@ -147,7 +147,7 @@ def test_check_config_exits_2_when_the_plan_cannot_fit(
     config = write_config(tmp_path / "config.yaml", cloud, servers[:10], interval="10s", rate=0.5)
     ended = command("check-config", f"--config.file={config}")
     assert ended.returncode == 2
-    assert "do not fit" in ended.stdout
+    assert "The rate limit is too low" in ended.stdout
 
 
 def test_probe_exits_0_only_on_success_and_tells_programs_the_same(
@@ -170,7 +170,7 @@ def test_the_schema_is_printed_as_json() -> None:
 
 
 @pytest.mark.alone
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 def test_sigterm_ends_the_program_within_5_seconds_though_a_probe_hangs(
     tmp_path: Path, servers: list[tuple[str, str]]
 ) -> None:

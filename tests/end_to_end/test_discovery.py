@@ -10,7 +10,7 @@ import pytest
 
 from tests.real.programs import Program, command, exporter, simulator, until
 from tests.real.simulated_project import PASSWORD, write_config
-from tests.real.standstill import watching_the_machine
+from tests.real.standstill import measuring_stalls
 
 MANY = 10_000
 LISTED = 20
@@ -65,7 +65,7 @@ def test_ten_thousand_servers_are_found_page_by_page_and_no_probe_waits_for_it(
     mine = [("5b0f0c53-6f0b-4c1e-9a51-2d3c6a1e0001", "mine")]
     discovery = f"discovery: {{refresh_interval: 10s, {LABELS}}}"
     config = write(tmp_path / "config.yaml", large.url, mine, discovery, interval="600s")
-    with watching_the_machine() as stood, exporter(config) as ours:
+    with measuring_stalls() as stood, exporter(config) as ours:
         # What is listed in the configuration does not wait for the cloud.
         assert httpx.get(f"http://{ours.url}/-/ready").status_code == 200
         until(lambda: discovered(ours.url, "cloud") == MANY + LISTED - 1, 30, every=0.2)
@@ -116,7 +116,7 @@ def test_server_files_are_followed_while_the_program_runs(tmp_path: Path, cloud:
         (folder / "a.yaml").unlink()
         until(lambda: names(ours.url) == {"one", "b"}, 15)
         (folder / "b.json").write_text('[{"id": "a", "name": "on')
-        until(lambda: "server files refused" in ours.output, 15)
+        until(lambda: "server files invalid" in ours.output, 15)
         assert re.search(r"b\.json:1:\d+: not valid YAML", ours.output)
         assert names(ours.url) == {"one", "b"}
         assert metric(ours.url, "console_discovery_failures_total", source="file") == 1
@@ -141,7 +141,7 @@ def test_a_list_that_does_not_come_holds_up_nothing_else(tmp_path: Path) -> None
             assert httpx.get(f"http://{ours.url}/-/ready").status_code == 200
             until(lambda: metric(ours.url, "console_probe_success") == 1, 15)
             assert discovered(ours.url, "cloud") == 0
-            until(lambda: "servers not listed by the cloud" in ours.output, 15)
+            until(lambda: "listing the cloud's servers failed" in ours.output, 15)
             last = "console_discovery_last_success_timestamp_seconds"
             assert metric(ours.url, last, source="cloud") == 0
             assert metric(ours.url, "console_discovery_failures_total", source="cloud") == 1
@@ -167,15 +167,15 @@ project southwest (cn-southwest-2)
   file: 1 server
     f-1  from a file  x=1
   cloud: 2 servers
-    5b0f0c53-6f0b-4c1e-9a51-2d3c6a1e0001  db-01  (stands as static lists it)\
+    5b0f0c53-6f0b-4c1e-9a51-2d3c6a1e0001  db-01  (overridden by static)\
  health_state=OK power_state=on rack=r00
     5b0f0c53-6f0b-4c1e-9a51-2d3c6a1e0002  db-02  health_state=OK power_state=on rack=r00
 """
     )
     checked = command("check-config", f"--config.file={config}")
     assert checked.returncode == 0
-    assert "2 servers ask for" in checked.stdout
-    assert "the servers that the cloud lists, which are not counted here" in checked.stdout
+    assert "2 servers need" in checked.stdout
+    assert "plus the servers listed by the cloud, which are not counted here" in checked.stdout
     probed = command("probe", f"--config.file={config}", "db-02")
     assert probed.returncode == 0, probed.stderr
 

@@ -9,12 +9,12 @@ import pytest
 from tests.real.keystone import Keystone
 from tests.real.keystone_cloud import keystone_cloud
 from tests.real.programs import exporter, until
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 def test_a_probe_outlives_its_tokens_and_a_changed_password_turns_nobody_red(
     tmp_path: Path, keystone: Keystone
 ) -> None:

@@ -7,12 +7,12 @@ import httpx
 
 from tests.real.programs import exporter, simulator, until
 from tests.real.simulated_project import listed_servers, write_config
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.standstill import retry_if_machine_stalled
 
 DOWN = {"kind": "status", "status": 503, "error_code": "APIGW.0613", "servers": "db-*"}
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 def test_an_outage_is_one_event_a_server_when_it_begins_and_one_when_it_ends(
     tmp_path: Path,
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.real.access import LOGIN, USER, hashed
+from tests.real.access import LOGIN, USER, bcrypt_hash
 from tests.real.programs import exporter, simulator
 from tests.real.simulated_project import listed_servers, write_config
 
@@ -135,7 +135,7 @@ async def flooded(tmp_path: Path) -> tuple[Watched, int]:
     web_config = tmp_path / "web.yml"
     web_config.write_text(
         "basic_auth_users:\n"
-        + "".join(f"  {name}: {hashed(password)}\n" for name, password in users.items())
+        + "".join(f"  {name}: {bcrypt_hash(password)}\n" for name, password in users.items())
     )
     with simulator(f"--scenario={scenario}") as cloud:
         servers = listed_servers(cloud.url)
@@ -144,7 +144,7 @@ async def flooded(tmp_path: Path) -> tuple[Watched, int]:
         )
         with exporter(config, None, f"--web.config.file={web_config}") as ours:
             seen = await act(f"http://{ours.url}")
-            told = ours.output.count("log-ins refused")
+            told = ours.output.count("logins rejected")
     print(figures(seen))  # noqa: T201 - shown when it fails, and with -s
     return seen, told
 

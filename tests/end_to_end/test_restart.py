@@ -15,7 +15,7 @@ import pytest
 
 from tests.real.programs import Program, command, exporter, simulator, until
 from tests.real.simulated_project import PASSWORD, write_config
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 
@@ -39,7 +39,7 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 def test_a_restart_after_a_kill_shows_at_once_what_was_known(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
     assert PASSWORD.encode() not in b"".join(one.read_bytes() for one in tmp_path.glob("state*"))
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 def test_a_cool_down_goes_on_after_a_kill(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_cool_down_goes_on_after_a_kill(
         assert count(own_cloud) == before
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 def test_killed_again_and_again_it_always_starts_and_knows_the_last_ten_seconds(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
@@ -164,7 +164,7 @@ def test_a_second_exporter_on_the_same_state_file_is_refused(
     assert ended.returncode == 1
     assert ended.stderr == (
         f"console-exporter: state file {state} is in use by another process:"
-        " give each exporter its own with --state.file\n"
+        " set a separate file for each exporter with --state.file\n"
     )
 
 
@@ -176,8 +176,8 @@ def test_where_no_state_can_be_kept_probing_goes_on(
     )
     with exporter(config, None, f"--state.file={tmp_path}/none/state.db") as ours:
         until(lambda: series(ours, "console_probe_success"), 10)
-        until(lambda: "the state is not written" in ours.output, 10)
-        assert "starting without what was known before" in ours.output
+        until(lambda: "state file not written" in ours.output, 10)
+        assert "saved state not loaded" in ours.output
         logged = re.findall(r'log_messages_total{level="warning"} (\S+)', metrics(ours))
         assert float(logged[0]) >= 2
         assert ours.stop(signal.SIGTERM) == 0

@@ -74,7 +74,9 @@ def test_three_shards_cover_all_servers_once_within_the_limit_of_the_project(
         other = next(iter(own[2]))
         answer = httpx.get(f"http://{shards[1].url}/probe", params={"target": other})
         assert answer.status_code == 404
-        assert answer.text == ("this is shard 1 of 3, and shard 2 probes this server: ask there\n")
+        assert answer.text == (
+            "this is shard 1 of 3, but shard 2 probes this server; ask that one\n"
+        )
         assert "project southwest (cn-southwest-2), shard 1 of 3:" in shards[1].output
 
 

@@ -10,14 +10,21 @@ from pathlib import Path
 import pytest
 
 from tests.real.certificates import Certificates
-from tests.real.endurance import LOGIN, WITNESS, Stage, configuration, scrape, simulated_cloud
+from tests.real.endurance import (
+    DEEP_PROJECT,
+    LOGIN,
+    Environment,
+    configuration,
+    scrape,
+    simulated_cloud,
+)
 from tests.real.programs import exporter, until
-from tests.real.rights import as_root
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.rights import require_root
+from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 
-PROJECTS = {"plain": 4, WITNESS: 4, LOGIN: 4}
+PROJECTS = {"plain": 4, DEEP_PROJECT: 4, LOGIN: 4}
 ATTEMPT = "console_probe_last_attempt_timestamp_seconds"
 _DISK_BYTES = 1 << 20
 # The state is written every three seconds.
@@ -26,7 +33,7 @@ _SETTLE, _WRITTEN_WITHIN = 4.0, 8.0
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    as_root()
+    require_root()
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", disk], check=True)
@@ -34,7 +41,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-@unless_the_machine_stood_still
+@retry_if_machine_stalled
 def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_room(
     tmp_path: Path, small_disk: Path
 ) -> None:
@@ -47,9 +54,9 @@ def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_r
         config.write_text(configuration(PROJECTS, cloud.url))
         flags = ("--log.format=json", f"--state.file={state}")
         with exporter(config, None, *flags) as ours:
-            stage = Stage(ours, cloud, PROJECTS, {}, cloud, Certificates())
-            stage.endure({}, settle=_SETTLE, meanwhile=_full(small_disk))
-            assert "the state is not written" in ours.output
+            environment = Environment(ours, cloud, PROJECTS, {}, cloud, Certificates())
+            environment.run_faults({}, settle=_SETTLE, meanwhile=_full(small_disk))
+            assert "state file not written" in ours.output
             there_is_room = time.time()
             until(lambda: _written(small_disk) > there_is_room, _WRITTEN_WITHIN)
             ours.process.kill()

@@ -11,14 +11,14 @@ from exporter.scheduling.clock_steps import ClockSteps
 async def test_a_clock_that_is_set_is_noticed_once(clock: Any, by: float) -> None:
     steps = ClockSteps(clock)
     clock.set_wall_clock(by)
-    assert steps.seen()
-    assert not steps.seen()
+    assert steps.detected()
+    assert not steps.detected()
 
 
 async def test_time_that_passes_is_no_step_however_long(clock: Any) -> None:
     steps = ClockSteps(clock)
     await clock.advance(86_400.0)
-    assert not steps.seen()
+    assert not steps.detected()
 
 
 async def test_a_slewed_clock_never_adds_up_to_a_step(clock: Any) -> None:
@@ -26,4 +26,4 @@ async def test_a_slewed_clock_never_adds_up_to_a_step(clock: Any) -> None:
     for _ in range(100):
         await clock.advance(1.0)
         clock.set_wall_clock(0.1)
-        assert not steps.seen()
+        assert not steps.detected()

@@ -13,7 +13,7 @@ from exporter.clock import SystemClock
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.scheduling.phase_table import phase_of
-from tests.real.standstill import STOOD_SECONDS, watching_the_machine
+from tests.real.standstill import STALL_SECONDS, measuring_stalls
 from tests.scheduling.bench import INTERVAL, Bench, FakeProber, target
 
 
@@ -184,7 +184,7 @@ async def test_a_probe_on_demand_waits_for_the_scheduled_one_on_the_wire(bench: 
     one = target("s")
     bench.scheduler.reconcile([one])
     await bench.pass_time(INTERVAL)
-    asked = asyncio.create_task(bench.scheduler.probe_now(one, patience=5))
+    asked = asyncio.create_task(bench.scheduler.probe_now(one, max_seconds=5))
     await bench.clock.advance(0)
     assert bench.prober.running == 1
     bench.prober.ends.set()
@@ -196,12 +196,12 @@ async def test_a_probe_on_demand_waits_for_the_scheduled_one_on_the_wire(bench: 
 
 async def test_a_probe_on_demand_gives_up_when_its_turn_does_not_come(bench: Bench) -> None:
     bench.prober.permits.clear()
-    result = await bench.scheduler.probe_now(target("s"), patience=0.05)
+    result = await bench.scheduler.probe_now(target("s"), max_seconds=0.05)
     assert result.outcome is Outcome.SKIPPED
 
 
 async def test_a_probe_on_demand_has_no_more_time_than_it_is_given(bench: Bench) -> None:
-    result = await bench.scheduler.probe_now(replace(target("s"), timeout=60.0), patience=2.0)
+    result = await bench.scheduler.probe_now(replace(target("s"), timeout=60.0), max_seconds=2.0)
     assert result.target.timeout == pytest.approx(2.0)
 
 
@@ -212,7 +212,7 @@ async def test_a_probe_on_demand_ends_with_the_asker_s_patience_whatever_it_wait
     bench.scheduler.reconcile([one])
     # As where a log-in in between waits for the end of a cool-down.
     bench.prober.ends.clear()
-    result = await bench.scheduler.probe_now(one, patience=0.05)
+    result = await bench.scheduler.probe_now(one, max_seconds=0.05)
     assert result.outcome is Outcome.SKIPPED
     assert bench.prober.running == 0
     # It holds up no other.
@@ -223,7 +223,7 @@ async def test_a_probe_on_demand_ends_with_the_asker_s_patience_whatever_it_wait
 
 async def test_stop_lets_a_probe_on_demand_end_too(bench: Bench) -> None:
     bench.prober.ends.clear()
-    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), patience=5))
+    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
     stopping = asyncio.create_task(bench.scheduler.stop(grace=5))
     await bench.clock.advance(0)
@@ -237,17 +237,17 @@ async def test_a_probe_on_demand_that_stop_cuts_off_says_nothing_of_the_console(
     bench: Bench,
 ) -> None:
     bench.prober.ends.clear()
-    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), patience=5))
+    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
     await bench.scheduler.stop(grace=0.05)
-    results = [await asked, await bench.scheduler.probe_now(target("s"), patience=5)]
+    results = [await asked, await bench.scheduler.probe_now(target("s"), max_seconds=5)]
     assert [result.outcome for result in results] == [Outcome.SKIPPED] * 2
-    assert [result.detail for result in results] == ["the exporter stops"] * 2
+    assert [result.detail for result in results] == ["the exporter is shutting down"] * 2
 
 
 async def test_who_leaves_takes_the_probe_on_demand_along(bench: Bench) -> None:
     bench.prober.ends.clear()
-    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), patience=5))
+    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
     assert bench.prober.running == 1
     asked.cancel()
@@ -270,11 +270,11 @@ async def test_apscheduler_keeps_the_phases_in_real_time() -> None:
     bench = Bench(clock, FakeProber(clock))
     targets = [target(f"s{number}", interval=1.0) for number in range(50)]
     bench.scheduler.reconcile(targets)
-    with watching_the_machine() as stood:
+    with measuring_stalls() as stood:
         bench.scheduler.start()
         await _until(lambda: len(bench.results) >= 200, timeout=30.0)
         await bench.scheduler.stop(1.0)
-    assert bench.missed == 0 or stood.longest > STOOD_SECONDS
+    assert bench.missed == 0 or stood.longest > STALL_SECONDS
     for one in targets:
         starts = [at for name, at in bench.prober.started if name == one.name]
         offsets = [(at - phase_of(one.key, 1.0)) % 1.0 for at in starts]

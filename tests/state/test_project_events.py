@@ -47,12 +47,12 @@ def test_a_login_that_fails_is_one_event_for_all_servers_and_one_when_it_works_a
         (EAST, 190.0, Outcome.SUCCESS),
     )
     assert (failed["event"], failed["log_level"]) == (
-        "log-in failed, nothing can be probed",
+        "login failed, no server can be probed",
         "warning",
     )
     assert (failed["project"], failed["detail"]) == ("east", "why unauthorized")
     assert works == {
-        "event": "log-in works again",
+        "event": "login recovered",
         "log_level": "info",
         "project": "east",
         "after_seconds": 121.0,
@@ -73,7 +73,7 @@ def test_throttling_is_one_event_until_it_has_been_quiet_for_long(store: StateSt
         ("southwest", "warning"),
         ("east", "warning"),
     ]
-    assert {one["event"] for one in told} == {"the cloud throttles, probes slow down"}
+    assert {one["event"] for one in told} == {"rate limited by the cloud, probes slowed down"}
 
 
 def test_what_is_known_from_before_a_restart_is_no_event(store: StateStore) -> None:

@@ -33,7 +33,7 @@ NOW = 1_800_000_000.0
 TARGETS = [
     replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(40)
 ]
-NOTE = ProjectSnapshot(pace="how fast", login="a key to the cloud")
+NOTE = ProjectSnapshot(rate="how fast", login="a key to the cloud")
 
 
 @pytest.fixture
@@ -189,12 +189,12 @@ class TestWhoMayRead:
         path.chmod(mode)
         with capture_logs() as logs, opened(path) as file:
             saved_state = file.load()
-            assert saved_state.project("southwest") == ProjectSnapshot(pace="how fast")
+            assert saved_state.project("southwest") == ProjectSnapshot(rate="how fast")
             assert len(saved_state.targets) == len(TARGETS)
             file.write(StateChanges(projects={"southwest": NOTE}))
             file.write(StateChanges(projects={"east": NOTE}))
         assert [one["event"] for one in logs] == [
-            "others can read the state file, so no log-in is kept in it"
+            "state file readable by other users, login not saved"
         ]
         assert logs[0]["cure"].startswith(f"chmod 600 {path}")
         assert b"a key to the cloud" not in path.read_bytes()
@@ -248,7 +248,7 @@ class TestDamage:
         assert len(load(path).targets) == len(TARGETS)
         if share:
             assert (path.parent / "state.db.corrupt").stat().st_size == int(size * share)
-            assert logs[0]["event"] == "the state file cannot be read: a new one is begun"
+            assert logs[0]["event"] == "damaged state file replaced"
 
     def test_what_is_no_database_is_set_aside_with_its_log(self, path: Path) -> None:
         path.write_bytes(b"\0\xff" * 10_000)
@@ -263,7 +263,7 @@ class TestDamage:
             database.execute("PRAGMA user_version = 2")
         with capture_logs() as logs:
             assert not load(path).targets
-        assert logs[0]["why"] == "its format is 2, this version writes 1"
+        assert logs[0]["why"] == "schema version 2 found, 1 expected"
         assert (path.parent / "state.db.corrupt").exists()
 
     def test_another_programs_database_is_left_alone(self, path: Path) -> None:
@@ -271,20 +271,23 @@ class TestDamage:
             database.execute("CREATE TABLE dashboards (id)")
             database.commit()
         before = path.read_bytes()
-        with opened(path) as file, pytest.raises(StateFileForeignError, match="left alone"):
+        with opened(path) as file, pytest.raises(StateFileForeignError, match="not overwritten"):
             file.load()
         assert path.read_bytes() == before
         assert [one.name for one in path.parent.iterdir()] == ["state.db"]
 
     def test_a_text_is_left_alone_as_it_may_be_the_configuration(self, path: Path) -> None:
         path.write_text("projects:\n  - name: southwest\n")
-        with opened(path) as file, pytest.raises(StateFileForeignError, match="is a text"):
+        with opened(path) as file, pytest.raises(StateFileForeignError, match="is a text file"):
             file.load()
         assert path.read_text().startswith("projects:")
 
     def test_a_folder_is_left_alone(self, path: Path) -> None:
         path.mkdir()
-        with opened(path) as file, pytest.raises(StateFileForeignError, match="is no file"):
+        with (
+            opened(path) as file,
+            pytest.raises(StateFileForeignError, match="is not a regular file"),
+        ):
             file.load()
 
     def test_damage_found_while_writing_begins_a_new_file(self, path: Path) -> None:
@@ -331,7 +334,7 @@ class TestWhereNothingCanBeWritten:
         write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
         with opened(path) as file:
             file.load()
-            with disk_full(16_384), pytest.raises(StateFileError, match="cannot keep"):
+            with disk_full(16_384), pytest.raises(StateFileError, match="cannot save"):
                 write_often(file)
             assert_whole(load_copy(path))
             file.write(StateChanges(snapshots(Outcome.SUCCESS)))
@@ -340,7 +343,7 @@ class TestWhereNothingCanBeWritten:
 
     def test_a_disk_full_from_the_start_is_told(self, path: Path) -> None:
         with opened(path) as file:
-            with disk_full(0), pytest.raises(StateFileError, match="cannot keep state"):
+            with disk_full(0), pytest.raises(StateFileError, match="cannot save state"):
                 file.load()
             file.write(StateChanges(snapshots()))
         assert len(load(path).targets) == len(TARGETS)
@@ -394,7 +397,7 @@ def nobody() -> Iterator[None]:
 def test_two_exporters_cannot_use_one_file(path: Path) -> None:
     with opened(path) as first, opened(path) as second:
         first.load()
-        with pytest.raises(StateFileInUseError, match="give each exporter its own"):
+        with pytest.raises(StateFileInUseError, match="set a separate file"):
             second.load()
         first.close()
         second.load()

@@ -146,28 +146,28 @@ async def test_one_that_went_and_came_back_is_both(wired: Wired) -> None:
 
 
 async def test_notes_are_written_when_they_change(wired: Wired) -> None:
-    wired.projects["southwest"] = ProjectSnapshot(pace="slow")
+    wired.projects["southwest"] = ProjectSnapshot(rate="slow")
     await wired.writer.flush()
     await wired.writer.flush()
-    wired.projects["southwest"] = ProjectSnapshot(pace="fast")
+    wired.projects["southwest"] = ProjectSnapshot(rate="fast")
     await wired.writer.flush()
     assert [one.projects for one in wired.file.to_json] == [
-        {"southwest": ProjectSnapshot(pace="slow")},
-        {"southwest": ProjectSnapshot(pace="fast")},
+        {"southwest": ProjectSnapshot(rate="slow")},
+        {"southwest": ProjectSnapshot(rate="fast")},
     ]
 
 
 async def test_what_cannot_be_written_is_told_once_and_written_later(
     wired: Wired, clock: "MovedClock"
 ) -> None:
-    wired.file.failure = StateFileError("cannot keep state in x: disk full")
-    wired.projects["southwest"] = ProjectSnapshot(pace="slow")
+    wired.file.failure = StateFileError("cannot save state in x: disk full")
+    wired.projects["southwest"] = ProjectSnapshot(rate="slow")
     with capture_logs() as logs:
         wired.probe(0)
         await wired.writer.flush()
         wired.probe(1)
         await wired.writer.flush()
-        assert [one["why"] for one in logs] == ["cannot keep state in x: disk full"]
+        assert [one["why"] for one in logs] == ["cannot save state in x: disk full"]
         await clock.advance(301)
         await wired.writer.flush()
         assert len(logs) == 2

@@ -111,7 +111,7 @@ def test_a_new_history_length_keeps_the_newest_there_are(length: int, kept: list
     store = store_of(TARGET, history=3)
     for at in (1.0, 2.0, 3.0):
         store.record(result(Outcome.SUCCESS, at))
-    store.keep_history(length)
+    store.set_history_length(length)
     if length > 3:
         store.record(result(Outcome.SUCCESS, 4.0))
     state = store.get(KEY)

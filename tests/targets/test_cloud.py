@@ -153,7 +153,7 @@ async def test_what_does_not_keep_to_our_bounds_is_left_out_counted_and_told_onc
     "failure",
     [
         NoResponseError(NoResponse.TIMEOUT, "no answer in time"),
-        BadResponseError("the list of servers was answered 403 iMetal.0004", 403),
+        BadResponseError("the API answered the server list request with 403 iMetal.0004", 403),
     ],
 )
 async def test_a_failed_list_changes_nothing_and_is_asked_for_again_soon_then_rarely(
@@ -165,7 +165,7 @@ async def test_a_failed_list_changes_nothing_and_is_asked_for_again_soon_then_ra
     assert pauses == [300, 10, 20, 40, 80, 160, 300, 300, 300, 10]
     assert [len(sent) for sent in heard.sent] == [3, 4]
     assert heard.failures == ["cloud"] * 8
-    assert logs[0]["event"] == "servers not listed by the cloud"
+    assert logs[0]["event"] == "listing the cloud's servers failed"
     assert (logs[0]["why"], logs[0]["kept"]) == (str(failure), 3)
 
 
@@ -182,7 +182,7 @@ async def test_a_fault_of_ours_does_not_end_discovery(build: Build, heard: Any, 
         running.cancel()
     assert [len(sent) for sent in heard.sent] == [4]
     assert heard.failures == ["cloud"]
-    assert logs[0]["event"] == "discovery failed by a fault of the exporter"
+    assert logs[0]["event"] == "unexpected discovery error"
 
 
 async def test_a_list_that_lost_over_half_is_asked_for_again_before_it_is_believed(

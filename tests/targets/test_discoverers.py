@@ -45,10 +45,10 @@ class Bench:
     discoverers: Discoverers
     sent: list[tuple[str, Source, int]] = field(default_factory=list)
 
-    async def go_over(self, *parts: Parts, known: int = 0) -> None:
+    async def update(self, *parts: Parts, known: int = 0) -> None:
         files = await self.discoverers.read_files(one.project for one in parts)
         by_name = {one.project.name: one for one in parts}
-        self.discoverers.go_over(by_name, files, lambda _: known)
+        self.discoverers.update(by_name, files, lambda _: known)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for what threads do: they read the lists."""
@@ -80,10 +80,10 @@ async def test_a_list_goes_on_where_nothing_changed_that_it_depends_on(
     bench: Bench, asking: Project
 ) -> None:
     lister = FakeLister(3)
-    await bench.go_over(Parts(asking, lister))
+    await bench.update(Parts(asking, lister))
     await bench.until(lambda: bench.sent == [("southwest", Source.CLOUD, 3)])
     more = replace(asking, servers=(ServerEntry("a", "a", 60.0, 5.0, Stage.API),))
-    await bench.go_over(Parts(more, lister), known=3)
+    await bench.update(Parts(more, lister), known=3)
     await asyncio.sleep(0.05)
     assert lister.asked == 1
 
@@ -92,22 +92,22 @@ async def test_a_list_starts_anew_at_once_where_it_is_asked_for_differently(
     bench: Bench, asking: Project
 ) -> None:
     lister = FakeLister(3)
-    await bench.go_over(Parts(asking, lister))
+    await bench.update(Parts(asking, lister))
     await bench.until(lambda: bench.sent)
     # Much shorter because of the change, which is no reason to doubt it.
     lister.count = 1
     changed = replace(asking, discovery=Discovery(manage_state=()))
-    await bench.go_over(Parts(changed, lister), known=3)
+    await bench.update(Parts(changed, lister), known=3)
     await bench.until(lambda: bench.sent[1:] == [("southwest", Source.CLOUD, 1)])
 
 
 async def test_a_new_login_is_no_reason_to_believe_a_list_that_shrank(
     bench: Bench, asking: Project, heard: Any
 ) -> None:
-    await bench.go_over(Parts(asking, FakeLister(3)))
+    await bench.update(Parts(asking, FakeLister(3)))
     await bench.until(lambda: len(heard.refreshes) == 1)
     other = FakeLister(1)
-    await bench.go_over(Parts(asking, other), known=3)
+    await bench.update(Parts(asking, other), known=3)
     await bench.until(lambda: len(heard.refreshes) == 2)
     assert other.asked == 1
     assert bench.sent[1:] == []
@@ -117,9 +117,9 @@ async def test_nothing_runs_on_for_a_project_that_is_gone(
     bench: Bench, asking: Project, clock: Any
 ) -> None:
     lister = FakeLister(3)
-    await bench.go_over(Parts(asking, lister))
+    await bench.update(Parts(asking, lister))
     await bench.until(lambda: bench.sent)
-    await bench.go_over()
+    await bench.update()
     await clock.advance(3600)
     assert lister.asked == 1
 
@@ -133,5 +133,5 @@ async def test_files_are_read_before_and_watched_after(
     assert targets is not None
     assert [one.key.server_id for one in targets] == ["a"]
     assert heard.refreshes == []
-    await bench.go_over(Parts(asking, FakeLister(0)))
+    await bench.update(Parts(asking, FakeLister(0)))
     assert len(heard.refreshes) == 1

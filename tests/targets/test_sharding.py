@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.config.config import RateLimit
 from exporter.model import TargetKey
-from exporter.targets.sharding import ALONE, Shard, ShardError, shard_of
+from exporter.targets.sharding import UNSHARDED, Shard, ShardError, shard_of
 
 KEYS = [
     TargetKey("southwest", f"7c9ad6b8-b87e-43ae-8b3f-{number:012x}") for number in range(20_000)
@@ -18,7 +18,7 @@ STABLE = [8, 4, 3, 8, 1, 5, 0, 1, 4, 5, 4, 1]
 
 @given(st.builds(TargetKey, st.text(), st.text()), st.integers(1, 40))
 def test_every_target_has_exactly_one_shard(key: TargetKey, count: int) -> None:
-    keepers = [index for index in range(count) if Shard(index, count).keeps(key)]
+    keepers = [index for index in range(count) if Shard(index, count).owns(key)]
     assert keepers == [Shard(0, count).owner(key)]
 
 
@@ -46,14 +46,14 @@ def test_the_answer_stays_the_same_from_release_to_release() -> None:
 
 
 def test_who_is_alone_keeps_everything() -> None:
-    assert all(ALONE.keeps(key) for key in KEYS[:100])
+    assert all(UNSHARDED.owns(key) for key in KEYS[:100])
 
 
 def test_the_shares_of_the_rate_limit_add_up_to_it() -> None:
     share = Shard(1, 4).share(RateLimit(10.0, 9))
     assert (share.requests_per_second, share.burst) == (2.5, 2)
     assert Shard(0, 4).share(RateLimit(10.0, 3)).burst == 1
-    assert ALONE.share(RateLimit(10.0, 3)) == RateLimit(10.0, 3)
+    assert UNSHARDED.share(RateLimit(10.0, 3)) == RateLimit(10.0, 3)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_the_flags_name_a_shard(index: str, count: int, host: str, shard: Shard)
         ("٣", 9, "any", "--shard.index must be auto, or a number"),
         ("0", 0, "any", "--shard.count must be from 1 to 1000"),
         ("0", 1001, "any", "--shard.count must be from 1 to 1000"),
-        ("auto", 3, "laptop", "'laptop' ends with none: give the index as a number"),
+        ("auto", 3, "laptop", "the host name is 'laptop': set the index to a number"),
         ("auto", 3, "exporter-3", "set the count to the number of replicas"),
-        ("auto", 3, "exporter-", "ends with none"),
+        ("auto", 3, "exporter-", "the host name is 'exporter-'"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused_with_the_cure(

@@ -60,7 +60,7 @@ def test_the_configuration_goes_before_files_and_files_before_the_cloud() -> Non
     changes = targets.put("p", Source.FILE, [target("a", "file"), target("b", "file")])
     assert changes == TargetChanges([target("b", "file")], [])
     assert names(targets) == {"a": "static", "b": "file", "c": "cloud"}
-    assert [targets.yielded("p", source) for source in Source] == [1, 1, 1]
+    assert [targets.contributed("p", source) for source in Source] == [1, 1, 1]
     assert targets.size("p", Source.CLOUD) == 3
 
 
@@ -108,7 +108,7 @@ def test_the_changes_add_up_to_the_whole_set(
             assert followed.get(one.key) != one
             followed[one.key] = one
         assert followed == {one.key: one for one in targets.all()}
-        assert sum(targets.yielded("p", one) for one in Source) == len(followed)
+        assert sum(targets.contributed("p", one) for one in Source) == len(followed)
 
 
 class TestReload:

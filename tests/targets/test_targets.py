@@ -79,7 +79,7 @@ def test_a_plan_adds_up_the_probes_a_second_and_says_whether_they_fit() -> None:
     )
     assert (fits.demanded, fits.fits) == (0.75, True)
     assert str(fits) == (
-        "project a (cn-east-3): 2 servers ask for 0.75 probes a second, 75% of the 1 allowed"
+        "project a (cn-east-3): 2 servers need 0.75 probes per second, 75% of the 1 allowed"
     )
     assert (exceeds.demanded, exceeds.fits) == (8.0, False)
-    assert "Make the intervals 4 times as long" in str(exceeds)
+    assert "make the intervals 4 times as long" in str(exceeds)

@@ -146,7 +146,7 @@ async def test_all_that_comes_from_outside_is_escaped(
 
 async def test_no_more_results_are_drawn_than_can_be_told_apart() -> None:
     fleet = InMemory()
-    fleet.state.keep_history(1000)
+    fleet.state.set_history_length(1000)
     fleet.state.reconcile([DB])
     async with fleet.client() as client:
         fleet.record(DB, *[Outcome.SUCCESS] * 1000)
