@@ -1,8 +1,8 @@
-"""Watch connections being opened: how long each phase took, and whose certificate was shown.
+"""Open connections and record how long each phase took and when the certificate expires.
 
-Each phase has a place of its own that sees its beginning: the resolver, the socket's factory, and
-`ssl.SSLContext.sslobject_class` for TLS. aiohttp's tracing would see less and cost every request,
-the great many on kept connections too, a tenth of its CPU.
+Each phase has its own hook: the resolver, the socket factory, and `ssl.SSLContext.sslobject_class`
+for TLS. aiohttp's tracing sees less and costs every request, even on pooled connections, a tenth of
+its CPU time.
 """
 
 import asyncio
@@ -24,14 +24,15 @@ from exporter.http.observer import ConnectionObserver
 _SWITCHING = 101
 _RECEIVE_BUFFER_BYTES = 64 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-"""The statuses that browsers follow."""
+"""The redirect statuses that browsers follow."""
 
 
 @dataclass(slots=True)
 class Opening:
-    """The connection of one request: moments in `time.perf_counter` seconds, 0 if not reached.
+    """What happened on the connection of one request.
 
-    Entered, it is what the request's connection reports to.
+    Times are `time.perf_counter` seconds, 0 if not reached. Entering the context makes this the
+    current record, to which the hooks report.
     """
 
     started: float = 0.0
@@ -50,26 +51,26 @@ class Opening:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # What a connection calls back holds on to the context that it was opened in, and so to us:
-        # in a circle it would stay until a full collection, and 100 kB of TLS with it.
+        # The connection's callbacks refer to this record through their context. Without this line
+        # the reference cycle would keep 100 kB of TLS until a full garbage collection.
         self.transport = None
 
     def begin(self) -> None:
-        """Note that a connection is being opened; only the first time counts."""
+        """Record that a connection is being opened; only the first call counts."""
         self.started = self.started or perf_counter()
 
     def abort(self) -> None:
-        """End the connection without a farewell, for which a peer that froze keeps us waiting."""
+        """Close the connection at once, without waiting for the peer, which may be frozen."""
         if self.transport is not None:
             self.transport.abort()
 
     @property
     def in_handshake(self) -> bool:
-        """Return whether the TLS handshake began and never ended."""
+        """Return whether the TLS handshake has begun but not ended."""
         return self.tls_started > self.tls_ended
 
     def phases(self, ended: float) -> dict[str, float]:
-        """Return the seconds of each phase that happened; connect is what remains."""
+        """Return the seconds of each phase that happened; ``connect`` is the remaining time."""
         phases = {}
         if self.dns_ended:
             phases["dns"] = self.dns_ended - self.dns_started
@@ -80,14 +81,14 @@ class Opening:
 
 
 opening: contextvars.ContextVar[Opening] = contextvars.ContextVar("opening")
-"""The connection that the current request may have to open; asyncio hands it on to callbacks."""
+"""The record of the current request's connection; asyncio passes it on to callbacks."""
 
 
 class ObservedHandshake(ssl.SSLObject):
-    """A TLS object that notes when its handshake began and ended."""
+    """A TLS object that records when its handshake began and ended."""
 
     def do_handshake(self) -> None:
-        """Go on with the handshake; raises as `ssl.SSLObject.do_handshake` does."""
+        """Continue the handshake; raises as `ssl.SSLObject.do_handshake` does."""
         seen = opening.get(None)
         if seen is not None and not seen.in_handshake:
             seen.tls_started = perf_counter()
@@ -95,7 +96,7 @@ class ObservedHandshake(ssl.SSLObject):
         if seen is None:
             return
         seen.tls_ended = perf_counter()
-        # Empty where verification is off: an unverified date is no fact.
+        # Empty without verification: an unverified date is not reliable.
         certificate = self.getpeercert() or {}
         not_after = certificate.get("notAfter")
         if isinstance(not_after, str):
@@ -105,8 +106,8 @@ class ObservedHandshake(ssl.SSLObject):
     def read(self, len: int = 1024, buffer: Any = None) -> bytes:  # noqa: A002, ANN401 - ssl's
         """Read decrypted bytes; raises as `ssl.SSLObject.read` does.
 
-        In TLS 1.3 a server refuses our certificate only after the handshake, by an alert that
-        would look like any closed connection.
+        In TLS 1.3 a server rejects the client's certificate only after the handshake, by an alert
+        that would look like any closed connection.
         """
         try:
             return super().read(len, buffer) if buffer is not None else super().read(len)
@@ -118,10 +119,9 @@ class ObservedHandshake(ssl.SSLObject):
 
 
 class TimedResolver(AbstractResolver):
-    """Notes how long the look-ups of another resolver take."""
+    """Records how long the look-ups of another resolver take."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
-        """Ask ``resolver``."""
         self._resolver = resolver
 
     async def resolve(
@@ -141,11 +141,10 @@ class TimedResolver(AbstractResolver):
 
 
 class TimedConnector(aiohttp.TCPConnector):
-    """Reports each new connection to an observer; a kept one is no news."""
+    """Reports each new connection to an observer. ``how`` is passed to `aiohttp.TCPConnector`."""
 
     def __init__(self, observer: ConnectionObserver, **how: Any) -> None:  # noqa: ANN401 - aiohttp's
-        """Open connections as ``how`` says, in the terms of `aiohttp.TCPConnector`."""
-        super().__init__(socket_factory=_noted_socket, **how)
+        super().__init__(socket_factory=_recorded_socket, **how)
         self._observer = observer
 
     async def connect(
@@ -154,12 +153,12 @@ class TimedConnector(aiohttp.TCPConnector):
         traces: list[Any],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's form
     ) -> Connection:
-        """Return a connection, new or kept; raises as `aiohttp.TCPConnector.connect` does."""
+        """Return a new or pooled connection; raises as `aiohttp.TCPConnector.connect` does."""
         seen = opening.get()
         try:
             connection = await super().connect(req, traces, timeout)
         finally:
-            _let_go(seen.sockets)
+            _detach(seen.sockets)
         seen.transport = connection.transport
         if seen.started:
             self._observer.connection_opened(seen.phases(perf_counter()))
@@ -168,12 +167,12 @@ class TimedConnector(aiohttp.TCPConnector):
         return connection
 
 
-def _let_go(sockets: list[socket.socket]) -> None:
-    """Leave the descriptors of sockets that became connections to the event loop alone.
+def _detach(sockets: list[socket.socket]) -> None:
+    """Detach sockets from their descriptors, which the event loop owns.
 
-    Where the peer resets a connection in the moment that it is made, uvloop closes the descriptor
-    and forgets to tell the socket. That would close it once more when it is collected: by then it
-    may be another connection's, or a file's. What never became a connection is closed already.
+    If the peer resets a connection as soon as it is made, uvloop closes the descriptor but not the
+    socket object. When that is garbage-collected it would close the descriptor again, which may
+    then belong to another connection or file. Sockets that did not connect are already closed.
     """
     if isinstance(asyncio.get_running_loop(), uvloop.Loop):
         for one in sockets:
@@ -181,12 +180,12 @@ def _let_go(sockets: list[socket.socket]) -> None:
     sockets.clear()
 
 
-def _noted_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+def _recorded_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     seen = opening.get()
     seen.begin()
     made = socket.socket(*address[:3])
     seen.sockets.append(made)
-    # What one read can bring is parsed at one go, and holds up everybody else meanwhile.
+    # Limits what one read returns, which is parsed in one step that blocks the event loop.
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     return made
 
@@ -194,11 +193,12 @@ def _noted_socket(address: aiohttp.AddrInfoType) -> socket.socket:
 async def past_ended_connections(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Send a GET again as long as the connections kept for it prove to have ended.
+    """Retry a GET while the pooled connections turn out to be closed.
 
-    aiohttp by itself asks again once, whichever connection breaks. After a new one that would be
-    a request that nobody paced or counted, so its error leaves in a wrapping that aiohttp lets
-    pass; and where a balancer forgot all idle connections, once is not enough.
+    aiohttp itself retries once, after a failure of any connection. After a failure of a new
+    connection that would be a request beyond the rate limit, so the error is wrapped in one that
+    aiohttp does not retry. If a load balancer has dropped all idle connections, one retry is not
+    enough.
     """
     while True:
         try:
@@ -213,7 +213,7 @@ async def past_ended_connections(
 async def strict_handshakes(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Take of a WebSocket handshake what browsers take: no redirect, no unasked subprotocol."""
+    """Reject what browsers reject in a WebSocket handshake: redirects, unrequested subprotocols."""
     response = await handler(request)
     if aiohttp.hdrs.UPGRADE not in request.headers:
         return response
@@ -236,7 +236,7 @@ def tls_context(
     cert_file: str | None,
     key_file: str | None,
 ) -> ssl.SSLContext:
-    """Return a verifying client context that trusts ``ca_file``, else the system's authorities.
+    """Return a verifying client context that trusts ``ca_file``, else the system's CAs.
 
     Raises `OSError` (of which `ssl.SSLError` is one) when a file cannot be used.
     """

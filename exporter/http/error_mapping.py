@@ -1,4 +1,4 @@
-"""Say truly why no answer came, from the exceptions that aiohttp raises."""
+"""Map the exceptions that aiohttp raises to `NoResponseError`."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from exporter.http.errors import (
     NoResponseError,
 )
 
-# Our own want of files, memory or ports says nothing of the other side.
+# A lack of files, memory or ports on this machine says nothing about the server.
 _EXHAUSTED = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 )
@@ -25,9 +25,9 @@ _EXHAUSTED = frozenset(
 _HELD_UP_SECONDS = 0.25
 
 BROKEN = (ConnectionBrokeError, aiohttp.ClientError, HttpProcessingError, OSError)
-"""What a transport can raise when a request comes to nothing."""
+"""The exceptions of a failed request."""
 
-_WORDS: dict[type, str] = {
+_REASONS: dict[type, str] = {
     aiohttp.ServerDisconnectedError: "it closed the connection",
     aiohttp.ClientPayloadError: "the body ends too early or is malformed",
     aiohttp.ClientResponseError: "it does not speak HTTP",
@@ -35,10 +35,10 @@ _WORDS: dict[type, str] = {
 }
 
 
-def let_go(error: BaseException) -> None:
-    """Empty the frames of an error that is dealt with.
+def clear_error_frames(error: BaseException) -> None:
+    """Clear the frames of a handled error.
 
-    aiohttp keeps errors in local variables that their own tracebacks hold: garbage in circles,
+    aiohttp keeps errors in local variables of the frames in their own tracebacks: reference cycles,
     which would pile up while a cloud is down.
     """
     link: BaseException | None = error
@@ -48,10 +48,10 @@ def let_go(error: BaseException) -> None:
 
 
 def out_of_time(what: str, *, since: float, seconds: float, status: int = 0) -> NoResponseError:
-    """Say that ``seconds`` since ``since`` (`perf_counter`'s) have gone by, and who took them.
+    """Return the error for a timeout of ``seconds`` that began at ``since`` (`perf_counter`).
 
-    A deadline that is noticed late says that our own event loop was held up. Then an answer may
-    have been there in time and not been looked at, which is no evidence against anybody.
+    If the timeout fires late, the event loop was blocked. Then a response may have arrived in time
+    without being read, so it does not count against the server.
     """
     late = perf_counter() - since - seconds
     if late > _HELD_UP_SECONDS:
@@ -62,7 +62,7 @@ def out_of_time(what: str, *, since: float, seconds: float, status: int = 0) -> 
 
 
 def _of_errno(error: object) -> str:
-    """Return the system's words: asyncio puts an address of its own into the error's."""
+    """Return the system's text for an error, without the address that asyncio adds to it."""
     number = getattr(error, "errno", None)
     is_system_s = isinstance(error, ConnectionError | TimeoutError) and number in errno.errorcode
     return os.strerror(number) if is_system_s and number is not None else ""
@@ -71,62 +71,62 @@ def _of_errno(error: object) -> str:
 def no_response(
     error: Exception, host: str, port: int, seen: Opening, status: int = 0
 ) -> NoResponseError:
-    """Classify one of `BROKEN`, by its cause where it is but a wrapping."""
-    cause = error.__cause__ if isinstance(error, ConnectionBrokeError) else None
-    origin = cause if isinstance(cause, Exception) else error
+    """Classify one of `BROKEN`; a `ConnectionBrokeError` by its cause."""
+    wrapped = error.__cause__ if isinstance(error, ConnectionBrokeError) else None
+    cause = wrapped if isinstance(wrapped, Exception) else error
     place = f"{host}:{port}"
-    os_error = getattr(origin, "os_error", origin)
+    os_error = getattr(cause, "os_error", cause)
     why = (
         _of_errno(os_error)
         or getattr(os_error, "strerror", None)
-        or _WORDS.get(type(os_error))
+        or _REASONS.get(type(os_error))
         or "no HTTP"
     )
     if getattr(os_error, "errno", None) in _EXHAUSTED:
         return NoResponseError(NoResponse.EXHAUSTED, f"this machine cannot connect any more: {why}")
-    # An alert may come after our side of the handshake, as for a client certificate in TLS 1.3.
+    # An alert may arrive after the client's handshake, as for a client certificate in TLS 1.3.
     if (
         seen.tls_alert
-        or isinstance(origin, aiohttp.ClientSSLError | ssl.SSLError)
-        or isinstance(origin.__cause__, ssl.SSLError)
-        or (seen.in_handshake and isinstance(origin, OSError))
+        or isinstance(cause, aiohttp.ClientSSLError | ssl.SSLError)
+        or isinstance(cause.__cause__, ssl.SSLError)
+        or (seen.in_handshake and isinstance(cause, OSError))
     ):
-        why = _tls_reason(origin, seen.tls_alert or why)
+        why = _tls_reason(cause, seen.tls_alert or why)
         return NoResponseError(NoResponse.TLS, f"TLS with {place} failed: {why}", status)
-    if isinstance(origin, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
-        return _not_connected(origin, host, place, why)
-    if isinstance(origin, TimeoutError):
+    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+        return _not_connected(cause, host, place, why)
+    if isinstance(cause, TimeoutError):
         return NoResponseError(NoResponse.TIMEOUT, f"{place} took too long", status)
     reason = NoResponse.PROTOCOL
-    if isinstance(origin, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not status:
+    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not status:
         reason = NoResponse.CLOSED
     return NoResponseError(reason, f"{place} gave no complete HTTP answer: {why}", status)
 
 
 def _not_connected(
-    origin: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError,
+    cause: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError,
     host: str,
     place: str,
     why: str,
 ) -> NoResponseError:
-    if isinstance(origin, aiohttp.ClientConnectorDNSError):
-        if isinstance(origin.os_error, ForbiddenAddressError):
-            return NoResponseError(NoResponse.FORBIDDEN, str(origin.os_error))
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        if isinstance(cause.os_error, ForbiddenAddressError):
+            return NoResponseError(NoResponse.FORBIDDEN, str(cause.os_error))
         return NoResponseError(NoResponse.DNS, f"cannot resolve {host}: {why}")
-    if isinstance(origin, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+    if isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return NoResponseError(NoResponse.CONNECT, f"the proxy refuses or cannot be reached: {why}")
     return NoResponseError(NoResponse.CONNECT, f"cannot connect to {place}: {why}")
 
 
-def _tls_reason(origin: BaseException, fallback: str) -> str:
+def _tls_reason(cause: BaseException, fallback: str) -> str:
     for error in (
-        getattr(origin, "certificate_error", None),
-        getattr(origin, "os_error", None),
-        origin,
+        getattr(cause, "certificate_error", None),
+        getattr(cause, "os_error", None),
+        cause,
     ):
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message
-        # aiohttp's own is an SSLError without a reason.
+        # aiohttp raises an SSLError without a reason.
         if isinstance(error, ssl.SSLError) and getattr(error, "reason", None):
             return str(error.reason).replace("_", " ").lower()
     return fallback.replace("_", " ").lower()

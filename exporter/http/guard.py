@@ -1,8 +1,8 @@
-"""Keep connections to where they may lead, however an address was come by.
+"""Restrict outgoing connections to allowed hosts.
 
-The guard stands at the two places that every connection passes: where a request names its host,
-redirected or not, and where that host's name becomes an IP address. What is checked is what is
-connected to, so a name that resolves to something else a moment later gains nothing.
+Two checks apply to every connection: of the host of each request, redirects included, and of the
+IP addresses that the host's name resolves to. The checked addresses are the ones connected to, so
+changing the DNS record in between (DNS rebinding) has no effect.
 """
 
 import socket
@@ -15,20 +15,19 @@ from exporter.http.errors import ForbiddenAddressError, NoResponse, NoResponseEr
 
 
 class Guard(Protocol):
-    """Knows where connections may lead; every check raises `ForbiddenAddressError`."""
+    """Decides which hosts may be connected to; every check raises `ForbiddenAddressError`."""
 
     def check_request(self, scheme: str, host: str, port: int) -> None:
-        """Check where a request goes to."""
+        """Check the URL of a request."""
 
     def check_resolved(self, host: str, port: int, address: str) -> None:
         """Check one IP address that ``host`` resolves to."""
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves names by another resolver, and keeps the addresses that are allowed."""
+    """Resolves names by another resolver, and returns only the addresses that are allowed."""
 
     def __init__(self, guard: Guard, resolver: AbstractResolver) -> None:
-        """Ask ``resolver``, then ``guard``."""
         self._guard = guard
         self._resolver = resolver
 
@@ -38,16 +37,16 @@ class GuardedResolver(AbstractResolver):
         """Return the allowed addresses; raises `OSError`, `ForbiddenAddressError` if none is."""
         found = await self._resolver.resolve(host, port, family)
         allowed = []
-        refusal = None
+        forbidden = None
         for one in found:
             try:
                 self._guard.check_resolved(host, port, one["host"])
             except ForbiddenAddressError as error:
-                refusal = error
+                forbidden = error
             else:
                 allowed.append(one)
-        if refusal is not None and not allowed:
-            raise refusal
+        if forbidden is not None and not allowed:
+            raise forbidden
         return allowed
 
     async def close(self) -> None:
@@ -56,7 +55,7 @@ class GuardedResolver(AbstractResolver):
 
 
 def guarded_requests(guard: Guard) -> aiohttp.ClientMiddlewareType:
-    """Return a middleware that checks where each request goes, those of redirects included."""
+    """Return a middleware that checks the URL of each request, redirects included."""
 
     async def check(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType

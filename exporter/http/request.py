@@ -1,4 +1,4 @@
-"""A request before it is sent, in the terms of what sends it: nothing is read or encoded twice."""
+"""A request in the types of the HTTP client, so that nothing is parsed or encoded twice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from yarl import URL
 
 @dataclass(slots=True)
 class Request:
-    """One HTTP request; a login changes its headers, whose names know no case.
+    """One HTTP request. Its headers are case-insensitive, and a login may change them.
 
-    A tenth of a probe's CPU less than `httpx.Request`, which finds out encodings by trying.
+    It saves a tenth of a probe's CPU time compared with `httpx.Request`, which guesses encodings.
     """
 
     method: str
@@ -29,13 +29,13 @@ class Request:
         headers: Mapping[str, str] | None = None,
         content: str = "",
     ) -> Self:
-        """Return a request to a URL in any form; raises `httpx.InvalidURL` where it is none."""
+        """Return a request to a URL; raises `httpx.InvalidURL` when it is invalid."""
         return cls(method, wire_url(url), CIMultiDict(headers or {}), content.encode())
 
 
 def wire_url(url: httpx.URL | str) -> URL:
-    """Return a URL as it goes over the wire: encoded once, by httpx.
+    """Return a URL as it is sent, encoded once, by httpx.
 
-    Raises `httpx.InvalidURL` for what is none.
+    Raises `httpx.InvalidURL` when it is invalid.
     """
     return URL(str(httpx.URL(url)), encoded=True)

@@ -1,9 +1,9 @@
-"""Resolve names by the system, so that one dead DNS zone holds up nobody else.
+"""Resolve names by the system's resolver, so that one dead DNS zone delays no other look-ups.
 
-A look-up that nobody answers keeps its thread for many seconds, whatever deadline we have. In
-asyncio's own small pool a few of them would starve all other look-ups, and a reload, and keep the
-program from ending. So each has a thread of its own that dies with the program, and a name that
-is being looked up already is not asked for twice.
+A look-up without a response blocks its thread for many seconds, regardless of any deadline. In
+asyncio's small thread pool a few of them would block all other look-ups and reloads, and the exit
+of the program. So each look-up has its own daemon thread, shared by concurrent callers that ask for
+the same name.
 """
 
 import asyncio
@@ -16,53 +16,52 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _AT_ONCE_MAX = 256
 
-_Asked = tuple[str, int, int]
+_Query = tuple[str, int, int]
 
 
 class SystemResolver(AbstractResolver):
-    """The system's resolver, by threads."""
+    """Calls the system's resolver in threads."""
 
     def __init__(self) -> None:
-        """Ask nothing yet."""
-        self._running: dict[_Asked, asyncio.Future[list[ResolveResult]]] = {}
+        self._running: dict[_Query, asyncio.Future[list[ResolveResult]]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Return the addresses of a name; raises `OSError`."""
-        asked = (host, port, int(family))
-        response = self._running.get(asked)
-        if response is None:
+        query = (host, port, int(family))
+        result = self._running.get(query)
+        if result is None:
             if len(self._running) >= _AT_ONCE_MAX:
-                # No word of the name: this limit is ours.
+                # The message does not name the host, because the limit is the exporter's own.
                 raise OSError(errno.ENOBUFS, "too many names are being looked up")
-            response = self._running[asked] = self._ask(asked)
-        # Who gives up must not take the answer from the others.
-        return await asyncio.shield(response)
+            result = self._running[query] = self._start(query)
+        # A cancelled caller must not cancel the look-up for other callers.
+        return await asyncio.shield(result)
 
     async def close(self) -> None:
-        """Leave what is being asked to end by itself."""
+        """Do nothing: running look-ups end by themselves."""
 
-    def _ask(self, asked: _Asked) -> asyncio.Future[list[ResolveResult]]:
+    def _start(self, query: _Query) -> asyncio.Future[list[ResolveResult]]:
         loop = asyncio.get_running_loop()
-        response: asyncio.Future[list[ResolveResult]] = loop.create_future()
+        result: asyncio.Future[list[ResolveResult]] = loop.create_future()
 
         def settle(found: list[ResolveResult] | OSError) -> None:
-            del self._running[asked]
+            del self._running[query]
             if isinstance(found, OSError):
-                response.set_exception(found)
-                # Nobody may be waiting any more.
-                response.exception()
+                result.set_exception(found)
+                # Mark it as retrieved, because all callers may have been cancelled.
+                result.exception()
             else:
-                response.set_result(found)
+                result.set_result(found)
 
         def look_up() -> None:
-            found = _look_up(*asked)
+            found = _look_up(*query)
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, found)
 
-        Thread(target=look_up, name=f"look up {asked[0]}", daemon=True).start()
-        return response
+        Thread(target=look_up, name=f"look up {query[0]}", daemon=True).start()
+        return result
 
 
 def _look_up(host: str, port: int, family: int) -> list[ResolveResult] | OSError:

@@ -1,19 +1,19 @@
-"""An HTTP response, read whole and bounded."""
+"""An HTTP response with its complete body."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# Reading so many takes 15 ms, in which nobody else gets on; what is documented has a few dozen.
+# Parsing this many takes 15 ms and blocks the event loop; documented responses have a few dozen.
 _VALUES_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer: ``body`` is decoded and bounded, ``seconds`` is the time on the wire.
+    """One HTTP response: ``body`` is decoded, ``seconds`` is the time on the wire.
 
-    ``headers`` are asked for in any case; ``items()`` has each as often as it was sent.
+    ``headers`` are case-insensitive; their ``items()`` repeat a header as often as it was sent.
     """
 
     status: int
@@ -21,13 +21,13 @@ class Response:
     body: bytes
     seconds: float
 
-    _read: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+    _parsed_body: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def json(self) -> Any:  # noqa: ANN401 - the shape is the caller's to check
-        """Return the body as JSON, or None when it is none or too intricate; it is parsed once."""
-        if not self._read:
-            self._read.append(_parsed(self.body))
-        return self._read[0]
+        """Return the parsed JSON body, cached; None when it is invalid or has too many values."""
+        if not self._parsed_body:
+            self._parsed_body.append(_parsed(self.body))
+        return self._parsed_body[0]
 
 
 def _parsed(body: bytes) -> Any:  # noqa: ANN401 - JSON

@@ -1,7 +1,7 @@
-"""Send one request and read its answer whole and bounded, or open a WebSocket.
+"""Send one request and read its response up to a size limit, or open a WebSocket.
 
-Over aiohttp's connections: a third of the CPU of httpx's own, and its name look-ups can be timed.
-Nothing that a client would add (redirects, cookies, logins) is wanted.
+aiohttp makes the connections: it needs a third of httpx's CPU time, and its name look-ups can be
+timed. Redirects, cookies and logins of the client are off.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from exporter.http.connection import (
     strict_handshakes,
     tls_context,
 )
-from exporter.http.error_mapping import BROKEN, let_go, no_response, out_of_time
+from exporter.http.error_mapping import BROKEN, clear_error_frames, no_response, out_of_time
 from exporter.http.errors import BadResponseError, HandshakeRefusedError, NoResponseError
 from exporter.http.guard import Guard, GuardedResolver, guarded_requests
 from exporter.http.observer import ConnectionObserver
@@ -37,24 +37,35 @@ from exporter.http.resolver import SystemResolver
 from exporter.http.response import Response
 from exporter.http.websocket_close import WebSocket, close_websocket
 
-# IAM tokens of 9 kB are seen in the wild; aiohttp refuses header fields over 8190 bytes.
+# IAM tokens can have 9 kB; by default aiohttp rejects header fields over 8190 bytes.
 _MAX_HEADER_BYTES = 64 * 1024
-# Longer than the usual interval, so that a probe each minute finds its connection open.
+# Longer than the default interval of a minute, so that probes find their connection open.
 _KEEPALIVE_SECONDS = 75.0
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-# aiohttp refuses what is as long as this; websockify sends up to 64 KiB at once.
+# aiohttp rejects messages of this length and above; websockify sends up to 64 KiB at once.
 _MESSAGE_MAX_BYTES = 64 * 1024 + 1
 _SWITCHING = 101
 _FIRST_ERROR = 400
 USER_AGENT = "console-exporter"
-"""As whom we ask, the cloud and the consoles alike."""
+"""User-Agent of every request."""
 _NO_BODY = frozenset({204, 304})
 
 
 class Transport:
-    """The connections of one project to the hosts it asks: its API, or its consoles."""
+    """Connections of one project to its cloud API or to its consoles.
 
-    def __init__(  # noqa: PLR0913 - how connections are to be made
+    The server name in ``tls`` applies to the host ``named`` only; None: to every host.
+
+    With a ``guard``, connections lead only to the hosts that it allows, and each request opens a
+    new one, so that it sees the current state of DNS and certificates. Behind a proxy, the proxy
+    resolves names. ``resolver`` None is the system's.
+
+    The constructor opens no connection. It raises `OSError` when a certificate file cannot be used
+    and `SecretUnreadableError` when the proxy's file cannot be read, and needs a running event
+    loop.
+    """
+
+    def __init__(  # noqa: PLR0913 - connection settings
         self,
         *,
         tls: Tls,
@@ -64,17 +75,6 @@ class Transport:
         resolver: AbstractResolver | None = None,
         named: str | None = None,
     ) -> None:
-        """Prepare connections; nothing is opened before the first request.
-
-        The server name that ``tls`` may hold is that of the host ``named``; None: of every host.
-
-        With a ``guard`` connections lead only where it lets them, and each request has a new one:
-        what a person's browser would meet now, and not what was good a minute ago. Behind a proxy
-        it is the proxy that resolves names. ``resolver`` None is the system's.
-
-        Raises `OSError` when a certificate file cannot be used and `SecretUnreadableError` when
-        the proxy's file cannot be read. Must be called in a running event loop.
-        """
         context = tls_context(
             ca_file=str(tls.ca_file) if tls.ca_file else None,
             cert_file=str(tls.cert_file) if tls.cert_file else None,
@@ -85,7 +85,7 @@ class Transport:
             context.verify_mode = ssl.CERT_NONE
         self._session = aiohttp.ClientSession(
             connector=_connector(context, observer, guard, resolver, proxied=proxy_url is not None),
-            # Deadlines are ours, redirects are answers, and what is unpacked is bounded.
+            # Timeouts, redirects and decompression are handled in this module.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             cookie_jar=_NoCookies(),
@@ -104,11 +104,11 @@ class Transport:
         self._take_proxy()
 
     async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Response:  # noqa: ASYNC109
-        """Send ``request`` and read its answer whole, within ``timeout`` seconds.
+        """Send ``request`` and read its response, within ``timeout`` seconds.
 
-        Redirects are returned, not followed. Raises `NoResponseError`, or `BadResponseError` when the
-        decoded body is over ``max_bytes`` or in an encoding that was not asked for. An answer of
-        status 400 and up is returned without its body rather than not at all.
+        Redirects are returned, not followed. Raises `NoResponseError`, or `BadResponseError` when
+        the decoded body is over ``max_bytes`` or in an encoding that was not requested. If the body
+        of a response with status 400 or above is broken, the response is returned without it.
         """
         request.headers.setdefault("accept-encoding", "gzip, identity;q=0.5")
         with Opening() as seen:
@@ -148,17 +148,17 @@ class Transport:
             )
         except BROKEN as error:
             failure = no_response(error, *_place(request.url), seen, _status(response))
-            let_go(error)
+            clear_error_frames(error)
         else:
             failure = None
         if failure is not None:
             seen.abort()
-        # The status has said it: a 429 stays one, whatever becomes of its body.
+        # The status of an error response is enough: a 429 stays one, even if its body breaks.
         if response is None or (failure and response.status < _FIRST_ERROR):
             try:
                 raise failure or AssertionError("no answer and no failure")
             finally:
-                # Its traceback holds this frame: together they would be garbage in a circle.
+                # Its traceback refers to this frame, which would be a reference cycle.
                 del failure
         return Response(response.status, response.headers, body, perf_counter() - started)
 
@@ -171,10 +171,10 @@ class Transport:
         subprotocols: tuple[str, ...],
         timeout: float,  # noqa: ASYNC109
     ) -> AsyncIterator[WebSocket]:
-        """Open a WebSocket at an http(s) address within ``timeout`` seconds; close it at the end.
+        """Open a WebSocket at an http(s) URL within ``timeout`` seconds; close it on exit.
 
-        Messages over 64 KiB are an error of the WebSocket; text comes as bytes, and pings are
-        messages too. Raises `HandshakeRefusedError` or `NoResponseError`.
+        Messages over 64 KiB are a protocol error; text is received as bytes, and pings are received
+        as messages. Raises `HandshakeRefusedError` or `NoResponseError`.
         """
         with Opening() as seen:
             started = perf_counter()
@@ -184,7 +184,7 @@ class Transport:
                         url,
                         headers=headers,
                         protocols=subprotocols,
-                        # Closing is ours: aiohttp would wait for a second close without a code.
+                        # Closed below: aiohttp would wait for a second close without a code.
                         autoclose=False,
                         autoping=False,
                         decode_text=False,
@@ -213,14 +213,14 @@ class Transport:
                     await close_websocket(opened)
                 finally:
                     seen.abort()
-                    # Sends nothing any more, but gives back what the connection held.
+                    # Sends nothing, but releases the connection's resources.
                     await opened.close()
                     if (broken := opened.exception()) is not None:
-                        let_go(broken)
+                        clear_error_frames(broken)
 
     def _way_to(self, url: URL) -> dict[str, Any]:
         if self._proxy_url is not None and self._proxy_url.file is not None:
-            # Rotated, as any secret in a file. While it is none, the last one stays.
+            # Secrets in files may be rotated. While the content is invalid, the last value stays.
             with suppress(SecretUnreadableError, ValueError):
                 self._take_proxy()
         return self._proxy | self._name if self._named in {None, url.raw_host} else self._proxy
@@ -238,10 +238,10 @@ class Transport:
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
-    """Leaves cookies unread: aiohttp reads those that it drops, and logs the names of odd ones."""
+    """Ignores cookies; aiohttp's dummy jar still parses them, and logs names of malformed ones."""
 
     def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
-        """Let them pass."""
+        """Ignore the headers."""
 
 
 def _connector(
@@ -258,17 +258,17 @@ def _connector(
         how = {"force_close": True, "use_dns_cache": False}
         if not proxied:
             resolver = GuardedResolver(guard, resolver)
-    # No limit: a queue for a free connection would count as latency; the throttle paces.
+    # No limit: waiting for a free connection would count as latency. The throttle limits the rate.
     return TimedConnector(observer, ssl=context, limit=0, resolver=resolver, **how)
 
 
 def _place(url: URL) -> tuple[str, int]:
-    """Return the host and port that a URL leads to."""
+    """Return the host and port of a URL."""
     return url.raw_host or "", url.port or 0
 
 
 def _proxy(url: str) -> httpx.Proxy:
-    """Return a proxy whose credentials are a header: aiohttp's own form of them is deprecated."""
+    """Return a proxy with its credentials as a header; aiohttp deprecates its other form."""
     parts = httpx.URL(url)
     bare = parts.copy_with(username=None, password=None)
     if not parts.userinfo:
@@ -282,7 +282,7 @@ def _status(response: aiohttp.ClientResponse | None) -> int:
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Read a body whole. Bounded before and after decoding, whatever the headers say."""
+    """Read and decode a body; its size is limited before and after decoding."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
         raise BadResponseError(

@@ -1,4 +1,4 @@
-"""Close a WebSocket as browsers do, whatever the other side goes on sending."""
+"""Close a WebSocket as browsers do, even if the peer keeps sending."""
 
 import asyncio
 import struct
@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import aiohttp
 
-# The other side is given so long, and so many messages, to say goodbye.
-_FAREWELL_SECONDS = 0.5
-_LEFT_OVER_MAX = 100
+# Limits for the peer to send its close frame.
+_CLOSE_SECONDS = 0.5
+_MESSAGES_MAX = 100
 _NORMAL_CLOSURE = struct.pack("!H", aiohttp.WSCloseCode.OK)
-_GOING_ON = frozenset(
+_NOT_CLOSING = frozenset(
     {
         aiohttp.WSMsgType.BINARY,
         aiohttp.WSMsgType.TEXT,
@@ -26,16 +26,16 @@ WebSocket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
 
 
 async def close_websocket(opened: WebSocket) -> None:
-    """Send a close and wait for the other side's, for half a second at most.
+    """Send a close frame and wait for the peer's, for half a second at most.
 
-    aiohttp's own waiting goes through tens of thousands of messages at one go, if they are there.
+    aiohttp's own close would process tens of thousands of waiting messages in one step.
     """
     with suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(_FAREWELL_SECONDS):
+        async with asyncio.timeout(_CLOSE_SECONDS):
             if opened.closed or opened.close_code is not None:
                 await opened.close()
                 return
             await opened.send_frame(_NORMAL_CLOSURE, aiohttp.WSMsgType.CLOSE)
-            for _ in range(_LEFT_OVER_MAX):
-                if (await opened.receive()).type not in _GOING_ON:
+            for _ in range(_MESSAGES_MAX):
+                if (await opened.receive()).type not in _NOT_CLOSING:
                     return

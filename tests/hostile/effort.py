@@ -1,9 +1,9 @@
-"""How hard to try: quick by default, long where the environment asks for it.
+"""Hypothesis settings: few examples by default, more if the environment says so.
 
     HOSTILE_EXAMPLES=20 python -m pytest tests/hostile      # twenty times as many examples
 
-A long run tells what it found as it found it, and does not look for a simpler example: that would
-take longer than the run. It prints what to decorate the test with, to have that example again.
+A long run reports a failing example as found, without shrinking it, which would take longer than
+the run. It prints the decorator that reproduces the example.
 """
 
 import os
@@ -14,7 +14,7 @@ _FACTOR = int(os.environ.get("HOSTILE_EXAMPLES", "1"))
 
 
 def effort(examples: int) -> settings:
-    """Return the settings of a test of so many examples by default."""
+    """Return the settings of a test with this number of examples by default."""
     return settings(
         max_examples=examples * _FACTOR,
         deadline=None,

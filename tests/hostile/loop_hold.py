@@ -1,4 +1,4 @@
-"""How long the event loop was held, by whatever ran in it."""
+"""Measure how long the event loop is blocked."""
 
 import asyncio
 import gc
@@ -12,17 +12,17 @@ _TICK = 0.001
 
 @dataclass(slots=True)
 class Held:
-    """The longest time in seconds that nothing else could run, of the CPU's time."""
+    """``longest``: the longest time, in seconds of CPU time, that the event loop was blocked."""
 
     longest: float = 0.0
 
 
 @asynccontextmanager
 async def watching_the_loop() -> AsyncIterator[Held]:
-    """Measure while the block lasts.
+    """Measure the longest blocking of the event loop until the context exits.
 
-    A machine under test is busy with others: only time that this thread computed counts. Nor does
-    it count that Python looks through all that the tests before have left.
+    Only CPU time of this thread counts, because other processes may keep the machine busy. Objects
+    of earlier tests are frozen, so that garbage collection of them does not count.
     """
     held = Held()
 
@@ -38,7 +38,7 @@ async def watching_the_loop() -> AsyncIterator[Held]:
     await asyncio.sleep(0)
     try:
         yield held
-        # What ran last may have held it.
+        # Let the ticker measure the last step of the block.
         await asyncio.sleep(2 * _TICK)
     finally:
         ticker.cancel()

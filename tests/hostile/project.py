@@ -1,4 +1,4 @@
-"""A whole project, its metrics and its log, whose every door leads to one hostile server."""
+"""A complete project with metrics and log, whose requests all go to one hostile server."""
 
 import asyncio
 import gc
@@ -43,15 +43,17 @@ from tests.hostile.loop_hold import Held, watching_the_loop
 from tests.hostile.wire import CANARY
 from tests.real import cloud_answers as cloud
 from tests.real.broken_servers import BrokenServer, Connection, Request
-from tests.real.open_files import leaving_nothing_behind
+from tests.real.open_files import asserting_no_leaks
 from tests.real.raw_console import PAGE, accepts, html
 
 DEADLINE = 0.25
+"""Seconds for a probe."""
 HELD_MAX = 0.05
+"""Seconds that the event loop may be blocked."""
 SERIES_MAX = 700
-"""Seconds for a probe; seconds that the loop may be held; lines of metrics."""
+"""Lines of metrics."""
 
-Said = bytes | Callable[[Request], bytes]
+RawResponse = bytes | Callable[[Request], bytes]
 AUTHS: dict[str, Callable[[str], Auth]] = {
     "token": lambda _: TokenAuth(Secret("planted-iam-token")),
     "password": lambda url: PasswordAuth(url, "monitor", Secret("planted-password"), "d"),
@@ -61,10 +63,11 @@ AUTHS: dict[str, Callable[[str], Auth]] = {
 
 @dataclass(repr=False)
 class HostileProject:
-    """The project's parts, and what each door of the hostile server says.
+    """A project's parts, and the behaviour of the hostile server.
 
-    ``says`` maps a part of a path to an answer; ``then`` is what the server does after
-    those: it ``closes``, ``stays`` and says nothing more, or ``serves`` on.
+    ``responses`` maps a part of a path to a response; ``websocket_data`` is sent after a handshake.
+    ``ending`` is what the server does after these: it ``closes`` the connection, ``stays`` silent,
+    or ``serves`` further requests.
     """
 
     server: BrokenServer
@@ -73,29 +76,29 @@ class HostileProject:
     exposition: Exposition
     logged: io.StringIO
     record: Callable[[ProbeResult], None]
-    says: dict[str, Said] = field(default_factory=dict)
-    speaks: bytes = b""
-    then: str = "closes"
+    responses: dict[str, RawResponse] = field(default_factory=dict)
+    websocket_data: bytes = b""
+    ending: str = "closes"
     held_max: float = HELD_MAX
 
     @property
     def client(self) -> CloudClient:
-        """Return the client that the project's prober asks through."""
-        return self.parts.prober._client  # noqa: SLF001 - nobody else has it
+        """Return the cloud client of the project's prober."""
+        return self.parts.prober._client  # noqa: SLF001 - not public elsewhere
 
     def password_source(self) -> PasswordSource:
-        """Return what asks for tokens, with nothing before it that remembers refusals."""
-        sender = self.client._sender  # noqa: SLF001 - nobody else has it
+        """Return a source of tokens without the backoff after rejected logins."""
+        sender = self.client._sender  # noqa: SLF001 - not public elsewhere
         auth = PasswordAuth(self.server.url, "monitor", Secret("planted-password"), "d")
         return PasswordSource(auth, "0123", send=LoginSender(sender, DEADLINE), clock=SystemClock())
 
     def metadata_source(self) -> MetadataSource:
-        """Return what asks the metadata service for keys."""
+        """Return a source of access keys from the metadata service."""
         fetch = partial(self.parts.transport.send, timeout=DEADLINE, max_bytes=64 * 1024)
         return MetadataSource(AgencyAuth(self.server.url), fetch=fetch, clock=SystemClock())
 
     async def probe(self, depth: Stage = Stage.API) -> ProbeResult:
-        """Probe, and check all that holds whatever the server says."""
+        """Probe, and check what must hold for any response."""
         target = Target(TargetKey("southwest", "s"), "db-01", "cn", 60.0, DEADLINE, depth)
         self.state.reconcile([target])
         async with self.watched():
@@ -103,48 +106,52 @@ class HostileProject:
             result = await self.parts.prober.probe(target, permit)
         self.record(result)
         assert result.outcome in Outcome
-        # A busy machine may hold us up; everything else of that name would be a fault.
-        is_held_up = "held up itself" in result.detail
-        assert result.outcome is not Outcome.INTERNAL_ERROR or is_held_up, self.logged.getvalue()
-        assert is_held_up or result.duration_seconds < DEADLINE + 0.5
+        # A busy machine may block the event loop; any other internal error is a bug.
+        is_loop_blocked = "held up itself" in result.detail
+        assert result.outcome is not Outcome.INTERNAL_ERROR or is_loop_blocked, (
+            self.logged.getvalue()
+        )
+        assert is_loop_blocked or result.duration_seconds < DEADLINE + 0.5
         self.check(repr(result))
         return result
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[Held]:
-        """Fail when the block holds the loop."""
+        """Fail when the block blocks the event loop."""
         async with watching_the_loop() as held:
             yield held
         assert held.longest < self.held_max
 
-    def check(self, told: str) -> None:
-        """Fail when a secret is in what was told, logged or measured, or the metrics are none."""
+    def check(self, shown: str) -> None:
+        """Fail when a secret is in ``shown``, log or metrics, or when the metrics are invalid."""
         text = b"".join(self.exposition.chunks(Format.TEXT)).decode()
         open_text = b"".join(self.exposition.chunks(Format.OPENMETRICS)).decode()
         assert [family.name for family in plain(text)]
         assert [family.name for family in openmetrics(open_text)]  # type: ignore[no-untyped-call]
         assert len(text.splitlines()) < SERIES_MAX
-        # A path may be shown; what it was given for one is not told from others.
-        for where in (told, self.logged.getvalue(), text, open_text):
-            assert f"token={CANARY}" not in where
-            assert f"{CANARY}=" not in where
-            assert "planted-" not in where
+        # Paths may be shown, so the canary alone, as a path, is no leak.
+        for output in (shown, self.logged.getvalue(), text, open_text):
+            assert f"token={CANARY}" not in output
+            assert f"{CANARY}=" not in output
+            assert "planted-" not in output
         assert "Traceback" not in self.logged.getvalue()
         self.server.requests.clear()
         self.logged.seek(0)
         self.logged.truncate()
 
     async def behave(self, connection: Connection) -> None:
-        """Answer as is to be said, and good where nothing is."""
+        """Send the configured response to a request, or a valid one if none is configured."""
         while True:
             request = await connection.request()
-            said = next((raw for part, raw in self.says.items() if part in request.path), None)
-            raw = self._good(request) if said is None else said
+            hostile = next(
+                (raw for part, raw in self.responses.items() if part in request.path), None
+            )
+            raw = self._good(request) if hostile is None else hostile
             await connection.send(raw(request) if callable(raw) else raw)
             if "upgrade" in request.headers:
-                await connection.send(self.speaks)
-            if "upgrade" in request.headers or (said is not None and self.then != "serves"):
-                if self.then == "stays":
+                await connection.send(self.websocket_data)
+            if "upgrade" in request.headers or (hostile is not None and self.ending != "serves"):
+                if self.ending == "stays":
                     await asyncio.Event().wait()
                 return
 
@@ -155,15 +162,15 @@ class HostileProject:
             return html()
         if "tokens" in request.path:
             body = {"token": {"expires_at": "2100-01-01T00:00:00Z"}}
-            return cloud.json_answer(201, body, X_Subject_Token="t")
+            return cloud.json_response(201, body, X_Subject_Token="t")
         return cloud.console_address(f"{self.server.url}{PAGE}?token={CANARY}")
 
 
 @asynccontextmanager
 async def hostile_project(auth: str = "token") -> AsyncIterator[HostileProject]:
-    """Run the server and the project; leave nothing behind."""
-    async with leaving_nothing_behind():
-        server = BrokenServer(_nothing)
+    """Run the server and the project; fail when they leak sockets, tasks or files."""
+    async with asserting_no_leaks():
+        server = BrokenServer(_silent)
         with _logged() as logged:
             async with server:
                 project = _project(server, auth, logged)
@@ -176,14 +183,14 @@ async def hostile_project(auth: str = "token") -> AsyncIterator[HostileProject]:
                     await project.parts.aclose()
 
 
-async def _nothing(connection: Connection) -> None:
-    """Say nothing, until it is known what to say."""
+async def _silent(connection: Connection) -> None:
+    """Send nothing, until the project exists and its behaviour replaces this one."""
     await connection.first_bytes()
 
 
 @contextmanager
 def _logged() -> Iterator[io.StringIO]:
-    """Log everything as the program does, for as long as the block lasts."""
+    """Capture the log, in the program's format and at level debug, until the context exits."""
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:], root.level

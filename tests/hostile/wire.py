@@ -1,7 +1,7 @@
-"""Hypothesis strategies over what a hostile server may put on the wire, door by door.
+"""Hypothesis strategies for what a hostile server may send: responses and their parts.
 
-Each strategy yields raw bytes: a whole HTTP answer or the beginning of one. `CANARY` stands for a
-secret wherever an answer may hold one: in the console address, in cookies, in tokens.
+`responses` generates raw bytes: a whole HTTP response or the beginning of one. `CANARY` is the
+secret wherever a response may hold one: in console addresses, cookies and tokens.
 """
 
 import gzip
@@ -87,8 +87,8 @@ urls = st.one_of(
 
 
 def _documents(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
-    """Return bodies in JSON, well made or not."""
-    made = st.builds(
+    """Return JSON documents, valid or not."""
+    valid = st.builds(
         lambda value, ascii_only: json.dumps(value, ensure_ascii=ascii_only).encode(
             errors="surrogatepass"
         ),
@@ -96,14 +96,14 @@ def _documents(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
         st.booleans(),
     )
     return st.one_of(
-        made,
-        made,
-        # Twice the same name; a mark in front; another encoding; cut; more behind.
-        made.map(lambda text: text[:-1] + b',"url":7,"url":"' + CONSOLE.encode() + b'"}'),
-        made.map(lambda text: b"\xef\xbb\xbf" + text),
-        made.map(lambda text: text.decode(errors="replace").encode("utf-16")),
-        made.map(lambda text: text[: len(text) // 2]),
-        made.map(lambda text: text + b"\0" + text),
+        valid,
+        valid,
+        # A duplicate name; a byte order mark; another encoding; truncated; extra data.
+        valid.map(lambda text: text[:-1] + b',"url":7,"url":"' + CONSOLE.encode() + b'"}'),
+        valid.map(lambda text: b"\xef\xbb\xbf" + text),
+        valid.map(lambda text: text.decode(errors="replace").encode("utf-16")),
+        valid.map(lambda text: text[: len(text) // 2]),
+        valid.map(lambda text: text + b"\0" + text),
         st.sampled_from(
             [
                 *(b"", b"[" * 100_000, b'{"a":' * 50_000, b"[" + b"[]," * 100_000 + b"0]"),
@@ -249,7 +249,7 @@ statuses = st.one_of(
     ),
 )
 _BOMB = gzip.compress(bytes(64 << 20), 1)
-_packings = st.sampled_from(
+_encodings = st.sampled_from(
     [
         *(lambda body: (b"", body), lambda body: (b"", body)),
         lambda body: (b"Content-Encoding: gzip\r\n", gzip.compress(body, 1)),
@@ -288,7 +288,7 @@ _framings = st.sampled_from(
         lambda body: b"Transfer-Encoding: gzip, chunked\r\n\r\n" + _chunked(body) + b"0\r\n\r\n",
     ]
 )
-_before = st.sampled_from(
+_prefixes = st.sampled_from(
     [
         *[b""] * 6,
         b"HTTP/1.1 100 Continue\r\n\r\n",
@@ -302,28 +302,32 @@ _before = st.sampled_from(
         ),
     ]
 )
-_behind = st.sampled_from([*[b""] * 4, b"HTTP/1.1 200 OK\r\n\r\n", b"\0" * 99, b"x" * 70_000])
+_suffixes = st.sampled_from([*[b""] * 4, b"HTTP/1.1 200 OK\r\n\r\n", b"\0" * 99, b"x" * 70_000])
 
 
-def _answer(  # noqa: PLR0913, PLR0917 - the parts of an answer
-    before: bytes,
+def _response(  # noqa: PLR0913, PLR0917 - the parts of a response
+    prefix: bytes,
     status: object,
     fields: list[tuple[str, str]],
     body: bytes,
-    packing: Any,
-    framing: Any,
-    behind: bytes,
+    encode: Any,
+    frame: Any,
+    suffix: bytes,
 ) -> bytes:
-    encoding, packed = packing(body)
+    encoding, encoded = encode(body)
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
     head = f"HTTP/1.1 {status} {CANARY}\r\n{lines}".encode(errors="surrogatepass")
-    return b"".join((before, head, encoding, framing(packed), behind))
+    return b"".join((prefix, head, encoding, frame(encoded), suffix))
 
 
-def answers(inside: st.SearchStrategy[bytes] = bodies) -> st.SearchStrategy[bytes]:
-    """Return HTTP answers, from good ones to what is none, with such bodies."""
+def responses(content: st.SearchStrategy[bytes] = bodies) -> st.SearchStrategy[bytes]:
+    """Return HTTP responses with these bodies, from valid ones to arbitrary bytes."""
     return st.one_of(
-        st.builds(_answer, _before, statuses, headers, inside, _packings, _framings, _behind),
-        st.builds(_answer, _before, st.just(200), headers, inside, _packings, _framings, _behind),
+        st.builds(
+            _response, _prefixes, statuses, headers, content, _encodings, _framings, _suffixes
+        ),
+        st.builds(
+            _response, _prefixes, st.just(200), headers, content, _encodings, _framings, _suffixes
+        ),
         st.binary(max_size=200),
     )

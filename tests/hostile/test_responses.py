@@ -1,7 +1,7 @@
-"""Every door, over real sockets, against a server that may answer anything at all.
+"""Every kind of request, over real sockets, to a server that may send any response.
 
-Whatever comes: one of the outcomes and never a fault of ours, in time, with no secret in result,
-log or metrics, metrics that can be read and do not multiply, and nobody else held up.
+Each probe ends in time with an outcome other than an internal error. No secret appears in results,
+log or metrics, the metrics stay valid and few, and the event loop is not blocked.
 """
 
 import struct
@@ -22,9 +22,9 @@ from tests.hostile.project import HostileProject, hostile_project
 from tests.real import cloud_answers as cloud
 from tests.real.raw_console import close, frame
 
-# What was found is told by what prints it again; some answers are long.
+# Hypothesis warns when it prints a failing example that is long.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
-then = st.sampled_from(["closes"] * 19 + ["stays"])
+endings = st.sampled_from(["closes"] * 19 + ["stays"])
 
 
 @pytest.fixture
@@ -34,50 +34,50 @@ async def project() -> AsyncIterator[HostileProject]:
 
 
 @effort(100)
-@given(wire.answers(), then)
-async def test_any_answer_to_the_question_for_a_console(
-    project: HostileProject, raw: bytes, what_then: str
+@given(wire.responses(), endings)
+async def test_any_console_address_response(
+    project: HostileProject, raw: bytes, ending: str
 ) -> None:
-    project.says, project.then = {"remote-console-address": raw}, what_then
+    project.responses, project.ending = {"remote-console-address": raw}, ending
     await project.probe()
 
 
 @effort(60)
-@given(st.lists(wire.answers(), min_size=1, max_size=3), then)
-async def test_any_list_of_servers(
-    project: HostileProject, pages: list[bytes], what_then: str
+@given(st.lists(wire.responses(), min_size=1, max_size=3), endings)
+async def test_any_server_list_response(
+    project: HostileProject, pages: list[bytes], ending: str
 ) -> None:
-    left = iter(pages)
-    project.says = {"physicalservers?": lambda _: next(left, b"")}
-    project.then = what_then
-    told = ""
+    remaining = iter(pages)
+    project.responses = {"physicalservers?": lambda _: next(remaining, b"")}
+    project.ending = ending
+    text = ""
     async with project.watched():
         try:
             listed = await project.client.list_servers(manage_state=None, timeout=0.25)
             assert all(server.id for server in listed)
         except RequestError as error:
-            told = str(error)
-    project.check(told)
+            text = str(error)
+    project.check(text)
 
 
 @effort(60)
-@given(wire.answers(wire.bodies), then)
-async def test_any_page(project: HostileProject, raw: bytes, what_then: str) -> None:
-    project.says, project.then = {"/vnc/": raw}, what_then
+@given(wire.responses(wire.bodies), endings)
+async def test_any_page_response(project: HostileProject, raw: bytes, ending: str) -> None:
+    project.responses, project.ending = {"/vnc/": raw}, ending
     await project.probe(Stage.PAGE)
 
 
 @effort(60)
-@given(wire.headers, wire.answers(), then)
+@given(wire.headers, wire.responses(), endings)
 @example([("Set-Cookie", "a\xff=\xff; Path=/")], b"", "closes")
 @example([("Set-Cookie", "a=b;max-age")], b"", "closes")
-async def test_any_answer_to_a_websockets_handshake(
-    project: HostileProject, fields: list[tuple[str, str]], raw: bytes, what_then: str
+async def test_any_websocket_handshake_response(
+    project: HostileProject, fields: list[tuple[str, str]], raw: bytes, ending: str
 ) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields if name == "Set-Cookie")
     page = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 3\r\n\r\n<a>".encode(errors="replace")
-    project.says = {"websockify": raw, "/vnc/": page}
-    project.then = what_then
+    project.responses = {"websockify": raw, "/vnc/": page}
+    project.ending = ending
     await project.probe(Stage.RFB)
 
 
@@ -95,7 +95,7 @@ frames = st.one_of(
         final=st.booleans(),
     ),
     st.builds(close, st.none() | st.integers(0, 65535), st.binary(max_size=130)),
-    # Masked, reserved bits, lengths that lie.
+    # A masked frame, reserved bits, wrong lengths.
     st.sampled_from(
         [b"\x82\x84abcdRFB ", b"\xf2\x00", b"\x82\x7f" + b"\xff" * 8, b"\x82\x7e\0\1x"]
     ),
@@ -107,55 +107,53 @@ frames = st.one_of(
 
 
 @effort(100)
-@given(st.lists(frames, max_size=5).map(b"".join), then)
+@given(st.lists(frames, max_size=5).map(b"".join), endings)
 @example((frame(b"", 9) + frame(b"")) * 20_000, "stays")
 @example(frame(b"", 0, final=False) * 20_000, "stays")
-async def test_anything_that_a_websocket_says(
-    project: HostileProject, spoken: bytes, what_then: str
-) -> None:
-    project.says, project.speaks, project.then = {}, spoken, what_then
+async def test_any_websocket_data(project: HostileProject, data: bytes, ending: str) -> None:
+    project.responses, project.websocket_data, project.ending = {}, data, ending
     await project.probe(Stage.RFB)
 
 
 @effort(60)
-@given(wire.answers(), then)
-async def test_any_answer_to_a_log_in(project: HostileProject, raw: bytes, what_then: str) -> None:
-    project.says, project.then = {"v3/auth/tokens": raw}, what_then
+@given(wire.responses(), endings)
+async def test_any_login_response(project: HostileProject, raw: bytes, ending: str) -> None:
+    project.responses, project.ending = {"v3/auth/tokens": raw}, ending
     await obtain(project, project.password_source())
 
 
 @effort(60)
-@given(wire.answers(), wire.answers(), then)
-async def test_any_answer_of_the_metadata_service(
-    project: HostileProject, raw: bytes, token: bytes, what_then: str
+@given(wire.responses(), wire.responses(), endings)
+async def test_any_metadata_service_response(
+    project: HostileProject, raw: bytes, token: bytes, ending: str
 ) -> None:
-    project.says, project.then = {"securitykey": raw, "api/token": token}, what_then
+    project.responses, project.ending = {"securitykey": raw, "api/token": token}, ending
     await obtain(project, project.metadata_source())
 
 
 async def obtain(project: HostileProject, source: PasswordSource | MetadataSource) -> None:
-    told = ""
+    text = ""
     async with project.watched():
         try:
-            leased = await source.obtain()
+            credentials = await source.obtain()
         except RequestError as error:
-            told = str(error)
+            text = str(error)
         else:
-            assert leased.lifetime > 0
-            told = repr(leased)
-    project.check(told)
+            assert credentials.lifetime > 0
+            text = repr(credentials)
+    project.check(text)
 
 
 @pytest.mark.parametrize("auth", ["password", "agency"])
-async def test_a_token_that_is_a_secret_stays_one(auth: str) -> None:
+async def test_credentials_are_never_exposed(auth: str) -> None:
     keys = {"access": wire.CANARY, "secret": wire.CANARY, "securitytoken": wire.CANARY}
     credential = {"credential": {**keys, "expires_at": "2100-01-01T00:00:00Z"}}
     token = {"token": {"expires_at": "2100-01-01T00:00:00Z"}}
     async with hostile_project(auth) as project:
-        project.says = {
-            "v3/auth/tokens": cloud.json_answer(201, token, X_Subject_Token=wire.CANARY),
-            "securitykey": cloud.json_answer(200, credential),
-            "api/token": cloud.answer(200, wire.CANARY),
+        project.responses = {
+            "v3/auth/tokens": cloud.json_response(201, token, X_Subject_Token=wire.CANARY),
+            "securitykey": cloud.json_response(200, credential),
+            "api/token": cloud.response(200, wire.CANARY),
         }
         result = await project.probe()
         assert result.outcome is Outcome.SUCCESS
