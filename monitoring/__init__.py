@@ -1,4 +1,4 @@
-"""Generates what watches the exporter: Prometheus rules and Grafana dashboards, from the catalog.
+"""Generate Prometheus rules, Grafana dashboards and docs/metrics.md from the metric catalog.
 
-``python -m monitoring`` writes them anew; the committed files are its output, byte for byte.
+``python -m monitoring`` writes them; the committed files are exactly its output.
 """

@@ -1,6 +1,6 @@
-"""Write dashboards, rules and the page of metrics.
+"""Write the dashboards, the rules and the metrics page.
 
-``python -m monitoring [--output=DIR] [--scale=60]``; every parameter is an option too:
+``python -m monitoring [--output=DIR] [--scale=60]``. Every field of `Parameters` is also a flag:
 ``--probe-interval=5m --objective=0.999``.
 """
 
@@ -16,7 +16,7 @@ from monitoring.rules_file import all_rules
 
 
 def generated(parameters: Parameters) -> dict[str, str]:
-    """Return the text of each generated file by its path."""
+    """Return the generated files: text by path."""
     return {
         **{f"rules/{name}": text for name, text in all_rules(parameters).items()},
         **{f"dashboards/{name}": text for name, text in all_dashboards(parameters).items()},
@@ -25,13 +25,17 @@ def generated(parameters: Parameters) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write every generated file below the output folder."""
+    """Write every generated file to the output folder."""
     parser = argparse.ArgumentParser(
-        prog="python -m monitoring", description="Write the dashboards and the rules."
+        prog="python -m monitoring",
+        description="Write the dashboards, the rules and docs/metrics.md.",
     )
     parser.add_argument("--output", type=Path, default=Path(), metavar="DIR")
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="divide every duration, to rehearse outages"
+        "--scale",
+        type=float,
+        default=1.0,
+        help="divide every duration by this, to rehearse outages in less time",
     )
     for each in fields(Parameters):
         if isinstance(each.default, str | int | float):

@@ -1,4 +1,4 @@
-"""Every alert: when it fires, how urgent it is, what it says to whom it wakes."""
+"""All alerts: expression, severity and texts."""
 
 from monitoring.cloud_alerts import api_alerts, certificate_alerts, login_alerts
 from monitoring.console_alerts import budget_alerts, console_alerts
@@ -8,7 +8,7 @@ from monitoring.rule import Alert
 
 
 def alerts(parameters: Parameters) -> tuple[Alert, ...]:
-    """Return all alerts, those of the exporter first."""
+    """Return all alerts, those about the exporter first."""
     return (
         *exporter_alerts(parameters),
         *probing_alerts(parameters),

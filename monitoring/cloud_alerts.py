@@ -1,8 +1,8 @@
-"""Alerts about what the cloud does for a project: its API, its logins, its certificates."""
+"""Alerts about the cloud services of a project: API, login, certificates."""
 
 from exporter.metrics import catalog
 from monitoring import recording
-from monitoring.durations import duration
+from monitoring.durations import duration, in_words
 from monitoring.parameters import Parameters
 from monitoring.rule import PROJECT, VERDICT, Alert, selected
 
@@ -16,12 +16,16 @@ def api_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             name="ConsoleApiUnavailable",
             severity="critical",
             expr=f"{recording.API_UNAVAILABLE}{{{of_job}}} > {parameters.api_unavailable_ratio:g}",
-            wait=parameters.api_unavailable_for,
-            summary="The cloud's API does not work for {{ $labels.project }}",
+            for_seconds=parameters.api_unavailable_for,
+            summary=(
+                "{{ $value | humanizePercentage }} of the API requests of {{ $labels.project }}"
+                f" fail (alert above {100 * parameters.api_unavailable_ratio:.4g}%)"
+            ),
             description=(
                 "{{ $value | humanizePercentage }} of the requests of project"
-                " {{ $labels.project }} are answered with a 5xx or not at all. Consoles can neither"
-                " be opened nor judged until the API answers."
+                " {{ $labels.project }} got a 5xx status or no response in the last"
+                f" {in_words(parameters.window_5m)}. Consoles cannot be opened until the API works"
+                " again."
             ),
             dashboard="console-api",
             scope=PROJECT,
@@ -30,12 +34,16 @@ def api_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             name="ConsoleApiThrottled",
             severity="warning",
             expr=f"{recording.API_THROTTLED}{{{of_job}}} > {parameters.api_throttled_ratio:g}",
-            wait=parameters.api_throttled_for,
-            summary="The cloud refuses requests of {{ $labels.project }} as too many",
+            for_seconds=parameters.api_throttled_for,
+            summary=(
+                "{{ $value | humanizePercentage }} of the API requests of {{ $labels.project }}"
+                f" get status 429 (allowed: {100 * parameters.api_throttled_ratio:.4g}%)"
+            ),
             description=(
                 "{{ $value | humanizePercentage }} of the requests of project"
-                " {{ $labels.project }} were answered 429. The quota is shared: people who work"
-                " with this project are likely refused too."
+                " {{ $labels.project }} got status 429 in the last"
+                f" {in_words(parameters.window_15m)}. The quota is shared: people who use this"
+                " project probably get 429, too."
             ),
             dashboard="console-api",
             scope=PROJECT,
@@ -44,12 +52,15 @@ def api_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             name="ConsoleApiSlow",
             severity="warning",
             expr=f"{recording.api_duration('p95')}{{{of_job}}} > {slow:g}",
-            wait=parameters.api_slow_for,
-            summary="The cloud's API is slow for {{ $labels.project }}",
+            for_seconds=parameters.api_slow_for,
+            summary=(
+                "5% of the API requests of {{ $labels.project }} take longer than"
+                f" {{{{ $value | humanizeDuration }}}} (allowed: {duration(slow)})"
+            ),
             description=(
-                "One request in twenty of project {{ $labels.project }} takes longer than"
-                " {{ $value | humanizeDuration }}. Probes soon end as timeouts, and consoles turn"
-                " red."
+                "The 95th percentile latency of the API requests of project {{ $labels.project }}"
+                " is {{ $value | humanizeDuration }}. If it reaches the configured timeout, probes"
+                " fail with outcome timeout."
             ),
             dashboard="console-api",
             scope=PROJECT,
@@ -60,11 +71,11 @@ def api_alerts(parameters: Parameters) -> tuple[Alert, ...]:
 def login_alerts(parameters: Parameters) -> tuple[Alert, ...]:
     """Return the alerts about a project's credentials."""
     short, long = duration(parameters.window_5m), duration(parameters.window_15m)
-    patience = duration(parameters.stale_intervals * parameters.probe_interval)
+    stale = duration(parameters.stale_intervals * parameters.probe_interval)
     verdicts = selected(catalog.PROBES, parameters, VERDICT)
     failures = selected(catalog.AUTH_FAILURES, parameters)
     refreshes = selected(catalog.AUTH_REFRESHES, parameters)
-    refused = selected(catalog.PROBES, parameters, 'outcome=~"unauthorized|forbidden"')
+    rejected = selected(catalog.PROBES, parameters, 'outcome=~"unauthorized|forbidden"')
     attempted = selected(catalog.PROBES, parameters, 'outcome!="skipped"')
     expiry = selected(catalog.AUTH_TOKEN_EXPIRY, parameters)
     return (
@@ -74,21 +85,21 @@ def login_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             expr=f"""\
 (
   sum by (job, project) (increase({failures}[{long}])) >= {parameters.auth_failures}
-  # a log-in that worked again after a short outage is no reason to wake anybody
+  # a login that works again after a short outage is not an alert
   unless sum by (job, project) (increase({refreshes}[{long}])) > 0
 )
 or
 (
-  sum by (job, project) (increase({refused}[{patience}])) > 0
-  and sum by (job, project) (increase({verdicts}[{patience}])) == 0
+  sum by (job, project) (increase({rejected}[{stale}])) > 0
+  and sum by (job, project) (increase({verdicts}[{stale}])) == 0
 )""",
-            wait=parameters.auth_failing_for,
-            keep=parameters.auth_failing_keep,
-            summary="The cloud does not let the exporter in for {{ $labels.project }}",
+            for_seconds=parameters.auth_failing_for,
+            keep_firing_seconds=parameters.auth_failing_keep,
+            summary="The exporter cannot log in to the cloud for project {{ $labels.project }}",
             description=(
-                "Log-ins of project {{ $labels.project }} fail, or every probe is answered 401 or"
-                " 403. Its consoles are not judged: they stay as green or red as they were. After"
-                " five refused log-ins the cloud locks the account."
+                "Logins of project {{ $labels.project }} fail, or every probe gets status 401 or"
+                " 403. Its consoles keep their last verdict, however old. After five rejected"
+                " logins the cloud locks the account."
             ),
             dashboard="console-api",
             scope=PROJECT,
@@ -98,16 +109,18 @@ or
             severity="warning",
             expr=f"""\
 {expiry} - time() < {parameters.token_left:g}
-# who asks nothing needs no token
+# without probes no token is needed
 and on (job, instance, project)
   sum by (job, instance, project) (increase({attempted}[{short}])) > 0""",
-            wait=parameters.token_for,
-            summary="The credentials of {{ $labels.project }} are about to end",
+            for_seconds=parameters.token_for,
+            summary=(
+                "The credentials of {{ $labels.project }} expire in {{ $value | humanizeDuration }}"
+            ),
             description=(
-                "The credentials of project {{ $labels.project }} end in"
-                " {{ $value | humanizeDuration }} (negative: they have ended) and"
-                " {{ $labels.instance }} has not had new ones. Without them every probe is"
-                " inconclusive."
+                "The credentials of project {{ $labels.project }} expire in"
+                " {{ $value | humanizeDuration }} (negative: they have expired), and"
+                " {{ $labels.instance }} has not refreshed them. Without valid credentials every"
+                " probe is inconclusive."
             ),
             dashboard="console-api",
             scope=("job", "instance", "project"),
@@ -118,23 +131,25 @@ and on (job, instance, project)
 def certificate_alerts(parameters: Parameters) -> tuple[Alert, ...]:
     """Return the alerts about the certificates of a project's hosts."""
     left = f"min by (job, project, host) ({selected(catalog.CERTIFICATE_EXPIRY, parameters)})"
-    soon, late = parameters.certificate_warning, parameters.certificate_critical
+    warning, critical = parameters.certificate_warning, parameters.certificate_critical
     return tuple(
         Alert(
             name="ConsoleCertificateExpiring",
             severity=severity,
             expr=expr,
-            summary="The certificate of {{ $labels.host }} ends in {{ $value | humanizeDuration }}",
+            summary=(
+                "The certificate of {{ $labels.host }} expires in {{ $value | humanizeDuration }}"
+            ),
             description=(
-                "The TLS certificate that {{ $labels.host }} (project {{ $labels.project }}) showed"
-                " last ends in {{ $value | humanizeDuration }} (negative: it has ended). From then"
-                " on probes fail with tls_error, and people's browsers refuse the console."
+                "The TLS certificate of {{ $labels.host }} (project {{ $labels.project }}) expires"
+                " in {{ $value | humanizeDuration }} (negative: it has expired). Then probes fail"
+                " with tls_error, and browsers do not open the console."
             ),
             dashboard="console-api",
             scope=PROJECT,
         )
         for severity, expr in (
-            ("warning", f"{left} - time() < {soon:.0f}\nand {left} - time() >= {late:.0f}"),
-            ("critical", f"{left} - time() < {late:.0f}"),
+            ("warning", f"{left} - time() < {warning:.0f}\nand {left} - time() >= {critical:.0f}"),
+            ("critical", f"{left} - time() < {critical:.0f}"),
         )
     )

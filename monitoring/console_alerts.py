@@ -1,14 +1,14 @@
-"""Alerts about consoles: one, most of a project's, those that are no longer watched, the budget."""
+"""Alerts about consoles: one server, many servers, missing servers, the error budget."""
 
 from exporter.metrics import catalog
 from monitoring import recording
-from monitoring.durations import duration
+from monitoring.durations import duration, in_words
 from monitoring.parameters import BurnRate, Parameters
 from monitoring.rule import INSTANCE, PROJECT, Alert, selected
 
 
 def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
-    """Return the alerts about consoles as they are now."""
+    """Return the alerts about the current state of consoles and server lists."""
     of_job = parameters.selector
     discovered = selected(catalog.DISCOVERY_SERVERS, parameters)
     window, step = duration(parameters.inventory_window), duration(parameters.rule_interval)
@@ -27,8 +27,8 @@ def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             description=(
                 "The remote console of {{ $labels.server }} (id {{ $labels.server_id }}, project"
                 " {{ $labels.project }}, region {{ $labels.region }}) failed"
-                " {{ $value }} times in a row and has not succeeded since. Outcome and"
-                " stage are those at the start of this alert; the dashboard shows the latest."
+                " {{ $value }} probes in a row and has not succeeded since. Outcome and stage are"
+                " those at the start of this alert; the dashboard shows the current ones."
             ),
             dashboard="console-server",
             scope=(*PROJECT, "server", "server_id"),
@@ -40,15 +40,17 @@ def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
                 f"{recording.SUCCESS_RATIO}{{{of_job}}} < {parameters.fleet_success_ratio:g}\n"
                 f"and {recording.SUCCESS_COUNT}{{{of_job}}} >= {parameters.fleet_least_servers}"
             ),
-            wait=parameters.fleet_degraded_for,
+            for_seconds=parameters.fleet_degraded_for,
             summary=(
                 "Only {{ $value | humanizePercentage }} of the consoles of {{ $labels.project }}"
-                " can be opened"
+                f" can be opened (expected: {100 * parameters.fleet_success_ratio:.4g}%)"
             ),
             description=(
                 "{{ $value | humanizePercentage }} of the consoles of project {{ $labels.project }}"
-                f" could be opened when last seen, less than {parameters.fleet_success_ratio:.0%}"
-                f" for {duration(parameters.fleet_degraded_for)}. So many at once have one cause."
+                " could be opened in their last conclusive probe. The share has been below"
+                f" {parameters.fleet_success_ratio:.0%}"
+                f" for {duration(parameters.fleet_degraded_for)}."
+                " Many failures at the same time usually have one cause."
             ),
             dashboard="console-fleet",
             scope=PROJECT,
@@ -58,16 +60,20 @@ def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             severity="warning",
             expr=(
                 f"{by} ({discovered})\n"
-                # Of the sum: a server may go over from one list to another.
+                # The maximum of the sum, because servers may move from one source to another.
                 f"  / max_over_time(({by} ({discovered}))[{window}:{step}])\n"
                 f"  < {parameters.inventory_ratio:g}"
             ),
-            wait=parameters.inventory_for,
-            summary="Servers of {{ $labels.project }} are no longer watched",
+            for_seconds=parameters.inventory_for,
+            summary=(
+                "Only {{ $value | humanizePercentage }} of the servers of {{ $labels.project }} are"
+                " still listed"
+            ),
             description=(
                 "Project {{ $labels.project }} has {{ $value | humanizePercentage }} of the servers"
-                f" that it had within the last {window}. The others are not probed any more and"
-                " raise no alert. If they were not taken out on purpose, the list is broken."
+                f" that it had in the last {in_words(parameters.inventory_window)}. The missing"
+                " servers are not probed and raise no alerts. If they were not removed on purpose,"
+                " a server list is wrong."
             ),
             dashboard="console-fleet",
             scope=("job", "instance", "project"),
@@ -76,13 +82,16 @@ def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             name="ConsoleDiscoveryStale",
             severity="warning",
             expr=f"time() - {success} > {parameters.discovery_stale:g}",
-            wait=parameters.discovery_stale_for,
-            summary="New servers of {{ $labels.project }} are not noticed",
+            for_seconds=parameters.discovery_stale_for,
+            summary=(
+                "The {{ $labels.source }} server list of {{ $labels.project }} is older than"
+                f" {in_words(parameters.discovery_stale, 'one')}"
+            ),
             description=(
-                "The exporter {{ $labels.instance }} could not read the {{ $labels.source }} list"
-                f" of the servers of project {{{{ $labels.project }}}} for {stale}, or never since"
-                " it was started. It probes the servers of the last good list; a new server is"
-                " not watched."
+                "The exporter {{ $labels.instance }} could not read the {{ $labels.source }} server"
+                f" list of project {{{{ $labels.project }}}} for {stale}, or never since it"
+                " started. It probes the servers of the last valid list; new servers are not"
+                " monitored."
             ),
             dashboard="console-exporter",
             scope=INSTANCE,
@@ -91,7 +100,7 @@ def console_alerts(parameters: Parameters) -> tuple[Alert, ...]:
 
 
 def budget_alerts(parameters: Parameters) -> tuple[Alert, ...]:
-    """Return the alerts about the error budget, one for each pair of windows."""
+    """Return the burn rate alerts of the error budget, one for each pair of windows."""
     return tuple(_burn(parameters, rate) for rate in parameters.burn_rates)
 
 
@@ -101,6 +110,7 @@ def _burn(parameters: Parameters, rate: BurnRate) -> Alert:
     long, short = (recording.failure_ratio(name) for name in (rate.long, rate.short))
     window = duration(parameters.window(rate.long))
     verdicts = f"{recording.VERDICTS}{{{of_job}}}"
+    period = in_words(parameters.window(rate.long))
     return Alert(
         name="ConsoleErrorBudgetBurn",
         severity=rate.severity,
@@ -108,18 +118,19 @@ def _burn(parameters: Parameters, rate: BurnRate) -> Alert:
         expr=(
             f"{long}{{{of_job}}} > {limit:g}\n"
             f"and {short}{{{of_job}}} > {limit:g}\n"
-            "# enough verdicts to tell\n"
+            "# enough verdicts for a meaningful ratio\n"
             f"and sum_over_time({verdicts}[{window}]) * {parameters.rule_interval:g}"
             f" >= {parameters.burn_least_verdicts}"
         ),
         summary=(
-            "Consoles of {{ $labels.project }} fail more than"
-            f" {rate.factor:g} times as often as the objective allows"
+            "{{ $value | humanizePercentage }} of probes of {{ $labels.project }} failed in the"
+            f" last {period} (allowed: {100 * parameters.error_budget:.4g}%)"
         ),
         description=(
-            "{{ $value | humanizePercentage }} of the verdicts on consoles of project"
-            f" {{{{ $labels.project }}}} in the last {window} were failures; the objective"
-            f" allows {100 * parameters.error_budget:.4g} %. Probes without a verdict do not count."
+            "{{ $value | humanizePercentage }} of the conclusive probes of project"
+            f" {{{{ $labels.project }}}} failed in the last {period}. The objective allows"
+            f" {100 * parameters.error_budget:.4g}%; this alert fires above"
+            f" {100 * limit:.4g}%. Inconclusive probes do not count."
         ),
         dashboard="console-slo",
         scope=PROJECT,

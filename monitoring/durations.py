@@ -1,4 +1,4 @@
-"""Durations, written as Prometheus writes them."""
+"""Format and parse durations in the notation of Prometheus."""
 
 import re
 
@@ -13,7 +13,7 @@ _PATTERN = re.compile("".join(rf"(?:(\d+){unit})?" for unit, _ in _UNITS))
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as Prometheus does: ``5m``, ``1h30m``, ``250ms``; to the millisecond."""
+    """Format seconds: ``5m``, ``1h30m``, ``250ms``; rounded to milliseconds."""
     left = round(seconds * 1000)
     text = ""
     for unit, milliseconds in _UNITS:
@@ -23,8 +23,20 @@ def duration(seconds: float) -> str:
     return text or "0s"
 
 
+def in_words(seconds: float, one: str = "") -> str:
+    """Format seconds for a sentence: ``hour``, ``3 days``; `duration` if it is not a whole unit.
+
+    ``one`` is the word before a single unit.
+    """
+    for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        count, rest = divmod(seconds, length)
+        if count and not rest:
+            return f"{one} {name}".strip() if count == 1 else f"{count:g} {name}s"
+    return duration(seconds)
+
+
 def seconds(text: str) -> float:
-    """Read what `duration` writes; raises `ValueError` for anything else."""
+    """Parse what `duration` writes; raises `ValueError` for anything else."""
     match = _PATTERN.fullmatch(text)
     if match is None or not text:
         raise ValueError(f"expected a duration such as 30s, 5m, 1h30m, not {text!r}")

@@ -1,4 +1,4 @@
-"""Alerts about the exporter itself, and about what it does not get to probe."""
+"""Alerts about the exporter itself, and about missing or inconclusive probes."""
 
 from exporter.metrics import catalog
 from monitoring import recording
@@ -8,7 +8,7 @@ from monitoring.rule import EXPORTER, INSTANCE, PROJECT, Alert, selected, up
 
 
 def exporter_alerts(parameters: Parameters) -> tuple[Alert, ...]:
-    """Return the alerts about the exporter as such."""
+    """Return the alerts about the exporter process."""
     exporter_up = up(parameters)
     targets = selected(catalog.TARGETS, parameters)
     attempt = selected(catalog.PROBE_LAST_ATTEMPT, parameters)
@@ -21,12 +21,12 @@ def exporter_alerts(parameters: Parameters) -> tuple[Alert, ...]:
             name="ConsoleExporterDown",
             severity="critical",
             expr=f"max by (job) ({exporter_up}) == 0 or absent({exporter_up})",
-            wait=parameters.exporter_down_for,
-            summary="No Console Exporter of the job {{ $labels.job }} answers",
+            for_seconds=parameters.exporter_down_for,
+            summary="Prometheus cannot scrape any exporter of job {{ $labels.job }}",
             description=(
-                "Prometheus has reached no exporter of the job {{ $labels.job }} for"
-                f" {duration(parameters.exporter_down_for)}, or knows of none. No console is being"
-                " watched, and no other alert about consoles can be trusted."
+                "Every scrape of job {{ $labels.job }} has failed for"
+                f" {duration(parameters.exporter_down_for)}, or the job has no targets. Consoles"
+                " are not monitored, and other alerts about consoles are not reliable."
             ),
             dashboard="console-exporter",
             scope=("job",),
@@ -38,17 +38,17 @@ def exporter_alerts(parameters: Parameters) -> tuple[Alert, ...]:
 (
   time() - max by (job, instance) ({attempt}) > {stalled:g}
   or {EXPORTER}
-  # never probed since it was started
+  # no probe since it started
   ({targets} offset {window} unless {EXPORTER} last_over_time({attempt}[{window}]))
 )
 and {EXPORTER} {targets} > 0
-# the cloud may have told us to wait longer than that
+# unless the cloud asked for a longer pause with status 429
 unless {EXPORTER} time() - max by (job, instance) ({resume}) < {stalled:g}""",
-            wait=parameters.scheduler_stalled_for,
-            summary="{{ $labels.instance }} answers, but probes nothing",
+            for_seconds=parameters.scheduler_stalled_for,
+            summary=f"{{{{ $labels.instance }}}} has started no probe for {window}",
             description=(
-                "The exporter {{ $labels.instance }} has servers to probe and has started no probe"
-                f" for {window}. What it shows of consoles is old."
+                "The exporter {{ $labels.instance }} responds to scrapes and has servers to probe,"
+                f" but has started no probe for {window}. Its metrics of consoles are out of date."
             ),
             dashboard="console-exporter",
             scope=INSTANCE,
@@ -57,12 +57,12 @@ unless {EXPORTER} time() - max by (job, instance) ({resume}) < {stalled:g}""",
             name="ConsoleConfigReloadFailed",
             severity="warning",
             expr=f"{reload} == 0",
-            wait=parameters.reload_failed_for,
-            summary="{{ $labels.instance }} runs with an old configuration",
+            for_seconds=parameters.reload_failed_for,
+            summary="{{ $labels.instance }} could not load its new configuration",
             description=(
-                "The last configuration that the exporter {{ $labels.instance }} was to load was"
-                " refused; it goes on with the one before. It will not start again with a file"
-                " that it refuses."
+                "The last configuration reload of the exporter {{ $labels.instance }} failed, and"
+                " the previous configuration stays active. After a restart the exporter would not"
+                " start with the invalid file."
             ),
             dashboard="console-exporter",
             scope=INSTANCE,
@@ -71,11 +71,11 @@ unless {EXPORTER} time() - max by (job, instance) ({resume}) < {stalled:g}""",
 
 
 def probing_alerts(parameters: Parameters) -> tuple[Alert, ...]:
-    """Return the alerts about probes that are not made, or prove nothing."""
+    """Return the alerts about probes that are skipped, late or inconclusive."""
     skipped = selected(catalog.PROBES, parameters, 'outcome="skipped"')
     queue = selected(catalog.THROTTLE_QUEUE_LENGTH, parameters)
     short, long = duration(parameters.window_5m), duration(parameters.window_15m)
-    patience = duration(parameters.stale_intervals * parameters.probe_interval)
+    stale = duration(parameters.stale_intervals * parameters.probe_interval)
     return (
         Alert(
             name="ConsoleProbeBudgetExhausted",
@@ -87,13 +87,13 @@ or
   sum by (job, project) (deriv({queue}[{long}])) > 0
   and sum by (job, project) (min_over_time({queue}[{short}])) > 0
 )""",
-            wait=parameters.budget_exhausted_for,
-            summary="{{ $labels.project }} has more probes to make than its rate limit allows",
+            for_seconds=parameters.budget_exhausted_for,
+            summary="Probes of {{ $labels.project }} do not fit into its rate limit",
             description=(
-                "Probes of project {{ $labels.project }} are skipped, or their queue grows, for"
-                f" {duration(parameters.budget_exhausted_for)}. The interval is too short for the"
-                " rate limit or for what the cloud lets through. Consoles are checked more rarely"
-                " than configured."
+                f"For {duration(parameters.budget_exhausted_for)} probes of project"
+                " {{ $labels.project }} were skipped or their queue grew. The interval is too short"
+                " for the rate limit, or the limit was lowered after 429 responses. Consoles are"
+                " probed less often than configured."
             ),
             dashboard="console-api",
             scope=PROJECT,
@@ -102,15 +102,15 @@ or
             name="ConsoleProbeStale",
             severity="warning",
             expr=f"{recording.STALE}{{{parameters.selector}}} > 0",
-            wait=parameters.stale_for,
+            for_seconds=parameters.stale_for,
             summary=(
-                "Servers of {{ $labels.project }} without a verdict for"
-                f" {patience}: {{{{ $value }}}}"
+                "Servers of {{ $labels.project }} without a conclusive probe for"
+                f" {stale}: {{{{ $value }}}}"
             ),
             description=(
-                "Of {{ $value }} servers of project {{ $labels.project }} it has not"
-                f" been known for {patience} whether their consoles work: they are not probed, or"
-                " all probes are inconclusive. They stay as green or red as they were."
+                "Servers of project {{ $labels.project }} that are not probed, or whose probes"
+                f" have all been inconclusive for {stale}: {{{{ $value }}}}. They keep their last"
+                " verdict; whether their consoles work now is unknown."
             ),
             dashboard="console-fleet",
             scope=PROJECT,

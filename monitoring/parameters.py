@@ -1,4 +1,4 @@
-"""Every threshold, window and address that dashboards and rules are generated with."""
+"""Thresholds, windows and URLs of the generated dashboards and rules."""
 
 from dataclasses import dataclass, field, fields, replace
 from typing import Self
@@ -8,38 +8,38 @@ _SCRAPE_INTERVAL_LEAST = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """What a field holds: seconds, and how short it may become when time is compressed."""
+    """Marks a field as a duration in seconds, and limits how far `compressed` shortens it."""
 
     least_scrapes: int = 0
     least_seconds: float = 0.0
 
 
 def _time(default: float, least: float = 0.0) -> float:
-    """Declare a length of time, of ``least`` seconds however time is compressed."""
+    """Declare a duration that `compressed` leaves at ``least`` seconds or more."""
     return _declared(default, Duration(least_seconds=least))
 
 
 def _window(default: float) -> float:
-    """Declare a range that rates are taken over."""
+    """Declare the range of a rate: at least four scrapes."""
     return _declared(default, Duration(least_scrapes=4))
 
 
 def _wait(default: float) -> float:
-    """Declare how long a condition must hold before its alert fires."""
+    """Declare how long a condition must hold before its alert fires: at least two scrapes."""
     return _declared(default, Duration(least_scrapes=2))
 
 
-def _declared(default: float, what: Duration) -> float:
-    declared: float = field(default=float(default), metadata={Duration: what})
+def _declared(default: float, limits: Duration) -> float:
+    declared: float = field(default=float(default), metadata={Duration: limits})
     return declared
 
 
 @dataclass(frozen=True, slots=True)
 class BurnRate:
-    """One pair of windows of the error budget alert.
+    """One pair of windows of the burn rate alert.
 
-    ``factor`` is how many times too fast the budget goes; windows are named as in the rules that
-    record them, ``ratio_rate1h``.
+    ``factor`` is the burn rate: 1 uses up exactly the error budget. Windows are named as in the
+    recording rules, such as ``1h`` in ``ratio_rate1h``.
     """
 
     factor: float
@@ -50,9 +50,9 @@ class BurnRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """What the generated files are made with; durations are seconds, shares are 0 to 1.
+    """Parameters of the generated files. Durations are seconds, ratios are 0 to 1.
 
-    The names of recorded rules tell their windows at scale 1 and stay when time is compressed.
+    Recording rules keep the names of their uncompressed windows when time is compressed.
     """
 
     job: str = "console-exporter"
@@ -61,8 +61,8 @@ class Parameters:
 
     scrape_interval: float = _time(15)
     rule_interval: float = _wait(30)
-    # `global.interval` of config.yaml, of which no metric tells. Where every server has a longer
-    # one, this must be it; the exporter itself allows no less than a second.
+    # `global.interval` of config.yaml; no metric exposes it. If all servers have a longer interval,
+    # set it here. The exporter allows one second at least.
     probe_interval: float = _time(60, least=1)
 
     objective: float = 0.99
@@ -119,18 +119,19 @@ class Parameters:
 
     @property
     def error_budget(self) -> float:
-        """Return the share of verdicts that may be failures."""
+        """Return the share of conclusive probes that may fail."""
         return 1 - self.objective
 
     def window(self, name: str) -> float:
-        """Return the seconds of a window by the name that recorded rules give it."""
+        """Return the length in seconds of a window, by its name in the recording rules."""
         seconds: float = getattr(self, f"window_{name}")
         return seconds
 
     def compressed(self, scale: float) -> Self:
-        """Return the same with all durations divided by ``scale``; shares and counts stay.
+        """Return these parameters with all durations divided by ``scale``.
 
-        Nothing becomes too short to work: rates keep four scrapes, waits keep two.
+        Ratios and counts stay. Durations do not get too short to work: see `Duration`. Raises
+        `ValueError` unless ``scale`` is positive.
         """
         if scale <= 0:
             raise ValueError(f"expected a scale above 0, not {scale}")
@@ -138,7 +139,7 @@ class Parameters:
         shorter: dict[str, float] = {"scrape_interval": scrape}
         for each in fields(self):
             whole = getattr(self, each.name)
-            if isinstance(of := each.metadata.get(Duration), Duration):
-                least = max(of.least_scrapes * scrape, of.least_seconds)
+            if isinstance(limits := each.metadata.get(Duration), Duration):
+                least = max(limits.least_scrapes * scrape, limits.least_seconds)
                 shorter.setdefault(each.name, max(whole / scale, min(whole, least)))
         return replace(self, **shorter)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Recording rules: what dashboards and alerts ask often, worked out once.
+"""Recording rules for queries that dashboards and alerts share.
 
-Named ``level:metric:operations``. All are of few series a project, but for the one of servers
-that cannot be reached, which has one for each of them.
+Names are ``level:metric:operations``. Each rule records a few series per project, except
+`UNAVAILABLE`, which records one per unavailable server.
 """
 
 from exporter.metrics import catalog
@@ -26,17 +26,17 @@ _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def failure_ratio(window: str) -> str:
-    """Return the name of the rule that records failures over verdicts in a window."""
+    """Return the name of the rule that records the failure ratio over a window."""
     return f"project:console_probe_failures:ratio_rate{window}"
 
 
 def api_duration(quantile: str) -> str:
-    """Return the name of the rule that records a quantile, such as ``p95``, of API requests."""
+    """Return the name of the rule that records a quantile, such as ``p95``, of API latency."""
     return f"project:console_api_request_duration_seconds:{quantile}_5m"
 
 
 def recording_rules(parameters: Parameters) -> tuple[Recording, ...]:
-    """Return all recording rules, each after those that it reads."""
+    """Return all recording rules, each after the rules that it uses."""
     return (
         *_servers(parameters),
         *_verdicts(parameters),
@@ -52,7 +52,7 @@ def _servers(parameters: Parameters) -> tuple[Recording, ...]:
     return (
         Recording(SERVERS, f"count by (job, project) ({info})"),
         Recording(SUCCESS_COUNT, f"count by (job, project) ({success})"),
-        # A mean would be rounded on its way: 19 of 20 must not be less than 95 %.
+        # `avg` rounds differently: 19 of 20 would be less than 95 %.
         Recording(
             SUCCESS_RATIO,
             f"sum by (job, project) ({success}) / count by (job, project) ({success})",
@@ -61,10 +61,10 @@ def _servers(parameters: Parameters) -> tuple[Recording, ...]:
 
 
 def _verdicts(parameters: Parameters) -> tuple[Recording, ...]:
-    """Return failures over verdicts, in all windows from the rates of the shortest.
+    """Return the rules of the failure ratio; long windows are computed from the 5m rates.
 
-    Sums of recorded rates weigh each moment by its probes, as the counters would, and read two
-    series where the counters would be read over days.
+    Sums of recorded rates weight each moment by its number of probes, as the counters do, but read
+    two series instead of all counters over days.
     """
     short = duration(parameters.window_5m)
     rules = [
@@ -91,7 +91,7 @@ def _verdicts(parameters: Parameters) -> tuple[Recording, ...]:
 def _api(parameters: Parameters) -> tuple[Recording, ...]:
     window = duration(parameters.window_5m)
     requests = selected(catalog.API_REQUESTS, parameters)
-    unanswered = selected(catalog.API_REQUESTS, parameters, 'code=~"5..|none"')
+    failed = selected(catalog.API_REQUESTS, parameters, 'code=~"5..|none"')
     throttled = selected(catalog.API_REQUESTS, parameters, 'code="429"')
     bucket = buckets(catalog.API_REQUEST_DURATION, parameters)
     return (
@@ -99,7 +99,7 @@ def _api(parameters: Parameters) -> tuple[Recording, ...]:
         Recording(
             API_REQUESTS_BY_CODE, f"sum by (job, project, code) (rate({requests}[{window}]))"
         ),
-        Recording(API_UNAVAILABLE, _share(unanswered, requests, window)),
+        Recording(API_UNAVAILABLE, _share(failed, requests, window)),
         Recording(API_THROTTLED, _share(throttled, requests, duration(parameters.window_15m))),
         *(
             Recording(
@@ -120,31 +120,31 @@ def _share(part: str, whole: str, window: str) -> str:
 
 
 def _stale(parameters: Parameters) -> str:
-    """Return how many servers of a project have had no verdict for some intervals.
+    """Return the number of servers of a project without a conclusive probe for some intervals.
 
-    No metric tells a server's own interval, and some may be longer than the one that the rules are
-    made for. So a server's age alone is no proof: either it was probed since, in vain, or its
-    exporter says that some servers are overdue by their own intervals. An exporter that has just
-    restarted knows no verdicts; those from before count.
+    No metric exposes the interval of a server, and it may be longer than the one that the rules
+    assume. The age of the last verdict alone is therefore not enough: either the server was probed
+    inconclusively since, or its exporter reports overdue servers. After a restart the verdicts
+    from before still count.
     """
-    patience = parameters.stale_intervals * parameters.probe_interval
-    window = duration(patience)
+    stale = parameters.stale_intervals * parameters.probe_interval
+    window = duration(stale)
     info = selected(catalog.SERVER_INFO, parameters)
     attempt = selected(catalog.PROBE_LAST_ATTEMPT, parameters)
     verdict = selected(catalog.PROBE_LAST_VERDICT, parameters)
     overdue = f"and {EXPORTER} {selected(catalog.SCHEDULER_OVERDUE, parameters)} > 0"
     return f"""\
 count by (job, project) (
-  # probed, in vain
-  ({attempt} - {verdict} > {patience:g})
+  # probed, but inconclusively
+  ({attempt} - {verdict} > {stale:g})
   or {SERVER}
-  # probed for long, without ever a verdict
+  # probed for the whole window, never conclusively
   ({attempt} offset {window}
     and {SERVER} {attempt}
     unless {SERVER} last_over_time({verdict}[{window}]))
   or {SERVER}
-  # not probed any more
-  (time() - {attempt} > {patience:g}
+  # no longer probed
+  (time() - {attempt} > {stale:g}
     {overdue})
   or {SERVER}
   # never probed
@@ -156,12 +156,12 @@ count by (job, project) (
 
 
 def _unavailable(parameters: Parameters) -> str:
-    """Return the servers that failed some times in a row, until there is proof of the contrary.
+    """Return the servers that failed several times in a row, until a probe succeeds.
 
-    Labels come from the moment of the last of these failures and stay, so that an alert is one
-    alert from its beginning to its end. Probes that prove nothing, other failures, a missed scrape
-    and a restart of the exporter, which forgets how often a server failed, change nothing: only a
-    success ends it, or the server's removal.
+    The rule refers to its own previous result. The labels are those of the failure that reached
+    the limit and stay, so that one outage is one alert. Inconclusive probes, other failures, missed
+    scrapes and restarts of the exporter (which reset the failure count) do not end it; only a
+    success or the removal of the server does.
     """
     before = f'{UNAVAILABLE}{{{parameters.selector}, outcome!="unknown"}}'
     info = selected(catalog.SERVER_INFO, parameters)

@@ -1,4 +1,4 @@
-"""What rules are made of, before they are written to files."""
+"""Recording rules, alerts and selectors, independent of the file format."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,21 @@ from exporter.metrics.catalog import Metric
 from monitoring.parameters import Parameters
 
 INCONCLUSIVE = ("throttled", "unauthorized", "forbidden", "skipped", "internal_error")
-"""The outcomes that are no evidence of a console's state."""
+"""Outcomes that say nothing about the console."""
 
-# Excluding, so that an outcome that is new counts as a failure without a change here.
+# Negative matchers, so that a new outcome counts as a failure without a change here.
 VERDICT = f'outcome!~"{"|".join(INCONCLUSIVE)}"'
 FAILURE = f'outcome!~"success|{"|".join(INCONCLUSIVE)}"'
 
 SERVER = "on (job, instance, project, server_id, server)"
-"""How one server's series find each other: ids may repeat across projects and exporters."""
+"""Matches the series of one server; ids may repeat across projects and exporters."""
 
 EXPORTER = "on (job, instance)"
-"""How the series of one exporter find each other."""
+"""Matches the series of one exporter."""
 
 PROJECT = ("job", "project")
 INSTANCE = ("job", "instance")
-"""What a dashboard is opened with: a project of all exporters, or one exporter."""
+"""Dashboard variables of an alert: a project of all exporters, or one exporter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,8 @@ class Recording:
 class Alert:
     """A rule that raises an alert for each series in the result of a query.
 
-    ``wait`` and ``keep`` are seconds: how long the condition must hold first, and how long the
-    alert stays when it holds no more. ``scope`` are the labels of the result that the dashboard is
-    opened with.
+    ``for_seconds`` and ``keep_firing_seconds`` are the `for` and `keep_firing_for` of the rule.
+    ``scope`` are the labels that become variables in the URL of the dashboard.
     """
 
     name: str
@@ -47,23 +46,23 @@ class Alert:
     description: str
     dashboard: str
     scope: tuple[str, ...]
-    wait: float = 0.0
-    keep: float = 0.0
+    for_seconds: float = 0.0
+    keep_firing_seconds: float = 0.0
     labels: tuple[tuple[str, str], ...] = ()
 
 
 def selected(metric: Metric, parameters: Parameters, *matchers: str) -> str:
-    """Return the selector of a metric's series at the exporters that the rules are for."""
+    """Return the selector of a metric, restricted to the job of the rules."""
     return _series(metric.name, parameters, matchers)
 
 
 def buckets(metric: Metric, parameters: Parameters) -> str:
-    """Return the selector of a histogram's buckets."""
+    """Return the selector of the buckets of a histogram."""
     return _series(f"{metric.name}_bucket", parameters, ())
 
 
 def up(parameters: Parameters) -> str:
-    """Return the selector of what Prometheus itself says of each exporter: 1 when scraped."""
+    """Return the selector of ``up``: 1 if Prometheus could scrape the exporter."""
     return _series("up", parameters, ())
 
 

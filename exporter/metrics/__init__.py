@@ -1,1 +1,1 @@
-"""What Prometheus sees: every metric's name, its value now, and the text it is told in."""
+"""Define the exporter's metrics and render them in the text and OpenMetrics formats."""

@@ -1,7 +1,7 @@
-"""Every metric that the exporter itself defines, named once.
+"""Define the name, type, labels and help text of every metric of the exporter.
 
-Exposition, documentation, dashboards and rules read this list. ``process_*`` and ``python_*``
-are prometheus-client's own and stand in no catalog of ours.
+The exposition, the documentation, the dashboards and the rules all read this list. The
+``process_*`` and ``python_*`` metrics come from prometheus-client and are not listed here.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from enum import StrEnum, unique
 
 @unique
 class Kind(StrEnum):
-    """How a metric's value moves; the words are those of the exposition formats."""
+    """The type of a metric, spelled as in the exposition formats."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 @unique
 class Scope(StrEnum):
-    """What a metric has one set of series for."""
+    """What each set of a metric's series describes: a server, a project or the exporter."""
 
     SERVER = "server"
     PROJECT = "project"
@@ -30,8 +30,8 @@ class Scope(StrEnum):
 class Metric:
     """One metric.
 
-    ``labels`` are all its labels, those of its scope first. ``buckets`` are a histogram's upper
-    bounds without ``+Inf``, in seconds. ``help`` is one line without quotes or backslashes.
+    ``labels`` are all label names, those of the scope first. ``buckets`` are the upper bounds of
+    a histogram in seconds, without ``+Inf``. ``help`` is one line without quotes or backslashes.
     """
 
     name: str
@@ -68,71 +68,71 @@ def _of_exporter(
     return Metric(name, kind, text, Scope.EXPORTER, labels, buckets)
 
 
-# Per server, in the order of exposition. `console_server_info` also carries the labels that the
-# operator gave the server, and of a server that the cloud listed its power and health.
+# Per server, in the order of exposition. `console_server_info` also has the labels configured for
+# the server and, if the server comes from the cloud's list, its power and health state.
 SERVER_INFO = _per_server(
     "console_server_info",
     Kind.GAUGE,
-    "Attributes of a server, for joins; always 1.",
+    "Attributes of a server, for joins with other metrics; always 1.",
     "region",
     "depth",
 )
 PROBE_SUCCESS = _per_server(
     "console_probe_success",
     Kind.GAUGE,
-    "Whether the last conclusive probe reached the console; absent before the first.",
+    "Result of the last conclusive probe: 1 for success, 0 for failure; absent before the first.",
 )
 PROBE_OUTCOME = _per_server(
     "console_probe_outcome",
     Kind.GAUGE,
-    "How the last probe ended and at which stage; always 1, the current outcome only.",
+    "Outcome of the last probe and the stage that failed; always 1, only the current outcome.",
     "outcome",
     "stage",
 )
 PROBE_DURATION = _per_server(
     "console_probe_duration_seconds",
     Kind.GAUGE,
-    "Duration of the last probe, without the wait for its turn; absent when no stage ran.",
+    "Duration of the last probe without time spent in the throttle; absent if no stage ran.",
 )
 PROBE_STAGE_DURATION = _per_server(
     "console_probe_stage_duration_seconds",
     Kind.GAUGE,
-    "Duration of each stage that ran in the last probe.",
+    "Duration of each stage of the last probe; only stages that ran.",
     "stage",
 )
 PROBE_STATUS_CODE = _per_server(
     "console_probe_http_status_code",
     Kind.GAUGE,
-    "HTTP status of the API in the last probe; 0 when there was no answer.",
+    "HTTP status of the API response in the last probe; 0 if there was no response.",
 )
 PROBE_CONSECUTIVE_FAILURES = _per_server(
     "console_probe_consecutive_failures",
     Kind.GAUGE,
-    "Failure verdicts in a row; inconclusive probes do not count.",
+    "Consecutive failed probes; inconclusive probes are ignored.",
 )
 PROBE_LAST_ATTEMPT = _per_server(
     "console_probe_last_attempt_timestamp_seconds",
     Kind.GAUGE,
-    "Start of the last probe, in Unix time.",
+    "Start time of the last probe, in Unix time.",
 )
 PROBE_LAST_VERDICT = _per_server(
     "console_probe_last_verdict_timestamp_seconds",
     Kind.GAUGE,
-    "Start of the last conclusive probe, in Unix time.",
+    "Start time of the last conclusive probe, in Unix time.",
 )
 PROBE_LAST_SUCCESS = _per_server(
     "console_probe_last_success_timestamp_seconds",
     Kind.GAUGE,
-    "Start of the last successful probe, in Unix time.",
+    "Start time of the last successful probe, in Unix time.",
 )
 PROBE_VERDICTS = _per_server(
-    "console_probe_verdicts_total", Kind.COUNTER, "Conclusive probes: successes and failures."
+    "console_probe_verdicts_total", Kind.COUNTER, "Conclusive probes, successful and failed."
 )
 PROBE_FAILURES = _per_server(
     "console_probe_failures_total", Kind.COUNTER, "Conclusive probes that failed."
 )
 PROBE_THROTTLED = _per_server(
-    "console_probe_throttled_total", Kind.COUNTER, "Probes that the cloud answered with 429."
+    "console_probe_throttled_total", Kind.COUNTER, "Probes that got status 429 from the cloud."
 )
 
 PER_SERVER = (
@@ -152,36 +152,36 @@ PER_SERVER = (
 )
 
 PROBES = _per_project(
-    "console_probes_total", Kind.COUNTER, "Probes by outcome, skipped ones included.", "outcome"
+    "console_probes_total", Kind.COUNTER, "Probes by outcome, including skipped ones.", "outcome"
 )
 API_REQUESTS = _per_project(
     "console_api_requests_total",
     Kind.COUNTER,
-    "Requests to the cloud by HTTP status; none when there was no answer, other past 50 statuses.",
+    "Requests to the cloud by HTTP status; none if there was no response, other after 50 codes.",
     "operation",
     "code",
 )
 API_REQUEST_DURATION = _per_project(
     "console_api_request_duration_seconds",
     Kind.HISTOGRAM,
-    "Time from sending a request to the end of its answer, without the wait for its turn.",
+    "Time from sending a request to the end of its response, without time spent in the throttle.",
     "operation",
     buckets=_API_SECONDS,
 )
 API_ERRORS = _per_project(
     "console_api_errors_total",
     Kind.COUNTER,
-    "Error answers by the error code of the cloud; other after the first 50 codes.",
+    "Error responses by the error code of the cloud; other after the first 50 codes.",
     "operation",
     "error_code",
 )
 API_IN_FLIGHT = _per_project(
-    "console_api_requests_in_flight", Kind.GAUGE, "Requests that wait for their answer now."
+    "console_api_requests_in_flight", Kind.GAUGE, "Requests currently waiting for a response."
 )
 CONNECTION_DURATION = _per_project(
     "console_http_connection_duration_seconds",
     Kind.HISTOGRAM,
-    "Time that each phase of opening a connection took.",
+    "Duration of each phase of opening a connection.",
     "phase",
     buckets=_LOCAL_SECONDS,
 )
@@ -191,68 +191,68 @@ CONNECTIONS_OPENED = _per_project(
 CERTIFICATE_EXPIRY = _per_project(
     "console_tls_certificate_expiry_timestamp_seconds",
     Kind.GAUGE,
-    "End of validity of the certificate that a host showed last, in Unix time.",
+    "Expiry of the certificate that a host presented last, in Unix time.",
     "host",
 )
 THROTTLE_LIMIT = _per_project(
-    "console_throttle_limit_requests_per_second", Kind.GAUGE, "The pace of requests now."
+    "console_throttle_limit_requests_per_second",
+    Kind.GAUGE,
+    "Current request rate limit, lowered after 429 responses.",
 )
 THROTTLE_CEILING = _per_project(
     "console_throttle_ceiling_requests_per_second",
     Kind.GAUGE,
-    "The configured ceiling of the pace of requests.",
+    "Configured maximum request rate.",
 )
 THROTTLE_WAIT = _per_project(
     "console_throttle_wait_seconds_total",
     Kind.COUNTER,
-    "Time that probes waited for their turn.",
+    "Time that probes spent waiting in the throttle.",
 )
 THROTTLE_QUEUE_LENGTH = _per_project(
-    "console_throttle_queue_length", Kind.GAUGE, "Requests that wait for their turn now."
+    "console_throttle_queue_length", Kind.GAUGE, "Requests currently waiting in the throttle."
 )
 THROTTLE_RESPONSES = _per_project(
-    "console_throttle_responses_total", Kind.COUNTER, "Answers with status 429, any operation."
+    "console_throttle_responses_total", Kind.COUNTER, "Responses with status 429, all operations."
 )
 THROTTLE_RESUME = _per_project(
     "console_throttle_resume_timestamp_seconds",
     Kind.GAUGE,
-    "End of the current or last cool-down after a 429, in Unix time; 0 if there was none.",
+    "End of the current or last pause after a 429 response, in Unix time; 0 if there was none.",
 )
 AUTH_TOKEN_EXPIRY = _per_project(
     "console_auth_token_expiry_timestamp_seconds",
     Kind.GAUGE,
-    "End of validity of the current credentials, in Unix time; absent where not known.",
+    "Expiry of the current credentials, in Unix time; absent if unknown.",
 )
-AUTH_REFRESHES = _per_project(
-    "console_auth_refreshes_total", Kind.COUNTER, "Times that new credentials were had."
-)
+AUTH_REFRESHES = _per_project("console_auth_refreshes_total", Kind.COUNTER, "Credential refreshes.")
 AUTH_FAILURES = _per_project(
     "console_auth_failures_total",
     Kind.COUNTER,
-    "Times that new credentials could not be had or were refused.",
+    "Failed credential refreshes, and new credentials that the cloud rejected.",
 )
 DISCOVERY_SERVERS = _per_project(
     "console_discovery_servers",
     Kind.GAUGE,
-    "Servers that a source yields; one that several list counts for the first of them.",
+    "Servers listed by a source; a server in several sources counts for the first.",
     "source",
 )
 DISCOVERY_REFRESHES = _per_project(
     "console_discovery_refreshes_total",
     Kind.COUNTER,
-    "Times that a source was read again; absent for static.",
+    "Successful refreshes of a source; absent for static.",
     "source",
 )
 DISCOVERY_FAILURES = _per_project(
     "console_discovery_failures_total",
     Kind.COUNTER,
-    "Times that a source could not be read and the last good servers stayed.",
+    "Failed refreshes of a source; the previous servers stay.",
     "source",
 )
 DISCOVERY_LAST_SUCCESS = _per_project(
     "console_discovery_last_success_timestamp_seconds",
     Kind.GAUGE,
-    "When the servers of a source were last known to be current, in Unix time; 0 if never yet.",
+    "Time at which a source was last known to be up to date, in Unix time; 0 if never.",
     "source",
 )
 
@@ -283,58 +283,58 @@ PER_PROJECT = (
 BUILD_INFO = _of_exporter(
     "console_exporter_build_info",
     Kind.GAUGE,
-    "Version of the exporter and of Python; always 1.",
+    "Versions of the exporter and of Python; always 1.",
     "version",
     "python_version",
 )
 SHARD_INFO = _of_exporter(
     "console_exporter_shard_info",
     Kind.GAUGE,
-    "Which part of the servers this exporter probes, of how many parts; always 1.",
+    "Shard of the servers that this exporter probes, and the number of shards; always 1.",
     "index",
     "count",
 )
 CONFIG_RELOAD_SUCCESSFUL = _of_exporter(
     "console_exporter_config_last_reload_successful",
     Kind.GAUGE,
-    "Whether the last attempt to load the configuration succeeded.",
+    "Whether the last configuration reload succeeded.",
 )
 CONFIG_RELOAD_SUCCESS_TIME = _of_exporter(
     "console_exporter_config_last_reload_success_timestamp_seconds",
     Kind.GAUGE,
-    "When the configuration was last loaded, in Unix time.",
+    "Time of the last successful configuration load, in Unix time.",
 )
 CONFIG_HASH = _of_exporter(
     "console_exporter_config_hash",
     Kind.GAUGE,
-    "The low 48 bits of the SHA-256 of the running configuration.",
+    "Low 48 bits of the SHA-256 of the active configuration.",
 )
-TARGETS = _of_exporter("console_exporter_targets", Kind.GAUGE, "Servers that are probed.")
+TARGETS = _of_exporter("console_exporter_targets", Kind.GAUGE, "Servers to probe.")
 SCHEDULER_LATENESS = _of_exporter(
     "console_scheduler_lateness_seconds",
     Kind.HISTOGRAM,
-    "Start of a probe minus the time it was due.",
+    "Delay between the scheduled and the actual start of a probe.",
     buckets=_LATENESS_SECONDS,
 )
 SCHEDULER_MISSED = _of_exporter(
     "console_scheduler_missed_probes_total",
     Kind.COUNTER,
-    "Slots that came while the previous probe ran, or whose turn did not come in time.",
+    "Scheduled probes not made: the previous one still ran, or the throttle left no time.",
 )
 SCHEDULER_OVERDUE = _of_exporter(
     "console_scheduler_overdue_servers",
     Kind.GAUGE,
-    "Servers that were not attempted for two intervals.",
+    "Servers without a probe for two intervals.",
 )
 EVENT_LOOP_LAG = _of_exporter(
     "console_exporter_event_loop_lag_seconds",
     Kind.GAUGE,
-    "The longest that the event loop was late in the last minute.",
+    "Maximum event-loop lag over the last minute.",
 )
 SCRAPE_DURATION = _of_exporter(
     "console_exporter_scrape_duration_seconds",
     Kind.HISTOGRAM,
-    "Time to answer a scrape of this exporter.",
+    "Duration of scrapes of this exporter.",
     buckets=_LOCAL_SECONDS,
 )
 LOG_MESSAGES = _of_exporter(
@@ -343,7 +343,7 @@ LOG_MESSAGES = _of_exporter(
 LOG_MESSAGES_LOST = _of_exporter(
     "console_exporter_log_messages_lost_total",
     Kind.COUNTER,
-    "Log messages that could not be written, because the disk is full or nobody reads them.",
+    "Log messages that could not be written because the disk is full or the pipe is not read.",
 )
 
 OF_EXPORTER = (

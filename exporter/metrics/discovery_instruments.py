@@ -1,4 +1,4 @@
-"""The metrics of one project's sources of servers; none for a source that it does not have."""
+"""Count the servers and refreshes of each source of a project that it is configured with."""
 
 from collections.abc import Collection
 
@@ -7,14 +7,14 @@ from prometheus_client import CollectorRegistry
 from exporter.metrics import catalog
 from exporter.metrics.registered import counter, gauge
 
-_NEVER_READ_AGAIN = "static"
+# The servers of the configuration file itself change only with a reload.
+_WITHOUT_REFRESH = "static"
 
 
 class DiscoveryFamilies:
-    """The metrics by source, each shared by all projects."""
+    """The discovery metrics, shared by all projects."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Register them, with no project yet."""
         self.servers = gauge(catalog.DISCOVERY_SERVERS, registry)
         self.refreshes = counter(catalog.DISCOVERY_REFRESHES, registry)
         self.failures = counter(catalog.DISCOVERY_FAILURES, registry)
@@ -22,49 +22,51 @@ class DiscoveryFamilies:
         self._set = (self.servers, self.refreshes, self.failures, self.last_success)
 
     def remove(self, **labels: str) -> None:
-        """Drop every series with these labels."""
+        """Remove every series with these labels."""
         for family in self._set:
             family.remove_by_labels(labels)
 
 
 class DiscoveryInstruments:
-    """What the sources of one project yield, counted. Points in time are Unix time."""
+    """Record the discovery events of one project. Times are Unix time.
+
+    There are no series until `show` is called.
+    """
 
     def __init__(self, project: str, families: DiscoveryFamilies) -> None:
-        """Show nothing yet; see `show`."""
         self._project = project
         self._families = families
         self._shown: set[str] = set()
 
     def show(self, sources: Collection[str]) -> None:
-        """Show the series of these sources, new ones at zero, and no others."""
+        """Expose the series of these sources only; new ones start at zero."""
         for source in self._shown - set(sources):
             self._families.remove(project=self._project, source=source)
         for source in set(sources) - self._shown:
             self._families.servers.labels(self._project, source)
-            if source != _NEVER_READ_AGAIN:
+            if source != _WITHOUT_REFRESH:
                 self._families.refreshes.labels(self._project, source)
                 self._families.failures.labels(self._project, source)
                 self._families.last_success.labels(self._project, source)
         self._shown = set(sources)
 
     def discovered(self, source: str, servers: int) -> None:
-        """Note how many servers a source yields."""
+        """Record the number of servers that a source lists."""
         if source in self._shown:
             self._families.servers.labels(self._project, source).set(servers)
 
     def refreshed(self, source: str, at: float) -> None:
-        """Note that a source was read again."""
+        """Record a successful refresh of a source."""
         if source in self._shown:
             self._families.refreshes.labels(self._project, source).inc()
             self.current(source, at)
 
     def current(self, source: str, at: float) -> None:
-        """Note that a source has not changed since it was read."""
+        """Record that a source is unchanged since it was last read."""
         if source in self._shown:
             self._families.last_success.labels(self._project, source).set(at)
 
     def refresh_failed(self, source: str) -> None:
-        """Note that a source could not be read."""
+        """Record a failed refresh of a source."""
         if source in self._shown:
             self._families.failures.labels(self._project, source).inc()

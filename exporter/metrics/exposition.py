@@ -1,4 +1,4 @@
-"""The text that `/metrics` answers, made in pieces so that no piece holds the event loop."""
+"""Render the response of `/metrics` in chunks, so that none blocks the event loop for long."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator
@@ -26,28 +26,30 @@ _OF_ONE_PROBE = (
 
 
 class Exposition:
-    """Joins the per-server series with those of the registry."""
+    """Expose the per-server series and the metrics of the registry."""
 
     def __init__(self, series: ServerSeries, registry: CollectorRegistry) -> None:
-        """Expose ``series`` and ``registry``."""
         self._series = series
         self._registry = registry
 
     def chunks(self, form: Format, names: Collection[str] = ()) -> Iterator[bytes]:
-        """Yield the whole text in pieces, each made in a few milliseconds at most.
+        """Yield the whole text in chunks, each rendered in a few milliseconds at most.
 
-        ``names`` are the only families or samples wanted, as exact names; empty wants all.
+        ``names`` selects families or samples by exact name; empty selects all.
         """
-        wanted = frozenset(names)
+        selected = frozenset(names)
         for metric in self._registry.collect():
-            if part := _restricted(metric, wanted):
+            if part := _restricted(metric, selected):
                 yield _rendered(part, form)
-        yield from self._series.chunks(form, wanted)
+        yield from self._series.chunks(form, selected)
         if form is Format.OPENMETRICS:
             yield _END
 
     async def pieces(self, form: Format, names: Collection[str] = ()) -> AsyncIterator[bytes]:
-        """Yield the text, letting all else that is ready run between two pieces."""
+        """Yield the text, and let other tasks run after each chunk.
+
+        Small chunks are joined into pieces of about 64 KiB.
+        """
         gathered = bytearray()
         for chunk in self.chunks(form, names):
             await asyncio.sleep(0)
@@ -63,7 +65,7 @@ class Exposition:
 
 
 def probe_text(result: ProbeResult, form: Format) -> bytes:
-    """Return the metrics of one probe alone, for `/probe`."""
+    """Render the metrics of a single probe, for `/probe`."""
     store, series = StateStore(history_length=1), ServerSeries()
     store.listen(series)
     store.reconcile([result.target])
@@ -74,7 +76,7 @@ def probe_text(result: ProbeResult, form: Format) -> bytes:
 
 
 class _OneFamily(Collector):
-    """A collector of one family, to have prometheus-client render family by family."""
+    """Collect a single family, so that prometheus-client renders one family at a time."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
@@ -91,7 +93,7 @@ def _rendered(metric: Metric, form: Format) -> bytes:
 
 
 def _restricted(metric: Metric, names: Collection[str]) -> Metric | None:
-    """Return a family with the samples wanted; None when there are none of them."""
+    """Return the family with only the selected samples; None if there are none."""
     if not names or metric.name in names:
         return metric
     samples = [sample for sample in metric.samples if sample.name in names]

@@ -1,4 +1,4 @@
-"""All metrics but the per-server ones, on a registry of our own."""
+"""Record all metrics except the per-server ones, on a separate registry."""
 
 import platform
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _HASH_BYTES = 6
 
 @dataclass(frozen=True, slots=True)
 class ExporterReadings:
-    """What is asked of the exporter's parts at each scrape; ``event_loop_lag`` is seconds."""
+    """Values that are read at each scrape; ``event_loop_lag`` is in seconds."""
 
     targets: Reading
     overdue_servers: Reading
@@ -32,11 +32,13 @@ class ExporterReadings:
 
 
 class Instruments:
-    """The exporter's own metrics, and each project's. Durations are seconds."""
+    """The metrics of the exporter and of each project, on a new registry.
+
+    ``version`` is the version of the exporter. Durations are seconds.
+    """
 
     def __init__(self, version: str, readings: ExporterReadings) -> None:
-        """Register everything on a new registry; ``version`` is the exporter's."""
-        # Of no use to Prometheus without an experimental feature, and a third of the series.
+        # Prometheus ignores these without an experimental feature; they are a third of all series.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._projects: dict[str, ProjectInstruments] = {}
@@ -69,9 +71,9 @@ class Instruments:
         GCCollector(registry=registry)
 
     def add_project(self, name: str, readings: ProjectReadings) -> ProjectInstruments:
-        """Show a project's series and return what to tell its events to.
+        """Expose the series of a project and return the object that records its events.
 
-        A project that is there already keeps its counts and takes the new readings.
+        If the project exists, its counters stay and the new readings replace the old ones.
         """
         instruments = self._projects.get(name)
         if instruments is None:
@@ -80,42 +82,42 @@ class Instruments:
         return instruments
 
     def remove_project(self, name: str) -> None:
-        """Drop a project's series; a name that is not there is no fault."""
+        """Remove the series of a project; an unknown name is ignored."""
         instruments = self._projects.pop(name, None)
         if instruments is not None:
             instruments.remove()
 
     def sharded(self, index: int, count: int) -> None:
-        """Note which of ``count`` shards this exporter is."""
+        """Record the shard of this exporter: ``index`` of ``count``."""
         self._shard_info.labels(index, count).set(1)
 
     def config_loaded(self, sha256: bytes, at: float) -> None:
-        """Note that a configuration with this digest took effect at Unix time ``at``."""
+        """Record that a configuration with this digest was activated at Unix time ``at``."""
         low_bits = int.from_bytes(sha256[-_HASH_BYTES:], "big")
         self._reload_successful.set(1)
         self._pulled.pull(catalog.CONFIG_RELOAD_SUCCESS_TIME, lambda: at)
         self._pulled.pull(catalog.CONFIG_HASH, lambda: low_bits)
 
     def config_refused(self) -> None:
-        """Note that a configuration could not be loaded."""
+        """Record that a configuration could not be loaded."""
         self._reload_successful.set(0)
 
     def probe_due(self, lateness: float) -> None:
-        """Note that a probe was started ``lateness`` seconds after it was due."""
+        """Record that a probe started ``lateness`` seconds after its scheduled time."""
         self._lateness.observe(lateness)
 
     def probes_missed(self, slots: int) -> None:
-        """Note slots in which no probe was made."""
+        """Record scheduled probes that were not made."""
         self._missed.inc(slots)
 
     def scraped(self, seconds: float) -> None:
-        """Note how long a scrape took to answer."""
+        """Record the duration of a scrape."""
         self._scrape_duration.observe(seconds)
 
     def logged(self, level: str) -> None:
-        """Note a log message; a level that is none of the five counts as an error."""
+        """Count a log message; an unknown level counts as an error."""
         self._log_messages.get(level, self._log_messages["error"]).inc()
 
     def log_lost(self) -> None:
-        """Note a log message that could not be written; may be called from any thread."""
+        """Count a log message that could not be written; may be called from any thread."""
         self._log_messages_lost.inc()

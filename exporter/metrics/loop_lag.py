@@ -1,4 +1,4 @@
-"""How late the event loop is: what it held up, every probe's latency shows falsely."""
+"""Measure event-loop lag: a blocked loop makes every probe look slower than it is."""
 
 from collections import deque
 
@@ -9,16 +9,14 @@ _WINDOW = 60.0
 
 
 class LoopLag:
-    """Measures how much later than asked a sleep returns.
+    """Measure how late the event loop wakes up from a sleep of a quarter of a second.
 
-    What holds the loop for less than the rest of a sleep is not seen; four looks a second cost
-    nothing and see all that holds it for long.
+    A block that ends before the sleep does is not seen; longer blocks are.
     """
 
     def __init__(self, clock: Clock) -> None:
-        """Measure with ``clock``; nothing is measured until `run`."""
         self._clock = clock
-        # Each later one is smaller, so the first is the worst.
+        # (time, lag), lags descending: the first is the maximum.
         self._lags: deque[tuple[float, float]] = deque()
 
     async def run(self) -> None:
@@ -27,19 +25,19 @@ class LoopLag:
             due = self._clock.monotonic() + _PERIOD
             await self._clock.sleep(_PERIOD)
             now = self._clock.monotonic()
-            self._note(now, max(0.0, now - due))
+            self._add(now, max(0.0, now - due))
 
     def worst(self) -> float | None:
-        """Return the longest lag of the last minute in seconds; None when none was measured."""
-        self._forget(self._clock.monotonic())
+        """Return the maximum lag of the last minute in seconds; None if not measured yet."""
+        self._drop_old(self._clock.monotonic())
         return self._lags[0][1] if self._lags else None
 
-    def _note(self, now: float, lag: float) -> None:
+    def _add(self, now: float, lag: float) -> None:
         while self._lags and self._lags[-1][1] <= lag:
             self._lags.pop()
         self._lags.append((now, lag))
-        self._forget(now)
+        self._drop_old(now)
 
-    def _forget(self, now: float) -> None:
+    def _drop_old(self, now: float) -> None:
         while self._lags and self._lags[0][0] <= now - _WINDOW:
             self._lags.popleft()

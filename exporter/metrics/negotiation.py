@@ -1,7 +1,6 @@
-"""What a scraper asks for: the format of the text, and whether to compress it.
+"""Negotiate the exposition format and gzip compression with a scraper.
 
-prometheus-client has both too, but takes the first name it knows whatever its ``q``: it would
-send gzip to a client that says ``gzip;q=0``.
+prometheus-client ignores quality values: it would send gzip to a client with ``gzip;q=0``.
 """
 
 import re
@@ -13,7 +12,7 @@ _QUALITY = re.compile(r"(?:0(?:\.\d{0,9})?|1(?:\.0{0,9})?)\Z")
 
 @unique
 class Format(Enum):
-    """A format of the exposition; the value is its content type."""
+    """An exposition format; the value is its content type."""
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -40,35 +39,35 @@ _VERSION = {Format.TEXT: "0.0.4", Format.OPENMETRICS: "1.0.0"}
 def negotiate(accept: str | None) -> Format:
     """Choose the format that an Accept header prefers.
 
-    The higher ``q`` wins, then the more specific range, then the one named first. A version that
-    we do not speak does not count. Text is the answer to all that leaves no other, be it
-    malformed: a scraper can do more with it than with a 406.
+    The highest ``q`` wins, then the more specific media range, then the first one. Versions that
+    are not supported are ignored. If nothing matches, or the header is malformed, the text format
+    is used: it is more useful to a scraper than status 406.
     """
     choices = _choices(accept)
     return max(Format, key=lambda offer: _preference(choices, offer))
 
 
 def gzip_accepted(accept_encoding: str | None) -> bool:
-    """Return whether an Accept-Encoding header takes gzip at least as gladly as plain text."""
+    """Return whether an Accept-Encoding header accepts gzip, and does not prefer identity."""
     quality = {choice.name: choice.quality for choice in _choices(accept_encoding)}
     gzip = quality.get("gzip", quality.get("x-gzip", quality.get("*", 0.0)))
     return gzip > 0 and gzip >= quality.get("identity", 0.0)
 
 
 def _preference(choices: list[_Choice], offer: Format) -> tuple[float, int, int]:
-    """Return what to compare offers by: quality, specificity, place in the header."""
+    """Return the sort key of an offer: quality, specificity, position in the header."""
     matches = [
         (specificity, choice.quality, -place)
         for place, choice in enumerate(choices)
         if (specificity := _specificity(choice, offer))
     ]
-    # Of the ranges that match one offer, the most specific decides, be its quality lower.
+    # The most specific range that matches decides, even if its quality is lower (RFC 9110).
     specificity, quality, place = max(matches, default=(0, 0.0, 0))
     return (quality, specificity, place) if quality > 0 else (0.0, 0, 0)
 
 
 def _specificity(choice: _Choice, offer: Format) -> int:
-    """Return how closely a media range names an offer, 0 when it does not."""
+    """Return how specifically a media range matches an offer: 0 (no match) to 4."""
     media_type = _MEDIA_TYPE[offer]
     if choice.name == "*/*":
         return 1
@@ -83,7 +82,7 @@ def _specificity(choice: _Choice, offer: Format) -> int:
 
 
 def _choices(header: str | None) -> list[_Choice]:
-    """Return the elements of a header that can be understood, in order."""
+    """Return the valid elements of a header, in order."""
     choices = []
     for element in (header or "").split(","):
         name, *pairs = (part.strip() for part in element.split(";"))

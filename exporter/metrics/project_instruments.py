@@ -1,4 +1,4 @@
-"""The metrics of one project: what the cloud's door and the prober tell as it happens."""
+"""Record the metrics of one project: API requests, connections, logins, throttling, probes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from exporter.metrics.registered import PulledGauges, Reading, counter, gauge, h
 from exporter.model import ProbeResult
 from exporter.outcome import Outcome
 
-# What the API's documents list, so that a first error shows as an increase from zero.
+# Documented by the API. Their series start at 0, so that `increase` sees the first error.
 _DOCUMENTED_STATUSES = (400, 401, 403, 404, 429, 500)
 _SUCCESS_STATUS = {"remote_console": 200, "list_servers": 200, "create_token": 201}
 _NO_STATUS = "none"
 
-# Of what the other side may make up as it likes.
+# Limits for label values that the cloud chooses.
 _STATUSES_MAX = 50
 _ERROR_CODES_MAX = 50
 _OTHER = "other"
@@ -27,10 +27,10 @@ _EXEMPLAR_MAX = 128
 
 @dataclass(frozen=True, slots=True)
 class ProjectReadings:
-    """What is asked of a project's throttle and login at each scrape; None: not known.
+    """Values that are read from a project's throttle and login at each scrape; None if unknown.
 
-    ``limit`` and ``ceiling`` are requests a second; ``resume_at`` (0 if there was no cool-down
-    yet) and ``token_expires_at`` are Unix time in seconds.
+    ``limit`` and ``ceiling`` are requests per second. ``resume_at`` (0 if there was no pause yet)
+    and ``token_expires_at`` are Unix time.
     """
 
     limit: Reading
@@ -41,10 +41,9 @@ class ProjectReadings:
 
 
 class ProjectFamilies:
-    """The per-project metrics, each shared by all projects."""
+    """The per-project metrics, shared by all projects."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Register them, with no project yet."""
         self.probes = counter(catalog.PROBES, registry)
         self.requests = counter(catalog.API_REQUESTS, registry)
         self.request_duration = histogram(catalog.API_REQUEST_DURATION, registry)
@@ -84,7 +83,7 @@ class ProjectFamilies:
         )
 
     def pull(self, project: str, readings: ProjectReadings) -> None:
-        """Read a project's gauges by ``readings`` from now on."""
+        """Read the gauges of a project from ``readings`` at each scrape."""
         self._pulled.pull(catalog.THROTTLE_LIMIT, readings.limit, project)
         self._pulled.pull(catalog.THROTTLE_CEILING, readings.ceiling, project)
         self._pulled.pull(catalog.THROTTLE_QUEUE_LENGTH, readings.queue_length, project)
@@ -92,7 +91,7 @@ class ProjectFamilies:
         self._pulled.pull(catalog.AUTH_TOKEN_EXPIRY, readings.token_expires_at, project)
 
     def remove(self, project: str) -> None:
-        """Drop every series of a project."""
+        """Remove every series of a project."""
         for family in self._set:
             family.remove_by_labels({"project": project})
         self.discovery.remove(project=project)
@@ -100,10 +99,12 @@ class ProjectFamilies:
 
 
 class ProjectInstruments:
-    """What happens in one project, counted. Durations are seconds, points in time Unix time."""
+    """Record the events of one project. Durations are seconds, times are Unix time.
+
+    Series whose labels are known in advance start at zero.
+    """
 
     def __init__(self, project: str, families: ProjectFamilies) -> None:
-        """Show every series that is known beforehand, at zero."""
         self._project = project
         self._families = families
         self._removed = False
@@ -131,16 +132,16 @@ class ProjectInstruments:
                 families.requests.labels(project, operation, code)
 
     def remove(self) -> None:
-        """Drop every series of the project; what is still told of it goes nowhere."""
+        """Remove every series of the project; later events are ignored."""
         self._removed = True
         self.discovery.show(())
         self._families.remove(self._project)
 
-    def request_started(self, operation: str) -> None:  # noqa: ARG002 - the observer's form
-        """Note that a request was sent."""
+    def request_started(self, operation: str) -> None:  # noqa: ARG002 - signature of the observer protocol
+        """Record that a request was sent."""
         self._in_flight.inc()
 
-    def request_finished(  # noqa: PLR0913 - the observer's form
+    def request_finished(  # noqa: PLR0913 - signature of the observer protocol
         self,
         operation: str,
         status: int | None,
@@ -150,7 +151,7 @@ class ProjectInstruments:
         server_id: str = "",
         request_id: str = "",
     ) -> None:
-        """Note the end of a request; ``status`` is None when no answer came."""
+        """Record the end of a request; ``status`` is None if there was no response."""
         self._in_flight.dec()
         self._durations[operation].observe(seconds, _exemplar(server_id, request_id))
         if self._removed:
@@ -162,46 +163,46 @@ class ProjectInstruments:
             shown = _shown(error_code, self._error_codes, _ERROR_CODES_MAX)
             self._families.errors.labels(self._project, operation, shown).inc()
 
-    def request_given_up(self) -> None:
-        """Note that a request's answer is not waited for any more."""
+    def request_cancelled(self) -> None:
+        """Record that a request was cancelled before its response."""
         self._in_flight.dec()
 
     def throttled(self) -> None:
-        """Note an answer with status 429."""
+        """Record a response with status 429."""
         self._throttled.inc()
 
     def waited(self, seconds: float) -> None:
-        """Note how long a probe waited for its turn."""
+        """Record the time that a probe waited in the throttle."""
         self._wait.inc(seconds)
 
     def connection_opened(self, phases: Mapping[str, float]) -> None:
-        """Note a new connection and how long each phase of opening it took."""
+        """Record a new connection and the duration of each phase of opening it."""
         self._connections_opened.inc()
         for phase, seconds in phases.items():
             self._phases[phase].observe(seconds)
 
     def certificate_seen(self, host: str, expires_at: float) -> None:
-        """Note when a host's certificate ends; hosts after the first 50 are not shown."""
+        """Record the expiry of a host's certificate; hosts after the first 50 are ignored."""
         if self._removed or (host not in self._hosts and len(self._hosts) >= _HOSTS_MAX):
             return
         self._hosts.add(host)
         self._families.certificate_expiry.labels(self._project, host).set(expires_at)
 
     def login_refreshed(self) -> None:
-        """Note that new credentials were had."""
+        """Record a credential refresh."""
         self._refreshes.inc()
 
     def login_failed(self) -> None:
-        """Note that new credentials could not be had, or that fresh ones were refused."""
+        """Record that a credential refresh failed, or that new credentials were rejected."""
         self._failures.inc()
 
     def probed(self, result: ProbeResult) -> None:
-        """Note a probe's end; its wait is told by `waited`."""
+        """Record the outcome of a probe; `waited` records its time in the throttle."""
         self._probes[result.outcome].inc()
 
 
 def _shown(text: str, known: set[str], most: int) -> str:
-    """Return the text, or `other` once there are too many to tell apart."""
+    """Return the text, or `other` if there are ``most`` different texts already."""
     if text in known:
         return text
     if len(known) >= most:
@@ -211,15 +212,15 @@ def _shown(text: str, known: set[str], most: int) -> str:
 
 
 def _exemplar(server_id: str, request_id: str) -> dict[str, str]:
-    """Return those labels that are known and fit: OpenMetrics allows 128 characters in all.
+    """Return the labels of an exemplar: OpenMetrics allows 128 characters in total.
 
-    A cut id would be of no use, so one that does not fit is left out.
+    A truncated id is useless, so an id that does not fit is left out.
     """
     labels: dict[str, str] = {}
-    room = _EXEMPLAR_MAX
+    left = _EXEMPLAR_MAX
     for name, text in (("server_id", server_id), ("request_id", request_id)):
         size = len(name) + len(text)
-        if text and size <= room:
+        if text and size <= left:
             labels[name] = text
-            room -= size
+            left -= size
     return labels

@@ -1,4 +1,4 @@
-"""How a metric of the catalog becomes one of prometheus-client's."""
+"""Register metrics of the catalog with prometheus-client."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from exporter.metrics.catalog import Metric
 
 Reading = Callable[[], float | None]
-"""Reads a value when a scrape asks for it; None where it is not known."""
+"""Returns the current value at each scrape; None if it is unknown."""
 
 
 def counter(metric: Metric, registry: CollectorRegistry) -> Counter:
@@ -18,7 +18,7 @@ def counter(metric: Metric, registry: CollectorRegistry) -> Counter:
 
 
 def gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
-    """Register a gauge that is set when its value changes."""
+    """Register a gauge whose value is set by the caller."""
     return Gauge(metric.name, metric.help, metric.labels, registry=registry)
 
 
@@ -30,29 +30,28 @@ def histogram(metric: Metric, registry: CollectorRegistry) -> Histogram:
 
 
 class PulledGauges(Collector):
-    """Gauges that are read when a scrape asks, and are absent where there is no value.
+    """Gauges that are read at each scrape and are absent while their value is unknown.
 
-    prometheus-client's own `Gauge.set_function` cannot be absent.
+    A gauge with `Gauge.set_function` of prometheus-client cannot be absent.
     """
 
     def __init__(self, metrics: tuple[Metric, ...], registry: CollectorRegistry) -> None:
-        """Register ``metrics``, none of them with a value yet."""
         self._readings: dict[Metric, dict[tuple[str, ...], Reading]] = {
             metric: {} for metric in metrics
         }
         registry.register(self)
 
     def pull(self, metric: Metric, reading: Reading, *labels: str) -> None:
-        """Read the series with these label values by ``reading`` from now on."""
+        """Read the series with these label values from ``reading`` at each scrape."""
         self._readings[metric][labels] = reading
 
     def remove(self, *labels: str) -> None:
-        """Drop the series with these label values from all metrics."""
+        """Remove the series with these label values from all metrics."""
         for readings in self._readings.values():
             readings.pop(labels, None)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the families with what is known now."""
+        """Yield the families with the values that are known now."""
         for metric, readings in self._readings.items():
             family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
             for labels, reading in readings.items():

@@ -1,9 +1,8 @@
-"""The per-server series, rendered ahead: a result costs microseconds, a scrape joins bytes.
+"""Render the per-server series when a result arrives, so that a scrape only joins bytes.
 
-prometheus-client takes about 10 µs a series at each scrape and holds the event loop meanwhile.
-With ten thousand servers and some twelve series each that would be more than a second, in which
-every running probe would look slow. So the lines of a server are made when its result arrives.
-They are the same in both formats; only the lines that describe a family differ.
+prometheus-client takes about 10 µs per series at each scrape and blocks the event loop meanwhile.
+With 10,000 servers of about twelve series each, that is more than a second in which every running
+probe looks slow. Sample lines are the same in both formats; only HELP and TYPE lines differ.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -17,12 +16,15 @@ from exporter.metrics.negotiation import Format
 from exporter.model import Target, TargetKey
 from exporter.state import TargetState
 
-# Joining this many takes well under a millisecond.
+# Joining the lines of this many servers takes well under a millisecond.
 _SERVERS_AT_ONCE = 5000
 
 
 class _Labels(NamedTuple):
-    """The label texts of one target, without the closing brace; ``info`` has the extra ones."""
+    """The rendered labels of one target, without the closing brace.
+
+    ``own`` are those of every series, ``info`` also has the attributes.
+    """
 
     target: Target
     own: str
@@ -30,15 +32,14 @@ class _Labels(NamedTuple):
 
 
 class ServerSeries:
-    """The lines of every server, kept current as a `StateListener`."""
+    """The rendered lines of every server, updated as a `StateListener`."""
 
     def __init__(self) -> None:
-        """Start with no servers."""
         self._labels: dict[TargetKey, _Labels] = {}
         self._lines: dict[TargetKey, tuple[bytes, ...]] = {}
 
     def on_change(self, state: TargetState) -> None:
-        """Render a server anew."""
+        """Render the lines of a server."""
         key = state.target.key
         labels = self._labels.get(key)
         if labels is None or labels.target is not state.target:
@@ -46,14 +47,14 @@ class ServerSeries:
         self._lines[key] = tuple([render(state, labels) for render in _RENDERERS])
 
     def on_remove(self, key: TargetKey) -> None:
-        """Forget a server."""
+        """Remove the lines of a server."""
         del self._labels[key]
         del self._lines[key]
 
     def chunks(self, form: Format, names: Collection[str]) -> Iterator[bytes]:
-        """Yield the text in pieces, each quickly made; all show the moment of the first.
+        """Yield the text in small chunks; all show the state at the time of the first.
 
-        ``names`` are the families or samples asked for; empty asks for all.
+        ``names`` selects families or samples; empty selects all.
         """
         servers = tuple(self._lines.values())
         for column, metric in enumerate(catalog.PER_SERVER):
@@ -76,7 +77,7 @@ def _labels_of(target: Target) -> _Labels:
         "server": target.name,
     }
     attributes = {"region": target.region, "depth": target.depth}
-    # A label twice would spoil the whole scrape: should names clash, ours stand.
+    # A duplicate label would invalidate the whole scrape: the built-in labels win.
     free = {name: text for name, text in target.labels if name not in own | attributes}
     return _Labels(target, "{" + _pairs(own), "{" + _pairs(own | attributes | free))
 
@@ -86,16 +87,16 @@ def _pairs(labels: dict[str, str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    # Half a surrogate pair cannot be told in UTF-8.
-    whole = text.encode(errors="replace").decode()
-    return whole.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    # UTF-8 cannot encode half a surrogate pair.
+    valid = text.encode(errors="replace").decode()
+    return valid.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 _Renderer = Callable[[TargetState, _Labels], bytes]
 
 
 def _value(metric: Metric, read: Callable[[TargetState], float | None]) -> _Renderer:
-    """Return a renderer of a family with one sample a server, absent where ``read`` is None."""
+    """Return a renderer of one sample per server, absent if ``read`` returns None."""
     name = metric.name
 
     def render(state: TargetState, labels: _Labels) -> bytes:
@@ -130,7 +131,7 @@ def _stage_durations(state: TargetState, labels: _Labels) -> bytes:
 
 
 def _duration(state: TargetState) -> float | None:
-    # Where no stage ran, zero would claim a very quick probe.
+    # Without a stage, 0 would look like a very fast probe.
     last = state.last_attempt
     return last.duration_seconds if last and last.stages else None
 

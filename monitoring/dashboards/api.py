@@ -1,12 +1,12 @@
-"""API and throttling: what the cloud answers, how fast, and how fast we may ask."""
+"""The API dashboard: requests, errors, latency, throttling, login and certificates."""
 
 from exporter.metrics import catalog
 from monitoring.dashboards import connections, links, variables, words
-from monitoring.dashboards.dashboard import Sheet
-from monitoring.dashboards.figures import figure
-from monitoring.dashboards.graphs import counted, graph, stacked, timeline
+from monitoring.dashboards.dashboard import DashboardSpec
+from monitoring.dashboards.figures import stat_panel
+from monitoring.dashboards.graphs import bar_chart, graph, stacked, state_timeline
 from monitoring.dashboards.layout import Row, line, row
-from monitoring.dashboards.panels import Figures, Query
+from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import (
     increase,
     quantile,
@@ -21,14 +21,14 @@ _THROTTLED = f"{total(rate(catalog.THROTTLE_RESPONSES))} / ({_REQUESTS} > 0)"
 _SOONEST = 20
 
 
-def sheet(parameters: Parameters) -> Sheet:
+def dashboard(parameters: Parameters) -> DashboardSpec:
     """Return the dashboard."""
-    return Sheet(
+    return DashboardSpec(
         uid=links.API,
         title="Console Exporter / API and throttling",
         description=(
-            "Does the cloud's API answer, how fast, does it let us in, and is our pace within its"
-            " quota?"
+            "Does the cloud's API work, how fast does it respond, does the login work, and is the"
+            " request rate within the quota?"
         ),
         since="now-3h",
         refresh="30s",
@@ -50,18 +50,18 @@ def sheet(parameters: Parameters) -> Sheet:
 def _now(parameters: Parameters) -> Row:
     failing = total(rate(catalog.API_REQUESTS, 'code=~"5..|none"'))
     expiry = select(catalog.AUTH_TOKEN_EXPIRY)
-    pace = f"{select(catalog.THROTTLE_LIMIT)} / {select(catalog.THROTTLE_CEILING)}"
+    rate_ratio = f"{select(catalog.THROTTLE_LIMIT)} / {select(catalog.THROTTLE_CEILING)}"
     return row(
         "Now",
         line(
             4,
             (4, 4, 4, 4, 4, 4),
-            figure(
+            stat_panel(
                 "Requests failing",
-                "The share of requests answered with a 5xx or not at all. It is the cloud or"
-                " the way to it: ask its status page, then its support.",
+                "The share of requests with a 5xx status or no response. The cause is the cloud or"
+                " the network: check the cloud's status page, then contact its support.",
                 f"{failing} / ({_REQUESTS} > 0)",
-                Figures(
+                ValueFormat(
                     unit="percentunit",
                     base=words.GREEN,
                     steps=(
@@ -72,12 +72,12 @@ def _now(parameters: Parameters) -> Row:
                     empty="no requests",
                 ),
             ),
-            figure(
-                "Answered 429",
-                "The share of requests that the cloud refused as too many. People who work with"
-                " the project are refused too: lower rate_limit or probe more rarely.",
+            stat_panel(
+                "Requests with status 429",
+                "The share of requests that exceeded the quota. People who use the project share it"
+                " and get 429, too: lower rate_limit or lengthen the interval.",
                 _THROTTLED,
-                Figures(
+                ValueFormat(
                     unit="percentunit",
                     base=words.GREEN,
                     steps=((parameters.api_throttled_ratio, words.YELLOW),),
@@ -85,12 +85,12 @@ def _now(parameters: Parameters) -> Row:
                     empty="no requests",
                 ),
             ),
-            figure(
-                "Slowest project's pace",
-                "The lowest pace of a project, as a share of its ceiling. Below 1 the cloud has"
-                " lately said 429; it climbs back by itself.",
-                f"min({pace})",
-                Figures(
+            stat_panel(
+                "Lowest rate limit",
+                "The lowest current request rate limit of a project, as a share of its rate_limit."
+                " Below 100 % after a 429 response; it rises again by itself.",
+                f"min({rate_ratio})",
+                ValueFormat(
                     unit="percentunit",
                     base=words.YELLOW,
                     steps=((0.999, words.GREEN),),
@@ -98,20 +98,20 @@ def _now(parameters: Parameters) -> Row:
                     empty="no exporter",
                 ),
             ),
-            figure(
+            stat_panel(
                 "Waiting requests",
-                "Requests that wait for their turn. A few are well; more and more: the interval"
-                " is too short for the rate limit, console-exporter check-config says by how"
-                " much.",
+                "Requests that wait in the throttle. A few are normal. If the number keeps growing,"
+                " the interval is too short for the rate limit: console-exporter check-config"
+                " says by how much.",
                 f"sum({select(catalog.THROTTLE_QUEUE_LENGTH)})",
-                Figures(unit="none", empty="no exporter"),
+                ValueFormat(unit="none", empty="no exporter"),
             ),
-            figure(
-                "95 of 100 requests within",
-                "The time within which 95 % of requests are answered. Above the step colours,"
-                " probes soon end as timeout.",
+            stat_panel(
+                "95th percentile latency",
+                "95 % of requests complete within this time. When it is red, probes may soon fail"
+                " with outcome timeout.",
                 quantile(0.95, catalog.API_REQUEST_DURATION),
-                Figures(
+                ValueFormat(
                     unit="s",
                     base=words.GREEN,
                     steps=(
@@ -121,16 +121,16 @@ def _now(parameters: Parameters) -> Row:
                     empty="no requests",
                 ),
             ),
-            figure(
-                "Next credentials end in",
-                "Credentials are had anew ahead of their end. Below the red step that did not"
-                " work. Fixed tokens and keys have no end that is known.",
+            stat_panel(
+                "Credentials expire in",
+                "Credentials are refreshed before they expire; red: the refresh did not work. The"
+                " expiry of fixed tokens and keys is unknown.",
                 f"min({expiry} - time())",
-                Figures(
+                ValueFormat(
                     unit="s",
                     base=words.RED,
                     steps=((parameters.token_left, words.GREEN),),
-                    empty="no end known",
+                    empty="no expiry known",
                 ),
             ),
         ),
@@ -150,9 +150,9 @@ def _requests(parameters: Parameters) -> Row:
             (9, 8, 7),
             stacked(
                 "Requests by status",
-                "200 is well. 401, 403: our login; 429: our quota; 400, 404: single servers;"
-                " 5xx and none (no answer): the cloud or the way to it.",
-                Figures(unit="reqps", low=0),
+                "200 is success. 401 and 403: login or permissions. 429: quota. 400 and 404: single"
+                " servers. 5xx and none (no response): the cloud or the network.",
+                ValueFormat(unit="reqps", low=0),
                 Query(f"{total(rate(catalog.API_REQUESTS), 'code')} > 0", "{{code}}"),
                 colors={
                     "200": words.GREEN,
@@ -164,10 +164,10 @@ def _requests(parameters: Parameters) -> Row:
                 },
             ),
             graph(
-                "Share answered 429, by project",
-                "Above the dashed line for long, the project asks more than its quota allows,"
-                " or somebody else does: the quota is shared.",
-                Figures(
+                "Share of status 429 by project",
+                "Above the dashed line for long: the exporter, or another user of the shared quota,"
+                " sends more requests than the quota allows.",
+                ValueFormat(
                     unit="percentunit",
                     base=words.GREEN,
                     steps=((parameters.api_throttled_ratio, words.YELLOW),),
@@ -177,20 +177,20 @@ def _requests(parameters: Parameters) -> Row:
             ),
             graph(
                 "Requests by operation",
-                "remote_console is the probes; create_token should be rare: many of them are"
-                " log-ins that fail or do not last.",
-                Figures(unit="reqps", low=0),
+                "Probes use remote_console. Requests of create_token should be rare: many of them"
+                " mean that logins fail or that tokens do not last.",
+                ValueFormat(unit="reqps", low=0),
                 Query(total(rate(catalog.API_REQUESTS), "operation"), "{{operation}}"),
             ),
         ),
         line(
             7,
             (12, 12),
-            counted(
+            bar_chart(
                 "Error codes",
-                "The cloud's own codes, the 10 most frequent at each moment. Give them and a"
-                " request id, which the log has, to its support.",
-                Figures(unit="short", low=0, decimals=0),
+                "The 10 most frequent error codes of the cloud. Its support needs the code and a"
+                " request id, which is in the log.",
+                ValueFormat(unit="short", low=0, decimals=0),
                 Query(
                     f"topk(10, {total(increase(catalog.API_ERRORS), 'error_code')} > 0)",
                     "{{error_code}}",
@@ -198,9 +198,9 @@ def _requests(parameters: Parameters) -> Row:
             ),
             graph(
                 "Requests in flight",
-                "Requests that wait for their answer. A plateau: the cloud answers late or not"
-                " at all.",
-                Figures(unit="none", low=0),
+                "Requests that wait for a response. A plateau means that the cloud responds slowly"
+                " or not at all.",
+                ValueFormat(unit="none", low=0),
                 Query(f"sum by (project) ({select(catalog.API_IN_FLIGHT)})", "{{project}}"),
             ),
         ),
@@ -209,7 +209,7 @@ def _requests(parameters: Parameters) -> Row:
 
 def _throttle() -> Row:
     waited = total(rate(catalog.THROTTLE_WAIT), "project")
-    asked = total(rate(catalog.API_REQUESTS), "project")
+    sent = total(rate(catalog.API_REQUESTS), "project")
     resume = select(catalog.THROTTLE_RESUME)
     return row(
         "Throttle",
@@ -217,29 +217,33 @@ def _throttle() -> Row:
             8,
             (12, 6, 6),
             graph(
-                "Pace against ceiling",
-                "A 429 halves the pace at once; quiet raises it step by step to the ceiling,"
-                " rate_limit in the configuration. Never near the ceiling: it is set too high.",
-                Figures(unit="reqps", low=0),
-                Query(f"sum by (project) ({select(catalog.THROTTLE_LIMIT)})", "{{project}} pace"),
+                "Request rate and limits",
+                "A 429 response at least halves the current limit; without further 429 it rises"
+                " again to rate_limit of the configuration. If it never gets there, rate_limit"
+                " is too high for the quota.",
+                ValueFormat(unit="reqps", low=0),
+                Query(
+                    f"sum by (project) ({select(catalog.THROTTLE_LIMIT)})",
+                    "{{project}} current limit",
+                ),
                 Query(
                     f"sum by (project) ({select(catalog.THROTTLE_CEILING)})",
-                    "{{project}} ceiling",
+                    "{{project}} rate_limit",
                 ),
-                Query(asked, "{{project}} asked"),
+                Query(sent, "{{project}} sent"),
             ),
             graph(
-                "Wait for a turn",
-                "How long a request waits on average. It is no part of the latency, but beyond"
-                " the interval probes are skipped.",
-                Figures(unit="s", low=0),
-                Query(f"{waited} / ({asked} > 0)", "{{project}}"),
+                "Throttle wait",
+                "The average time that a request waits in the throttle. It is not part of the"
+                " latency. Probes that would wait beyond their interval are skipped.",
+                ValueFormat(unit="s", low=0),
+                Query(f"{waited} / ({sent} > 0)", "{{project}}"),
             ),
             graph(
                 "Queue",
-                "Requests that wait for their turn. One that keeps growing never catches up:"
-                " lengthen the interval.",
-                Figures(unit="none", low=0),
+                "Requests that wait in the throttle. If the queue keeps growing, lengthen the"
+                " interval.",
+                ValueFormat(unit="none", low=0),
                 Query(
                     f"sum by (project) ({select(catalog.THROTTLE_QUEUE_LENGTH)})",
                     "{{project}}",
@@ -249,20 +253,20 @@ def _throttle() -> Row:
         line(
             6,
             (12, 12),
-            timeline(
+            state_timeline(
                 "Cool-down",
-                "While it lasts a project asks nothing, as the cloud demanded with a 429.",
+                "The project sends no requests for as long as a 429 response asked for.",
                 Query(
                     f"max by (project) ({resume} > bool time())",
                     "{{project}}",
-                    words=words.COOLING,
+                    mappings=words.COOLING,
                 ),
             ),
-            counted(
-                "Answers 429",
-                "How often the cloud refused, any operation. A few at a time are how the pace"
-                " finds its limit.",
-                Figures(unit="short", low=0, decimals=0),
+            bar_chart(
+                "429 responses",
+                "Responses with status 429, all operations. A few at a time are normal while the"
+                " rate adapts to the quota.",
+                ValueFormat(unit="short", low=0, decimals=0),
                 Query(total(increase(catalog.THROTTLE_RESPONSES), "project"), "{{project}}"),
             ),
         ),

@@ -1,4 +1,4 @@
-"""What is broken, where it breaks, whose fault it is: rows of the Fleet dashboard."""
+"""Rows of the Fleet dashboard about broken consoles, the failed stages and the causes."""
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
@@ -6,13 +6,13 @@ from exporter.metrics import catalog
 from monitoring import recording
 from monitoring.dashboards import links, words
 from monitoring.dashboards.figures import bars
-from monitoring.dashboards.graphs import statuses
+from monitoring.dashboards.graphs import status_history
 from monitoring.dashboards.layout import Row, line, row
-from monitoring.dashboards.panels import Figures, Query
+from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import (
     SERVER,
     firing,
-    found_broken,
+    of_broken_servers,
     or_zero,
     recorded,
     select,
@@ -22,22 +22,22 @@ from monitoring.parameters import Parameters
 from monitoring.rule import FAILURE
 
 DRAWN = 20
-"""Servers whose history is drawn; the variable ``broken`` finds them."""
+"""Number of servers in the history panel; the variable ``broken`` selects them."""
 
 _LISTED = 100
 
 
 def causes(parameters: Parameters) -> Row:
-    """Show what was reported, at which stage consoles break, and which side is at fault."""
+    """Show firing alerts, failed stages and the probable cause by project."""
     outcome = select(catalog.PROBE_OUTCOME, FAILURE)
     return row(
-        "What is wrong, and whose fault it is",
+        "Alerts and causes",
         line(
             8,
             (7, 6, 11),
             table_of(
                 "Firing alerts",
-                "What has been reported. Each alert leads to its runbook.",
+                "The alerts that fire now. The name of an alert is a link to its runbook.",
                 [
                     Label(
                         label="alertname",
@@ -45,7 +45,7 @@ def causes(parameters: Parameters) -> Row:
                         link=links.to_runbook(parameters),
                         link_title="Runbook",
                     ),
-                    Label(label="severity", title="Severity", words=words.SEVERITIES, width=90),
+                    Label(label="severity", title="Severity", mappings=words.SEVERITIES, width=90),
                     Label(label="project", title="Project", width=110),
                 ],
                 [
@@ -59,15 +59,15 @@ def causes(parameters: Parameters) -> Row:
                 Rows(by="Severity", descending=False, empty="none"),
             ),
             bars(
-                "Where it breaks",
-                "Broken servers by the stage and the outcome of their last probe. api: the"
-                " cloud hands out no address; page and websocket: the console gateway; rfb: the"
-                " machine itself. One tall bar is one cause.",
+                "Failures by stage and outcome",
+                "Broken servers by failed stage and outcome of the last probe. api: the cloud"
+                " returns no console address; page and websocket: the console gateway; rfb: the"
+                " server itself. One long bar means one common cause.",
                 Query(
                     f"sort_desc(count by (stage, outcome) ({outcome}))",
                     "{{stage}}: {{outcome}}",
                 ),
-                Figures(unit="none", base=words.RED, low=0, empty="nothing is broken"),
+                ValueFormat(unit="none", base=words.RED, low=0, empty="nothing is broken"),
             ),
             _faults(parameters),
         ),
@@ -77,13 +77,12 @@ def causes(parameters: Parameters) -> Row:
 def _faults(parameters: Parameters) -> Panel:
     success = select(catalog.PROBE_SUCCESS)
     servers = f"count by (project) ({select(catalog.SERVER_INFO)})"
-    refused = select(catalog.PROBE_OUTCOME, 'outcome=~"unauthorized|forbidden"')
+    rejected = select(catalog.PROBE_OUTCOME, 'outcome=~"unauthorized|forbidden"')
     return table_of(
-        "Whose fault, by project",
-        "The first red or yellow cell from the left is where to look. API: the cloud does not"
-        " answer; tell its support. Login: our account; check user, password, permissions."
-        " Throttled: our quota; probe more rarely. If only Broken is red, it is the consoles or"
-        " their gateway.",
+        "Causes by project",
+        "Start with the first red or yellow cell from the left. API failing: contact the cloud's"
+        " support. Login rejected: check user, password and permissions. Throttled: lengthen the"
+        " interval. If only Broken is red, the cause is the consoles or their gateway.",
         [
             Label(
                 label="project",
@@ -103,12 +102,12 @@ def _faults(parameters: Parameters) -> Panel:
                 decimals=1,
             ),
             Number(
-                expression=or_zero(f"count by (project) ({refused})", servers),
-                title="Login refused",
+                expression=or_zero(f"count by (project) ({rejected})", servers),
+                title="Login rejected",
                 unit="none",
                 base=words.GREEN,
                 steps=((1, words.YELLOW),),
-                words=words.NONE,
+                mappings=words.NONE,
             ),
             Number(
                 expression=f"max by (project) ({recorded(recording.API_THROTTLED)})",
@@ -124,7 +123,7 @@ def _faults(parameters: Parameters) -> Panel:
                 unit="none",
                 base=words.GREEN,
                 steps=((1, words.RED),),
-                words=words.NONE,
+                mappings=words.NONE,
             ),
         ],
         Rows(by="Broken", empty="no exporter"),
@@ -132,7 +131,7 @@ def _faults(parameters: Parameters) -> Panel:
 
 
 def servers() -> Row:
-    """Name the broken servers and show when they broke."""
+    """List the broken servers and show since when they are broken."""
     failures = select(catalog.PROBE_CONSECUTIVE_FAILURES)
     longest = f"topk({_LISTED}, {failures} > 0)"
     outcome = select(catalog.PROBE_OUTCOME)
@@ -144,9 +143,9 @@ def servers() -> Row:
             (24,),
             table_of(
                 "Broken servers",
-                f"The {_LISTED} that failed most often in a row. Outcome and stage are those of"
-                " the last probe; an inconclusive one leaves the server as it was. A name leads"
-                " to the server's own dashboard.",
+                f"The {_LISTED} servers with the most consecutive failures. Outcome and stage are"
+                " those of the last probe, which may be inconclusive. The name of a server is a"
+                " link to its dashboard.",
                 [
                     Label(
                         label="server",
@@ -158,7 +157,7 @@ def servers() -> Row:
                     Label(
                         label="outcome",
                         title="Outcome",
-                        words=words.texts(words.OUTCOME_COLORS),
+                        mappings=words.color_mapping(words.OUTCOME_COLORS),
                     ),
                     Label(label="stage", title="Stage"),
                     Label(label="server_id", title="Server id"),
@@ -188,13 +187,13 @@ def servers() -> Row:
         line(
             9,
             (24,),
-            statuses(
+            status_history(
                 "History of broken servers",
-                f"The {DRAWN} servers that failed most often in a row, over the time shown."
-                " Red in the same column: they broke together, and have one cause. Red and"
-                " green in turns: look at the stage and the latency of that server.",
+                f"The {DRAWN} servers with the most consecutive failures, over the time range. If"
+                " several turn red at the same time, they probably have one cause. If a server"
+                " alternates between red and green, check its stages and latency.",
                 Query(
-                    found_broken(catalog.PROBE_SUCCESS),
+                    of_broken_servers(catalog.PROBE_SUCCESS),
                     "{{server}} ({{project}})",
                     words.REACHABLE,
                 ),

@@ -1,33 +1,33 @@
-"""The error budget: what the objective allows to fail in 30 days."""
+"""Queries for the error budget: the failures that the objective allows in 30 days."""
 
 from monitoring import recording
 from monitoring.dashboards import words
-from monitoring.dashboards.panels import Figures
+from monitoring.dashboards.panels import ValueFormat
 from monitoring.dashboards.queries import recorded, total
 from monitoring.durations import duration
 from monitoring.parameters import Parameters
 
-# In windows of 3 days, so that it is compressed with them.
+# The budget period in 3-day windows, so that it is compressed together with them.
 _WINDOWS = 10
 
 
 def budget_left(parameters: Parameters, *by: str) -> str:
-    """Return the query for the share of the error budget that is left; negative when overspent."""
+    """Return the query for the remaining share of the error budget; negative if overspent."""
     failures = _over_period(recording.FAILURES, parameters, by)
     verdicts = _over_period(recording.VERDICTS, parameters, by)
     return f"1 - {failures} / ({verdicts} > 0) / {parameters.error_budget:.6g}"
 
 
 def availability(parameters: Parameters, *by: str) -> str:
-    """Return the query for the share of verdicts that were successes."""
+    """Return the query for the share of conclusive probes that succeeded."""
     failures = _over_period(recording.FAILURES, parameters, by)
     verdicts = _over_period(recording.VERDICTS, parameters, by)
     return f"1 - {failures} / ({verdicts} > 0)"
 
 
-def budget_left_figures() -> Figures:
-    """Return how a share of the budget is shown."""
-    return Figures(
+def budget_left_format() -> ValueFormat:
+    """Return the number format of the remaining error budget."""
+    return ValueFormat(
         unit="percentunit",
         base=words.RED,
         steps=((0, words.ORANGE), (0.25, words.GREEN)),
@@ -38,12 +38,12 @@ def budget_left_figures() -> Figures:
 
 
 def period(parameters: Parameters) -> str:
-    """Return the time that the budget is for, as Prometheus writes it."""
+    """Return the budget period in Prometheus notation."""
     return duration(_WINDOWS * parameters.window_3d)
 
 
 def period_in_words(parameters: Parameters) -> str:
-    """Return the time that the budget is for, for people."""
+    """Return the budget period for texts, such as ``30 days``."""
     days = _WINDOWS * parameters.window_3d / 86400
     return f"{days:g} days" if days >= 1 else period(parameters)
 

@@ -1,10 +1,10 @@
-"""Latency, connections, log-ins and certificates: rows of the API dashboard."""
+"""Rows of the API dashboard about latency, connections, logins and certificates."""
 
 from exporter.metrics import catalog
 from monitoring.dashboards import words
-from monitoring.dashboards.graphs import counted, exemplified, graph, latency_map
+from monitoring.dashboards.graphs import bar_chart, graph, latency_heatmap, with_exemplars
 from monitoring.dashboards.layout import Row, line, row
-from monitoring.dashboards.panels import Figures, Query
+from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import (
     bucket_increase,
     increase,
@@ -23,18 +23,18 @@ _SOONEST = 20
 
 
 def latency(parameters: Parameters) -> Row:
-    """Show how long answers take."""
+    """Show the latency of API requests."""
     duration = catalog.API_REQUEST_DURATION
     return row(
         "Latency",
         line(
             9,
             (14, 10),
-            exemplified(
-                "Time to answer",
-                "From sending a request to the end of its answer, without the wait for a turn."
-                " Dots are single requests: they carry the server and the cloud's request id.",
-                Figures(
+            with_exemplars(
+                "Request latency",
+                "From sending a request to the end of its response, without time in the throttle."
+                " Dots are exemplars: single requests with server id and request id.",
+                ValueFormat(
                     unit="s",
                     base=words.GREEN,
                     steps=((parameters.api_slow_seconds, words.RED),),
@@ -46,10 +46,10 @@ def latency(parameters: Parameters) -> Row:
                 ),
             ),
             graph(
-                "95 % by project and operation",
-                "One project alone is its region; one operation alone is the service behind it,"
-                " create_token the log-in.",
-                Figures(unit="s", low=0),
+                "95th percentile by project and operation",
+                "If one project is slow, check its region. If one operation is slow, check its"
+                " service; create_token is the login.",
+                ValueFormat(unit="s", low=0),
                 Query(
                     quantile(0.95, duration, by=("project", "operation")),
                     "{{project}} {{operation}}",
@@ -59,10 +59,10 @@ def latency(parameters: Parameters) -> Row:
         line(
             8,
             (24,),
-            latency_map(
-                "Distribution of answers",
-                "All requests. Two bands: two kinds of answers, such as refusals at once and"
-                " addresses after a while.",
+            latency_heatmap(
+                "Latency distribution",
+                "All requests. Two bands mean two kinds of responses, such as fast errors and"
+                " slow successes.",
                 bucket_increase(duration),
             ),
         ),
@@ -70,7 +70,7 @@ def latency(parameters: Parameters) -> Row:
 
 
 def connections() -> Row:
-    """Show what opening connections costs."""
+    """Show how many connections are opened and how long that takes."""
     phase = catalog.CONNECTION_DURATION
     return row(
         "Connections",
@@ -78,22 +78,24 @@ def connections() -> Row:
             8,
             (8, 8, 8),
             graph(
-                "Phases of connecting, 95 %",
-                "dns: our resolver; connect: the way there, or a proxy; tls: the far end is busy.",
-                Figures(unit="s", low=0),
+                "Connection phases, 95th percentile",
+                "If dns is slow, check the resolver; connect: the network or a proxy; tls: the"
+                " server is busy.",
+                ValueFormat(unit="s", low=0),
                 Query(quantile(0.95, phase, by=("phase",)), "{{phase}}"),
             ),
             graph(
-                "Phases of connecting, mean",
-                "Against the 95 % beside it this tells whether all connections are slow, or a few.",
-                Figures(unit="s", low=0),
+                "Connection phases, mean",
+                "Compare with the 95th percentile: if the mean is high too, all connections are"
+                " slow, otherwise a few.",
+                ValueFormat(unit="s", low=0),
                 Query(mean(phase, by=("phase",)), "{{phase}}"),
             ),
             graph(
                 "Connections opened",
-                "Connections are used again: as many as requests means that the far end, or a"
-                " proxy, closes each. Deep probes open one for each console.",
-                Figures(unit="cps", low=0),
+                "Connections are reused. If there are as many as requests, the server or a proxy"
+                " closes them. Probes at depth page or more open one for each console.",
+                ValueFormat(unit="cps", low=0),
                 Query(total(rate(catalog.CONNECTIONS_OPENED), "project"), "{{project}}"),
             ),
         ),
@@ -101,7 +103,7 @@ def connections() -> Row:
 
 
 def login(parameters: Parameters) -> Row:
-    """Show how long credentials and certificates last."""
+    """Show logins and the expiry of credentials and certificates."""
     expiry = select(catalog.AUTH_TOKEN_EXPIRY)
     certificate = select(catalog.CERTIFICATE_EXPIRY)
     return row(
@@ -110,10 +112,10 @@ def login(parameters: Parameters) -> Row:
             8,
             (8, 7, 9),
             graph(
-                "Credentials end in",
-                "A sawtooth that never reaches the dashed line is well. Down to it: log-ins"
-                " fail, and probes soon are inconclusive.",
-                Figures(
+                "Time until credentials expire",
+                "A sawtooth above the dashed line is normal. Below the line the refresh fails, and"
+                " probes become inconclusive when the credentials expire.",
+                ValueFormat(
                     unit="s",
                     base=words.RED,
                     steps=((parameters.token_left, words.GREEN),),
@@ -121,18 +123,18 @@ def login(parameters: Parameters) -> Row:
                 ),
                 Query(f"min by (project) ({expiry}) - time()", "{{project}}"),
             ),
-            counted(
-                "Log-ins",
-                "Failures are wrong or expired passwords, a locked account, missing permissions."
-                " Five in a row lock the account, so the exporter waits longer and longer.",
-                Figures(unit="short", low=0, decimals=0),
-                Query(total(increase(catalog.AUTH_REFRESHES), "project"), "{{project}} well"),
+            bar_chart(
+                "Logins",
+                "Failures are wrong or expired passwords, a locked account or missing permissions."
+                " Five in a row lock the account, so the exporter backs off between attempts.",
+                ValueFormat(unit="short", low=0, decimals=0),
+                Query(total(increase(catalog.AUTH_REFRESHES), "project"), "{{project}} successful"),
                 Query(total(increase(catalog.AUTH_FAILURES), "project"), "{{project}} failed"),
             ),
             table_of(
                 "Certificates",
-                f"The {_SOONEST} that end soonest, of the API's hosts and of the consoles'. After"
-                " their end probes fail as tls_error: renew them, or tell who runs the host.",
+                f"The {_SOONEST} certificates of API and console hosts that expire next. Probes of"
+                " a host with an expired certificate fail with tls_error: its owner must renew it.",
                 [
                     Label(label="host", title="Host"),
                     Label(label="project", title="Project"),
@@ -142,7 +144,7 @@ def login(parameters: Parameters) -> Row:
                         expression=(
                             f"bottomk({_SOONEST}, min by (project, host) ({certificate}) - time())"
                         ),
-                        title="Ends in",
+                        title="Expires in",
                         unit="s",
                         base=words.RED,
                         steps=(
@@ -152,7 +154,7 @@ def login(parameters: Parameters) -> Row:
                         decimals=1,
                     )
                 ],
-                Rows(by="Ends in", descending=False, empty="no https host seen"),
+                Rows(by="Expires in", descending=False, empty="no https host seen"),
             ),
         ),
     )

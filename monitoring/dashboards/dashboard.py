@@ -1,4 +1,4 @@
-"""What all dashboards share: variables, links to each other, annotations, the form of the file."""
+"""Write a dashboard as JSON, with the links and annotations that all dashboards share."""
 
 import json
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ from monitoring.dashboards.words import BLUE, ORANGE, RED
 
 TAG = "console-exporter"
 
-# Grafana 10.3's. Later ones migrate it; from 36 on a data source is a reference, as here.
+# The version of Grafana 10.3; later ones migrate it. From 36 on data sources are references.
 _SCHEMA_VERSION = 39
 _STEP = "30s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """A dashboard before it is written: ``since`` is the time shown, such as ``now-3h``."""
+class DashboardSpec:
+    """The contents of a dashboard. ``since`` is the start of its time range, such as ``now-3h``."""
 
     uid: str
     title: str
@@ -45,8 +45,8 @@ class Sheet:
     rows: Sequence[Row]
 
 
-def written(sheet: Sheet) -> str:
-    """Write a dashboard as Grafana's JSON, keys sorted."""
+def dashboard_json(sheet: DashboardSpec) -> str:
+    """Return the JSON of a dashboard, keys sorted."""
     dashboard = Dashboard(
         uid=sheet.uid,
         title=sheet.title,
@@ -54,7 +54,7 @@ def written(sheet: Sheet) -> str:
         tags=[TAG],
         schema_version=_SCHEMA_VERSION,
         version=1,
-        # It is generated: changes made in the browser would be lost.
+        # Changes in the browser would be lost with the next `make generate`.
         editable=False,
         graph_tooltip=DashboardCursorSync.CROSSHAIR,
         time=DashboardDashboardTime(from_val=sheet.since, to="now"),
@@ -68,7 +68,7 @@ def written(sheet: Sheet) -> str:
                 include_vars=True,
                 keep_time=True,
                 icon="external link",
-                tooltip="The other dashboards of the Console Exporter, same variables and time",
+                tooltip="Other dashboards of Console Exporter, same variables and time range",
             )
         ],
         templating=DashboardDashboardTemplating(list_val=list(sheet.variables)),
@@ -77,7 +77,7 @@ def written(sheet: Sheet) -> str:
     )
     plain = json.loads(json.dumps(dashboard, cls=JSONEncoder))
     for each in (*plain["links"], *plain["annotations"]["list"]):
-        # The library puts them into a menu, out of sight, and cannot be told otherwise.
+        # The library always sets this to hide them in a menu.
         del each["placement"]
     return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -85,7 +85,7 @@ def written(sheet: Sheet) -> str:
 def _annotations() -> list[AnnotationQuery]:
     firing = f"count by (alertname, severity, project) ({queries.firing()})"
     loaded = f"{queries.select(catalog.CONFIG_RELOAD_SUCCESS_TIME)} * 1000"
-    refused = f"{queries.select(catalog.CONFIG_RELOAD_SUCCESSFUL)} == 0"
+    failed = f"{queries.select(catalog.CONFIG_RELOAD_SUCCESSFUL)} == 0"
     alerts = _mark("Firing alerts", RED, firing, "{{severity}} {{project}}")
     alerts.title_format = "{{alertname}}"
     reloads = _mark("Configuration loaded", BLUE, loaded, "by {{instance}}")
@@ -93,12 +93,12 @@ def _annotations() -> list[AnnotationQuery]:
     return [
         alerts,
         reloads,
-        _mark("Configuration refused", ORANGE, refused, "by {{instance}}, which keeps the old one"),
+        _mark("Configuration reload failed", ORANGE, failed, "{{instance}} keeps the previous one"),
     ]
 
 
 def _mark(name: str, color: str, expression: str, text: str) -> AnnotationQuery:
-    """Mark on all graphs the times at which a query has an answer."""
+    """Return an annotation of all graphs at the times at which a query has a result."""
     return AnnotationQuery(
         name=name,
         datasource=DATASOURCE,

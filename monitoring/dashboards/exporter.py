@@ -1,12 +1,12 @@
-"""Exporter: does it keep up with its work, and which one runs what."""
+"""The Exporter dashboard: schedule, resources and configuration of the exporters."""
 
 from exporter.metrics import catalog
 from monitoring.dashboards import links, process, variables, words
-from monitoring.dashboards.dashboard import Sheet
-from monitoring.dashboards.figures import figure, names
-from monitoring.dashboards.graphs import counted, graph, latency_map
+from monitoring.dashboards.dashboard import DashboardSpec
+from monitoring.dashboards.figures import name_panel, stat_panel
+from monitoring.dashboards.graphs import bar_chart, graph, latency_heatmap
 from monitoring.dashboards.layout import Row, line, row
-from monitoring.dashboards.panels import Figures, Query
+from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import (
     bucket_increase,
     increase,
@@ -21,14 +21,14 @@ _LATE_SECONDS = 1.0
 _LAG_SECONDS = 0.25
 
 
-def sheet(parameters: Parameters) -> Sheet:
+def dashboard(parameters: Parameters) -> DashboardSpec:
     """Return the dashboard."""
-    return Sheet(
+    return DashboardSpec(
         uid=links.EXPORTER,
         title="Console Exporter / Exporter",
         description=(
-            "Is the exporter itself well: does it answer, probe on time, have the resources it"
-            " needs, and run the configuration it should?"
+            "Is the exporter healthy: can it be scraped, does it probe on time, does it have enough"
+            " resources, and is its configuration up to date?"
         ),
         since="now-3h",
         refresh="30s",
@@ -52,61 +52,61 @@ def _now() -> Row:
         line(
             4,
             (4, 4, 4, 3, 3, 3, 3),
-            figure(
+            stat_panel(
                 "Exporters",
-                "Whether Prometheus reaches all exporters of the job. While one is down, its"
-                " servers are not watched.",
+                "Whether Prometheus can scrape all exporters of the job. The servers of an exporter"
+                " that is down are not monitored.",
                 f"min({own('up')})",
-                Figures(unit="none", words=words.UP, empty="no such job"),
+                ValueFormat(unit="none", mappings=words.UP, empty="no such job"),
             ),
-            names(
+            name_panel(
                 "Version",
-                "What runs. Two versions at once: an update is under way, or was forgotten"
-                " somewhere.",
+                "The running versions. Two at the same time: an update is in progress, or one"
+                " exporter was not updated.",
                 Query(f"count by (version) ({select(catalog.BUILD_INFO)})", "{{version}}"),
             ),
-            names(
+            name_panel(
                 "Shards",
-                "The parts that the servers are divided into, and have an exporter. One is missing:"
-                " nobody watches its servers.",
+                "The shards that have an exporter. The servers of a missing shard are not"
+                " monitored.",
                 Query(
                     f"count by (index, count) ({select(catalog.SHARD_INFO)})",
                     "{{index}} of {{count}}",
                 ),
             ),
-            figure(
+            stat_panel(
                 "Servers probed",
-                "Servers of all projects. Differs from your inventory: look at Servers by"
-                " source, below.",
+                "Servers of all projects. If the number differs from your inventory, see Servers by"
+                " source below.",
                 f"sum({select(catalog.TARGETS)})",
-                Figures(unit="none", empty="no exporter"),
+                ValueFormat(unit="none", empty="no exporter"),
             ),
-            figure(
+            stat_panel(
                 "Overdue",
-                "Servers that were not attempted for two intervals: the exporter is stuck, or"
-                " the throttle lets too few through.",
+                "Servers without a probe for two intervals: the exporter hangs, or the rate limit"
+                " is too low.",
                 f"sum({select(catalog.SCHEDULER_OVERDUE)})",
-                Figures(
+                ValueFormat(
                     unit="none",
                     base=words.GREEN,
                     steps=((1, words.ORANGE),),
-                    words=words.NONE,
+                    mappings=words.NONE,
                     empty="no exporter",
                 ),
             ),
-            figure(
+            stat_panel(
                 "Configuration",
-                "The last attempt to load it. Refused: the one before still runs; the log of the"
-                " exporter, or console-exporter check-config, lists the mistakes.",
+                "Result of the last reload. If it failed, the previous configuration stays active;"
+                " the log, or console-exporter check-config, lists the errors.",
                 f"min({select(catalog.CONFIG_RELOAD_SUCCESSFUL)})",
-                Figures(unit="none", words=words.LOADED, empty="no exporter"),
+                ValueFormat(unit="none", mappings=words.LOADED, empty="no exporter"),
             ),
-            figure(
-                "Lag",
-                "The longest that the exporter was late to attend to anything in the last"
-                " minute. Above the first step latencies are measured too long.",
+            stat_panel(
+                "Maximum event loop lag",
+                "The maximum event loop lag over the last minute. When it is orange or red, the"
+                " measured latencies are too high.",
                 f"max({select(catalog.EVENT_LOOP_LAG)})",
-                Figures(
+                ValueFormat(
                     unit="s",
                     base=words.GREEN,
                     steps=((_LAG_SECONDS, words.ORANGE), (_LATE_SECONDS, words.RED)),
@@ -126,9 +126,9 @@ def _schedule(parameters: Parameters) -> Row:
             (10, 7, 7),
             graph(
                 "Lateness",
-                "Start of a probe minus the time it was due. Milliseconds are well; seconds mean"
-                " that the throttle, or the processor, is the bottleneck.",
-                Figures(
+                "Delay between the scheduled and the actual start of a probe. Milliseconds are"
+                " normal; seconds mean that the throttle or the CPU is the bottleneck.",
+                ValueFormat(
                     unit="s",
                     base=words.GREEN,
                     steps=((min(_LATE_SECONDS, parameters.probe_interval), words.ORANGE),),
@@ -136,27 +136,27 @@ def _schedule(parameters: Parameters) -> Row:
                 ),
                 *(Query(quantile(share, late), f"p{share * 100:g}") for share in (0.5, 0.95, 0.99)),
             ),
-            counted(
+            bar_chart(
                 "Missed probes",
-                "Turns that came while the previous probe still ran, or that the throttle did"
-                " not grant in time. More than a few: lengthen the interval.",
-                Figures(unit="short", low=0, decimals=0),
+                "Scheduled probes that were not made, because the previous one still ran or the"
+                " rate limit left no time. More than a few: lengthen the interval.",
+                ValueFormat(unit="short", low=0, decimals=0),
                 Query(total(increase(catalog.SCHEDULER_MISSED), "instance"), "{{instance}}"),
             ),
             graph(
                 "Overdue servers",
-                "Not attempted for two intervals. All of them at once: the scheduler stands"
-                " still; restart the exporter and keep its log.",
-                Figures(unit="none", low=0),
+                "Servers without a probe for two intervals. If it is all of them, the scheduler"
+                " hangs: save the log and restart the exporter.",
+                ValueFormat(unit="none", low=0),
                 Query(f"sum by (instance) ({select(catalog.SCHEDULER_OVERDUE)})", "{{instance}}"),
             ),
         ),
         line(
             7,
             (24,),
-            latency_map(
+            latency_heatmap(
                 "Distribution of lateness",
-                "A second band far above: some servers wait for a throttle, the others do not.",
+                "A second band far above: the probes of some projects wait in the throttle.",
                 bucket_increase(late),
             ),
         ),

@@ -1,39 +1,39 @@
-"""Panels that show numbers of now."""
+"""Panels that show current values."""
 
 from grafana_foundation_sdk.models import bargauge, common, stat
 from grafana_foundation_sdk.models.dashboard import FieldColorModeId, Panel
 
-from monitoring.dashboards.panels import Figures, Look, Query, instant, panel_of
+from monitoring.dashboards.panels import Query, ValueFormat, Visualization, instant, panel_of
 
 
-def figure(title: str, description: str, expression: str, figures: Figures) -> Panel:
-    """Show one number of now, large."""
+def stat_panel(title: str, description: str, expression: str, value_format: ValueFormat) -> Panel:
+    """Show one current value in large type."""
     return panel_of(
         title,
         description,
         [instant("A", Query(expression, title))],
-        Look(
+        Visualization(
             "stat",
             stat.Options(
                 color_mode=common.BigValueColorMode.BACKGROUND_SOLID
-                if figures.words or figures.steps
+                if value_format.mappings or value_format.steps
                 else common.BigValueColorMode.VALUE,
                 graph_mode=common.BigValueGraphMode.NONE,
                 text_mode=common.BigValueTextMode.VALUE,
                 reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"]),
             ),
-            figures.config(FieldColorModeId.THRESHOLDS),
+            value_format.config(FieldColorModeId.THRESHOLDS),
         ),
     )
 
 
-def names(title: str, description: str, query: Query) -> Panel:
-    """Show the names of series, such as versions."""
+def name_panel(title: str, description: str, query: Query) -> Panel:
+    """Show the names of series, such as versions, instead of values."""
     return panel_of(
         title,
         description,
         [instant("A", query)],
-        Look(
+        Visualization(
             "stat",
             stat.Options(
                 color_mode=common.BigValueColorMode.NONE,
@@ -41,18 +41,18 @@ def names(title: str, description: str, query: Query) -> Panel:
                 text_mode=common.BigValueTextMode.NAME,
                 reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"]),
             ),
-            Figures(unit="none").config(FieldColorModeId.THRESHOLDS),
+            ValueFormat(unit="none").config(FieldColorModeId.THRESHOLDS),
         ),
     )
 
 
-def bars(title: str, description: str, query: Query, figures: Figures) -> Panel:
-    """Compare a few numbers of now."""
+def bars(title: str, description: str, query: Query, value_format: ValueFormat) -> Panel:
+    """Compare a few current values as horizontal bars."""
     return panel_of(
         title,
         description,
         [instant("A", query)],
-        Look(
+        Visualization(
             "bargauge",
             bargauge.Options(
                 display_mode=common.BarGaugeDisplayMode.BASIC,
@@ -60,6 +60,6 @@ def bars(title: str, description: str, query: Query, figures: Figures) -> Panel:
                 value_mode=common.BarGaugeValueMode.COLOR,
                 reduce_options=common.ReduceDataOptions(calcs=["lastNotNull"]),
             ),
-            figures.config(FieldColorModeId.THRESHOLDS),
+            value_format.config(FieldColorModeId.THRESHOLDS),
         ),
     )

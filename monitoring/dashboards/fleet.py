@@ -1,14 +1,14 @@
-"""Fleet: what is broken, since when, where, and whose fault it is."""
+"""The Fleet dashboard: which consoles are broken, since when, and why."""
 
 from exporter.metrics import catalog
 from monitoring import recording
 from monitoring.dashboards import broken, links, variables, words
-from monitoring.dashboards.budget import budget_left, budget_left_figures, period_in_words
-from monitoring.dashboards.dashboard import Sheet
-from monitoring.dashboards.figures import figure
-from monitoring.dashboards.graphs import graph, latency_map, stacked
+from monitoring.dashboards.budget import budget_left, budget_left_format, period_in_words
+from monitoring.dashboards.dashboard import DashboardSpec
+from monitoring.dashboards.figures import stat_panel
+from monitoring.dashboards.graphs import graph, latency_heatmap, stacked
 from monitoring.dashboards.layout import Row, line, row
-from monitoring.dashboards.panels import Figures, Query
+from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import (
     bucket_increase,
     or_zero,
@@ -24,14 +24,14 @@ from monitoring.rule import INCONCLUSIVE
 _SERVERS = f"count({select(catalog.SERVER_INFO)})"
 
 
-def sheet(parameters: Parameters) -> Sheet:
+def dashboard(parameters: Parameters) -> DashboardSpec:
     """Return the dashboard."""
-    return Sheet(
+    return DashboardSpec(
         uid=links.FLEET,
         title="Console Exporter / Fleet",
         description=(
-            "Can the remote consoles be opened, and if not, which, since when, where does it break"
-            " and whose fault is it? Start here."
+            "Which remote consoles cannot be opened, since when, at which stage do they fail, and"
+            " what is the cause? Start here."
         ),
         since="now-3h",
         refresh="30s",
@@ -51,7 +51,7 @@ def sheet(parameters: Parameters) -> Sheet:
 
 
 def _now(parameters: Parameters) -> Row:
-    patience = duration(parameters.stale_intervals * parameters.probe_interval)
+    stale_after = duration(parameters.stale_intervals * parameters.probe_interval)
     stale = f"sum({recorded(recording.STALE)})"
     inconclusive = words.any_of("outcome", INCONCLUSIVE)
     return row(
@@ -59,19 +59,19 @@ def _now(parameters: Parameters) -> Row:
         line(
             4,
             (4, 4, 4, 4, 4, 4),
-            figure(
+            stat_panel(
                 "Servers",
-                "How many servers are watched. Fewer than you own: some are missing from the"
+                "The number of monitored servers. If you have more, some are missing from the"
                 " configuration.",
                 _SERVERS,
-                Figures(unit="none", base=words.BLUE, empty="no exporter"),
+                ValueFormat(unit="none", base=words.BLUE, empty="no exporter"),
             ),
-            figure(
+            stat_panel(
                 "Reachable",
-                "The share of servers whose console could be opened when last seen. Servers"
-                " without a verdict yet do not count.",
+                "The share of servers whose console could be opened in the last conclusive probe."
+                " Servers without one do not count.",
                 f"avg({select(catalog.PROBE_SUCCESS)})",
-                Figures(
+                ValueFormat(
                     unit="percentunit",
                     base=words.RED,
                     steps=(
@@ -82,38 +82,38 @@ def _now(parameters: Parameters) -> Row:
                     empty="no verdict yet",
                 ),
             ),
-            figure(
+            stat_panel(
                 "Broken",
-                "Servers whose console could not be opened when last seen. The row below says"
-                " where it breaks, the table further down names them.",
+                "Servers whose console could not be opened in the last conclusive probe. The row"
+                " below shows the failed stages, the table further down the servers.",
                 f"sum(1 - {select(catalog.PROBE_SUCCESS)})",
                 _bad_if_any(words.RED),
             ),
-            figure(
+            stat_panel(
                 "Stale",
-                f"Servers without a verdict for {patience}: they are shown as they were then,"
-                " green or red. Look at Inconclusive beside this, then at the Exporter"
-                " dashboard.",
+                f"Servers without a conclusive probe for {stale_after}; they still show their last"
+                " verdict. Check Inconclusive next to this panel, then the Exporter dashboard.",
                 or_zero(stale, f"sum({recorded(recording.SERVERS)})"),
                 _bad_if_any(words.ORANGE),
             ),
-            figure(
+            stat_panel(
                 "Inconclusive",
-                "Servers whose last probe proved nothing: throttled, not let in, skipped. It is"
-                " our quota, our login or our fault, not theirs. See the API dashboard.",
+                "Servers whose last probe says nothing about the console: throttled, login"
+                " rejected, skipped or an error of the exporter. See the API dashboard.",
                 or_zero(
                     f"sum({select(catalog.PROBE_OUTCOME, inconclusive)})",
                     f"sum({select(catalog.PROBE_OUTCOME)})",
                 ),
                 _bad_if_any(words.YELLOW),
             ),
-            figure(
+            stat_panel(
                 "Error budget left",
-                f"What is left of the failures that the objective of {parameters.objective:.4g}"
-                f" allows in {period_in_words(parameters)}, all projects picked together. Below"
-                " 0 the objective is missed. See the SLO dashboard.",
+                "The remaining share of the failures that the objective of"
+                f" {100 * parameters.objective:.4g} % allows in {period_in_words(parameters)}, for"
+                " all selected projects together. Below 0 the objective is missed. See the SLO"
+                " dashboard.",
                 budget_left(parameters),
-                budget_left_figures(),
+                budget_left_format(),
             ),
         ),
     )
@@ -127,9 +127,9 @@ def _over_time(parameters: Parameters) -> Row:
             (12, 12),
             graph(
                 "Reachable by project",
-                "The share of servers whose console could be opened. A step down is an outage"
-                " of the project; one line among many at the bottom is that project's own.",
-                Figures(
+                "The share of servers whose console could be opened. If one project drops, its"
+                " cause is in that project; if all drop, check the network and the login.",
+                ValueFormat(
                     unit="percentunit",
                     base=words.RED,
                     steps=((parameters.fleet_success_ratio, words.GREEN),),
@@ -139,10 +139,10 @@ def _over_time(parameters: Parameters) -> Row:
             ),
             stacked(
                 "Outcomes",
-                "How probes ended, in probes a second. Reds are verdicts against consoles,"
-                " yellows say nothing of them. Less in total than before: the pace was lowered,"
-                " or the exporter is late.",
-                Figures(unit="cps"),
+                "Probes per second by outcome. Red and orange: failures. Yellow: inconclusive. If"
+                " the total drops, the request rate was lowered after 429 responses, or the"
+                " exporter is late.",
+                ValueFormat(unit="cps"),
                 Query(total(rate(catalog.PROBES), "outcome") + " > 0", "{{outcome}}"),
                 colors=_outcome_shades(),
             ),
@@ -150,28 +150,28 @@ def _over_time(parameters: Parameters) -> Row:
         line(
             8,
             (24,),
-            latency_map(
-                "Time to hand out an address",
-                "How long the cloud takes to answer for one console address. A band that moves"
-                " up is a slow cloud; a second band above is some servers only, or time-outs.",
+            latency_heatmap(
+                "Latency of console address requests",
+                "The time that the cloud takes to return a console address. If the band moves up,"
+                " the cloud is slow; a second band above means slow servers or timeouts.",
                 bucket_increase(catalog.API_REQUEST_DURATION, 'operation="remote_console"'),
             ),
         ),
     )
 
 
-def _bad_if_any(color: str) -> Figures:
-    return Figures(
+def _bad_if_any(color: str) -> ValueFormat:
+    return ValueFormat(
         unit="none",
         base=words.GREEN,
         steps=((1, color),),
-        words=words.NONE,
-        empty="not known",
+        mappings=words.NONE,
+        empty="unknown",
     )
 
 
 def _outcome_shades() -> dict[str, str]:
-    """Return colours that tell outcomes of one verdict apart."""
+    """Return a color for each outcome: green, shades of red for failures, yellow otherwise."""
     reds = (
         "dark-red",
         "red",

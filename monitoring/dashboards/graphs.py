@@ -1,4 +1,4 @@
-"""Panels that draw what happened over time."""
+"""Panels that show values over the time range."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,27 +13,27 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat
 
 from monitoring.dashboards.panels import (
-    Figures,
-    Look,
     Query,
-    lettered,
+    ValueFormat,
+    Visualization,
     override,
     panel_of,
-    ranged,
+    range_query,
+    with_ref_ids,
 )
 
 
-def graph(title: str, description: str, figures: Figures, *queries: Query) -> Panel:
-    """Draw lines over time, with the thresholds as dashes."""
+def graph(title: str, description: str, value_format: ValueFormat, *queries: Query) -> Panel:
+    """Draw lines, and thresholds as dashed lines."""
     look = _lines(
-        figures,
+        value_format,
         timeseries.FieldConfig(
             line_width=1,
             fill_opacity=5,
             show_points=common.VisibilityMode.AUTO,
             thresholds_style=common.GraphThresholdsStyleConfig(
                 mode=common.GraphThresholdsStyleMode.DASHED
-                if figures.steps
+                if value_format.steps
                 else common.GraphThresholdsStyleMode.OFF
             ),
         ),
@@ -41,9 +41,11 @@ def graph(title: str, description: str, figures: Figures, *queries: Query) -> Pa
     return panel_of(title, description, _all(queries), look)
 
 
-def exemplified(title: str, description: str, figures: Figures, *queries: Query) -> Panel:
-    """Draw lines over time, and single requests as dots upon them."""
-    panel = graph(title, description, figures, *queries)
+def with_exemplars(
+    title: str, description: str, value_format: ValueFormat, *queries: Query
+) -> Panel:
+    """Draw lines, and exemplars (single requests) as dots."""
+    panel = graph(title, description, value_format, *queries)
     for target in panel.targets or ():
         if isinstance(target, Dataquery):
             target.exemplar = True
@@ -53,11 +55,11 @@ def exemplified(title: str, description: str, figures: Figures, *queries: Query)
 def stacked(
     title: str,
     description: str,
-    figures: Figures,
+    value_format: ValueFormat,
     *queries: Query,
     colors: dict[str, str] | None = None,
 ) -> Panel:
-    """Draw parts of a whole over time; ``colors`` by the name of a series."""
+    """Draw stacked areas; ``colors`` maps the names of series to colors."""
     fixed = [
         override(
             "byName", name, {"color": FieldColor(mode=FieldColorModeId.FIXED, fixed_color=color)}
@@ -65,7 +67,7 @@ def stacked(
         for name, color in (colors or {}).items()
     ]
     look = _lines(
-        figures,
+        value_format,
         timeseries.FieldConfig(
             line_width=0,
             fill_opacity=70,
@@ -76,10 +78,10 @@ def stacked(
     return panel_of(title, description, _all(queries), replace(look, overrides=fixed))
 
 
-def counted(title: str, description: str, figures: Figures, *queries: Query) -> Panel:
-    """Draw how often something happened, as bars."""
+def bar_chart(title: str, description: str, value_format: ValueFormat, *queries: Query) -> Panel:
+    """Draw counts as stacked bars."""
     look = _lines(
-        figures,
+        value_format,
         timeseries.FieldConfig(
             draw_style=common.GraphDrawStyle.BARS,
             line_width=0,
@@ -91,13 +93,13 @@ def counted(title: str, description: str, figures: Figures, *queries: Query) -> 
     return panel_of(title, description, _all(queries), look)
 
 
-def timeline(title: str, description: str, *queries: Query) -> Panel:
-    """Draw states over time, a row for each series, in each query's own words."""
+def state_timeline(title: str, description: str, *queries: Query) -> Panel:
+    """Draw the states of each series over time; each query has its own value mappings."""
     return panel_of(
         title,
         description,
         _all(queries),
-        Look(
+        Visualization(
             "state-timeline",
             statetimeline.Options(
                 show_value=common.VisibilityMode.AUTO,
@@ -110,24 +112,24 @@ def timeline(title: str, description: str, *queries: Query) -> Panel:
                 ),
                 tooltip=_TOOLTIP,
             ),
-            Figures(unit="none").config(
+            ValueFormat(unit="none").config(
                 FieldColorModeId.THRESHOLDS, statetimeline.FieldConfig(fill_opacity=80)
             ),
             [
-                override("byFrameRefID", ref, {"mappings": list(query.words)})
-                for ref, query in lettered(queries)
+                override("byFrameRefID", ref, {"mappings": list(query.mappings)})
+                for ref, query in with_ref_ids(queries)
             ],
         ),
     )
 
 
-def statuses(title: str, description: str, query: Query) -> Panel:
-    """Draw one square after the other for each series."""
+def status_history(title: str, description: str, query: Query) -> Panel:
+    """Draw the states of each series at regular intervals, as colored cells."""
     panel = panel_of(
         title,
         description,
-        [ranged("A", query)],
-        Look(
+        [range_query("A", query)],
+        Visualization(
             "status-history",
             statushistory.Options(
                 show_value=common.VisibilityMode.NEVER,
@@ -139,7 +141,7 @@ def statuses(title: str, description: str, query: Query) -> Panel:
                 ),
                 tooltip=_TOOLTIP,
             ),
-            Figures(unit="none", words=query.words).config(
+            ValueFormat(unit="none", mappings=query.mappings).config(
                 FieldColorModeId.THRESHOLDS, statushistory.FieldConfig(fill_opacity=80)
             ),
         ),
@@ -148,15 +150,15 @@ def statuses(title: str, description: str, query: Query) -> Panel:
     return panel
 
 
-def latency_map(title: str, description: str, buckets: str) -> Panel:
-    """Draw a histogram over time; the darker, the more."""
-    target = ranged("A", Query(buckets, "{{le}}"))
+def latency_heatmap(title: str, description: str, buckets: str) -> Panel:
+    """Draw a histogram over time as a heatmap."""
+    target = range_query("A", Query(buckets, "{{le}}"))
     target.format_val = PromQueryFormat.HEATMAP
     return panel_of(
         title,
         description,
         [target],
-        Look(
+        Visualization(
             "heatmap",
             heatmap.Options(
                 calculate=False,
@@ -200,11 +202,11 @@ _TOOLTIP = common.VizTooltipOptions(
 
 
 def _all(queries: Sequence[Query]) -> list[Dataquery]:
-    return [ranged(ref, query) for ref, query in lettered(queries)]
+    return [range_query(ref, query) for ref, query in with_ref_ids(queries)]
 
 
-def _lines(figures: Figures, custom: timeseries.FieldConfig) -> Look:
-    return Look(
+def _lines(value_format: ValueFormat, custom: timeseries.FieldConfig) -> Visualization:
+    return Visualization(
         "timeseries",
         timeseries.Options(
             legend=common.VizLegendOptions(
@@ -215,5 +217,5 @@ def _lines(figures: Figures, custom: timeseries.FieldConfig) -> Look:
             ),
             tooltip=_TOOLTIP,
         ),
-        figures.config(FieldColorModeId.PALETTE_CLASSIC, custom),
+        value_format.config(FieldColorModeId.PALETTE_CLASSIC, custom),
     )

@@ -1,4 +1,4 @@
-"""Where panels stand: lines of panels under row titles, 24 columns wide."""
+"""Arrange panels in lines of 24 columns under row titles."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ COLUMNS = 24
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Panels side by side: a height, and each panel's width."""
+    """Panels side by side: the height, and width and panel of each."""
 
     height: int
     panels: tuple[tuple[int, Panel], ...]
@@ -19,29 +19,29 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A title and the lines below it."""
+    """A row title and the lines of panels below it."""
 
     title: str
     lines: tuple[Line, ...]
 
 
 def line(height: int, widths: Sequence[int], *panels: Panel) -> Line:
-    """Put panels side by side; raises `ValueError` unless they fill the line."""
+    """Put panels side by side; raises `ValueError` unless the widths add up to 24."""
     if sum(widths) != COLUMNS:
         raise ValueError(f"{[panel.title for panel in panels]} do not fill {COLUMNS} columns")
     return Line(height, tuple(zip(widths, panels, strict=True)))
 
 
 def row(title: str, *lines: Line) -> Row:
-    """Put lines under a title."""
+    """Put lines of panels under a row title."""
     return Row(title, lines)
 
 
 def placed(rows: Iterable[Row]) -> list[Panel | RowPanel]:
-    """Give each panel its place and its id.
+    """Set the position and the id of each panel.
 
-    An id is drawn from the title, so that links to a panel outlive new neighbours; raises
-    `ValueError` when two panels would share one.
+    The id is a hash of the title, so that links to a panel stay valid when others are added. Raises
+    `ValueError` if two panels have the same id.
     """
     panels = list(_placed(rows))
     titles: dict[int | None, str | None] = {}

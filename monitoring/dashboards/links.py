@@ -1,6 +1,6 @@
-"""Addresses of our dashboards and runbooks, as links in a table's cells.
+"""Links from table cells to dashboards and runbooks.
 
-Links keep the time and what was picked; ``${__data.fields…}`` is the row's own label.
+Links keep the time range and the selected variables; ``${__data.fields…}`` is a label of the row.
 """
 
 from monitoring.parameters import Parameters

@@ -1,4 +1,4 @@
-"""What every panel is made of: queries, a unit with its colours and words, a description."""
+"""Build panels from queries, a visualization and a number format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,16 +31,16 @@ Steps = tuple[tuple[float, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """PromQL and what its series are called."""
+    """A PromQL expression, the legend of its series and the texts for their values."""
 
     expression: str
     legend: str = "__auto"
-    words: Sequence[ValueMapping] = ()
+    mappings: Sequence[ValueMapping] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How a panel of one of Grafana's kinds is drawn."""
+class Visualization:
+    """A Grafana panel type with its options and field configuration."""
 
     kind: str
     options: object
@@ -49,29 +49,30 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """How numbers are shown: a unit of Grafana's, and the colours that begin at some values.
+class ValueFormat:
+    """How values are shown: Grafana unit, color thresholds, value mappings, decimals, axis limits.
 
-    Below the first step numbers have the colour ``base``.
+    ``base`` is the color below the first threshold of ``steps``. ``empty`` is shown if there is no
+    value.
     """
 
     unit: str
     base: str = BLUE
     steps: Steps = ()
-    words: Sequence[ValueMapping] = ()
+    mappings: Sequence[ValueMapping] = ()
     decimals: int | None = None
     low: float | None = None
     high: float | None = None
     empty: str | None = None
 
     def config(self, mode: FieldColorModeId, custom: object = None) -> FieldConfig:
-        """Return these as Grafana's own."""
+        """Return the field configuration of Grafana."""
         return FieldConfig(
             unit=self.unit,
             decimals=self.decimals,
             min_val=self.low,
             max_val=self.high,
-            mappings=list(self.words) or None,
+            mappings=list(self.mappings) or None,
             no_value=self.empty,
             color=FieldColor(mode=mode),
             custom=custom,
@@ -80,7 +81,7 @@ class Figures:
 
 
 def steps_of(base: str, steps: Steps) -> ThresholdsConfig:
-    """Return colours that begin at some values, above ``base``."""
+    """Return the color thresholds: ``base`` first, then each value with its color."""
     return ThresholdsConfig(
         mode=ThresholdsMode.ABSOLUTE,
         steps=[
@@ -90,8 +91,10 @@ def steps_of(base: str, steps: Steps) -> ThresholdsConfig:
     )
 
 
-def panel_of(title: str, description: str, targets: Sequence[Dataquery], look: Look) -> Panel:
-    """Make a panel; `layout` gives it its place."""
+def panel_of(
+    title: str, description: str, targets: Sequence[Dataquery], look: Visualization
+) -> Panel:
+    """Return a panel without a position, which `layout` sets."""
     return Panel(
         type_val=look.kind,
         title=title,
@@ -103,13 +106,13 @@ def panel_of(title: str, description: str, targets: Sequence[Dataquery], look: L
     )
 
 
-def lettered(queries: Sequence[Query]) -> list[tuple[str, Query]]:
-    """Name queries A, B, ..."""
+def with_ref_ids(queries: Sequence[Query]) -> list[tuple[str, Query]]:
+    """Pair queries with the ref ids A, B, ..."""
     return [(chr(ord("A") + index), query) for index, query in enumerate(queries)]
 
 
-def ranged(ref: str, query: Query) -> Dataquery:
-    """Ask over the time shown."""
+def range_query(ref: str, query: Query) -> Dataquery:
+    """Return a range query over the time range."""
     return Dataquery(
         ref_id=ref,
         expr=query.expression,
@@ -122,8 +125,8 @@ def ranged(ref: str, query: Query) -> Dataquery:
 
 
 def instant(ref: str, query: Query) -> Dataquery:
-    """Ask at the end of the time shown."""
-    target = ranged(ref, query)
+    """Return an instant query at the end of the time range."""
+    target = range_query(ref, query)
     target.range_val = False
     target.instant = True
     return target
@@ -132,7 +135,7 @@ def instant(ref: str, query: Query) -> Dataquery:
 def override(
     matcher: str, options: str, properties: dict[str, object]
 ) -> DashboardFieldConfigSourceOverrides:
-    """Show some series otherwise; ``matcher`` and the keys of ``properties`` are Grafana's ids."""
+    """Override properties of some fields; matcher and property names are ids of Grafana."""
     return DashboardFieldConfigSourceOverrides(
         matcher=MatcherConfig(id_val=matcher, options=options),
         properties=[

@@ -1,10 +1,10 @@
-"""How the process is doing and what it runs: rows of the Exporter dashboard."""
+"""Rows of the Exporter dashboard about the process, its resources and its configuration."""
 
 from exporter.metrics import catalog
 from monitoring.dashboards import words
-from monitoring.dashboards.graphs import counted, graph, timeline
+from monitoring.dashboards.graphs import bar_chart, graph, state_timeline
 from monitoring.dashboards.layout import Row, line, row
-from monitoring.dashboards.panels import Figures, Query
+from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import (
     RATE,
     increase,
@@ -17,23 +17,23 @@ from monitoring.dashboards.tables import Label, Number, Rows, table_of
 
 _LATE_SECONDS = 1.0
 _LAG_SECONDS = 0.25
-# A list that was never read has the time 0.
+# Hides server lists that were never read: their timestamp is 0.
 _NEVER_SECONDS = 10 * 365 * 86400.0
 
 
 def work() -> Row:
-    """Show how quickly the exporter answers."""
+    """Show event loop lag, scrape duration and log messages."""
     answer = catalog.SCRAPE_DURATION
     return row(
-        "Answering",
+        "Responsiveness",
         line(
             8,
             (8, 8, 8),
             graph(
                 "Event loop lag",
-                "The worst of each minute. Peaks with every scrape: too many series for this"
-                " processor.",
-                Figures(
+                "The maximum over the last minute. Peaks at every scrape mean too many series for"
+                " this CPU.",
+                ValueFormat(
                     unit="s",
                     base=words.GREEN,
                     steps=((_LAG_SECONDS, words.ORANGE),),
@@ -42,24 +42,24 @@ def work() -> Row:
                 Query(f"max by (instance) ({select(catalog.EVENT_LOOP_LAG)})", "{{instance}}"),
             ),
             graph(
-                "Time to answer a scrape",
-                "As the exporter measures it. Near Prometheus' scrape_timeout its metrics will"
-                " be lost.",
-                Figures(unit="s", low=0),
+                "Scrape duration",
+                "Measured by the exporter and by Prometheus. Scrapes that take longer than the"
+                " scrape_timeout of Prometheus fail.",
+                ValueFormat(unit="s", low=0),
                 *(
                     Query(quantile(share, answer), f"p{share * 100:g}")
                     for share in (0.5, 0.95, 0.99)
                 ),
                 Query(
                     f"max by (instance) ({own('scrape_duration_seconds')})",
-                    "{{instance}} as Prometheus sees it",
+                    "{{instance}} measured by Prometheus",
                 ),
             ),
-            counted(
+            bar_chart(
                 "Log messages",
-                "By level. Errors are faults of the exporter itself: read the log. Warnings are"
-                " what it could not do, and why. Lost: the disk is full, or nobody reads them.",
-                Figures(unit="short", low=0, decimals=0),
+                "By level. Errors are bugs of the exporter; warnings say what failed and why: read"
+                " the log. Lost: the disk is full, or the pipe is not read.",
+                ValueFormat(unit="short", low=0, decimals=0),
                 Query(total(increase(catalog.LOG_MESSAGES), "level"), "{{level}}"),
                 Query(total(increase(catalog.LOG_MESSAGES_LOST), "job"), "lost"),
             ),
@@ -68,7 +68,7 @@ def work() -> Row:
 
 
 def resources() -> Row:
-    """Show what the process uses."""
+    """Show memory, CPU, file descriptors and garbage collections of the process."""
     processor = f"rate({own('process_cpu_seconds_total')}[{RATE}])"
     collected = f"rate({own('python_gc_collections_total')}[{RATE}])"
     return row(
@@ -78,26 +78,26 @@ def resources() -> Row:
             (6, 6, 6, 6),
             graph(
                 "Memory",
-                "Resident memory. It grows with servers and history, then stays; a line that"
-                " climbs for days is a leak.",
-                Figures(unit="bytes", low=0),
+                "Resident memory. It grows with the number of servers and their history, then"
+                " stays constant; growth over days is a leak.",
+                ValueFormat(unit="bytes", low=0),
                 Query(
                     f"sum by (instance) ({own('process_resident_memory_bytes')})",
                     "{{instance}}",
                 ),
             ),
             graph(
-                "Processor",
-                "Cores in use; the exporter cannot use more than one. Near 1: divide the servers"
-                " among several exporters.",
-                Figures(unit="percentunit", low=0),
+                "CPU",
+                "Share of one core; the exporter cannot use more. Near 100 %, split the servers"
+                " into shards.",
+                ValueFormat(unit="percentunit", low=0),
                 Query(f"sum by (instance) ({processor})", "{{instance}}"),
             ),
             graph(
                 "Open files",
-                "Share of the file descriptors allowed: connections, mostly. Near 1 new"
+                "Open file descriptors, mostly connections, as a share of the limit. Near 100 % new"
                 " connections fail: raise the limit.",
-                Figures(unit="percentunit", low=0, high=1),
+                ValueFormat(unit="percentunit", low=0, high=1),
                 Query(
                     f"max by (instance) ({own('process_open_fds')} / {own('process_max_fds')})",
                     "{{instance}}",
@@ -105,9 +105,8 @@ def resources() -> Row:
             ),
             graph(
                 "Garbage collections",
-                "By generation. Many of generation 2 cost time in one piece and show as event"
-                " loop lag.",
-                Figures(unit="cps", low=0),
+                "By generation. Collections of generation 2 take longest and cause event loop lag.",
+                ValueFormat(unit="cps", low=0),
                 Query(f"sum by (generation) ({collected})", "generation {{generation}}"),
             ),
         ),
@@ -115,7 +114,7 @@ def resources() -> Row:
 
 
 def configuration() -> Row:
-    """Show which configuration and version each exporter runs."""
+    """Show configuration, server lists and version of each exporter."""
     loaded = select(catalog.CONFIG_RELOAD_SUCCESS_TIME)
     age = f"(time() - {select(catalog.DISCOVERY_LAST_SUCCESS)})"
     return row(
@@ -123,21 +122,21 @@ def configuration() -> Row:
         line(
             7,
             (10, 14),
-            timeline(
-                "Loading",
-                "Red: the file on disk is not the one that runs, and the exporter would not"
-                " start again with it.",
+            state_timeline(
+                "Configuration reloads",
+                "Red: the last reload failed, so the file on disk is not the active configuration."
+                " The exporter would not start with that file.",
                 Query(
                     f"min by (instance) ({select(catalog.CONFIG_RELOAD_SUCCESSFUL)})",
                     "{{instance}}",
-                    words=words.LOADED,
+                    mappings=words.LOADED,
                 ),
             ),
             graph(
                 "Servers by source",
-                "Servers that each source yields. A sudden drop is a list that was cut by"
-                " mistake: what is not on it is not watched.",
-                Figures(unit="none", low=0),
+                "The number of servers in each source. After a sudden drop check the list: servers"
+                " that are not listed are not monitored.",
+                ValueFormat(unit="none", low=0),
                 Query(
                     f"sum by (project, source) ({select(catalog.DISCOVERY_SERVERS)})",
                     "{{project}} {{source}}",
@@ -150,19 +149,19 @@ def configuration() -> Row:
             (12, 12),
             graph(
                 "Age of server lists",
-                "Since the servers of a source were last known to be current. It climbs while a"
-                " list cannot be read: new servers are not noticed meanwhile.",
-                Figures(unit="s", low=0),
+                "Time since a source was last known to be up to date. It rises while a list cannot"
+                " be read; new servers are not monitored meanwhile.",
+                ValueFormat(unit="s", low=0),
                 Query(
                     f"max by (project, source) ({age} < {_NEVER_SECONDS:g})",
                     "{{project}} {{source}}",
                 ),
             ),
-            counted(
-                "Reading of server lists",
-                "Files are read when they change, the cloud's list at refresh_interval. Failures"
-                " leave the last good list in effect: the log says why.",
-                Figures(unit="short", low=0, decimals=0),
+            bar_chart(
+                "Server list refreshes",
+                "Files are read when they change, the cloud's list every refresh_interval. After a"
+                " failure the last valid list stays active; the log has the reason.",
+                ValueFormat(unit="short", low=0, decimals=0),
                 Query(
                     total(increase(catalog.DISCOVERY_REFRESHES), "project, source"),
                     "{{project}} {{source}}",
@@ -178,8 +177,8 @@ def configuration() -> Row:
             (24,),
             table_of(
                 "Exporters by instance",
-                "Exporters of one job that should be alike differ in version or in the"
-                " fingerprint of their configuration: one was not updated, or not reloaded.",
+                "Exporters with the same configuration file must have the same version and"
+                " configuration hash; otherwise one was not updated or not reloaded.",
                 [
                     Label(label="instance", title="Instance"),
                     Label(label="version", title="Version"),
@@ -190,7 +189,7 @@ def configuration() -> Row:
                         expression=f"max by (instance) ({own('up')})",
                         title="State",
                         unit="none",
-                        words=words.UP,
+                        mappings=words.UP,
                     ),
                     Number(
                         expression=(
@@ -199,7 +198,7 @@ def configuration() -> Row:
                             " group_left (version, python_version)"
                             f" {select(catalog.BUILD_INFO)})"
                         ),
-                        title="Configuration",
+                        title="Configuration hash",
                         unit="hex",
                         decimals=0,
                     ),

@@ -1,30 +1,34 @@
-"""Server: all that is known of one server's console."""
+"""The Server dashboard: state, history and latency of one console."""
 
 from exporter.metrics import catalog
 from exporter.metrics.catalog import Metric
 from monitoring.dashboards import links, variables, words
-from monitoring.dashboards.dashboard import Sheet
-from monitoring.dashboards.figures import figure
-from monitoring.dashboards.graphs import counted, graph, stacked, timeline
+from monitoring.dashboards.dashboard import DashboardSpec
+from monitoring.dashboards.figures import stat_panel
+from monitoring.dashboards.graphs import bar_chart, graph, stacked, state_timeline
 from monitoring.dashboards.layout import Row, line, row
-from monitoring.dashboards.panels import Figures, Query
-from monitoring.dashboards.queries import RANGE, RATE, numbered, picked
+from monitoring.dashboards.panels import Query, ValueFormat
+from monitoring.dashboards.queries import RANGE, RATE, numbered, of_selected_server
 from monitoring.dashboards.tables import attributes
 from monitoring.metrics_page import OUTCOMES, STAGES
 from monitoring.parameters import Parameters
 
-_OUTCOME = numbered("outcome", OUTCOMES, lambda matcher: picked(catalog.PROBE_OUTCOME, matcher))
-_STAGE = numbered("stage", ("", *STAGES), lambda matcher: picked(catalog.PROBE_OUTCOME, matcher))
+_OUTCOME = numbered(
+    "outcome", OUTCOMES, lambda matcher: of_selected_server(catalog.PROBE_OUTCOME, matcher)
+)
+_STAGE = numbered(
+    "stage", ("", *STAGES), lambda matcher: of_selected_server(catalog.PROBE_OUTCOME, matcher)
+)
 
 
-def sheet(parameters: Parameters) -> Sheet:
+def dashboard(parameters: Parameters) -> DashboardSpec:
     """Return the dashboard."""
-    return Sheet(
+    return DashboardSpec(
         uid=links.SERVER,
         title="Console Exporter / Server",
         description=(
-            "One server: can its console be opened now, since when not, and at which stage does it"
-            " break?"
+            "One server: can its console be opened, since when not, and at which stage do probes"
+            " fail?"
         ),
         since="now-6h",
         refresh="30s",
@@ -38,59 +42,59 @@ def sheet(parameters: Parameters) -> Sheet:
 
 
 def _now(parameters: Parameters) -> Row:
-    failures = picked(catalog.PROBE_FAILURES)
-    verdicts = picked(catalog.PROBE_VERDICTS)
+    failures = of_selected_server(catalog.PROBE_FAILURES)
+    verdicts = of_selected_server(catalog.PROBE_VERDICTS)
     return row(
         "Now",
         line(
             4,
             (4, 5, 3, 4, 4, 4),
-            figure(
+            stat_panel(
                 "Console",
-                "The last verdict. Inconclusive probes leave it as it was: see when it was"
-                " given, further right.",
-                f"max({picked(catalog.PROBE_SUCCESS)})",
-                Figures(unit="none", words=words.REACHABLE, empty="no verdict yet"),
+                "The last verdict. Inconclusive probes do not change it; Last verdict shows its"
+                " age.",
+                f"max({of_selected_server(catalog.PROBE_SUCCESS)})",
+                ValueFormat(unit="none", mappings=words.REACHABLE, empty="no verdict yet"),
             ),
-            figure(
+            stat_panel(
                 "Last outcome",
-                "How the last probe ended. Red counts against the console; yellow is our quota,"
-                " our login or our fault.",
+                "The outcome of the last probe. Red: the console failed. Yellow: inconclusive, the"
+                " cause is the quota, the login or the exporter.",
                 _OUTCOME,
-                Figures(unit="none", words=words.OUTCOME, empty="not probed yet"),
+                ValueFormat(unit="none", mappings=words.OUTCOME, empty="not probed yet"),
             ),
-            figure(
+            stat_panel(
                 "Failures in a row",
-                f"From {parameters.unavailable_failures} on it is reported as"
-                " ConsoleUnavailable. Inconclusive probes do not count.",
-                f"max({picked(catalog.PROBE_CONSECUTIVE_FAILURES)})",
-                Figures(
+                f"At {parameters.unavailable_failures} the alert ConsoleUnavailable fires."
+                " Inconclusive probes do not count.",
+                f"max({of_selected_server(catalog.PROBE_CONSECUTIVE_FAILURES)})",
+                ValueFormat(
                     unit="none",
                     base=words.GREEN,
                     steps=((1, words.ORANGE), (parameters.unavailable_failures, words.RED)),
-                    words=words.NONE,
+                    mappings=words.NONE,
                     empty="not probed yet",
                 ),
             ),
-            figure(
+            stat_panel(
                 "Last success",
-                "When the console could last be opened: it broke after that.",
-                f"max({picked(catalog.PROBE_LAST_SUCCESS)}) * 1000",
-                Figures(unit="dateTimeFromNow", empty="never"),
+                "Time of the last successful probe. The console broke after that.",
+                f"max({of_selected_server(catalog.PROBE_LAST_SUCCESS)}) * 1000",
+                ValueFormat(unit="dateTimeFromNow", empty="never"),
             ),
-            figure(
+            stat_panel(
                 "Last verdict",
-                "When a probe last told anything about the console. Long ago: all probes since"
-                " were inconclusive, or there were none.",
-                f"max({picked(catalog.PROBE_LAST_VERDICT)}) * 1000",
-                Figures(unit="dateTimeFromNow", empty="never"),
+                "Time of the last conclusive probe. If it is long ago, all probes since were"
+                " inconclusive, or there were none.",
+                f"max({of_selected_server(catalog.PROBE_LAST_VERDICT)}) * 1000",
+                ValueFormat(unit="dateTimeFromNow", empty="never"),
             ),
-            figure(
-                "Success in the time shown",
-                "The share of verdicts that were successes.",
+            stat_panel(
+                "Success ratio",
+                "The share of conclusive probes in the time range that succeeded.",
                 f"1 - sum(increase({failures}[{RANGE}]))"
                 f" / (sum(increase({verdicts}[{RANGE}])) > 0)",
-                Figures(
+                ValueFormat(
                     unit="percentunit",
                     base=words.RED,
                     steps=(
@@ -107,22 +111,25 @@ def _now(parameters: Parameters) -> Row:
 
 def _states() -> Row:
     return row(
-        "What happened",
+        "History",
         line(
             8,
             (24,),
-            timeline(
+            state_timeline(
                 "State",
-                "Console: the verdict that stood. Outcome and failed stage: how the probe before"
-                " ended. HTTP status: what the API said. Yellow under a steady verdict: probes"
-                " that proved nothing.",
-                Query(f"max({picked(catalog.PROBE_SUCCESS)})", "Console", words=words.REACHABLE),
-                Query(_OUTCOME, "Outcome", words=words.OUTCOME),
-                Query(_STAGE, "Failed stage", words=words.STAGE),
+                "Console: the last verdict. Outcome, failed stage and HTTP status: those of the"
+                " last probe. Inconclusive probes are yellow and do not change the verdict.",
                 Query(
-                    f"max({picked(catalog.PROBE_STATUS_CODE)})",
+                    f"max({of_selected_server(catalog.PROBE_SUCCESS)})",
+                    "Console",
+                    mappings=words.REACHABLE,
+                ),
+                Query(_OUTCOME, "Outcome", mappings=words.OUTCOME),
+                Query(_STAGE, "Failed stage", mappings=words.STAGE),
+                Query(
+                    f"max({of_selected_server(catalog.PROBE_STATUS_CODE)})",
                     "HTTP status",
-                    words=words.HTTP_STATUS,
+                    mappings=words.HTTP_STATUS,
                 ),
             ),
         ),
@@ -136,64 +143,71 @@ def _times() -> Row:
         ("success", catalog.PROBE_LAST_SUCCESS),
     )
     return row(
-        "How long",
+        "Durations",
         line(
             8,
             (12, 6, 6),
             stacked(
                 "Stages of the last probe",
-                "Where a probe spends its time, without the wait for its turn. The stage that"
-                " grows is the one that is slow; the last one shown is where it broke.",
-                Figures(unit="s", low=0),
-                Query(f"max by (stage) ({picked(catalog.PROBE_STAGE_DURATION)})", "{{stage}}"),
+                "Duration by stage, without time in the throttle. The stage that grows is the slow"
+                " one; if the probe failed, the last stage is the one that failed.",
+                ValueFormat(unit="s", low=0),
+                Query(
+                    f"max by (stage) ({of_selected_server(catalog.PROBE_STAGE_DURATION)})",
+                    "{{stage}}",
+                ),
             ),
             graph(
                 "Duration of the last probe",
-                "All stages together. Close to the configured timeout: failures are near.",
-                Figures(unit="s", low=0),
-                Query(f"max({picked(catalog.PROBE_DURATION)})", "duration"),
+                "All stages together. Near the configured timeout, probes are about to fail.",
+                ValueFormat(unit="s", low=0),
+                Query(f"max({of_selected_server(catalog.PROBE_DURATION)})", "duration"),
             ),
             graph(
                 "Time since the last",
-                "A sawtooth is well. Attempts that grow old: the exporter does not probe."
-                " Verdicts alone: probes prove nothing. Successes alone: the console is broken.",
-                Figures(unit="s", low=0),
-                *(Query(f"time() - max({picked(metric)})", name) for name, metric in ages),
+                "A sawtooth is normal. If attempt rises, the exporter does not probe; if only"
+                " verdict and success rise, probes are inconclusive; if only success rises, the"
+                " console is broken.",
+                ValueFormat(unit="s", low=0),
+                *(
+                    Query(f"time() - max({of_selected_server(metric)})", name)
+                    for name, metric in ages
+                ),
             ),
         ),
     )
 
 
 def _counters() -> Row:
-    figures = Figures(unit="short", low=0, decimals=0)
+    value_format = ValueFormat(unit="short", low=0, decimals=0)
 
     def each(metric: Metric, name: str) -> Query:
-        return Query(f"sum(increase({picked(metric)}[{RATE}]))", name)
+        return Query(f"sum(increase({of_selected_server(metric)}[{RATE}]))", name)
 
     return row(
-        "How often",
+        "Counts",
         line(
             6,
             (8, 8, 8),
-            counted(
+            bar_chart(
                 "Verdicts",
-                "Probes that told something about the console. Fewer than before: throttled, or"
-                " probed more rarely.",
-                figures,
+                "Conclusive probes. If there are fewer than before, probes are throttled or the"
+                " interval is longer.",
+                value_format,
                 each(catalog.PROBE_VERDICTS, "verdicts"),
             ),
-            counted(
+            bar_chart(
                 "Failures",
-                "Verdicts against the console. One now and then: look at the latency. All of them:"
-                " it is broken.",
-                figures,
+                "Failed conclusive probes. A few: check the latency. All of them: the console is"
+                " broken.",
+                value_format,
                 each(catalog.PROBE_FAILURES, "failures"),
             ),
-            counted(
+            bar_chart(
                 "Throttled",
-                "Probes that the cloud answered with 429. They are not held against the console;"
-                " see the API dashboard.",
-                figures,
+                "Probes that got status 429. They are inconclusive, not failures; see the API"
+                " dashboard.",
+                value_format,
                 each(catalog.PROBE_THROTTLED, "throttled"),
             ),
         ),
@@ -202,15 +216,15 @@ def _counters() -> Row:
 
 def _attributes() -> Row:
     return row(
-        "What it is",
+        "Attributes of the server",
         line(
             4,
             (24,),
             attributes(
                 "Attributes",
-                "Region, depth of probing and the labels from the configuration. Two rows: two"
-                " exporters probe this server and share its quota twice over.",
-                picked(catalog.SERVER_INFO),
+                "Region, probe depth and the labels of the configuration. Two rows mean that two"
+                " exporters probe this server, which uses twice the quota.",
+                of_selected_server(catalog.SERVER_INFO),
                 hidden=("job",),
             ),
         ),

@@ -1,4 +1,4 @@
-"""SLO: is the objective met, what is left of the error budget, and who spends it."""
+"""The SLO dashboard: availability, error budget, burn rates and the servers that fail most."""
 
 from exporter.metrics import catalog
 from monitoring import recording
@@ -6,14 +6,14 @@ from monitoring.dashboards import links, variables, words
 from monitoring.dashboards.budget import (
     availability,
     budget_left,
-    budget_left_figures,
+    budget_left_format,
     period_in_words,
 )
-from monitoring.dashboards.dashboard import Sheet
-from monitoring.dashboards.figures import bars, figure
-from monitoring.dashboards.graphs import counted, graph
+from monitoring.dashboards.dashboard import DashboardSpec
+from monitoring.dashboards.figures import bars, stat_panel
+from monitoring.dashboards.graphs import bar_chart, graph
 from monitoring.dashboards.layout import Row, line, row
-from monitoring.dashboards.panels import Figures, Query
+from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import increase, rate, recorded, select, total
 from monitoring.dashboards.tables import Label, Number, Rows, table_of
 from monitoring.durations import duration
@@ -23,13 +23,13 @@ from monitoring.rule import FAILURE, VERDICT
 _WORST = 20
 
 
-def sheet(parameters: Parameters) -> Sheet:
+def dashboard(parameters: Parameters) -> DashboardSpec:
     """Return the dashboard."""
-    return Sheet(
+    return DashboardSpec(
         uid=links.SLO,
         title="Console Exporter / SLO",
         description=(
-            f"Objective: {parameters.objective:.4g} of the verdicts on consoles are successes in"
+            f"Objective: {100 * parameters.objective:.4g} % of conclusive probes succeed in"
             f" {period_in_words(parameters)}. Inconclusive probes do not count."
         ),
         since="now-2d",
@@ -39,7 +39,7 @@ def sheet(parameters: Parameters) -> Sheet:
             variables.projects(),
             variables.servers(),
         ],
-        rows=[_now(parameters), _burn(parameters), _over_time(parameters), _spenders(parameters)],
+        rows=[_now(parameters), _burn(parameters), _over_time(parameters), _causes(parameters)],
     )
 
 
@@ -51,12 +51,13 @@ def _now(parameters: Parameters) -> Row:
         line(
             6,
             (5, 5, 5, 9),
-            figure(
+            stat_panel(
                 "Availability",
-                f"The share of verdicts in {days} that were successes. The objective is"
-                f" {parameters.objective:.4g}. Younger records count as far as they go.",
+                f"The share of conclusive probes in {days} that succeeded. The objective is"
+                f" {100 * parameters.objective:.4g} %. If there is less data, it covers the data"
+                " there is.",
                 availability(parameters),
-                Figures(
+                ValueFormat(
                     unit="percentunit",
                     base=words.RED,
                     steps=((parameters.objective, words.GREEN),),
@@ -64,19 +65,19 @@ def _now(parameters: Parameters) -> Row:
                     empty="no verdict yet",
                 ),
             ),
-            figure(
+            stat_panel(
                 "Error budget left",
-                f"What is left of the failures that the objective allows in {days}. Below 0 it"
-                " is missed: put changes off until it has recovered.",
+                f"The remaining share of the failures that the objective allows in {days}. Below 0"
+                " the objective is missed: postpone risky changes.",
                 budget_left(parameters),
-                budget_left_figures(),
+                budget_left_format(),
             ),
-            figure(
-                "Probes without a verdict",
-                "The share of probes that proved nothing. The objective does not see them: the"
-                " higher this is, the less it says.",
+            stat_panel(
+                "Inconclusive probes",
+                "The share of probes that say nothing about a console. The objective ignores them:"
+                " the higher the share, the less reliable the availability.",
                 f"1 - {total(rate(catalog.PROBES, VERDICT))} / ({probes} > 0)",
-                Figures(
+                ValueFormat(
                     unit="percentunit",
                     base=words.GREEN,
                     steps=((0.05, words.YELLOW), (0.5, words.ORANGE)),
@@ -86,9 +87,9 @@ def _now(parameters: Parameters) -> Row:
             ),
             bars(
                 "Error budget left by project",
-                "Whose budget is spent. A project below 0 misses the objective by itself.",
+                "The error budget of each project. Below 0 the project misses the objective.",
                 Query(f"sort({budget_left(parameters, 'project')})", "{{project}}"),
-                budget_left_figures(),
+                budget_left_format(),
             ),
         ),
     )
@@ -101,15 +102,15 @@ def _burn(parameters: Parameters) -> Row:
         name: rate.factor for rate in parameters.burn_rates for name in (rate.long, rate.short)
     }
     return row(
-        "Burn",
+        "Burn rate",
         line(
             8,
             (24,),
             table_of(
                 "Burn rate by window",
-                "How many times too fast the budget goes: 1 spends exactly all of it. A long and"
-                " a short window coloured together are an alert: it burns, and still does. Only"
-                " the long one: it is over. Only the short one: wait and see.",
+                "At burn rate 1 the error budget is used up exactly at the end of the period. A"
+                " long and a short window in red together are an alert. Only the long one: the"
+                " problem is over. Only the short one: it is too early to tell.",
                 [
                     Label(
                         label="project",
@@ -148,9 +149,9 @@ def _over_time(parameters: Parameters) -> Row:
             (8, 8, 8),
             graph(
                 "Availability over time",
-                f"Successes over verdicts of {duration(parameters.window_1h)}; the dashed line is"
-                " the objective. Short dips are paid from the budget.",
-                Figures(
+                f"Successful share of conclusive probes over {duration(parameters.window_1h)}. The"
+                " dashed line is the objective. Short dips use up error budget.",
+                ValueFormat(
                     unit="percentunit",
                     base=words.RED,
                     steps=((parameters.objective, words.GREEN),),
@@ -159,10 +160,10 @@ def _over_time(parameters: Parameters) -> Row:
                 Query(f"1 - max by (project) ({hour})", "{{project}}"),
             ),
             graph(
-                "Burn rate",
-                f"Of {duration(parameters.window_1h)}. At the dashed line of {fast.factor:g} a"
-                " month's budget is gone in two days.",
-                Figures(
+                "Burn rate, fast",
+                f"Over {duration(parameters.window_1h)}. At {fast.factor:g}, the upper dashed line,"
+                " the budget of a month is used up in two days.",
+                ValueFormat(
                     unit="none",
                     base=words.GREEN,
                     steps=((1, words.ORANGE), (fast.factor, words.RED)),
@@ -172,30 +173,30 @@ def _over_time(parameters: Parameters) -> Row:
             ),
             graph(
                 "Burn rate, slow",
-                f"Of {duration(parameters.window_3d)}. Above 1 for long, the objective will be"
-                " missed, however quiet it looks.",
-                Figures(unit="none", base=words.GREEN, steps=((1, words.ORANGE),), low=0),
+                f"Over {duration(parameters.window_3d)}. If it stays above 1, the objective will be"
+                " missed.",
+                ValueFormat(unit="none", base=words.GREEN, steps=((1, words.ORANGE),), low=0),
                 Query(f"max by (project) ({days}) / {parameters.error_budget:.6g}", "{{project}}"),
             ),
         ),
     )
 
 
-def _spenders(parameters: Parameters) -> Row:
+def _causes(parameters: Parameters) -> Row:
     window = duration(parameters.window_1h)
     failed = f"increase({select(catalog.PROBE_FAILURES)}[{window}])"
     verdicts = f"increase({select(catalog.PROBE_VERDICTS)}[{window}])"
     by = "project, server_id, server"
     worst = f"topk({_WORST}, sum by ({by}) ({failed}) > 0)"
     return row(
-        "What spends it",
+        "What uses up the error budget",
         line(
             9,
             (10, 14),
-            counted(
+            bar_chart(
                 "Failures by outcome",
-                "What the budget was spent on. Mend the tallest first.",
-                Figures(unit="short", low=0, decimals=0),
+                "Failed probes by outcome. Fix the most frequent one first.",
+                ValueFormat(unit="short", low=0, decimals=0),
                 Query(
                     f"{total(increase(catalog.PROBES, FAILURE), 'outcome')} > 0",
                     "{{outcome}}",
@@ -203,9 +204,9 @@ def _spenders(parameters: Parameters) -> Row:
             ),
             table_of(
                 "Worst servers",
-                f"The {_WORST} with the most failures in the last {window}. A few with a share"
-                " of 100 % are broken machines; many with a low share are a gateway or a"
-                " network that drops some.",
+                f"The {_WORST} servers with the most failures in the last {window}. A few servers"
+                " at 100 % are broken themselves; many with a low share point to an unreliable"
+                " gateway or network.",
                 [
                     Label(
                         label="server",
@@ -220,7 +221,7 @@ def _spenders(parameters: Parameters) -> Row:
                     Number(expression=worst, title="Failures", unit="short", decimals=0),
                     Number(
                         expression=f"{worst} / (sum by ({by}) ({verdicts}) > 0)",
-                        title="Share of verdicts",
+                        title="Share of conclusive probes",
                         unit="percentunit",
                         base=words.ORANGE,
                         steps=((0.5, words.RED),),

@@ -1,4 +1,4 @@
-"""Tables: instant queries, joined by the labels that they share, a row for each."""
+"""Table panels: instant queries joined by their common labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from monitoring.dashboards.panels import (
-    Figures,
-    Look,
     Query,
     Steps,
+    ValueFormat,
+    Visualization,
     instant,
-    lettered,
     override,
     panel_of,
     steps_of,
+    with_ref_ids,
 )
 from monitoring.dashboards.words import GREY
 
@@ -36,7 +36,7 @@ class Label:
 
     label: str
     title: str
-    words: Sequence[ValueMapping] = ()
+    mappings: Sequence[ValueMapping] = ()
     link: str = ""
     link_title: str = ""
     width: int | None = None
@@ -51,7 +51,7 @@ class Number:
     unit: str
     base: str = GREY
     steps: Steps = ()
-    words: Sequence[ValueMapping] = ()
+    mappings: Sequence[ValueMapping] = ()
     decimals: int | None = None
     empty: str = _NOTHING
     width: int | None = None
@@ -59,7 +59,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """How rows are sorted, and what is said where there are none."""
+    """How rows are sorted, and the text of an empty table."""
 
     by: str
     descending: bool = True
@@ -75,14 +75,14 @@ def table_of(
 ) -> Panel:
     """Show a row for each set of labels.
 
-    The queries must leave the same labels, or the first must have all: rows are joined by those
-    in common.
+    Rows are joined by their common labels: all queries must return the same labels, or the first
+    query must return all of them.
     """
-    queries = lettered([Query(number.expression) for number in numbers])
+    queries = with_ref_ids([Query(number.expression) for number in numbers])
     targets = [instant(ref, query) for ref, query in queries]
     for target in targets:
         target.format_val = PromQueryFormat.TABLE
-    # Where only one query has an answer its values have no letter.
+    # If only one query has a result, Grafana names its value without the ref id.
     values = ["Value", *(f"Value #{ref}" for ref, _ in queries)]
     columns = [*(each.label for each in labels), *values]
     titles = [*(each.title for each in labels), *(each.title for each in (numbers[0], *numbers))]
@@ -90,10 +90,10 @@ def table_of(
         title,
         description,
         targets,
-        Look(
+        Visualization(
             "table",
             _options(common.TableSortByFieldState(display_name=rows.by, desc=rows.descending)),
-            Figures(unit="none", base=GREY, empty=rows.empty).config(
+            ValueFormat(unit="none", base=GREY, empty=rows.empty).config(
                 FieldColorModeId.THRESHOLDS,
                 _cells(common.FieldTextAlignment.AUTO),
             ),
@@ -115,17 +115,17 @@ def table_of(
 
 
 def attributes(title: str, description: str, expression: str, hidden: Sequence[str]) -> Panel:
-    """Show the labels of a few series, but for those hidden."""
+    """Show the labels of a few series, except the hidden ones."""
     target = instant("A", Query(expression))
     target.format_val = PromQueryFormat.TABLE
     panel = panel_of(
         title,
         description,
         [target],
-        Look(
+        Visualization(
             "table",
             _options(),
-            Figures(unit="none", base=GREY, empty="no such server").config(
+            ValueFormat(unit="none", base=GREY, empty="no such server").config(
                 FieldColorModeId.THRESHOLDS, _cells(common.FieldTextAlignment.LEFT)
             ),
         ),
@@ -145,7 +145,7 @@ def attributes(title: str, description: str, expression: str, hidden: Sequence[s
 
 def _options(*sort_by: common.TableSortByFieldState) -> table.Options:
     options = table.Options(sort_by=list(sort_by))
-    # Grafana 13 has it no more.
+    # Grafana 13 removed it.
     options.footer = None
     return options
 
@@ -156,8 +156,8 @@ def _cells(align: common.FieldTextAlignment) -> table.FieldConfig:
 
 def _label(column: Label) -> DashboardFieldConfigSourceOverrides:
     properties: dict[str, object] = {"noValue": _NOTHING}
-    if column.words:
-        properties["mappings"] = list(column.words)
+    if column.mappings:
+        properties["mappings"] = list(column.mappings)
         properties["custom.cellOptions"] = common.TableColorTextCellOptions()
     if column.link:
         properties["links"] = [{"title": column.link_title, "url": column.link}]
@@ -170,12 +170,12 @@ def _number(column: Number) -> DashboardFieldConfigSourceOverrides:
     properties: dict[str, object] = {"unit": column.unit, "noValue": column.empty}
     if column.decimals is not None:
         properties["decimals"] = column.decimals
-    if column.words:
-        properties["mappings"] = list(column.words)
+    if column.mappings:
+        properties["mappings"] = list(column.mappings)
     if column.steps:
         steps: ThresholdsConfig = steps_of(column.base, column.steps)
         properties["thresholds"] = steps
-    if column.steps or column.words:
+    if column.steps or column.mappings:
         properties["custom.cellOptions"] = common.TableColoredBackgroundCellOptions(
             mode=common.TableCellBackgroundDisplayMode.BASIC
         )

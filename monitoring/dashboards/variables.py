@@ -1,4 +1,4 @@
-"""The variables at the top of the dashboards."""
+"""The dashboard variables."""
 
 from grafana_foundation_sdk.models.dashboard import (
     VariableHide,
@@ -19,12 +19,12 @@ _EXPORTERS = ('job=~"$job"', 'instance=~"$instance"')
 
 
 def exporters() -> list[VariableModel]:
-    """Choose what every dashboard is about: a Prometheus, and exporters that it scrapes."""
+    """Return the variables of every dashboard: data source, job and instance."""
     return [datasource(), job(), instance()]
 
 
 def datasource() -> VariableModel:
-    """Choose the Prometheus to ask."""
+    """Select the Prometheus data source."""
     return _plain(
         VariableModel(
             type_val=VariableType.DATASOURCE,
@@ -39,7 +39,7 @@ def datasource() -> VariableModel:
 
 
 def job() -> VariableModel:
-    """Choose scrape jobs."""
+    """Select scrape jobs."""
     return _several(
         "job",
         "Job",
@@ -49,17 +49,17 @@ def job() -> VariableModel:
 
 
 def instance() -> VariableModel:
-    """Choose exporters."""
+    """Select exporters."""
     return _several(
         "instance",
         "Instance",
-        "The exporters. Recorded series count over all of them.",
+        "The exporters. Panels of recorded series ignore this: they aggregate all exporters.",
         _values(catalog.BUILD_INFO, "instance", 'job=~"$job"'),
     )
 
 
 def projects() -> VariableModel:
-    """Choose projects."""
+    """Select projects."""
     return _several(
         "project",
         "Project",
@@ -69,7 +69,7 @@ def projects() -> VariableModel:
 
 
 def one_project() -> VariableModel:
-    """Choose a single project: ids of servers are unique within one only."""
+    """Select a single project: server ids are unique within a project only."""
     return _one(
         "project",
         "Project",
@@ -79,39 +79,39 @@ def one_project() -> VariableModel:
 
 
 def servers() -> VariableModel:
-    """Choose servers by name, as typed: a list of thousands would have to be asked for.
+    """Filter servers by name in a text box: a list would have thousands of entries.
 
-    It is not named ``server``, so that who comes back from one server sees the fleet again.
+    It is not named ``server``, so that a link back from the Server dashboard does not set it.
     """
-    every = ".+"
+    all_names = ".+"
     return _plain(
         VariableModel(
             type_val=VariableType.TEXTBOX,
             name="servers",
             label="Servers",
             description=(
-                "A regular expression of names, such as db-.+; panels that count whole projects do"
-                " not heed it."
+                "A regular expression for server names, such as db-.+; panels of whole projects"
+                " ignore it."
             ),
-            query=every,
-            current=VariableOption(selected=True, text=every, value=every),
+            query=all_names,
+            current=VariableOption(selected=True, text=all_names, value=all_names),
         )
     )
 
 
 def one_server() -> tuple[VariableModel, VariableModel]:
-    """Choose a single server: first its name, then its id, for names may be given twice."""
+    """Select a single server by name, then by id, because names may not be unique."""
     return (
         _one(
             "server",
             "Server",
-            "The name of the server. Its id follows from it, unless several have that name.",
+            "The name of the server. If several servers have this name, select one by its id.",
             _values(catalog.SERVER_INFO, "server", *_EXPORTERS, 'project="$project"'),
         ),
         _one(
             "server_id",
             "Server id",
-            "The server itself. More than one to choose from: they share the name.",
+            "The id of the server. Several ids are listed if several servers have the same name.",
             _values(
                 catalog.SERVER_INFO,
                 "server_id",
@@ -124,12 +124,12 @@ def one_server() -> tuple[VariableModel, VariableModel]:
 
 
 def broken(limit: int) -> VariableModel:
-    """Find the servers that failed most often in a row, for panels that draw each of them."""
+    """Find the servers with the most consecutive failures, for panels with one series each."""
     failures = queries.select(catalog.PROBE_CONSECUTIVE_FAILURES)
     variable = _several(
         "broken",
         "Broken",
-        f"The ids of the {limit} servers that failed most often in a row.",
+        f"The ids of the {limit} servers with the most consecutive failures.",
         f"query_result(topk({limit}, {failures} > 0))",
     )
     variable.hide = VariableHide.HIDE_VARIABLE
@@ -169,6 +169,6 @@ def _one(name: str, label: str, description: str, query: str) -> VariableModel:
 
 
 def _plain(variable: VariableModel) -> VariableModel:
-    """Leave out what the library says of every variable and only those of time have."""
+    """Unset fields that the library always writes but only interval variables have."""
     variable.auto = variable.auto_min = variable.auto_count = None
     return variable

@@ -1,7 +1,6 @@
-"""What the values on the dashboards are called, and their colours.
+"""Colors and value mappings of the dashboards.
 
-Colours say one thing everywhere: green is well, red is a verdict of failure, yellow is no verdict
-(our login, our quota, our fault), grey is not known.
+Green: success. Red: failure. Yellow: inconclusive (login, quota or exporter). Grey: unknown.
 """
 
 from collections.abc import Iterable
@@ -27,12 +26,12 @@ FAILURES = tuple(outcome for outcome in OUTCOMES if outcome not in {SUCCESS, *IN
 
 
 def any_of(label: str, values: Iterable[str]) -> str:
-    """Write a matcher for a closed list of values."""
+    """Return a matcher for any of the values."""
     return f'{label}=~"{"|".join(values)}"'
 
 
-def words(*names: tuple[str, str]) -> list[ValueMapping]:
-    """Map 0, 1, … to a word and its colour."""
+def text_mapping(*names: tuple[str, str]) -> list[ValueMapping]:
+    """Map 0, 1, … to texts and colors."""
     return [
         ValueMap(
             options={
@@ -43,8 +42,8 @@ def words(*names: tuple[str, str]) -> list[ValueMapping]:
     ]
 
 
-def texts(colors: dict[str, str]) -> list[ValueMapping]:
-    """Colour words that stand in a column, as they are."""
+def color_mapping(colors: dict[str, str]) -> list[ValueMapping]:
+    """Color texts without changing them."""
     return [
         ValueMap(
             options={
@@ -56,7 +55,7 @@ def texts(colors: dict[str, str]) -> list[ValueMapping]:
 
 
 def unknown(text: str) -> ValueMapping:
-    """Say in words that there is no value."""
+    """Map a missing value to a text."""
     return SpecialValueMap(
         options=DashboardSpecialValueMapOptions(
             match=SpecialValueMatch.NULL_AND_NAN, result=ValueMappingResult(text=text, color=GREY)
@@ -72,23 +71,23 @@ def _between(low: float, high: float, color: str, text: str | None = None) -> Va
     )
 
 
-REACHABLE = words(("broken", RED), ("reachable", GREEN))
-UP = words(("down", RED), ("up", GREEN))
-LOADED = words(("refused", RED), ("loaded", GREEN))
-COOLING = words(("running", GREEN), ("cooling down", YELLOW))
-NONE = words(("none", GREEN))
+REACHABLE = text_mapping(("broken", RED), ("reachable", GREEN))
+UP = text_mapping(("down", RED), ("up", GREEN))
+LOADED = text_mapping(("reload failed", RED), ("loaded", GREEN))
+COOLING = text_mapping(("running", GREEN), ("cooling down", YELLOW))
+NONE = text_mapping(("none", GREEN))
 OUTCOME_COLORS = {
     outcome: GREEN if outcome == SUCCESS else YELLOW if outcome in INCONCLUSIVE else RED
     for outcome in OUTCOMES
 }
-OUTCOME = words(*OUTCOME_COLORS.items())
-"""Words for an outcome drawn as its index in the closed list."""
+OUTCOME = text_mapping(*OUTCOME_COLORS.items())
+"""Texts for an outcome that is shown as its index in `OUTCOMES`."""
 
-STAGE = words(("no stage failed", GREEN), *((stage, RED) for stage in STAGES))
-"""Words for the stage that failed, counted from 1."""
+STAGE = text_mapping(("no stage failed", GREEN), *((stage, RED) for stage in STAGES))
+"""Texts for the failed stage, bar_chart from 1."""
 
 HTTP_STATUS: list[ValueMapping] = [
-    *words(("no answer", RED)),
+    *text_mapping(("no response", RED)),
     _between(200, 299, GREEN),
     _between(400, 400, RED),
     _between(401, 403, YELLOW),
@@ -96,4 +95,4 @@ HTTP_STATUS: list[ValueMapping] = [
     _between(429, 429, YELLOW),
     _between(430, 599, RED),
 ]
-SEVERITIES = texts({"critical": RED, "warning": ORANGE, "info": BLUE})
+SEVERITIES = color_mapping({"critical": RED, "warning": ORANGE, "info": BLUE})

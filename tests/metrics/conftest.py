@@ -1,4 +1,4 @@
-"""A set of instruments with readings that a test can change."""
+"""Instruments whose pulled gauges read values that a test sets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from exporter.metrics.project_instruments import ProjectReadings
 
 @dataclass(slots=True)
 class Readings:
-    """What the pulled gauges read."""
+    """The values that the pulled gauges read, by name."""
 
     now: dict[str, float | None] = field(default_factory=dict)
 
     def of(self, name: str) -> Callable[[], float | None]:
-        """Return a reading of ``name``."""
+        """Return a function that reads the value of ``name``."""
         return lambda: self.now.get(name)
 
     def of_exporter(self) -> ExporterReadings:
-        """Return the readings of the exporter's parts."""
+        """Return the readings of the exporter."""
         return ExporterReadings(self.of("targets"), self.of("overdue"), self.of("lag"))
 
     def of_project(self) -> ProjectReadings:
@@ -36,11 +36,11 @@ class Readings:
 
 @pytest.fixture
 def readings() -> Readings:
-    """Return readings of which nothing is known yet."""
+    """Return readings without any value."""
     return Readings()
 
 
 @pytest.fixture
 def instruments(readings: Readings) -> Instruments:
-    """Return instruments with no project."""
+    """Return instruments without projects."""
     return Instruments("1.2.3", readings.of_exporter())

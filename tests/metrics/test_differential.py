@@ -1,4 +1,4 @@
-"""The text rendered ahead says what prometheus-client's own exposition says of the same results."""
+"""The rendered text equals the exposition of prometheus-client for the same results."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -71,7 +71,7 @@ def last_of(found: Iterable[ProbeResult]) -> ProbeResult | None:
 
 
 def samples_of(target: Target, seen: list[ProbeResult]) -> Samples:
-    """Work out each family's samples from the whole list of results, by the contract's words."""
+    """Compute the expected samples of each family from the whole list of results."""
     samples: Samples = {metric.name: [] for metric in PER_SERVER}
 
     def add(metric: catalog.Metric, value: float, **labels: str) -> None:
@@ -98,8 +98,8 @@ def samples_of(target: Target, seen: list[ProbeResult]) -> Samples:
         add(catalog.PROBE_LAST_VERDICT, conclusive[-1].started_at)
     if success:
         add(catalog.PROBE_LAST_SUCCESS, success.started_at)
-    row = list(takewhile(lambda r: r.outcome is not Outcome.SUCCESS, reversed(conclusive)))
-    add(catalog.PROBE_CONSECUTIVE_FAILURES, len(row))
+    recent = list(takewhile(lambda r: r.outcome is not Outcome.SUCCESS, reversed(conclusive)))
+    add(catalog.PROBE_CONSECUTIVE_FAILURES, len(recent))
     add(catalog.PROBE_VERDICTS, len(conclusive))
     add(catalog.PROBE_FAILURES, len(failures))
     add(catalog.PROBE_THROTTLED, sum(r.outcome is Outcome.THROTTLED for r in seen))
@@ -107,17 +107,17 @@ def samples_of(target: Target, seen: list[ProbeResult]) -> Samples:
 
 
 class Oracle(Collector):
-    """The same fleet as prometheus-client's metric families."""
+    """Expose the same fleet as metric families of prometheus-client."""
 
     def __init__(self, fleet: dict[Target, list[ProbeResult]]) -> None:
         self._fleet = fleet
 
     def collect(self) -> Iterator[Metric]:
-        told = {target: samples_of(target, seen) for target, seen in self._fleet.items()}
+        expected = {target: samples_of(target, seen) for target, seen in self._fleet.items()}
         for metric in PER_SERVER:
             new = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
             family: Metric = new(metric.name, metric.help)
-            for target, samples in told.items():
+            for target, samples in expected.items():
                 own = {
                     "project": target.key.project,
                     "server_id": target.key.server_id,
@@ -155,7 +155,7 @@ def parsed(families: Iterable[Metric]) -> Any:
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(fleets())
-def test_text_says_what_prometheus_client_says(fleet: dict[Target, list[ProbeResult]]) -> None:
+def test_text_format_equals_prometheus_client(fleet: dict[Target, list[ProbeResult]]) -> None:
     oracle = generate_latest(Oracle(fleet)).decode()
     ours = parsed(parse_text(exposed(fleet, Format.TEXT)))
     assert ours == parsed(parse_text(oracle))
@@ -164,7 +164,7 @@ def test_text_says_what_prometheus_client_says(fleet: dict[Target, list[ProbeRes
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(fleets())
-def test_openmetrics_says_what_prometheus_client_says(
+def test_openmetrics_equals_prometheus_client(
     fleet: dict[Target, list[ProbeResult]],
 ) -> None:
     oracle = generate_openmetrics(Oracle(fleet)).decode()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The whole text: complete, well-formed in both formats, and made without holding the loop."""
+"""The exposition is complete, valid in both formats, and does not block the event loop."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ class Readings(Protocol):
 
 @pytest.fixture
 def exposition(instruments: Instruments, readings: Readings) -> Exposition:
-    """Expose a small exporter in which everything has happened once."""
+    """Return the exposition of a small exporter in which every event has happened once."""
     readings.now = dict.fromkeys(
         ("limit", "ceiling", "queue", "resume", "expiry", "lag", "overdue", "targets"), 1.0
     )
@@ -96,7 +96,7 @@ def lines_of(exposition: Exposition, *names: str) -> list[str]:
 
 
 @pytest.mark.parametrize("form", Format)
-def test_what_is_exposed_is_what_the_catalog_lists(exposition: Exposition, form: Format) -> None:
+def test_exposed_metrics_equal_the_catalog(exposition: Exposition, form: Format) -> None:
     families = {
         family.name + ("_total" if family.type == "counter" else ""): family
         for family in FAMILIES[form](text_of(exposition, form))
@@ -124,14 +124,14 @@ def test_no_created_series_are_exposed(exposition: Exposition) -> None:
     assert "_created" not in text_of(exposition, Format.OPENMETRICS)
 
 
-def test_openmetrics_ends_once_and_text_never(exposition: Exposition) -> None:
+def test_only_openmetrics_has_exactly_one_eof_line(exposition: Exposition) -> None:
     text = text_of(exposition, Format.OPENMETRICS)
     assert text.endswith("\n# EOF\n")
     assert text.count("# EOF") == 1
     assert "# EOF" not in text_of(exposition, Format.TEXT)
 
 
-def test_exemplars_are_told_in_openmetrics_alone(exposition: Exposition) -> None:
+def test_only_openmetrics_has_exemplars(exposition: Exposition) -> None:
     families = parse_openmetrics(text_of(exposition, Format.OPENMETRICS))  # type: ignore[no-untyped-call]
     exemplars = [
         sample.exemplar.labels
@@ -143,7 +143,7 @@ def test_exemplars_are_told_in_openmetrics_alone(exposition: Exposition) -> None
     assert "request_id" not in text_of(exposition, Format.TEXT)
 
 
-def test_promtool_has_nothing_to_say(exposition: Exposition) -> None:
+def test_promtool_check_metrics_passes(exposition: Exposition) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         if os.environ.get("CI") == "true":
@@ -176,41 +176,41 @@ def test_promtool_has_nothing_to_say(exposition: Exposition) -> None:
     ],
 )
 @pytest.mark.parametrize("form", Format)
-def test_names_select_samples_and_families_exactly(
+def test_names_select_samples_and_families_by_exact_match(
     exposition: Exposition, form: Format, name: str, count: int
 ) -> None:
     text = text_of(exposition, form, name)
     assert sum(not line.startswith("#") for line in text.splitlines()) == count
 
 
-def test_several_names_select_each(exposition: Exposition) -> None:
+def test_several_names_select_all_of_them(exposition: Exposition) -> None:
     lines = lines_of(exposition, "console_probe_success", "console_exporter_targets")
     assert len(lines) == 3
 
 
-def test_a_selection_of_nothing_is_still_whole_openmetrics(exposition: Exposition) -> None:
+def test_empty_selection_is_still_valid_openmetrics(exposition: Exposition) -> None:
     assert text_of(exposition, Format.OPENMETRICS, "no_such_metric") == "# EOF\n"
     assert text_of(exposition, Format.TEXT, "no_such_metric") == ""
 
 
-async def test_pieces_join_to_the_whole_text(exposition: Exposition) -> None:
+async def test_joined_pieces_equal_the_whole_text(exposition: Exposition) -> None:
     names = [metric.name for metric in CATALOG]
     for form in Format:
         whole = b"".join(exposition.chunks(form, names))
         assert b"".join([piece async for piece in exposition.pieces(form, names)]) == whole
 
 
-async def test_all_else_runs_between_the_pieces(exposition: Exposition) -> None:
+async def test_other_tasks_run_between_chunks(exposition: Exposition) -> None:
     runs = 0
     scraping = True
 
-    async def all_else() -> None:
+    async def other_task() -> None:
         nonlocal runs
         while scraping:
             runs += 1
             await asyncio.sleep(0)
 
-    task = asyncio.create_task(all_else())
+    task = asyncio.create_task(other_task())
     async for _ in exposition.pieces(Format.TEXT):
         pass
     scraping = False
@@ -218,7 +218,7 @@ async def test_all_else_runs_between_the_pieces(exposition: Exposition) -> None:
     assert runs >= len(CATALOG)
 
 
-def test_one_probe_alone_is_told_without_the_counts_of_its_server() -> None:
+def test_probe_text_has_the_metrics_of_one_probe_without_counters() -> None:
     timing = StageTiming(Stage.API, 0.25, passed=False)
     result = ProbeResult(TARGETS[0], 1.8e9, Outcome.NOT_FOUND, Stage.API, 404, stages=(timing,))
     own = 'project="southwest",server_id="id-0",server="db-01"'

@@ -1,4 +1,4 @@
-"""What is told to the instruments, and what they then show."""
+"""Recorded events change the values of the exposed metrics."""
 
 import gc
 import platform
@@ -47,12 +47,12 @@ def series_of(instruments: Instruments, project: str) -> list[str]:
     ]
 
 
-def test_a_project_can_be_told_all_that_its_door_tells(project: ProjectInstruments) -> None:
+def test_project_instruments_are_a_project_observer(project: ProjectInstruments) -> None:
     observer: ProjectObserver = project
     assert observer is project
 
 
-def test_known_label_sets_start_at_zero(
+def test_series_with_known_labels_start_at_zero(
     instruments: Instruments, project: ProjectInstruments
 ) -> None:
     del project
@@ -92,7 +92,7 @@ def test_a_request_is_in_flight_until_it_ends(
     assert of_project(instruments, "console_api_requests_in_flight") == 2
     project.request_finished("remote_console", 200, 0.3)
     assert of_project(instruments, "console_api_requests_in_flight") == 1
-    project.request_given_up()
+    project.request_cancelled()
     assert of_project(instruments, "console_api_requests_in_flight") == 0
 
 
@@ -135,7 +135,7 @@ def test_error_codes_after_the_fiftieth_are_other(
     assert of_project(instruments, name, error_code="Odd.0049", operation="list_servers") == 1
 
 
-def test_statuses_after_the_first_fifty_count_as_other(
+def test_statuses_after_the_fiftieth_are_other(
     instruments: Instruments, project: ProjectInstruments
 ) -> None:
     name = "console_api_requests_total"
@@ -167,7 +167,7 @@ def test_statuses_after_the_first_fifty_count_as_other(
         ("", "", None),
     ],
 )
-def test_exemplars_hold_what_fits_into_128_characters(
+def test_exemplars_have_the_ids_that_fit_into_128_characters(
     instruments: Instruments,
     project: ProjectInstruments,
     server_id: str,
@@ -197,7 +197,7 @@ def test_connections_are_counted_and_timed_by_phase(
     assert of_project(instruments, f"{name}_count", phase="dns") == 0
 
 
-def test_certificates_show_the_last_expiry_of_each_host_up_to_fifty(
+def test_certificate_expiry_is_exposed_for_fifty_hosts_at_most(
     instruments: Instruments, project: ProjectInstruments
 ) -> None:
     for number in range(51):
@@ -223,7 +223,7 @@ def test_throttle_and_login_events_are_counted(
     assert of_project(instruments, "console_auth_failures_total") == 1
 
 
-def test_sources_have_series_while_the_project_has_them(
+def test_only_configured_sources_have_series(
     instruments: Instruments, project: ProjectInstruments
 ) -> None:
     servers, success = (
@@ -262,7 +262,7 @@ def test_probes_are_counted_by_outcome(
     assert of_project(instruments, "console_throttle_wait_seconds_total") == 0
 
 
-def test_pulled_gauges_show_what_is_known_now_and_nothing_else(
+def test_pulled_gauges_are_absent_while_their_value_is_unknown(
     instruments: Instruments, project: ProjectInstruments, readings: Readings
 ) -> None:
     del project
@@ -280,7 +280,7 @@ def test_pulled_gauges_show_what_is_known_now_and_nothing_else(
     assert of_project(instruments, expiry) is None
 
 
-def test_a_removed_project_leaves_no_series_and_what_comes_late_brings_none_back(
+def test_events_after_removal_do_not_bring_back_the_series_of_a_project(
     instruments: Instruments, project: ProjectInstruments, readings: Readings
 ) -> None:
     instruments.add_project("north", readings.of_project())
@@ -303,23 +303,23 @@ def test_a_removed_project_leaves_no_series_and_what_comes_late_brings_none_back
     instruments.remove_project("southwest")
 
 
-def test_a_removed_project_leaves_nothing_in_memory(
+def test_removed_project_leaves_no_objects_in_memory(
     instruments: Instruments, readings: Readings
 ) -> None:
-    def turnover() -> None:
+    def add_and_remove() -> None:
         instruments.add_project("southwest", readings.of_project())
         instruments.remove_project("southwest")
 
-    turnover()
+    add_and_remove()
     gc.collect()
     before = len(gc.get_objects())
     for _ in range(10):
-        turnover()
+        add_and_remove()
     gc.collect()
     assert len(gc.get_objects()) - before < 10
 
 
-def test_a_project_that_is_added_again_keeps_its_counts_and_takes_the_new_readings(
+def test_project_that_is_added_again_keeps_its_counters_and_gets_the_new_readings(
     instruments: Instruments, project: ProjectInstruments, readings: Readings
 ) -> None:
     project.throttled()
@@ -330,7 +330,7 @@ def test_a_project_that_is_added_again_keeps_its_counts_and_takes_the_new_readin
     assert of_project(instruments, "console_throttle_limit_requests_per_second") == 4
 
 
-def test_reloads_show_the_running_configuration(instruments: Instruments) -> None:
+def test_reload_metrics_describe_the_active_configuration(instruments: Instruments) -> None:
     prefix = "console_exporter_config"
     time, successful = f"{prefix}_last_reload_success_timestamp_seconds", "last_reload_successful"
     assert value(instruments, time) is None
@@ -345,7 +345,7 @@ def test_reloads_show_the_running_configuration(instruments: Instruments) -> Non
     assert value(instruments, f"{prefix}_hash") == 0x1A1B1C1D1E1F
 
 
-def test_the_exporters_own_events_are_counted(instruments: Instruments, readings: Readings) -> None:
+def test_events_of_the_exporter_are_counted(instruments: Instruments, readings: Readings) -> None:
     readings.now = {"targets": 12, "overdue": 2}
     instruments.probe_due(0.003)
     instruments.probes_missed(2)
@@ -361,7 +361,7 @@ def test_the_exporters_own_events_are_counted(instruments: Instruments, readings
     assert value(instruments, "console_scheduler_overdue_servers") == 2
 
 
-def test_the_build_is_told(instruments: Instruments) -> None:
+def test_build_info_has_the_versions(instruments: Instruments) -> None:
     assert (
         value(
             instruments,
@@ -373,7 +373,7 @@ def test_the_build_is_told(instruments: Instruments) -> None:
     )
 
 
-def test_two_sets_of_instruments_share_nothing_with_each_other_or_the_global_registry(
+def test_instruments_are_isolated_from_each_other_and_from_the_global_registry(
     instruments: Instruments, readings: Readings
 ) -> None:
     other = Instruments("1.2.3", readings.of_exporter())

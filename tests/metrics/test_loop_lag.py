@@ -1,4 +1,4 @@
-"""The event loop's lag, by a clock that the test moves."""
+"""Event-loop lag is measured with a fake clock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ class MovedClock(Clock, Protocol):
 
 
 class BusyLoopClock:
-    """A clock whose sleeps return late by what the test says, as on a loop that was held."""
+    """A clock whose sleeps return late, as on a blocked event loop."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -42,22 +42,22 @@ async def running(lag: LoopLag) -> AsyncIterator[None]:
 
 async def pass_seconds(clock: BusyLoopClock, seconds: float) -> None:
     end = clock.now + seconds
-    while clock.now < end:  # noqa: ASYNC110 - it is the loop's turns that are waited for
+    while clock.now < end:  # noqa: ASYNC110 - waits for iterations of the loop, not for an event
         await asyncio.sleep(0)
 
 
-def test_nothing_is_known_before_the_first_measure() -> None:
+def test_lag_is_unknown_before_the_first_measurement() -> None:
     assert LoopLag(BusyLoopClock()).worst() is None
 
 
-async def test_a_loop_that_keeps_up_has_no_lag(clock: MovedClock) -> None:
+async def test_loop_without_delays_has_no_lag(clock: MovedClock) -> None:
     lag = LoopLag(clock)
     async with running(lag):
         await clock.advance(10)
         assert lag.worst() == 0
 
 
-async def test_the_worst_of_the_last_minute_is_told_and_then_forgotten() -> None:
+async def test_worst_is_the_maximum_of_the_last_minute() -> None:
     clock = BusyLoopClock()
     lag = LoopLag(clock)
     async with running(lag):
@@ -73,7 +73,7 @@ async def test_the_worst_of_the_last_minute_is_told_and_then_forgotten() -> None
         assert lag.worst() == 0
 
 
-async def test_a_worse_lag_replaces_lesser_ones_before_it() -> None:
+async def test_higher_lag_replaces_lower_ones_before_it() -> None:
     clock = BusyLoopClock()
     lag = LoopLag(clock)
     async with running(lag):

@@ -1,4 +1,4 @@
-"""The format and the coding that a scraper gets for what it asks."""
+"""Negotiation of the exposition format and of gzip."""
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +37,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
         "application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=1.0.0",
     ],
 )
-def test_openmetrics_is_sent_to_who_prefers_it(accept: str) -> None:
+def test_openmetrics_is_used_if_the_client_prefers_it(accept: str) -> None:
     assert negotiate(accept) is Format.OPENMETRICS
 
 
@@ -70,7 +70,7 @@ def test_openmetrics_is_sent_to_who_prefers_it(accept: str) -> None:
         ",;=,,",
     ],
 )
-def test_text_is_sent_to_all_others(accept: str | None) -> None:
+def test_text_format_is_used_otherwise(accept: str | None) -> None:
     assert negotiate(accept) is Format.TEXT
 
 
@@ -88,7 +88,7 @@ def test_text_is_sent_to_all_others(accept: str | None) -> None:
         "br;q=1, gzip;q=0.8, *;q=0.1",
     ],
 )
-def test_gzip_is_sent_to_who_takes_it(accept_encoding: str) -> None:
+def test_gzip_is_used_if_the_client_accepts_it(accept_encoding: str) -> None:
     assert gzip_accepted(accept_encoding)
 
 
@@ -108,18 +108,18 @@ def test_gzip_is_sent_to_who_takes_it(accept_encoding: str) -> None:
         "notgzip",
     ],
 )
-def test_gzip_is_not_sent_to_all_others(accept_encoding: str | None) -> None:
+def test_gzip_is_not_used_otherwise(accept_encoding: str | None) -> None:
     assert not gzip_accepted(accept_encoding)
 
 
 @settings(deadline=None)
 @given(st.one_of(st.text(), st.text(alphabet='*/;=,q01."gzip text/plain application')))
-def test_no_header_is_too_odd_for_an_answer(header: str) -> None:
+def test_malformed_headers_raise_no_error(header: str) -> None:
     assert negotiate(header) in Format
     assert gzip_accepted(header) in {True, False}
 
 
-def test_content_types_are_those_of_the_formats() -> None:
+def test_content_types_of_the_formats() -> None:
     assert Format.TEXT.content_type == "text/plain; version=0.0.4; charset=utf-8"
     assert (
         Format.OPENMETRICS.content_type

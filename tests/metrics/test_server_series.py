@@ -1,4 +1,4 @@
-"""State in, expected text out."""
+"""The per-server series are rendered from the state of each server."""
 
 import gc
 import weakref
@@ -97,7 +97,7 @@ console_probe_verdicts_total{OWN} 0.0
 console_probe_failures_total{OWN} 0.0
 console_probe_throttled_total{OWN} 0.0
 """,
-            id="before the first probe nothing is known but the counts",
+            id="only counters before the first probe",
         ),
         pytest.param(
             [SUCCESS],
@@ -116,7 +116,7 @@ console_probe_verdicts_total{OWN} 1.0
 console_probe_failures_total{OWN} 0.0
 console_probe_throttled_total{OWN} 0.0
 """,
-            id="a success tells all",
+            id="success has all series",
         ),
         pytest.param(
             [DEEP_FAILURE],
@@ -136,7 +136,7 @@ console_probe_verdicts_total{OWN} 1.0
 console_probe_failures_total{OWN} 1.0
 console_probe_throttled_total{OWN} 0.0
 """,
-            id="a failure has each stage that ran and no success",
+            id="failure has each stage that ran and no last success",
         ),
         pytest.param(
             [SUCCESS, THROTTLED],
@@ -155,7 +155,7 @@ console_probe_verdicts_total{OWN} 1.0
 console_probe_failures_total{OWN} 0.0
 console_probe_throttled_total{OWN} 1.0
 """,
-            id="a throttled probe leaves the verdict as it was",
+            id="throttled probe does not change the verdict",
         ),
         pytest.param(
             [NO_LOGIN],
@@ -169,7 +169,7 @@ console_probe_verdicts_total{OWN} 0.0
 console_probe_failures_total{OWN} 0.0
 console_probe_throttled_total{OWN} 0.0
 """,
-            id="an attempt that ran no stage has no duration",
+            id="attempt without a stage has no duration",
         ),
         pytest.param(
             [SKIPPED],
@@ -181,7 +181,7 @@ console_probe_verdicts_total{OWN} 0.0
 console_probe_failures_total{OWN} 0.0
 console_probe_throttled_total{OWN} 0.0
 """,
-            id="a skipped probe was no attempt",
+            id="skipped probe is not an attempt",
         ),
         pytest.param(
             [SUCCESS, SKIPPED],
@@ -200,7 +200,7 @@ console_probe_verdicts_total{OWN} 1.0
 console_probe_failures_total{OWN} 0.0
 console_probe_throttled_total{OWN} 0.0
 """,
-            id="a skipped probe changes the outcome alone",
+            id="skipped probe changes only the outcome",
         ),
     ],
 )
@@ -209,16 +209,16 @@ def test_samples_of_a_server(results: list[ProbeResult], lines: str) -> None:
     assert samples_of(series) == expected(lines)
 
 
-def test_families_are_described_as_each_format_wants() -> None:
+def test_help_and_type_lines_follow_each_format() -> None:
     _, series = stored(TARGET, SUCCESS)
     sample = f"console_probe_failures_total{{{OWN}}} 0.0\n"
-    told = "Conclusive probes that failed.\n"
+    help_text = "Conclusive probes that failed.\n"
     assert text_of(series, Format.TEXT, "console_probe_failures_total") == (
-        f"# HELP console_probe_failures_total {told}"
+        f"# HELP console_probe_failures_total {help_text}"
         "# TYPE console_probe_failures_total counter\n" + sample
     )
     assert text_of(series, Format.OPENMETRICS, "console_probe_failures_total") == (
-        f"# HELP console_probe_failures {told}# TYPE console_probe_failures counter\n" + sample
+        f"# HELP console_probe_failures {help_text}# TYPE console_probe_failures counter\n" + sample
     )
 
 
@@ -245,14 +245,14 @@ def test_label_values_are_escaped(name: str, shown: str) -> None:
     )
 
 
-def test_a_label_of_the_operator_never_doubles_one_of_ours() -> None:
+def test_configured_labels_do_not_duplicate_built_in_ones() -> None:
     _, series = stored(replace(TARGET, labels=(("region", "theirs"), ("server", "theirs"))))
     assert samples_of(series)[0] == (
         f'console_server_info{{{OWN},region="cn-southwest-2",depth="api"}} 1.0'
     )
 
 
-def test_changed_attributes_show_on_every_series_at_once() -> None:
+def test_changed_attributes_appear_in_every_series_at_once() -> None:
     store, series = stored(TARGET, SUCCESS)
     store.reconcile([replace(TARGET, name="db-99", labels=())])
     lines = samples_of(series)
@@ -261,31 +261,31 @@ def test_changed_attributes_show_on_every_series_at_once() -> None:
     assert "rack" not in text_of(series)
 
 
-def test_a_removed_server_leaves_no_series() -> None:
+def test_removed_server_has_no_series() -> None:
     store, series = stored(TARGET, SUCCESS)
     store.reconcile([])
     assert samples_of(series) == []
 
 
-def test_a_removed_server_leaves_nothing_in_memory() -> None:
+def test_removed_server_leaves_no_objects_in_memory() -> None:
     class Name(str):
-        """A text that can be watched for its end."""
+        """A string that supports weak references."""
 
         __slots__ = ("__weakref__",)
 
     name = Name("db-01")
-    watched = weakref.ref(name)
+    reference = weakref.ref(name)
     target = replace(TARGET, name=name)
     store, series = stored(target, replace(SUCCESS, target=target))
     del name, target
-    assert watched() is not None
+    assert reference() is not None
     store.reconcile([])
     gc.collect()
-    assert watched() is None
+    assert reference() is None
     assert samples_of(series) == []
 
 
-def test_a_scrape_shows_the_moment_at_which_it_began() -> None:
+def test_scrape_shows_the_state_at_its_start() -> None:
     store, series = stored(TARGET, SUCCESS)
     before = text_of(series)
     chunks = series.chunks(Format.TEXT, ())
@@ -295,7 +295,7 @@ def test_a_scrape_shows_the_moment_at_which_it_began() -> None:
     assert (first + b"".join(chunks)).decode() == before
 
 
-def test_no_piece_of_a_large_fleet_is_large() -> None:
+def test_chunks_of_a_large_fleet_are_limited() -> None:
     store, series = StateStore(history_length=1), ServerSeries()
     store.listen(series)
     store.reconcile(

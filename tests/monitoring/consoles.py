@@ -1,28 +1,28 @@
-"""The series of one server, as the exporter shows them when its probes end as told."""
+"""Input series of one server for given probe outcomes."""
 
-from tests.monitoring.promtool import ONE, STEP, Story, firing
+from tests.monitoring.promtool import ONE, STEP, InputSeries, firing
 
 INCONCLUSIVE = ("throttled", "unauthorized", "forbidden", "skipped", "internal_error")
 RESTARTED = "restarted"
-"""The exporter is there again and remembers nothing; the first probe is yet to come."""
+"""The exporter has restarted without saved state and has not probed yet."""
 
 _PROBE_SECONDS = 60
 
 
-def probed(
-    story: Story,
-    *told: tuple[float, str | None],
+def add_server(
+    inputs: InputSeries,
+    *phases: tuple[float, str | None],
     server: str = "db-01",
     project: str = "southwest",
     instance: str = ONE,
     region: str = "cn-southwest-2",
-) -> Story:
-    """Add a server that is probed each minute: for how many minutes its probes end how.
+) -> InputSeries:
+    """Add a server that is probed each minute; ``phases`` are minutes and ending of the probes.
 
-    An ending is ``outcome`` or ``outcome@stage``; None where the exporter shows nothing of it.
+    An ending is ``outcome`` or ``outcome@stage``; None if the exporter exposes no series.
     """
     own = {"instance": instance, "project": project, "server_id": f"id-{server}", "server": server}
-    endings = [ending for minutes, ending in told for _ in range(round(minutes * 60 / STEP))]
+    endings = [ending for minutes, ending in phases for _ in range(round(minutes * 60 / STEP))]
     info: list[float | None] = []
     in_a_row: list[float | None] = []
     success: list[float | None] = []
@@ -41,17 +41,17 @@ def probed(
         success.append(reached if ending else None)
         for each, samples in ended.items():
             samples.append(1 if each == ending else None)
-    story.add("console_server_info", info, **own, region=region, depth="api")
-    story.add("console_probe_consecutive_failures", in_a_row, **own)
-    story.add("console_probe_success", success, **own)
+    inputs.add("console_server_info", info, **own, region=region, depth="api")
+    inputs.add("console_probe_consecutive_failures", in_a_row, **own)
+    inputs.add("console_probe_success", success, **own)
     for each, samples in ended.items():
         outcome, _, stage = each.partition("@")
-        story.add("console_probe_outcome", samples, **own, outcome=outcome, stage=stage)
-    return story
+        inputs.add("console_probe_outcome", samples, **own, outcome=outcome, stage=stage)
+    return inputs
 
 
 def unavailable(outcome: str, server: str = "db-01", **other: str) -> str:
-    """Return the series of a ConsoleUnavailable that fires."""
+    """Return the ALERTS series of a firing ConsoleUnavailable."""
     name, _, stage = outcome.partition("@")
     own = {
         "instance": ONE,

@@ -1,7 +1,7 @@
-"""The rules of Grafana's dashboard-linter, by the names that it gives them, in our own words.
+"""The rules of Grafana's dashboard-linter, reimplemented under the same names.
 
-Its two rules on LogQL are one here: nothing but Prometheus is asked. Its list of units is
-Grafana's own code in `test_dashboards`; here a unit must only be given.
+Its two rules about LogQL are one here: all queries go to Prometheus. Whether Grafana knows a unit
+is checked in `test_dashboards_in_grafana`; here a unit must only be present.
 """
 
 import re
@@ -28,7 +28,7 @@ _PARSED = {**EVERYTHING, "server": "db-01", "server_id": "0001"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule has against a dashboard, or against one panel or variable of it."""
+    """A violation of a rule by a dashboard, a panel or a variable."""
 
     rule: str
     dashboard: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 def lint(dashboards: Sequence[Dashboard], folder: Path) -> list[Finding]:
-    """Return all findings; ``folder`` takes the file that promtool reads the queries from."""
+    """Return all violations; ``folder`` is for the temporary file that promtool reads."""
     return [
         *(
             Finding(rule, dashboard["uid"], where, message)
@@ -71,7 +71,7 @@ def _template_instance(dashboard: Dashboard) -> Found:
 def _chosen(dashboard: Dashboard, name: str) -> Found:
     found = [one for one in dashboard["templating"]["list"] if one["name"] == name]
     if len(found) != 1:
-        yield name, "is no variable"
+        yield name, "is not a variable"
         return
     expected = {
         "type": "query",
@@ -89,19 +89,19 @@ def _chosen(dashboard: Dashboard, name: str) -> Found:
 def _template_on_time_change_reload(dashboard: Dashboard) -> Found:
     for one in dashboard["templating"]["list"]:
         if one["type"] == "query" and one["refresh"] != _ON_TIME_RANGE:
-            yield one["name"], "keeps its values when the time range changes"
+            yield one["name"], "is not refreshed when the time range changes"
 
 
 def _panel_datasource(dashboard: Dashboard) -> Found:
     for panel in panels_of(dashboard):
         if panel["datasource"] != _DATASOURCE:
-            yield panel["title"], "does not ask the data source that was picked"
+            yield panel["title"], "does not use the selected data source"
 
 
 def _target_logql(dashboard: Dashboard) -> Found:
     for panel in panels_of(dashboard):
         if any(target["datasource"] != _DATASOURCE for target in panel["targets"]):
-            yield panel["title"], "asks something else than Prometheus"
+            yield panel["title"], "has a query for a data source other than Prometheus"
 
 
 def _panel_title_description(dashboard: Dashboard) -> Found:
@@ -120,7 +120,7 @@ def _panel_units(dashboard: Dashboard) -> Found:
 def _panel_no_targets(dashboard: Dashboard) -> Found:
     for panel in panels_of(dashboard):
         if not any(target.get("expr") for target in panel.get("targets", ())):
-            yield panel["title"], "asks nothing"
+            yield panel["title"], "has no query"
 
 
 def _uneditable_dashboard(dashboard: Dashboard) -> Found:
@@ -163,12 +163,12 @@ def _selected(dashboard: Dashboard) -> Iterator[tuple[str, Selector]]:
 
 
 def _target_promql(dashboards: Sequence[Dashboard], folder: Path) -> Iterator[Finding]:
-    """Have promtool read every query, those of variables and annotations too.
+    """Check every query with promtool, including those of variables and annotations.
 
-    It is given a file of rules, and tells the first mistake of each.
+    The queries are written as a rule file; promtool reports the first error of each rule.
     """
-    asked = [each for dashboard in dashboards for each in queries_of(dashboard, _PARSED)]
-    rules = [{"record": "query", "expr": each.expression} for each in asked]
+    queries = [each for dashboard in dashboards for each in queries_of(dashboard, _PARSED)]
+    rules = [{"record": "query", "expr": each.expression} for each in queries]
     path = folder / "queries.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
     checked = subprocess.run(
@@ -179,11 +179,11 @@ def _target_promql(dashboards: Sequence[Dashboard], folder: Path) -> Iterator[Fi
     )
     if checked.returncode == 0:
         return
-    told = re.findall(r"rule (\d+), .*?(could not parse .*)", checked.stdout + checked.stderr)
-    if not told:
+    errors = re.findall(r"rule (\d+), .*?(could not parse .*)", checked.stdout + checked.stderr)
+    if not errors:
         raise AssertionError(checked.stdout + checked.stderr)
-    for number, message in told:
-        each = asked[int(number) - 1]
+    for number, message in errors:
+        each = queries[int(number) - 1]
         rule = "template-label-promql" if each.place is Place.VARIABLE else "target-promql"
         yield Finding(f"{rule}-rule", each.dashboard, each.name, message)
 

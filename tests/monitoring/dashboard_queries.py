@@ -1,4 +1,4 @@
-"""Every query that a dashboard sends to Prometheus, with its variables filled in."""
+"""Extract the queries that a dashboard sends to Prometheus, with values for its variables."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Kind(StrEnum):
-    """How Grafana asks."""
+    """The kind of request that Grafana sends."""
 
     INSTANT = "instant"
     RANGE = "range"
@@ -17,7 +17,7 @@ class Kind(StrEnum):
 
 
 class Place(StrEnum):
-    """What asks."""
+    """The part of the dashboard that has the query."""
 
     PANEL = "panel"
     VARIABLE = "variable"
@@ -28,9 +28,10 @@ class Place(StrEnum):
 class DashboardQuery:
     """One query.
 
-    ``name`` is the panel's, variable's or annotation's; ``ref`` the letter of a panel's query.
-    ``label`` is that of `Kind.LABEL_VALUES`, whose expression is a selector; ``pattern`` is what a
-    variable's values are cut out with, from ``name{label="value",…} value time``.
+    ``name`` is that of the panel, variable or annotation, ``ref`` the ref id of a panel's query.
+    ``label`` belongs to `Kind.LABEL_VALUES`, whose expression is a selector. ``pattern`` is the
+    regular expression that extracts the values of a variable from
+    ``name{label="value",…} value time``.
     """
 
     dashboard: str
@@ -53,8 +54,8 @@ EVERYTHING: Mapping[str, str] = {
     "__rate_interval": "1m",
     "__range": "1h",
 }
-"""What variables are when all is picked. The Server dashboard needs `project`, `server` and
-`server_id` of a server."""
+"""Values of the variables that select everything. The Server dashboard also needs `project`,
+`server` and `server_id` of a server."""
 
 _LABEL_VALUES = re.compile(r"label_values\((.*), (\w+)\)")
 _QUERY_RESULT = re.compile(r"query_result\((.*)\)")
@@ -65,7 +66,7 @@ def queries_of(
 ) -> list[DashboardQuery]:
     """Return the queries of panels, variables and annotations; `KeyError` for a missing value.
 
-    ``values`` are what the variables become in a query: `a`, or `(a|b)` where several are picked.
+    ``values`` replace the variables in queries: `a`, or `(a|b)` if several are selected.
     """
     return [
         *_of_variables(dashboard, values),
@@ -103,7 +104,7 @@ def _of_variables(
         of_label, of_result = _LABEL_VALUES.fullmatch(text), _QUERY_RESULT.fullmatch(text)
         match = of_label or of_result
         if match is None:
-            raise ValueError(f"{variable['name']} asks in a form that is not known: {text}")
+            raise ValueError(f"{variable['name']} has an unknown form of query: {text}")
         yield DashboardQuery(
             dashboard=dashboard["uid"],
             place=Place.VARIABLE,

@@ -1,4 +1,4 @@
-"""What Prometheus would see and say: series written down, rules judged by promtool."""
+"""Write input series and evaluate rules with ``promtool test rules``."""
 
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +19,14 @@ Part = tuple[float, float | None]
 
 
 def level(*parts: Part, step: int = STEP) -> list[float | None]:
-    """Return the samples of a gauge: minutes and value of each part; None where it is absent."""
+    """Return the samples of a gauge: minutes and value of each part; None if it is absent."""
     return [value for minutes, value in parts for _ in range(round(minutes * 60 / step))]
 
 
 def counting(*parts: Part, start: float = 0, step: int = STEP) -> list[float | None]:
-    """Return the samples of a counter: minutes of each part and what is added a minute.
+    """Return the samples of a counter: minutes and increase per minute of each part.
 
-    None adds nothing and shows nothing; the count goes on from zero after it, as at a restart.
+    None makes the series absent; afterwards the count starts at zero, as after a restart.
     """
     samples: list[float | None] = []
     count = start
@@ -40,16 +40,16 @@ def counting(*parts: Part, start: float = 0, step: int = STEP) -> list[float | N
 
 
 def following(*parts: Part, step: int = STEP) -> list[float | None]:
-    """Return the samples of a point in time: minutes of each part, seconds that it lies behind.
+    """Return the samples of a timestamp: minutes of each part and its age in seconds.
 
-    Where a part's second figure is None the series is absent.
+    If the age is None, the series is absent.
     """
     behind = level(*parts, step=step)
     return [None if b is None else n * step - b for n, b in enumerate(behind)]
 
 
 def holding(*parts: Part, step: int = STEP) -> list[float | None]:
-    """Return the samples of a point in time that moves on where a part says 1 and stays at 0."""
+    """Return the samples of a timestamp: the current time in parts with 1, unchanged with 0."""
     samples: list[float | None] = []
     last = 0.0
     for n, moves in enumerate(level(*parts, step=step)):
@@ -59,25 +59,25 @@ def holding(*parts: Part, step: int = STEP) -> list[float | None]:
 
 
 def labels(**given: str) -> str:
-    """Return labels as in the text format."""
+    """Return labels in the text format."""
     return "{" + ", ".join(f'{name}="{text}"' for name, text in given.items()) + "}"
 
 
 def firing(name: str, severity: str, **more: str) -> str:
-    """Return the series that Prometheus itself keeps of an alert that fires."""
+    """Return the ALERTS series of a firing alert."""
     alert = {"alertname": name, "alertstate": "firing", "severity": severity, "job": JOB} | more
     return f"ALERTS{labels(**{key: text for key, text in alert.items() if text})}"
 
 
 @dataclass
-class Story:
-    """Series over time. Adding a series again replaces it."""
+class InputSeries:
+    """Input series of a test. Adding a series again replaces it."""
 
     step: int = STEP
     series: dict[str, str] = field(default_factory=dict)
 
-    def add(self, name: str, samples: Iterable[float | None], **given: str) -> "Story":
-        """Add a series; ``job`` and ``instance`` are those of the usual exporter if not given."""
+    def add(self, name: str, samples: Iterable[float | None], **given: str) -> "InputSeries":
+        """Add a series; ``job`` and ``instance`` default to those of the first exporter."""
         whole = {"job": JOB, "instance": ONE} | given
         shown = {key: text for key, text in whole.items() if text}
         self.series[f"{name}{labels(**shown)}"] = " ".join(_notation(samples))
@@ -85,7 +85,7 @@ class Story:
 
 
 def _notation(samples: Iterable[float | None]) -> Iterable[str]:
-    """Write samples as promtool reads them; a series that is gone is marked so, as by a scrape."""
+    """Format samples for promtool; a series that disappears gets a stale marker."""
     present = False
     for sample in samples:
         if sample is None:
@@ -95,15 +95,15 @@ def _notation(samples: Iterable[float | None]) -> Iterable[str]:
         present = sample is not None
 
 
-def judge(
+def assert_firing(
     rules: Path,
-    story: Story,
+    inputs: InputSeries,
     expected: Mapping[str, Sequence[str]],
     *,
     every: str = "30s",
     expr: str = 'ALERTS{alertstate="firing"}',
 ) -> None:
-    """Have promtool compare all that fires at each time with what is expected then."""
+    """Assert with promtool that exactly the expected alerts fire at each time."""
     tests = [
         {
             "expr": expr,
@@ -112,49 +112,49 @@ def judge(
         }
         for at, alerts in expected.items()
     ]
-    done = _promtool(rules, story, every, {"promql_expr_test": tests})
+    done = _promtool(rules, inputs, every, {"promql_expr_test": tests})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def value(  # noqa: PLR0913 - a question, put whole
+def assert_query(  # noqa: PLR0913 - all parts of one assertion
     rules: Path,
-    story: Story,
+    inputs: InputSeries,
     at: str,
     expr: str,
     expected: Mapping[str, float],
     *,
     every: str = "30s",
 ) -> None:
-    """Have promtool compare the result of a query with what is expected."""
+    """Assert with promtool that a query has the expected result."""
     samples = [{"labels": series, "value": number} for series, number in expected.items()]
     tests = [{"expr": expr, "eval_time": at, "exp_samples": samples}]
-    done = _promtool(rules, story, every, {"promql_expr_test": tests})
+    done = _promtool(rules, inputs, every, {"promql_expr_test": tests})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def said(rules: Path, story: Story, at: str, *names: str) -> str:
-    """Return what promtool tells of alerts that it was not told to expect: labels and texts."""
+def alert_texts(rules: Path, inputs: InputSeries, at: str, *names: str) -> str:
+    """Return the labels and annotations of firing alerts, from promtool's report of a mismatch."""
     tests = [{"alertname": name, "eval_time": at, "exp_alerts": []} for name in names]
-    done = _promtool(rules, story, "30s", {"alert_rule_test": tests})
-    told = done.stdout + done.stderr
-    silent = [name for name in names if f"alertname: {name}," not in told]
+    done = _promtool(rules, inputs, "30s", {"alert_rule_test": tests})
+    report = done.stdout + done.stderr
+    silent = [name for name in names if f"alertname: {name}," not in report]
     assert not silent, f"{silent} do not fire at {at}"
-    return told
+    return report
 
 
 def _promtool(
-    rules: Path, story: Story, every: str, tests: Mapping[str, Any]
+    rules: Path, inputs: InputSeries, every: str, tests: Mapping[str, Any]
 ) -> "subprocess.CompletedProcess[str]":
-    told = dict(story.series)
-    if not any(name.startswith("up{") for name in told):
-        # All that is told of an exporter was scraped from it.
-        told[f"up{labels(job=JOB, instance=ONE)}"] = "1x100000"
-    series = [{"series": name, "values": values} for name, values in told.items()]
+    values_of = dict(inputs.series)
+    if not any(name.startswith("up{") for name in values_of):
+        # The exporter was scraped successfully unless the test says otherwise.
+        values_of[f"up{labels(job=JOB, instance=ONE)}"] = "1x100000"
+    series = [{"series": name, "values": values} for name, values in values_of.items()]
     content = {
         "rule_files": ["recording.yaml", "alerts.yaml"],
         "evaluation_interval": every,
         "group_eval_order": ["console-recording", "console-alerts"],
-        "tests": [{"interval": f"{story.step}s", "input_series": series, **tests}],
+        "tests": [{"interval": f"{inputs.step}s", "input_series": series, **tests}],
     }
     file = rules / "test.yaml"
     file.write_text(yaml.safe_dump(content))

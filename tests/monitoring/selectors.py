@@ -1,4 +1,4 @@
-"""Read from PromQL which series it selects, and how; enough for the queries that we generate."""
+"""Parse the selectors of a PromQL query; sufficient for the generated queries."""
 
 import re
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """The series that a query reads at one place.
+    """One selector of a query.
 
-    ``over`` is the range in its brackets, ``function`` what is applied to it directly; both may be
-    empty.
+    ``over`` is the range in brackets, ``function`` the function that is applied directly; both may
+    be empty.
     """
 
     name: str
@@ -41,11 +41,11 @@ def selectors(query: str) -> list[Selector]:
     """Return all selectors of a query; raises `ValueError` for a metric without braces."""
     texts: list[str] = []
 
-    def keep(match: re.Match[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         texts.append(match[0][1:-1])
         return f"@{len(texts) - 1}@"
 
-    bare = _COMMENT.sub("", _TEXT.sub(keep, query))
+    bare = _COMMENT.sub("", _TEXT.sub(replace, query))
     found = list(_selectors(bare, texts))
     rest = _LABELS.sub("", re.sub(r"\[[^\]]*\]", "", _SELECTOR.sub("", bare)))
     for match in _NAME.finditer(rest):

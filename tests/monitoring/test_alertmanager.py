@@ -1,4 +1,4 @@
-"""A real Alertmanager with our configuration: who is told, and what is silent meanwhile."""
+"""Routing and inhibition of the Alertmanager configuration, in a real Alertmanager."""
 
 import subprocess
 from collections.abc import Iterator
@@ -16,21 +16,21 @@ JOB = "console-exporter"
 
 
 def alert(name: str, severity: str = "warning", **labels: str) -> dict[str, Any]:
-    """Return an alert as Prometheus sends it; labels without text are left out."""
+    """Return an alert as Prometheus sends it; empty labels are left out."""
     whole = {"alertname": name, "severity": severity, "job": JOB} | labels
     return {"labels": {key: text for key, text in whole.items() if text}}
 
 
 class Alertmanager:
-    """What is asked of a running Alertmanager."""
+    """A client of a running Alertmanager."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/api/v2"
 
-    def take(self, *alerts: dict[str, Any]) -> None:
+    def send(self, *alerts: dict[str, Any]) -> None:
         httpx.post(f"{self._url}/alerts", json=alerts).raise_for_status()
 
-    def silent(self, **labels: str) -> set[str]:
+    def inhibited(self, **labels: str) -> set[str]:
         """Return a short name of each inhibited alert with these labels."""
         return {
             _short(one["labels"])
@@ -38,8 +38,8 @@ class Alertmanager:
             if one["status"]["inhibitedBy"] and one["status"]["state"] == "suppressed"
         }
 
-    def loud(self, **labels: str) -> set[str]:
-        """Return a short name of each alert with these labels of which somebody is told."""
+    def not_inhibited(self, **labels: str) -> set[str]:
+        """Return a short name of each alert with these labels that is not inhibited."""
         return {
             _short(one["labels"])
             for one in self._alerts(labels)
@@ -58,9 +58,9 @@ class Alertmanager:
 
     def _get(self, path: str, labels: dict[str, str]) -> list[dict[str, Any]]:
         filters = [f'{name}="{text}"' for name, text in labels.items()]
-        answer = httpx.get(f"{self._url}/{path}", params={"filter": filters})
-        answer.raise_for_status()
-        found: list[dict[str, Any]] = answer.json()
+        response = httpx.get(f"{self._url}/{path}", params={"filter": filters})
+        response.raise_for_status()
+        found: list[dict[str, Any]] = response.json()
         return found
 
 
@@ -75,14 +75,14 @@ def running_alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
         yield Alertmanager(url)
 
 
-def test_amtool_has_nothing_to_say_about_the_configuration() -> None:
+def test_amtool_check_config_passes() -> None:
     checked = subprocess.run(
         [required("amtool"), "check-config", str(CONFIG)], check=False, capture_output=True
     )
     assert checked.returncode == 0, checked.stdout
 
 
-def test_it_runs_with_loopback_alone() -> None:
+def test_default_receivers_are_on_loopback() -> None:
     receivers = yaml.safe_load(CONFIG.read_text())["receivers"]
     urls = [hook["url"] for receiver in receivers for hook in receiver["webhook_configs"]]
     assert all(url.startswith("http://127.0.0.1:") for url in urls)
@@ -91,13 +91,13 @@ def test_it_runs_with_loopback_alone() -> None:
 @pytest.mark.parametrize(
     "cause", ["ConsoleApiUnavailable", "ConsoleAuthFailing", "ConsoleFleetDegraded"]
 )
-def test_what_is_wrong_with_a_project_silences_its_consoles_and_no_others(
+def test_alert_of_a_project_inhibits_only_its_console_alerts(
     alertmanager: Alertmanager, cause: str
 ) -> None:
     ours = {"job": f"{JOB}-{cause}", "project": "southwest"}
     east = ours | {"project": "east"}
     elsewhere = {"job": f"other-{cause}", "project": "southwest"}
-    alertmanager.take(
+    alertmanager.send(
         alert(cause, "critical", **ours),
         alert("ConsoleUnavailable", **ours, server="db-01", outcome="timeout", instance="one"),
         alert("ConsoleUnavailable", **ours, server="db-02", outcome="not_found", instance="two"),
@@ -106,20 +106,20 @@ def test_what_is_wrong_with_a_project_silences_its_consoles_and_no_others(
         alert("ConsoleUnavailable", **elsewhere, server="db-01"),
     )
     broken = {f"ConsoleUnavailable southwest {server}" for server in ("db-01", "db-02")}
-    until(lambda: alertmanager.silent(job=ours["job"]) == broken, 30)
-    assert alertmanager.loud(job=ours["job"]) == {
+    until(lambda: alertmanager.inhibited(job=ours["job"]) == broken, 30)
+    assert alertmanager.not_inhibited(job=ours["job"]) == {
         f"{cause} southwest",
         "ConsoleErrorBudgetBurn southwest",
         "ConsoleUnavailable east web-01",
     }
-    assert alertmanager.silent(job=elsewhere["job"]) == set()
+    assert alertmanager.inhibited(job=elsewhere["job"]) == set()
 
 
-def test_an_exporter_that_is_down_silences_everything_else_of_its_job(
+def test_exporter_down_inhibits_all_other_console_alerts_of_the_job(
     alertmanager: Alertmanager,
 ) -> None:
     down, other = {"job": "down"}, {"job": "up"}
-    alertmanager.take(
+    alertmanager.send(
         alert("ConsoleExporterDown", "critical", **down),
         alert("ConsoleFleetDegraded", "critical", **down, project="southwest"),
         alert("ConsoleUnavailable", **down, project="southwest", server="db-01"),
@@ -132,30 +132,31 @@ def test_an_exporter_that_is_down_silences_everything_else_of_its_job(
         "ConsoleUnavailable southwest db-01",
         "ConsoleConfigReloadFailed",
     }
-    until(lambda: alertmanager.silent(**down) == rest, 30)
-    assert alertmanager.loud(**down) == {"ConsoleExporterDown", "HostDown"}
-    assert alertmanager.silent(**other) == set()
+    until(lambda: alertmanager.inhibited(**down) == rest, 30)
+    assert alertmanager.not_inhibited(**down) == {"ConsoleExporterDown", "HostDown"}
+    assert alertmanager.inhibited(**other) == set()
 
 
-def test_a_label_that_both_alerts_lack_counts_as_equal(alertmanager: Alertmanager) -> None:
-    # As when somebody's relabelling drops `job`.
-    alertmanager.take(
+def test_label_that_both_alerts_lack_counts_as_equal(alertmanager: Alertmanager) -> None:
+    # For example, relabelling drops `job`.
+    alertmanager.send(
         alert("ConsoleAuthFailing", "critical", job="", project="jobless"),
         alert("ConsoleUnavailable", job="", project="jobless", server="db-01"),
     )
     until(
-        lambda: alertmanager.silent(project="jobless") == {"ConsoleUnavailable jobless db-01"}, 30
+        lambda: alertmanager.inhibited(project="jobless") == {"ConsoleUnavailable jobless db-01"},
+        30,
     )
 
 
-def test_an_outage_is_one_notification_of_a_project(alertmanager: Alertmanager) -> None:
+def test_outage_is_one_notification_per_project(alertmanager: Alertmanager) -> None:
     job = {"job": "grouped"}
     servers = [
         alert("ConsoleUnavailable", **job, project=project, server=f"db-{number}")
         for project in ("southwest", "east")
         for number in range(500)
     ]
-    alertmanager.take(*servers)
+    alertmanager.send(*servers)
     until(lambda: sum(size for _, _, size in alertmanager.groups(**job)) == len(servers), 30)
     common = {"alertname": "ConsoleUnavailable"} | job
     assert sorted(alertmanager.groups(**job), key=str) == [
@@ -164,10 +165,10 @@ def test_an_outage_is_one_notification_of_a_project(alertmanager: Alertmanager) 
     ]
 
 
-def test_what_is_critical_goes_to_who_is_on_call(alertmanager: Alertmanager) -> None:
+def test_critical_alerts_go_to_on_call(alertmanager: Alertmanager) -> None:
     job = {"job": "routed"}
     for severity in ("critical", "warning", "info"):
-        alertmanager.take(alert("Any", severity, **job, project=severity))
+        alertmanager.send(alert("Any", severity, **job, project=severity))
     until(lambda: len(alertmanager.groups(**job)) == 3, 30)
     assert {(labels["project"], name) for name, labels, _ in alertmanager.groups(**job)} == {
         ("critical", "on-call"),

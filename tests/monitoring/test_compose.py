@@ -1,4 +1,4 @@
-"""The compose file fits the repository that it mounts, and its services each other."""
+"""The compose file mounts existing files, and its services find each other."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -17,20 +17,20 @@ SIMULATED = "127.0.0.1:18080"
 
 
 def mounts(service: str) -> dict[PurePosixPath, Path]:
-    """Return what of the repository stands where in a service's container."""
+    """Return the mounted files of the repository by their path in the container."""
     found = {}
     for volume in SERVICES[service].get("volumes", ()):
         text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume)
         source, target, *mode = text.split(":")
         if source in COMPOSE["volumes"]:
             continue
-        assert mode == ["ro"], f"{volume} can be written to"
+        assert mode == ["ro"], f"{volume} is writable"
         found[PurePosixPath(target)] = (FOLDER / source).resolve()
     return found
 
 
 def seen(service: str, path: str) -> Path:
-    """Return the file of the repository that a container finds at a path."""
+    """Return the file of the repository that is mounted at a path of the container."""
     for target, source in mounts(service).items():
         if PurePosixPath(path).is_relative_to(target):
             return source / PurePosixPath(path).relative_to(target)
@@ -38,25 +38,25 @@ def seen(service: str, path: str) -> Path:
 
 
 def configuration(service: str) -> tuple[str, dict[str, Any]]:
-    """Return the path in its container of a service's configuration, and what it says."""
+    """Return the path of a service's configuration in the container, and its content."""
     (flag,) = [word for word in SERVICES[service]["command"] if "--config.file=" in word]
     path = flag.partition("=")[2]
     return path, yaml.safe_load(seen(service, path).read_text())
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_is_mounted_exists_and_cannot_be_written_to(service: str) -> None:
+def test_mounted_files_exist_and_are_read_only(service: str) -> None:
     for source in mounts(service).values():
         assert source.exists()
         assert source.is_relative_to(ROOT)
 
 
-def test_ports_are_open_to_this_machine_alone() -> None:
+def test_ports_are_published_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert sorted(ports) == sorted(f"127.0.0.1:{port}:{port}" for port in LISTENING.values())
 
 
-def test_all_share_the_network_of_a_service_that_is_never_restarted() -> None:
+def test_services_share_the_network_of_a_service_that_never_restarts() -> None:
     assert SERVICES["pod"]["entrypoint"] == ["sleep", "infinity"]
     for name, service in SERVICES.items():
         if name != "pod":
@@ -65,12 +65,12 @@ def test_all_share_the_network_of_a_service_that_is_never_restarted() -> None:
 
 
 def test_prometheus_finds_the_exporter_alertmanager_and_the_rules() -> None:
-    path, said = configuration("prometheus")
-    (job,) = said["scrape_configs"]
+    path, config = configuration("prometheus")
+    (job,) = config["scrape_configs"]
     assert job["static_configs"] == [{"targets": [f"localhost:{LISTENING['exporter']}"]}]
-    (alerting,) = said["alerting"]["alertmanagers"]
+    (alerting,) = config["alerting"]["alertmanagers"]
     assert alerting["static_configs"] == [{"targets": [f"localhost:{LISTENING['alertmanager']}"]}]
-    for rules in said["rule_files"]:
+    for rules in config["rule_files"]:
         assert seen("prometheus", normal(PurePosixPath(path).parent / rules)).is_file()
 
 
@@ -89,9 +89,9 @@ def test_grafana_finds_prometheus_and_the_dashboards() -> None:
     assert list(seen("grafana", provider["options"]["path"]).glob("*.json"))
 
 
-def test_the_pretend_cloud_is_where_the_default_configuration_expects_it() -> None:
-    _path, said = configuration("exporter")
-    assert {project["endpoint"] for project in said["projects"]} == {f"http://{SIMULATED}"}
+def test_simulated_cloud_has_the_endpoint_of_the_default_configuration() -> None:
+    _path, config = configuration("exporter")
+    assert {project["endpoint"] for project in config["projects"]} == {f"http://{SIMULATED}"}
     assert SERVICES["cloud"]["command"] == ["simulate", f"--listen={SIMULATED}"]
     assert SERVICES["cloud"]["profiles"] == ["demo"]
 
@@ -101,7 +101,7 @@ def test_images_are_pinned_to_a_release(service: str) -> None:
     assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", SERVICES[service]["image"])
 
 
-def test_our_image_is_built_of_the_recipe_and_only_its_root_is_not_written_to() -> None:
+def test_exporter_image_is_built_from_the_dockerfile_and_read_only() -> None:
     for service in ("pod", "exporter", "cloud"):
         build = SERVICES[service]["build"]
         assert (FOLDER / build["context"]).resolve() == ROOT
@@ -110,13 +110,13 @@ def test_our_image_is_built_of_the_recipe_and_only_its_root_is_not_written_to() 
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_no_service_may_gain_rights(service: str) -> None:
+def test_services_have_no_privileges(service: str) -> None:
     assert SERVICES[service]["cap_drop"] == ["ALL"]
     assert SERVICES[service]["security_opt"] == ["no-new-privileges:true"]
     assert "privileged" not in SERVICES[service]
 
 
-def test_there_is_no_password_in_it_and_none_to_guess() -> None:
+def test_there_are_no_passwords() -> None:
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
             assert not re.search("PASSWORD|SECRET|TOKEN|KEY", name) or value is None
@@ -127,7 +127,7 @@ def test_there_is_no_password_in_it_and_none_to_guess() -> None:
 
 
 def normal(path: PurePosixPath) -> str:
-    """Return a path without its ``..``."""
+    """Return a path with ``..`` resolved."""
     parts: list[str] = []
     for part in path.parts:
         if part == "..":

@@ -1,4 +1,4 @@
-"""The dashboards pass the rules of Grafana's linter, and the rules find what they are for."""
+"""The dashboards pass the rules of Grafana's linter, and each rule finds its violation."""
 
 import copy
 import json
@@ -19,29 +19,29 @@ DASHBOARDS: dict[str, dict[str, Any]] = {
     for dashboard in map(json.loads, all_dashboards(Parameters()).values())
 }
 
-# Rule of the linter, what it may find, and why that is as it should be.
+# Accepted violations: rule, start of the message, reason.
 REASONS = (
     (
         "target-instance-rule",
         "project:",
-        "recorded rules count over all exporters of a job; they have no instance",
+        "recorded series aggregate all exporters of a job and have no instance",
     ),
     ("target-instance-rule", "ALERTS ", "alerts of projects have no instance"),
     (
         "target-rate-interval-rule",
         "increase over $__range",
-        "one figure for all of the time shown",
+        "one value for the whole time range",
     ),
     (
         "target-rate-interval-rule",
         "increase over 1h",
-        "the worst servers of the last hour: the counters of ten thousand take too long over days",
+        "worst servers of the last hour: reading 10,000 counters over days is too slow",
     ),
 )
 
 
-class TestSelectorsAreRead:
-    def test_with_matchers_range_and_function(self) -> None:
+class TestSelectors:
+    def test_have_matchers_range_and_function(self) -> None:
         assert selectors(
             'sum by (a) (rate(x_total{a=~"{b}", c!="d"}[5m])) / on (a) up{} > bool 1'
         ) == [
@@ -52,13 +52,13 @@ class TestSelectorsAreRead:
     @pytest.mark.parametrize(
         "query", ["sum(rate(typo_total[5m]))", "up", 'a{b="c"} or d', "sum by (a) (up) / 2"]
     )
-    def test_not_without_braces(self, query: str) -> None:
+    def test_require_braces(self, query: str) -> None:
         with pytest.raises(ValueError, match="without braces"):
             selectors(query)
 
 
 class TestLint:
-    def test_finds_nothing_without_a_reason(self, tmp_path: Path) -> None:
+    def test_finds_only_accepted_violations(self, tmp_path: Path) -> None:
         reasons = [(rule, text) for rule, text, _ in REASONS]
         found = lint(list(DASHBOARDS.values()), tmp_path)
         excused = {
@@ -75,7 +75,7 @@ class TestLint:
             )
         ]
         assert left == []
-        assert excused == set(reasons), "a reason is no longer needed"
+        assert excused == set(reasons), "an accepted violation no longer exists"
 
     @pytest.mark.parametrize(
         ("rule", "harm"),
@@ -98,7 +98,7 @@ class TestLint:
             ("uneditable-dashboard-rule", lambda d: d.update(editable=True)),
         ],
     )  # fmt: skip
-    def test_finds_what_it_is_for(
+    def test_rule_finds_its_violation(
         self, rule: str, harm: Callable[[dict[str, Any]], object], tmp_path: Path
     ) -> None:
         harmed = copy.deepcopy(DASHBOARDS["console-api"])

@@ -1,4 +1,4 @@
-"""The dashboards: what they ask exists, what they say can be read, what they draw fits."""
+"""The dashboards query existing metrics, are described, and are laid out without gaps."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=D
 each_panel = pytest.mark.parametrize(("dashboard", "panel"), PANELS)
 
 UNUSED: dict[str, str] = {}
-"""Metrics that no dashboard and no rule uses, and why."""
+"""Metrics that no dashboard and no rule uses, with the reason."""
 
 
 def names_of(query: str) -> set[str]:
@@ -42,7 +42,7 @@ def names_of(query: str) -> set[str]:
 
 
 def exported() -> set[str]:
-    """Return the names of all series that the exporter has."""
+    """Return the names of all series that the exporter exposes."""
     parts = {Kind.HISTOGRAM: ("_bucket", "_sum", "_count")}
     own = {metric.name + part for metric in CATALOG for part in parts.get(metric.kind, ("",))}
     registry = CollectorRegistry()
@@ -51,7 +51,7 @@ def exported() -> set[str]:
     return own | {sample.name for family in registry.collect() for sample in family.samples}
 
 
-def asked_by_dashboards() -> set[str]:
+def used_by_dashboards() -> set[str]:
     values = {**EVERYTHING, "server": "db-01", "server_id": "0001"}
     return {
         name
@@ -63,7 +63,7 @@ def asked_by_dashboards() -> set[str]:
     }
 
 
-def asked_by_rules() -> set[str]:
+def used_by_rules() -> set[str]:
     return {
         name
         for file in Path("rules").glob("*ing.yaml")
@@ -73,14 +73,14 @@ def asked_by_rules() -> set[str]:
     } | {name for alert in alerts(Parameters()) for name in names_of(alert.expr)}
 
 
-def test_the_words_of_outcomes_are_those_of_the_exporter() -> None:
+def test_outcomes_equal_those_of_the_exporter() -> None:
     assert tuple(words.OUTCOME_COLORS) == tuple(Outcome)
-    said = {outcome for outcome in Outcome if outcome.verdict is Verdict.INCONCLUSIVE}
-    assert set(INCONCLUSIVE) == said
-    assert {words.YELLOW} == {words.OUTCOME_COLORS[outcome] for outcome in said}
+    inconclusive = {outcome for outcome in Outcome if outcome.verdict is Verdict.INCONCLUSIVE}
+    assert set(INCONCLUSIVE) == inconclusive
+    assert {words.YELLOW} == {words.OUTCOME_COLORS[outcome] for outcome in inconclusive}
 
 
-def test_there_are_five_and_they_keep_their_addresses() -> None:
+def test_file_names_and_uids_are_stable() -> None:
     assert set(all_dashboards(Parameters())) == {
         "fleet.json", "server.json", "api.json", "exporter.json", "slo.json"
     }  # fmt: skip
@@ -91,9 +91,7 @@ def test_there_are_five_and_they_keep_their_addresses() -> None:
 
 class TestLayout:
     @each_dashboard
-    def test_panels_fit_into_24_columns_and_overlap_nowhere(
-        self, dashboard: dict[str, Any]
-    ) -> None:
+    def test_panels_fill_24_columns_without_overlap(self, dashboard: dict[str, Any]) -> None:
         taken: dict[tuple[int, int], str] = {}
         for panel in dashboard["panels"]:
             place = panel["gridPos"]
@@ -101,20 +99,20 @@ class TestLayout:
             across = range(place["x"], place["x"] + place["w"])
             down = range(place["y"], place["y"] + place["h"])
             for cell in itertools.product(across, down):
-                assert cell not in taken, f"{panel['title']} lies on {taken[cell]}"
+                assert cell not in taken, f"{panel['title']} overlaps {taken[cell]}"
                 taken[cell] = panel["title"]
         lines = {y for _, y in taken}
         assert lines == set(range(max(lines) + 1)), "there is a gap"
         assert len(taken) == layout.COLUMNS * len(lines), "a line is not filled"
 
     @each_dashboard
-    def test_every_panel_has_an_id_and_a_title_of_its_own(self, dashboard: dict[str, Any]) -> None:
+    def test_panel_ids_and_titles_are_unique(self, dashboard: dict[str, Any]) -> None:
         for key in ("id", "title"):
             seen = [panel[key] for panel in panels_of(dashboard)]
             assert len(seen) == len(set(seen))
         assert all(panel["id"] > 0 for panel in dashboard["panels"])
 
-    def test_an_id_outlives_new_neighbours(self) -> None:
+    def test_panel_id_stays_when_panels_are_added(self) -> None:
         def ids(*titles: str) -> dict[str | None, int | None]:
             lines = (layout.line(1, (24,), blank(title)) for title in titles)
             rows = [layout.row("row", *lines)]
@@ -123,16 +121,16 @@ class TestLayout:
         before, after = ids("a", "b"), ids("new", "b", "a")
         assert before.items() <= after.items()
 
-    def test_a_line_that_is_not_filled_is_refused(self) -> None:
+    def test_line_that_is_not_filled_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="24"):
             layout.line(4, (12, 13), blank("a"), blank("b"))
 
-    def test_two_panels_of_one_title_are_refused(self) -> None:
+    def test_two_panels_with_the_same_title_are_an_error(self) -> None:
         line = layout.line(1, (12, 12), blank("same"), blank("same"))
         with pytest.raises(ValueError, match="same"):
             layout.placed([layout.row("row", line)])
 
-    def test_the_fleet_answers_in_its_first_line(self) -> None:
+    def test_first_line_of_the_fleet_dashboard_is_the_summary(self) -> None:
         first = panels_of(DASHBOARDS["console-fleet"])[:6]
         assert [panel["title"] for panel in first] == [
             "Servers", "Reachable", "Broken", "Stale", "Inconclusive", "Error budget left"
@@ -142,7 +140,7 @@ class TestLayout:
 
 class TestPanels:
     @each_panel
-    def test_says_what_to_make_of_it(
+    def test_description_explains_the_panel(
         self, dashboard: dict[str, Any], panel: dict[str, Any]
     ) -> None:
         description = panel["description"]
@@ -152,16 +150,14 @@ class TestPanels:
         assert not re.search(r"[{}]|_total|rate\(|sum\b.*\bby\b", description), "repeats the query"
 
     @each_panel
-    def test_has_a_unit_wherever_it_shows_a_number(
-        self, dashboard: dict[str, Any], panel: dict[str, Any]
-    ) -> None:
+    def test_has_a_unit(self, dashboard: dict[str, Any], panel: dict[str, Any]) -> None:
         assert dashboard["uid"]
         assert panel["fieldConfig"]["defaults"]["unit"]
         if panel["type"] == "table":
             assert titled(panel) or panel["title"] == "Attributes"
 
     @each_panel
-    def test_has_a_legend_that_can_be_read(
+    def test_legends_are_set_and_unique(
         self, dashboard: dict[str, Any], panel: dict[str, Any]
     ) -> None:
         assert dashboard["uid"]
@@ -171,7 +167,7 @@ class TestPanels:
             assert len(legends) == len(set(legends))
 
     @each_panel
-    def test_labels_of_a_legend_are_in_the_answer(
+    def test_labels_of_a_legend_are_in_the_result(
         self, dashboard: dict[str, Any], panel: dict[str, Any]
     ) -> None:
         assert dashboard["uid"]
@@ -182,41 +178,39 @@ class TestPanels:
                 assert named <= set(re.split(", ", grouped[0])), target["expr"]
 
     @each_panel
-    def test_states_are_words(self, dashboard: dict[str, Any], panel: dict[str, Any]) -> None:
+    def test_states_have_value_mappings(
+        self, dashboard: dict[str, Any], panel: dict[str, Any]
+    ) -> None:
         assert dashboard["uid"]
         if panel["type"] in {"state-timeline", "status-history"}:
             config = panel["fieldConfig"]
-            said = [config["defaults"].get("mappings")] + [
+            mappings = [config["defaults"].get("mappings")] + [
                 each["value"]
                 for override in config["overrides"]
                 for each in override["properties"]
                 if each["id"] == "mappings"
             ]
-            assert sum(map(bool, said)) == len(panel["targets"])
+            assert sum(map(bool, mappings)) == len(panel["targets"])
 
-    def test_shows_single_requests_where_it_shows_latency(self) -> None:
+    def test_latency_panel_has_exemplars(self) -> None:
         shown = {
             query.name
             for query in queries_of(DASHBOARDS["console-api"])
             if query.exemplars and "histogram_quantile" in query.expression
         }
-        assert shown == {"Time to answer"}
+        assert shown == {"Request latency"}
 
 
 class TestVariables:
     @each_dashboard
-    def test_all_that_are_used_exist_and_the_other_way_round(
-        self, dashboard: dict[str, Any]
-    ) -> None:
+    def test_used_and_defined_variables_are_the_same(self, dashboard: dict[str, Any]) -> None:
         text = json.dumps(dashboard)
         used = {name for name in re.findall(r"\$\{?(\w+)", text) if not name.startswith("__")}
         defined = {variable["name"] for variable in dashboard["templating"]["list"]}
         assert used == defined
 
     @each_dashboard
-    def test_stand_in_the_order_in_which_they_need_each_other(
-        self, dashboard: dict[str, Any]
-    ) -> None:
+    def test_come_after_the_variables_that_they_use(self, dashboard: dict[str, Any]) -> None:
         known: set[str] = set()
         for variable in dashboard["templating"]["list"]:
             needed = set(re.findall(r"\$\{?(\w+)", json.dumps(variable["query"])))
@@ -225,7 +219,7 @@ class TestVariables:
             if variable["type"] == "query":
                 assert variable["sort"] == 1
 
-    def test_one_server_is_picked_by_its_id(self) -> None:
+    def test_server_is_selected_by_id(self) -> None:
         dashboard = DASHBOARDS["console-server"]
         single = {
             variable["name"]
@@ -233,21 +227,21 @@ class TestVariables:
             if not variable["multi"] and variable["type"] == "query"
         }
         assert single == {"project", "server", "server_id"}
-        picked = {
+        by_id = {
             Matcher("project", "=", "$project"),
             Matcher("server_id", "=", "$server_id"),
         }
         for panel in panels_of(dashboard):
             for target in panel["targets"]:
                 for selector in selectors(target["expr"]):
-                    assert picked <= set(selector.matchers)
+                    assert by_id <= set(selector.matchers)
 
-    def test_the_broken_servers_are_found_as_the_history_draws_them(self) -> None:
+    def test_broken_servers_are_found_by_id(self) -> None:
         (broken,) = (
             query for query in queries_of(DASHBOARDS["console-fleet"]) if query.name == "broken"
         )
-        answer = 'console{project="a",server="db-01",server_id="0001-x"} 3 1700000000000'
-        assert re.findall(broken.pattern, answer) == ["0001-x"]
+        result = 'console{project="a",server="db-01",server_id="0001-x"} 3 1700000000000'
+        assert re.findall(broken.pattern, result) == ["0001-x"]
         assert broken.expression.startswith("topk(20, ")
 
 
@@ -264,7 +258,7 @@ class TestLinks:
         assert all(set(link["tags"]) <= set(other["tags"]) for other in DASHBOARDS.values())
 
     @each_panel
-    def test_of_a_row_lead_to_a_dashboard_and_fill_its_variables(
+    def test_of_a_table_row_set_the_variables_of_a_dashboard(
         self, dashboard: dict[str, Any], panel: dict[str, Any]
     ) -> None:
         columns = panel.get("transformations", [{}])[-1].get("options", {}).get("indexByName", {})
@@ -282,7 +276,7 @@ class TestLinks:
             assert "${__url_time_range}" in link
             assert dashboard["uid"]
 
-    def test_of_alerts_lead_to_a_dashboard_that_has_their_variables(self) -> None:
+    def test_of_alerts_set_variables_that_the_dashboard_has(self) -> None:
         for alert in alerts(Parameters()):
             target = DASHBOARDS[alert.dashboard]
             variables = {variable["name"] for variable in target["templating"]["list"]}
@@ -295,18 +289,18 @@ class TestLinks:
 
 
 class TestQueries:
-    def test_every_metric_is_used_by_a_dashboard_or_a_rule_or_has_a_reason_not_to(self) -> None:
-        asked = asked_by_dashboards() | asked_by_rules()
-        families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked} | asked
+    def test_every_metric_is_used_by_a_dashboard_or_a_rule(self) -> None:
+        used = used_by_dashboards() | used_by_rules()
+        families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in used} | used
         assert {metric.name for metric in CATALOG} - families == set(UNUSED)
 
-    def test_nothing_is_asked_that_nobody_has(self) -> None:
+    def test_used_metrics_exist(self) -> None:
         prometheus = {"up", "ALERTS", "scrape_duration_seconds", "scrape_samples_scraped"}
         recorded = {rule.record for rule in recording_rules(Parameters())}
         known = exported() | recorded | prometheus
-        assert (asked_by_dashboards() | asked_by_rules()) <= known
+        assert (used_by_dashboards() | used_by_rules()) <= known
 
-    def test_labels_that_are_asked_for_are_those_of_the_metric(self) -> None:
+    def test_used_labels_are_labels_of_the_metric(self) -> None:
         labels = {metric.name: {*metric.labels, "job", "instance", "le"} for metric in CATALOG}
         for dashboard in DASHBOARDS.values():
             for panel in panels_of(dashboard):
@@ -316,7 +310,7 @@ class TestQueries:
                         used = {matcher.label for matcher in selector.matchers}
                         assert known is None or used <= known, selector
 
-    def test_no_panel_draws_every_server(self) -> None:
+    def test_no_panel_shows_one_series_per_server(self) -> None:
         of_servers = {metric.name for metric in CATALOG if metric.scope is Scope.SERVER}
         for uid in DASHBOARDS.keys() - {"console-server"}:
             for panel in panels_of(DASHBOARDS[uid]):
@@ -330,14 +324,14 @@ class TestQueries:
                     whole = re.match(r"(sum|count|avg|min|max)\(", query)
                     assert bounded or whole or (grouped and "server" not in by), query
 
-    def test_per_server_series_are_read_over_time_for_few_of_them_only(self) -> None:
+    def test_range_queries_of_per_server_series_are_limited(self) -> None:
         of_servers = {metric.name for metric in CATALOG if metric.scope is Scope.SERVER}
         for uid in DASHBOARDS.keys() - {"console-server"}:
             for query in queries_of(DASHBOARDS[uid], {**EVERYTHING, "broken": "BROKEN"}):
                 if query.kind == "range" and names_of(query.expression) & of_servers:
                     assert 'server_id=~"BROKEN"' in query.expression
 
-    def test_series_that_are_cut_are_20_in_a_graph_and_100_in_a_table_at_most(self) -> None:
+    def test_limits_are_at_most_20_series_and_100_table_rows(self) -> None:
         for dashboard in DASHBOARDS.values():
             for panel in panels_of(dashboard):
                 for target in panel["targets"]:
@@ -346,9 +340,9 @@ class TestQueries:
 
 
 def blank(title: str) -> Any:
-    return figures.figure(title, "", "", panels.Figures(unit="none"))
+    return figures.stat_panel(title, "", "", panels.ValueFormat(unit="none"))
 
 
 def titled(panel: dict[str, Any]) -> list[str]:
-    """Return the titles of a table's columns, in their order."""
+    """Return the column titles of a table, in order."""
     return [each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]]

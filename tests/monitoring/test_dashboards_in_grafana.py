@@ -1,6 +1,6 @@
-"""The dashboards, held against Grafana's own code: its types, units and transformations.
+"""Check the dashboards with Grafana's npm packages: types, units and transformations.
 
-`make test` installs it, from npm, into `.grafana-types`.
+`make test` installs them into `.grafana-types`.
 """
 
 import json
@@ -23,7 +23,7 @@ FILES = all_dashboards(Parameters())
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the dashboards in which Grafana's packages are found."""
+    """Return a folder with the dashboards and Grafana's packages."""
     if not (INSTALLED / "@grafana" / "data").is_dir():
         reason = "Grafana's packages are not installed; `make test` installs them"
         if os.environ.get("CI") == "true":
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def node(folder: Path, *arguments: str) -> str:
-    """Run node in the folder and return what it prints; a failed assertion when it fails."""
+    """Run node in the folder and return its output; assert that it succeeds."""
     ran = subprocess.run(
         [required("node"), *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -57,7 +57,7 @@ def compiled(folder: Path, files: dict[str, str]) -> str:
     return node(folder, "node_modules/typescript/bin/tsc", "--project", ".")
 
 
-def test_they_are_what_grafanas_types_say(folder: Path) -> None:
+def test_dashboards_match_the_types_of_grafana(folder: Path) -> None:
     compiled(folder, FILES)
 
 
@@ -74,7 +74,7 @@ def test_they_are_what_grafanas_types_say(folder: Path) -> None:
         ('"instant": true', '"instantly": true'),
     ],
 )
-def test_what_is_wrong_does_not_pass(folder: Path, right: str, wrong: str) -> None:
+def test_wrong_properties_are_type_errors(folder: Path, right: str, wrong: str) -> None:
     assert right in FILES["fleet.json"]
     with pytest.raises(AssertionError, match="error TS"):
         compiled(folder, {"fleet.json": FILES["fleet.json"].replace(right, wrong, 1)})
@@ -82,7 +82,7 @@ def test_what_is_wrong_does_not_pass(folder: Path, right: str, wrong: str) -> No
 
 @pytest.fixture(scope="module")
 def known(folder: Path) -> Any:
-    """Return what Grafana's code makes of the dashboards."""
+    """Return the unknown units and transformations, and the columns of tables."""
     return json.loads(node(folder, "known.cjs", *FILES))
 
 
@@ -94,7 +94,7 @@ def test_grafana_knows_every_transformation(known: Any) -> None:
     assert known["transformations"] == []
 
 
-def test_grafana_joins_the_queries_of_a_table_into_the_columns_that_it_is_to_have(
+def test_grafana_joins_the_queries_of_a_table_into_the_expected_columns(
     known: Any,
 ) -> None:
     expected = {}

@@ -1,4 +1,4 @@
-"""The page of metrics says what the catalog says."""
+"""docs/metrics.md equals the catalog."""
 
 from pathlib import Path
 
@@ -19,24 +19,24 @@ def test_the_committed_page_is_the_generated_one() -> None:
     assert COMMITTED.read_text() == metrics_page(), "run `make generate`"
 
 
-def test_every_metric_stands_on_it_with_its_kind_labels_and_meaning() -> None:
+def test_every_metric_is_listed_with_type_labels_and_help() -> None:
     for metric in CATALOG:
         labels = " ".join(f"`{label}`" for label in metric.labels)
         assert row(metric.name) == [f"`{metric.name}`", metric.kind, labels, metric.help]
 
 
-def test_every_label_is_explained_and_no_other() -> None:
+def test_exactly_the_labels_of_the_catalog_are_explained() -> None:
     section = metrics_page().partition("## Labels")[2].partition("## Buckets")[0]
     explained = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
     assert explained == {label for metric in CATALOG for label in metric.labels}
 
 
-def test_closed_lists_are_those_of_the_program() -> None:
+def test_fixed_label_values_equal_those_of_the_exporter() -> None:
     assert list(CLOSED["outcome"]) == list(Outcome)
     assert list(CLOSED["stage"]) == list(CLOSED["depth"]) == list(Stage)
 
 
-def test_every_histogram_shows_its_buckets() -> None:
+def test_every_histogram_is_listed_with_its_buckets() -> None:
     buckets = metrics_page().partition("## Buckets")[2]
     assert [line.split("`")[1] for line in buckets.splitlines() if line.startswith("| `")] == [
         metric.name for metric in CATALOG if metric.kind == "histogram"

@@ -1,4 +1,4 @@
-"""Every query of every dashboard is answered by a real Prometheus that scrapes the exporter."""
+"""Every dashboard query has a result in a real Prometheus that scrapes a real exporter."""
 
 import json
 import time
@@ -20,7 +20,7 @@ from tests.monitoring.dashboard_queries import (
 )
 from tests.real.certificates import Certificates
 from tests.real.programs import command, until
-from tests.real.rehearsal import QUOTA_FROM, ROOT, Stage, stage
+from tests.real.rehearsal import QUOTA_FROM, ROOT, Environment, environment
 
 pytestmark = pytest.mark.long
 
@@ -30,14 +30,14 @@ VALUES = {
     "__rate_interval": "10s",
     "__range": "1m",
 }
-# A server that works in the first half minute and is broken in the second.
+# A server that works for the first half minute and is broken afterwards.
 SERVER = {
     **VALUES,
     "project": "east",
     "server": "queue-02",
     "server_id": "1f92b8e4-5c3d-4a70-9d16-60ce8ab40002",
 }
-# What has no answer here, and why that is right.
+# Queries without a result here, with the reason.
 EMPTY: dict[tuple[str, str, str], str] = {}
 _SECONDS = 45
 _TRIES = 3
@@ -45,42 +45,42 @@ _LAST_SUCCESS = "console_probe_last_success_timestamp_seconds{"
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Run the default scenario, in which much is wrong, until every window has been filled."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Run the default scenario, which has many faults, until every window has data."""
     folder = tmp_path_factory.mktemp("queries")
     certificates = Certificates()
     ca_file = certificates.write_authority(folder / "ca.pem")
-    # In little time 21 days are 8.4 hours: an alert on the certificate fires.
+    # In compressed time 21 days are 8.4 hours: the certificate alert fires.
     pem = certificates.write_good(folder, datetime.now(UTC) + timedelta(hours=5))
     tls = (f"--tls.cert-file={pem.certificate}", f"--tls.key-file={pem.key}")
     with ExitStack() as ending:
         for left in reversed(range(_TRIES)):
-            own = folder / f"stage-{left}"
+            own = folder / f"environment-{left}"
             own.mkdir()
-            on_stage = ending.enter_context(stage("default", own, *tls, ca_file=ca_file))
-            if _has_worked(on_stage) or not left:
+            started = ending.enter_context(environment("default", own, *tls, ca_file=ca_file))
+            if _has_worked(started) or not left:
                 break
             ending.close()
         time.sleep(_SECONDS / 2)
-        # So that a reload that fails, and one that does not, can be marked.
-        good = on_stage.config.read_text()
+        # A failed and a successful reload, for the annotations.
+        good = started.config.read_text()
         for text, status in (("projects: []", 400), (good, 200)):
-            on_stage.config.write_text(text)
-            reload = httpx.post(f"http://{on_stage.exporter.url}/-/reload", timeout=10)
+            started.config.write_text(text)
+            reload = httpx.post(f"http://{started.exporter.url}/-/reload", timeout=10)
             assert reload.status_code == status
             time.sleep(2)
         time.sleep(_SECONDS / 2)
-        until(on_stage.alerts, 30)
-        yield on_stage
+        until(started.alerts, 30)
+        yield started
 
 
-def _has_worked(on_stage: Stage) -> bool:
-    """Return whether the server that breaks later was probed before the quota is over.
+def _has_worked(started: Environment) -> bool:
+    """Return whether the server that breaks later was probed before the quota is reduced.
 
-    On a busy machine the exporter may be there too late for that.
+    On a busy machine the exporter may start too late for that.
     """
-    time.sleep(max(0.0, on_stage.began + QUOTA_FROM - time.monotonic()))
-    text = httpx.get(f"http://{on_stage.exporter.url}/metrics", timeout=30).text
+    time.sleep(max(0.0, started.began + QUOTA_FROM - time.monotonic()))
+    text = httpx.get(f"http://{started.exporter.url}/metrics", timeout=30).text
     seen = [line for line in text.splitlines() if line.startswith(_LAST_SUCCESS)]
     return any(SERVER["server_id"] in line for line in seen)
 
@@ -93,23 +93,23 @@ def all_queries() -> list[DashboardQuery]:
     return found
 
 
-def answer(running: Stage, query: DashboardQuery, *, instant: bool) -> list[Any]:
-    """Return what Prometheus answers; an error of Prometheus is a failure."""
+def result_of(running: Environment, query: DashboardQuery, *, instant: bool) -> list[Any]:
+    """Return the result of a query; assert that Prometheus returns no error."""
     now = time.time()
-    path, asked = "/api/v1/query", {"query": query.expression, "time": str(now)}
+    path, params = "/api/v1/query", {"query": query.expression, "time": str(now)}
     if query.kind is Kind.LABEL_VALUES:
-        path, asked = f"/api/v1/label/{query.label}/values", {"match[]": query.expression}
+        path, params = f"/api/v1/label/{query.label}/values", {"match[]": query.expression}
     elif not instant:
         path = "/api/v1/query_range"
-        asked = {
+        params = {
             "query": query.expression,
             "start": str(now - _SECONDS),
             "end": str(now),
             "step": "1",
         }
-    answered = httpx.get(f"{running.prometheus}{path}", params=asked, timeout=30)
-    assert answered.status_code == 200, f"{query}: {answered.text}"
-    data = answered.json()["data"]
+    response = httpx.get(f"{running.prometheus}{path}", params=params, timeout=30)
+    assert response.status_code == 200, f"{query}: {response.text}"
+    data = response.json()["data"]
     found: list[Any] = data if isinstance(data, list) else data["result"]
     return found
 
@@ -126,20 +126,18 @@ def test_there_are_five_dashboards_with_queries_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("query", all_queries(), ids=lambda query: "/".join(key(query)))
-def test_a_query_has_an_answer_at_a_moment_and_over_time(
-    running: Stage, query: DashboardQuery
-) -> None:
+def test_query_has_a_result(running: Environment, query: DashboardQuery) -> None:
     if query.kind is Kind.LABEL_VALUES:
-        assert answer(running, query, instant=True)
+        assert result_of(running, query, instant=True)
         return
-    # A moment is often empty where a range is not, and the other way round there is no excuse.
-    over_time = answer(running, query, instant=False)
+    # An instant query may be empty at times; a range query must not be.
+    over_time = result_of(running, query, instant=False)
     if key(query) in EMPTY:
-        assert not over_time, f"it has an answer after all: {EMPTY[key(query)]}"
+        assert not over_time, f"the query has a result: {EMPTY[key(query)]}"
         return
     assert over_time, query.expression
     if query.kind is Kind.INSTANT:
-        assert answer(running, query, instant=True), query.expression
+        assert result_of(running, query, instant=True), query.expression
 
 
 @pytest.mark.parametrize(
@@ -147,16 +145,16 @@ def test_a_query_has_an_answer_at_a_moment_and_over_time(
     [query for query in all_queries() if query.exemplars],
     ids=lambda query: "/".join(key(query)),
 )
-def test_exemplars_lead_from_a_latency_to_its_request(
-    running: Stage, query: DashboardQuery
-) -> None:
+def test_exemplars_have_request_ids(running: Environment, query: DashboardQuery) -> None:
     now = time.time()
-    asked = {"query": query.expression, "start": str(now - _SECONDS), "end": str(now)}
-    answered = httpx.get(f"{running.prometheus}/api/v1/query_exemplars", params=asked, timeout=30)
-    labels = [one["labels"] for series in answered.json()["data"] for one in series["exemplars"]]
+    params = {"query": query.expression, "start": str(now - _SECONDS), "end": str(now)}
+    response = httpx.get(f"{running.prometheus}/api/v1/query_exemplars", params=params, timeout=30)
+    labels = [one["labels"] for series in response.json()["data"] for one in series["exemplars"]]
     assert any("request_id" in one for one in labels)
 
 
-def test_the_program_s_own_check_accepts_the_rehearsal_s_configuration(running: Stage) -> None:
+def test_check_config_accepts_the_configuration_of_the_rehearsal(
+    running: Environment,
+) -> None:
     checked = command("check-config", f"--config.file={Path(running.config)}")
     assert checked.returncode == 0, checked.stderr

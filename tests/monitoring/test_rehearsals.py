@@ -1,7 +1,6 @@
-"""Each alert is seen firing in a staged outage, and falling silent after it.
+"""Alerts fire in simulated outages and end after them.
 
-The stories are those that `simulate --scenario` knows. They take minutes, so they run side by
-side, a few at a time.
+The scenarios are those of `simulate --scenario`. They take minutes, so several run in parallel.
 """
 
 import shutil
@@ -17,22 +16,22 @@ import pytest
 
 from tests.real.certificates import Certificates
 from tests.real.programs import required, simulator
-from tests.real.rehearsal import ROOT, Rehearsal, Stage, rehearse, stage
+from tests.real.rehearsal import ROOT, Environment, Rehearsal, environment, rehearse
 
 pytestmark = pytest.mark.long
 
 _AT_ONCE = 5
-# A machine that stands still for seconds is an outage of its own; no story stops the exporter.
+# Lost scrapes mean that the test machine was too busy: no scenario stops the exporter.
 _TRIES, _SCRAPES_LOST_MAX = 3, 2
 _DASHBOARDS = {"console-fleet", "console-server", "console-api", "console-exporter", "console-slo"}
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a story is to bring about: alerts by name, and the project that they are of.
+    """The alerts that a scenario raises, and their project.
 
-    ``intended`` must fire and nothing beside it and ``consequences`` may; ``inhibited`` are those
-    of the intended that another silences; ``lasting`` are there before the story begins.
+    ``intended`` must fire, ``consequences`` may fire, all others must not. ``inhibited`` are the
+    intended alerts that another alert inhibits. If ``lasting``, they fire before the outage begins.
     """
 
     project: str
@@ -45,12 +44,12 @@ class Expected:
 def expected(project: str, *intended: str, inhibited: str = "", consequences: str = "") -> Expected:
     names = frozenset(f"Console{name}" for name in intended)
     silenced = frozenset(f"Console{name}" for name in inhibited.split())
-    others = frozenset(f"Console{name}" for name in consequences.split())
-    return Expected(project, names | silenced, silenced, others)
+    possible = frozenset(f"Console{name}" for name in consequences.split())
+    return Expected(project, names | silenced, silenced, possible)
 
 
-STORIES = {
-    # The first because it takes longest. What is red when the quota is cut is not the consoles.
+SCENARIOS = {
+    # First because it takes longest. A reduced quota makes no console unavailable.
     "quota-cut": expected(
         "east", "ProbeBudgetExhausted", "ApiThrottled", consequences="ProbeStale DiscoveryStale"
     ),
@@ -71,12 +70,12 @@ STORIES = {
 }
 
 
-def reload(running: Stage) -> None:
-    answer = httpx.post(f"http://{running.exporter.url}/-/reload", timeout=30)
-    assert answer.status_code == 200, answer.text
+def reload(running: Environment) -> None:
+    response = httpx.post(f"http://{running.exporter.url}/-/reload", timeout=30)
+    assert response.status_code == 200, response.text
 
 
-def take_half_of_southwest_out(running: Stage) -> None:
+def remove_half_of_southwest(running: Environment) -> None:
     text = running.config.read_text()
     running.config.with_suffix(".whole").write_text(text)
     lines = text.splitlines(keepends=True)
@@ -86,56 +85,58 @@ def take_half_of_southwest_out(running: Stage) -> None:
     reload(running)
 
 
-def put_it_back(running: Stage) -> None:
+def restore_southwest(running: Environment) -> None:
     shutil.copy(running.config.with_suffix(".whole"), running.config)
     reload(running)
 
 
-def change_over_to_the_other_user(running: Stage) -> None:
+def switch_user(running: Environment) -> None:
     text = running.config.read_text()
     text = text.replace("username: monitor", "username: monitor-2")
     running.config.write_text(text.replace("simulated-password", "simulated-password-2"))
     reload(running)
 
 
-def undisturbed(name: str, stories: Path) -> Rehearsal:
-    """Run one story, again where it went wrong on a machine that disturbed it."""
+def retry_until_undisturbed(name: str, scenarios: Path) -> Rehearsal:
+    """Run one scenario; retry if it failed and scrapes were lost on a busy machine."""
     for attempt in range(_TRIES):
-        folder = stories / f"{name}-{attempt}"
+        folder = scenarios / f"{name}-{attempt}"
         folder.mkdir()
-        seen = rehearsed(name, folder)
+        seen = run_once(name, folder)
         if seen.scrapes_missing <= _SCRAPES_LOST_MAX:
             break
         with suppress(AssertionError):
-            judge(name, seen)
+            check(name, seen)
             break
     return seen
 
 
-def judge(name: str, seen: Rehearsal) -> None:
-    """Hold a story to the alerts that it is to raise."""
-    story = STORIES[name]
+def check(name: str, seen: Rehearsal) -> None:
+    """Assert that a scenario raised the expected alerts."""
+    expectation = SCENARIOS[name]
     assert seen.scrapes_failed <= _SCRAPES_LOST_MAX
-    assert seen.before == (story.intended if story.lasting else set())
-    assert seen.names >= story.intended
-    assert seen.names <= story.intended | story.consequences
+    assert seen.before == (expectation.intended if expectation.lasting else set())
+    assert seen.names >= expectation.intended
+    assert seen.names <= expectation.intended | expectation.consequences
     for alert in seen.during.values():
-        called = alert.labels["alertname"]
-        if called in story.intended | story.consequences:
-            assert alert.inhibited == (called in story.inhibited), called
-            assert alert.labels["project"] in story.project.split(), called
+        alertname = alert.labels["alertname"]
+        if alertname in expectation.intended | expectation.consequences:
+            assert alert.inhibited == (alertname in expectation.inhibited), alertname
+            assert alert.labels["project"] in expectation.project.split(), alertname
     assert seen.left == set()
 
 
-def rehearsed(name: str, folder: Path) -> Rehearsal:
-    """Run one story from beginning to end."""
+def run_once(name: str, folder: Path) -> Rehearsal:
+    """Run one scenario from start to end."""
     with ExitStack() as running:
         if name != "certificate-expiring":
-            acts: dict[str, tuple[Callable[[Stage], None] | None, ...]] = {
-                "inventory-shrunk": (take_half_of_southwest_out, put_it_back),
-                "password-changed": (None, change_over_to_the_other_user),
+            actions: dict[str, tuple[Callable[[Environment], None] | None, ...]] = {
+                "inventory-shrunk": (remove_half_of_southwest, restore_southwest),
+                "password-changed": (None, switch_user),
             }
-            return rehearse(running.enter_context(stage(name, folder)), *acts.get(name, ()))
+            return rehearse(
+                running.enter_context(environment(name, folder)), *actions.get(name, ())
+            )
         certificates = Certificates()
         ca_file = certificates.write_authority(folder / "ca.pem")
         now = datetime.now(UTC)
@@ -144,40 +145,42 @@ def rehearsed(name: str, folder: Path) -> Rehearsal:
             pem = certificates.write_good(folder, until)
             return [f"--tls.cert-file={pem.certificate}", f"--tls.key-file={pem.key}"]
 
-        # In little time: 21 days are 8.4 hours.
+        # In compressed time 21 days are 8.4 hours.
         soon = flags(now + timedelta(hours=5))
-        on_stage = running.enter_context(stage(name, folder, *soon, ca_file=ca_file))
+        started = running.enter_context(environment(name, folder, *soon, ca_file=ca_file))
 
-        def renew(on_stage: Stage) -> None:
-            port = on_stage.cloud.url.rpartition(":")[2]
-            on_stage.cloud.stop()
+        def renew(started: Environment) -> None:
+            port = started.cloud.url.rpartition(":")[2]
+            started.cloud.stop()
             later = flags(now + timedelta(days=90))
             running.enter_context(
                 simulator("--scenario=calm", f"--listen=127.0.0.1:{port}", *later)
             )
 
-        return rehearse(on_stage, cure=renew)
+        return rehearse(started, recover=renew)
 
 
 @pytest.fixture(scope="module")
 def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Rehearsal]]]:
     for name in ("prometheus", "prometheus-alertmanager"):
         required(name)
-    # Made before the threads: the factory makes its own folder anew for each that asks it first.
-    stories = tmp_path_factory.mktemp("stories")
-    with ThreadPoolExecutor(_AT_ONCE) as side_by_side:
-        yield {name: side_by_side.submit(undisturbed, name, stories) for name in STORIES}
+    # Created before the threads start, because the factory is not thread-safe.
+    scenarios = tmp_path_factory.mktemp("scenarios")
+    with ThreadPoolExecutor(_AT_ONCE) as executor:
+        yield {
+            name: executor.submit(retry_until_undisturbed, name, scenarios) for name in SCENARIOS
+        }
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_a_story_raises_its_alerts_and_no_others(
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario_raises_its_alerts_and_no_others(
     rehearsals: dict[str, Future[Rehearsal]], name: str
 ) -> None:
-    judge(name, rehearsals[name].result())
+    check(name, rehearsals[name].result())
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_every_alert_leads_to_its_runbook_and_a_dashboard(
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_alerts_link_to_their_runbook_and_a_dashboard(
     rehearsals: dict[str, Future[Rehearsal]], name: str
 ) -> None:
     for alert in rehearsals[name].result().during.values():
@@ -189,10 +192,10 @@ def test_every_alert_leads_to_its_runbook_and_a_dashboard(
         assert "%!" not in repr(alert.annotations)
 
 
-def test_an_unavailable_console_says_which_where_and_how(
+def test_unavailable_console_names_server_outcome_and_stage(
     rehearsals: dict[str, Future[Rehearsal]],
 ) -> None:
-    (alert,) = rehearsals["one-console-dead"].result().called("ConsoleUnavailable")
+    (alert,) = rehearsals["one-console-dead"].result().alerts_named("ConsoleUnavailable")
     labels = alert.labels
 
     assert (labels["server"], labels["project"], labels["region"]) == (

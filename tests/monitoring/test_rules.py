@@ -1,4 +1,4 @@
-"""The rules files: what they name exists, what they say can be read, and they are up to date."""
+"""The rule files are up to date, use existing metrics, and have readable texts."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ from monitoring.parameters import Parameters
 from monitoring.recording import recording_rules
 from monitoring.rule import INCONCLUSIVE
 from monitoring.rules_file import all_rules
-from tests.monitoring.promtool import Story, counting, level, said
+from tests.monitoring.promtool import InputSeries, alert_texts, counting, level
 from tests.real.programs import required
 
 ALERTS = alerts(Parameters())
@@ -33,18 +33,18 @@ NAMES = {
 }  # fmt: skip
 
 
-def test_the_committed_files_are_the_generated_ones() -> None:
+def test_committed_files_are_up_to_date() -> None:
     for name, text in generated(Parameters()).items():
         assert Path(name).read_text() == text, f"{name} is out of date: run `make generate`"
 
 
-def test_nothing_else_lies_beside_the_generated_files() -> None:
+def test_folders_have_generated_files_only() -> None:
     for folder in ("rules", "dashboards"):
         names = {name for name in generated(Parameters()) if name.startswith(f"{folder}/")}
         assert {str(path) for path in Path(folder).iterdir()} == names
 
 
-def test_promtool_has_nothing_to_say(rules: Path) -> None:
+def test_promtool_check_rules_passes(rules: Path) -> None:
     files = [rules / "recording.yaml", rules / "alerts.yaml"]
     checked = subprocess.run(
         [required("promtool"), "check", "rules", "--lint=all", "--lint-fatal", *map(str, files)],
@@ -55,7 +55,7 @@ def test_promtool_has_nothing_to_say(rules: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_prometheus_is_configured_as_the_rules_suppose() -> None:
+def test_prometheus_configuration_has_the_intervals_and_job_of_the_rules() -> None:
     path = "deploy/prometheus/prometheus.yml"
     checked = subprocess.run(
         [required("promtool"), "check", "config", path], capture_output=True, text=True, check=False
@@ -70,7 +70,7 @@ def test_prometheus_is_configured_as_the_rules_suppose() -> None:
     assert [scrape["job_name"] for scrape in config["scrape_configs"]] == [parameters.job]
 
 
-def test_the_kubernetes_form_holds_the_same_groups() -> None:
+def test_prometheusrule_has_the_same_groups() -> None:
     files = all_rules(Parameters())
     resource = yaml.safe_load(files["prometheusrule.yaml"])
     assert (resource["apiVersion"], resource["kind"]) == (
@@ -85,7 +85,7 @@ def test_the_kubernetes_form_holds_the_same_groups() -> None:
     assert resource["spec"] == {"groups": groups}
 
 
-def test_every_metric_that_a_rule_names_is_exported_or_recorded() -> None:
+def test_metrics_of_rules_are_exported_or_recorded() -> None:
     ours = {metric.name for metric in catalog.CATALOG}
     ours |= {f"{m.name}_bucket" for m in catalog.CATALOG if m.kind is catalog.Kind.HISTOGRAM}
     known = ours | {rule.record for rule in RECORDED} | {"up"}
@@ -93,7 +93,7 @@ def test_every_metric_that_a_rule_names_is_exported_or_recorded() -> None:
         assert set(re.findall(r"([a-zA-Z_:][\w:]*)\{", query)) <= known
 
 
-def test_every_label_that_a_rule_selects_by_is_one_of_the_metric() -> None:
+def test_labels_of_selectors_are_labels_of_the_metric() -> None:
     labels = {metric.name: {*metric.labels, "job"} for metric in catalog.CATALOG}
     for query in QUERIES:
         for name, matchers in re.findall(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}", query):
@@ -101,37 +101,37 @@ def test_every_label_that_a_rule_selects_by_is_one_of_the_metric() -> None:
             assert used <= labels.get(name, used), name
 
 
-def test_every_selector_is_of_our_job_and_no_rule_picks_the_worst_few() -> None:
+def test_selectors_filter_by_job_and_rules_use_no_topk() -> None:
     for query in QUERIES:
         assert query.count("{") == query.count('{job="console-exporter"')
         assert not re.search(r"\b(topk|bottomk)\b", query)
 
 
-def test_a_recorded_series_is_named_by_level_metric_and_operation() -> None:
+def test_recorded_series_are_named_level_metric_operation() -> None:
     assert all(re.fullmatch(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", rule.record) for rule in RECORDED)
 
 
-def test_the_outcomes_without_a_verdict_are_those_of_the_exporter() -> None:
+def test_inconclusive_outcomes_equal_those_of_the_exporter() -> None:
     assert set(INCONCLUSIVE) == {o for o in Outcome if o.verdict is Verdict.INCONCLUSIVE}
 
 
-def test_there_is_an_alert_for_everything_that_can_be_told() -> None:
+def test_alert_names() -> None:
     assert {alert.name for alert in ALERTS} == NAMES
 
 
-def test_every_alert_says_how_urgent_it_is_and_where_to_read_on() -> None:
+def test_alerts_have_severity_texts_and_links() -> None:
     groups = yaml.safe_load(Path("rules/alerts.yaml").read_text())["groups"]
     for rule in (rule for group in groups for rule in group["rules"]):
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
         assert not any("{{" in label for label in rule["labels"].values())
-        told = rule["annotations"]
-        assert set(told) == {"summary", "description", "runbook_url", "dashboard_url"}
-        assert told["runbook_url"].endswith(f"/runbooks/{rule['alert']}.md")
-        assert re.search(r"/d/([\w-]+)\?var-job=", told["dashboard_url"])[1] in DASHBOARDS  # type: ignore[index]
-        assert len(re.sub(r"{{.*?}}", "", told["summary"])) < 80
+        annotations = rule["annotations"]
+        assert set(annotations) == {"summary", "description", "runbook_url", "dashboard_url"}
+        assert annotations["runbook_url"].endswith(f"/runbooks/{rule['alert']}.md")
+        assert re.search(r"/d/([\w-]+)\?var-job=", annotations["dashboard_url"])[1] in DASHBOARDS  # type: ignore[index]
+        assert len(re.sub(r"{{.*?}}", "", annotations["summary"])) < 80
 
 
-def test_compressed_time_changes_figures_and_no_query() -> None:
+def test_compressed_time_changes_only_numbers() -> None:
     short = Parameters().compressed(60)
     compressed = [alert.expr for alert in alerts(short)]
     compressed += [rule.expr for rule in recording_rules(short)]
@@ -144,9 +144,7 @@ def _without_figures(query: str) -> str:
     return re.sub(r"\b(\d+(\.\d+)?(ms|[smhd])?)+\b", "N", query)
 
 
-def test_other_parameters_are_given_on_the_command_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_parameters_are_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(
         [f"--output={tmp_path}", "--probe-interval=5m", "--job=consoles",
          "--unavailable-failures=5", "--fleet-success-ratio=0.9", "--scale=10"]
@@ -160,39 +158,42 @@ def test_other_parameters_are_given_on_the_command_line(
     assert "console-exporter" not in text
 
 
-def test_texts_are_readable_and_name_what_they_are_about(rules: Path) -> None:
-    everything = _everything_is_wrong()
-    texts = said(rules, everything, "34m", *sorted(NAMES))
+def test_alert_texts(rules: Path) -> None:
+    everything = _everything_fails()
+    texts = alert_texts(rules, everything, "34m", *sorted(NAMES))
     assert not re.search(r"<no value>|<error|%!|e[+-]\d\d", texts)
     for piece in (
         "The console of db 01/ä (southwest) cannot be opened: server_error at api",
         "id id-1, project southwest, region cn-southwest-2",
-        "failed 3 times in a row",
+        "failed 3 probes in a row",
         "?var-job=console-exporter&var-project=southwest&var-server=db+01%2F%C3%A4&var-server_id=id-1",
-        "Only 0% of the consoles of southwest",
-        "The certificate of a.example ends in 2d 23h 26m 0s",
-        "60% of the requests of project southwest",
-        "takes longer than 29s",
-        "100% of the verdicts on consoles of project southwest in the last 1h",
-        "the objective allows 1 %",
-        "Servers of southwest without a verdict for 5m: 25",
-        "has 50% of the servers",
-        "No Console Exporter of the job console-exporter answers",
-        "one:10429 answers, but probes nothing",
-        "could not read the cloud list of the servers of project southwest for 1h, or never",
+        "Only 0% of the consoles of southwest can be opened (expected: 95%)",
+        "The certificate of a.example expires in 2d 23h 26m 0s",
+        "60% of the API requests of southwest fail (alert above 50%)",
+        "20% of the API requests of southwest get status 429 (allowed: 5%)",
+        "5% of the API requests of southwest take longer than 29s (allowed: 5s)",
+        "100% of probes of southwest failed in the last hour (allowed: 1%)",
+        "100% of probes of southwest failed in the last 3 days (allowed: 1%)",
+        "The objective allows 1%; this alert fires above 14.4%.",
+        "Servers of southwest without a conclusive probe for 5m: 25",
+        "Only 50% of the servers of southwest are still listed",
+        "Prometheus cannot scrape any exporter of job console-exporter",
+        "one:10429 has started no probe for 3m",
+        "The cloud server list of southwest is older than one hour",
+        "could not read the cloud server list of project southwest for 1h, or never",
     ):
         assert piece in texts, f"{piece!r} is not in\n{texts}"
 
 
-def _everything_is_wrong() -> Story:
+def _everything_fails() -> InputSeries:
     minutes = 40.0
-    story = Story()
+    inputs = InputSeries()
 
     def steady(name: str, value: float, **more: str) -> None:
-        story.add(name, level((minutes, value)), **more)
+        inputs.add(name, level((minutes, value)), **more)
 
     def count(name: str, per_minute: float, **more: str) -> None:
-        story.add(name, counting((minutes, per_minute)), project="southwest", **more)
+        inputs.add(name, counting((minutes, per_minute)), project="southwest", **more)
 
     steady("up", 0)
     steady("console_exporter_targets", 25)
@@ -221,7 +222,7 @@ def _everything_is_wrong() -> Story:
     far = host | {"host": "b.example"}
     steady("console_tls_certificate_expiry_timestamp_seconds", 9 * 86400, **far)
     shrinking = level((10, 50), (30, 25))
-    story.add("console_discovery_servers", shrinking, project="southwest", source="static")
+    inputs.add("console_discovery_servers", shrinking, project="southwest", source="static")
     never = {"project": "southwest", "source": "cloud"}
     steady("console_discovery_last_success_timestamp_seconds", -3600, **never)
-    return story
+    return inputs

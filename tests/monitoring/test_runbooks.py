@@ -1,4 +1,4 @@
-"""Each alert has its runbook, and what a runbook tells to type works."""
+"""Each alert has a runbook, and the queries, commands and links of runbooks are valid."""
 
 import contextlib
 import io
@@ -37,7 +37,7 @@ FROM_ELSEWHERE = {
     "curl", "docker", "getent", "journalctl", "kubectl", "make", "openssl", "prometheus", "time",
     "timedatectl",
 }  # fmt: skip
-"""Programs that runbooks use and that are not ours."""
+"""External programs that runbooks use."""
 
 each_runbook = pytest.mark.parametrize("runbook", RUNBOOKS, ids=lambda path: path.stem)
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
@@ -61,7 +61,7 @@ def blocks(document: Path, language: str) -> list[str]:
 
 
 def commands(document: Path) -> Iterator[list[str]]:
-    """Yield the words of every command of a document, in blocks and within the text."""
+    """Yield the arguments of every command of a document, in blocks and inline code."""
     lines = [line for block in blocks(document, "sh") for line in block.splitlines()]
     lines += [
         code
@@ -81,23 +81,23 @@ def flags(words: list[str]) -> set[str]:
 
 
 def help_of(run: Callable[[list[str]], object], arguments: list[str]) -> str:
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), pytest.raises(SystemExit):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), pytest.raises(SystemExit):
         run([*arguments, "--help"])
-    return said.getvalue()
+    return output.getvalue()
 
 
-def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
     assert {path.stem for path in RUNBOOKS} == {rule["alert"] for rule in ALERTS}
 
 
-def test_every_alert_links_its_own() -> None:
+def test_alerts_link_to_their_runbook() -> None:
     for rule in ALERTS:
         assert rule["annotations"]["runbook_url"].endswith(f"/runbooks/{rule['alert']}.md")
 
 
 @each_runbook
-def test_a_runbook_has_its_sections_in_order(runbook: Path) -> None:
+def test_sections_are_in_order(runbook: Path) -> None:
     text = runbook.read_text()
     assert text.startswith(f"# {runbook.stem}\n\n**")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
@@ -109,7 +109,7 @@ def test_a_runbook_has_its_sections_in_order(runbook: Path) -> None:
 
 
 @each_runbook
-def test_its_first_words_say_whether_anybody_is_locked_out(runbook: Path) -> None:
+def test_first_paragraph_says_whether_anybody_is_locked_out(runbook: Path) -> None:
     first = runbook.read_text().split("\n\n")[1].replace("\n", " ")
     assert first.startswith("**")
     assert first.endswith("**")
@@ -117,16 +117,17 @@ def test_its_first_words_say_whether_anybody_is_locked_out(runbook: Path) -> Non
 
 
 @each_runbook
-def test_it_is_short_enough_for_the_night(runbook: Path) -> None:
+def test_runbook_has_at_most_90_lines(runbook: Path) -> None:
     assert len(runbook.read_text().splitlines()) <= 90
 
 
-def test_prometheus_understands_every_query(tmp_path: Path) -> None:
+def test_queries_are_valid(tmp_path: Path) -> None:
     queries = [query for path in RUNBOOKS for query in blocks(path, "promql")]
     assert len(queries) > len(RUNBOOKS)
-    asked = [{"record": f"asked:{number}", "expr": query} for number, query in enumerate(queries)]
-    file = tmp_path / "asked.yaml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": asked}]}))
+    records = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "queries.yaml"
+    groups = [{"name": "queries", "rules": records}]
+    file.write_text(yaml.safe_dump({"groups": groups}))
     done = subprocess.run(
         [required("promtool"), "check", "rules", "--lint=none", str(file)],
         capture_output=True,
@@ -138,7 +139,7 @@ def test_prometheus_understands_every_query(tmp_path: Path) -> None:
 
 
 @each_document
-def test_every_metric_named_exists(document: Path) -> None:
+def test_metrics_exist(document: Path) -> None:
     text = document.read_text()
     recorded = set(re.findall(r"\b\w+:console_\w+:\w+", text))
     assert recorded <= RECORDED
@@ -147,7 +148,7 @@ def test_every_metric_named_exists(document: Path) -> None:
 
 
 @each_runbook
-def test_queries_use_labels_and_values_that_exist(runbook: Path) -> None:
+def test_labels_and_label_values_of_queries_exist(runbook: Path) -> None:
     for query in blocks(runbook, "promql"):
         for name, matchers in re.findall(r"([\w:]+)\{([^}]*)\}", query):
             metric = METRICS.get(re.sub(r"_(bucket|sum|count)$", "", name))
@@ -163,19 +164,19 @@ def test_queries_use_labels_and_values_that_exist(runbook: Path) -> None:
 
 @each_runbook
 @pytest.mark.parametrize("label", ["project", "instance", "host", "server_id"])
-def test_what_is_called_a_label_of_the_alert_is_one(runbook: Path, label: str) -> None:
+def test_placeholders_are_labels_of_the_alert(runbook: Path, label: str) -> None:
     text = runbook.read_text()
-    told = re.search(r"^([^\n]*)\b(?:is a label|are labels) of the alert", text, re.MULTILINE)
-    if told and re.search(rf"\b{label.upper()}\b", told[1]):
+    labels = re.search(r"^([^\n]*)\b(?:is a label|are labels) of the alert", text, re.MULTILINE)
+    if labels and re.search(rf"\b{label.upper()}\b", labels[1]):
         for rule in ALERTS:
             if rule["alert"] == runbook.stem:
                 assert f"$labels.{label} " in str(rule["annotations"])
     elif label in {"project", "instance", "host"}:
-        assert not re.search(rf"\b{label.upper()}\b", text), f"where does {label.upper()} come from"
+        assert not re.search(rf"\b{label.upper()}\b", text), f"{label.upper()} is no label"
 
 
 @each_document
-def test_our_commands_have_these_flags(document: Path) -> None:
+def test_flags_of_our_commands_exist(document: Path) -> None:
     for words in commands(document):
         if words[0] == "console-exporter":
             assert flags(words) <= flags(re.split(r"[\s\[\],]+", help_of(main, [words[1]])))
@@ -187,8 +188,8 @@ def test_our_commands_have_these_flags(document: Path) -> None:
 
 
 def test_the_flags_of_amtool_exist() -> None:
-    asked = [words for path in RUNBOOKS for words in commands(path) if words[0] == "amtool"]
-    assert asked
+    silences = [words for path in RUNBOOKS for words in commands(path) if words[0] == "amtool"]
+    assert silences
     done = subprocess.run(
         [required("amtool"), "silence", "add", "--help"],
         capture_output=True,
@@ -197,19 +198,19 @@ def test_the_flags_of_amtool_exist() -> None:
         timeout=30,
     )
     known = flags(re.split(r"[\s\[\],]+", done.stdout + done.stderr))
-    for words in asked:
+    for words in silences:
         assert words[1:3] == ["silence", "add"]
         assert flags(words) <= known
 
 
 @each_runbook
-def test_a_silence_is_for_this_alert_alone(runbook: Path) -> None:
+def test_silences_are_for_this_alert_only(runbook: Path) -> None:
     named = re.findall(r"alertname=([^\s`]+)", runbook.read_text())
     assert set(named) - {"~Console.*"} == {runbook.stem}
 
 
 @each_document
-def test_addresses_of_the_exporter_exist(document: Path) -> None:
+def test_paths_of_the_exporter_exist(document: Path) -> None:
     running = cast(
         "ExporterView",
         SimpleNamespace(version="", probe_now=None, clock_time=None, state=StateStore(1)),
@@ -224,19 +225,19 @@ def test_addresses_of_the_exporter_exist(document: Path) -> None:
 
 
 @each_document
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_exist(document: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
         assert (document.parent / link).exists(), link
 
 
-def test_the_words_to_look_for_are_those_that_the_program_says() -> None:
+def test_quoted_error_messages_are_in_the_source() -> None:
     text = (ROOT / "runbooks" / "ConsoleAuthFailing.md").read_text()
     table = text.partition("| what the detail says |")[2].partition("\n\n")[0]
     source = "".join(path.read_text() for path in (ROOT / "exporter" / "cloud").rglob("*.py"))
     source += (ROOT / "exporter" / "config" / "secret.py").read_text()
     source += (ROOT / "exporter" / "probe" / "api.py").read_text()
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ")]
-    said = [words for cell in rows for words in re.findall(r"`([^`:]+ [^`]+)`", cell)]
-    assert len(said) > 4
-    for words in said:
-        assert words in source or words == "type: token", words
+    messages = [words for cell in rows for words in re.findall(r"`([^`:]+ [^`]+)`", cell)]
+    assert len(messages) > 4
+    for message in messages:
+        assert message in source or message == "type: token", message

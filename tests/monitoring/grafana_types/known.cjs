@@ -1,13 +1,13 @@
-// Print, as JSON, what Grafana's own code makes of the dashboards named on the command line:
-// units and transformations that it does not know, and the columns that tables end up with.
+// Check the dashboards given as arguments with Grafana's code. Prints JSON: unknown units, unknown
+// transformations, and the columns of each table.
 const fs = require('node:fs');
 
-// It asks the browser for its language, and later whether it shows a dashboard.
+// The package reads these globals of the browser.
 globalThis.navigator ??= { language: 'en-US', languages: ['en-US'] };
 const grafana = require('@grafana/data');
 globalThis.window = {};
 
-// One stands in the list under two names.
+// One transformation is listed under two names.
 const transformers = new Map(Object.values(grafana.standardTransformers).map((t) => [t.id, t]));
 grafana.standardTransformersRegistry.setInit(() =>
   [...transformers].map(([id, transformation]) => ({
@@ -31,8 +31,8 @@ function unitsOf(value) {
   return [...here, ...overridden, ...Object.values(value).flatMap(unitsOf)];
 }
 
-// As the Prometheus data source answers an instant query in the format "table": two rows. A value
-// has the letter of its query where there are several.
+// The frame that the Prometheus data source returns for an instant query in format "table", with two
+// rows. With several queries the name of the value has the ref id.
 function frameOf(target, _, targets) {
   const labels = /by \(([^)]*)\)/.exec(target.expr)[1].split(', ');
   const text = labels.map((name) => ({

@@ -1,5 +1,5 @@
-// What Grafana says a dashboard is, as JSON can say it. The test writes dashboards.ts beside this:
-// every dashboard as a literal that `satisfies GrafanaDashboard`, so that unknown keys are errors.
+// The JSON types of a Grafana dashboard. The test writes dashboards.ts next to this file, with every
+// dashboard as a literal that `satisfies GrafanaDashboard`, so that unknown keys are errors.
 import type {
   AnnotationQuery,
   Dashboard,
@@ -19,7 +19,7 @@ import type * as statushistory from '@grafana/schema/dist/esm/raw/composable/sta
 import type * as table from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
 import type * as timeseries from '@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen';
 
-// JSON has no enums: a text enum is one of its texts, a numeric one is a number.
+// JSON has no enums: a string enum becomes its strings, a numeric enum a number.
 type Plain<T> = unknown extends T
   ? T
   : T extends string
@@ -32,7 +32,7 @@ type Plain<T> = unknown extends T
           ? { [Key in keyof T]: Plain<T[Key]> }
           : T;
 
-// The types of the Prometheus data source are in a package of their own, which needs all of Grafana.
+// The types of the Prometheus data source are in a separate package that depends on all of Grafana.
 interface PrometheusQuery extends DataQuery {
   expr: string;
   exemplar?: boolean;
