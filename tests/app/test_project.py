@@ -1,4 +1,4 @@
-"""When a reload keeps a project's parts, and when it builds them anew."""
+"""Tests of when a reload reuses a project's components and when it rebuilds them."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -38,14 +38,14 @@ async def parts(clock: Any, tmp_path: Path) -> AsyncIterator[ProjectParts]:
     await built.aclose()
 
 
-async def test_they_stay_where_only_what_is_probed_differs(parts: ProjectParts) -> None:
+async def test_parts_are_reused_if_only_servers_or_schedule_change(parts: ProjectParts) -> None:
     assert parts.can_serve(parts.project)
     assert parts.can_serve(replace(parts.project, servers=(), interval=5.0))
     assert not parts.can_serve(replace(parts.project, rate_limit=RateLimit(1.0, 1)))
 
 
 @pytest.mark.parametrize("name", ["cloud.pem", "consoles.pem"])
-async def test_they_do_not_stay_where_a_certificate_was_replaced_under_its_name(
+async def test_parts_are_rebuilt_if_a_certificate_file_is_replaced_or_removed(
     parts: ProjectParts, tmp_path: Path, name: str
 ) -> None:
     Certificates().write_authority(tmp_path / name)

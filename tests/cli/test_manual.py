@@ -1,4 +1,4 @@
-"""``--help`` is a manual: complete, true to the flags, quick, and as wide as the terminal."""
+"""Tests that ``--help`` is complete, matches the flags, is fast and fits the terminal."""
 
 import argparse
 import os
@@ -29,7 +29,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 COMMANDS = commands()
 
 
-def helped(*words: str, columns: int = 80) -> str:
+def help_text(*words: str, columns: int = 80) -> str:
     return subprocess.check_output(
         [sys.executable, "-m", "exporter", *words, "--help"],
         text=True,
@@ -44,7 +44,7 @@ def test_each_command_has_a_page() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_shows_description_flags_exit_statuses_and_examples(name: str) -> None:
-    text = helped(name)
+    text = help_text(name)
     page = PAGES[name]
     assert flat(page.description) in flat(text)
     for status, meaning in page.exit_status:
@@ -72,16 +72,16 @@ def test_each_example_is_a_command_that_parses(page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_examples_of_a_page_are_of_its_command(name: str) -> None:
+def test_examples_use_the_command_of_their_page(name: str) -> None:
     for example, _ in PAGES[name].examples:
         assert shlex.split(example)[1] == name
 
 
 @pytest.mark.parametrize("columns", [44, 80, 132])
-def test_help_keeps_to_the_width_of_the_terminal(columns: int) -> None:
+def test_help_fits_the_width_of_the_terminal(columns: int) -> None:
     for name in COMMANDS:
-        sections = helped(name, columns=columns).partition("\noptions:\n")[2]
-        # A single word that is longer cannot be broken.
+        sections = help_text(name, columns=columns).partition("\noptions:\n")[2]
+        # A single longer word cannot be wrapped.
         long = [
             line for line in sections.splitlines()
             if len(line) > columns and len(line.split()) > 2
@@ -91,52 +91,54 @@ def test_help_keeps_to_the_width_of_the_terminal(columns: int) -> None:
 
 def test_a_folded_example_can_be_pasted_into_a_shell() -> None:
     (example, *_others) = [one for one, _ in PAGES["serve"].examples]
-    text = helped("serve", columns=60).partition("\nexamples:\n")[2].replace("\\\n", "")
+    text = help_text("serve", columns=60).partition("\nexamples:\n")[2].replace("\\\n", "")
     assert shlex.split(example) == shlex.split(text)[: len(shlex.split(example))]
-    assert "\\" in helped("serve", columns=60)
+    assert "\\" in help_text("serve", columns=60)
 
 
-def test_a_default_is_named_and_nothing_is_said_where_there_is_none() -> None:
-    text = flat(helped("serve"))
+def test_help_shows_defaults_only_where_there_are_any() -> None:
+    text = flat(help_text("serve"))
     assert "(default: config.yaml)" in text
     assert "(default: :10429)" in text
     for name in COMMANDS:
-        assert "default: None" not in helped(name)
-        assert "default: False" not in helped(name)
+        assert "default: None" not in help_text(name)
+        assert "default: False" not in help_text(name)
 
 
-def test_a_section_that_says_nothing_is_left_out() -> None:
+def test_empty_sections_are_left_out() -> None:
     page = Page("sum up", "Describe.", (("console-exporter x", "try"),), (("0", "well"),))
     text = ManualParser(page=page, prog="x").format_help()
     assert text.endswith("examples:\n  console-exporter x\n      try\n")
     assert "environment" not in text
 
 
-def test_the_overview_names_every_command() -> None:
-    text = helped()
+def test_the_overview_lists_every_command() -> None:
+    text = help_text()
     for name in COMMANDS:
         assert re.search(rf"^    {name}\b", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("words", [(), ("serve",)])
-def test_help_is_quick(words: tuple[str, ...]) -> None:
+def test_help_is_fast(words: tuple[str, ...]) -> None:
     took = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        helped(*words)
+        help_text(*words)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        # Of the processor and not of the clock: other programs may be at work here too.
+        # CPU time, because other programs may be running.
         took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took) < HELP_SECONDS_MAX
 
 
-def test_help_imports_nothing_heavy() -> None:
-    said = subprocess.run(
+def test_help_imports_no_heavy_package() -> None:
+    import_times = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "exporter", "serve", "--help"],
         capture_output=True,
         text=True,
         check=True,
     ).stderr
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in said.splitlines()}
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in import_times.splitlines()
+    }
     assert "exporter" in imported
     assert imported & HEAVY == set()

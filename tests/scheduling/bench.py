@@ -1,4 +1,4 @@
-"""A scheduler over a pretend prober, and all that it told."""
+"""A scheduler with a fake prober, and everything that it records."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ def target(name: str, interval: float = INTERVAL, project: str = "southwest") ->
 
 @dataclass
 class FakeProber:
-    """Grants turns and ends probes when a test says so; at once unless told otherwise."""
+    """A prober whose permits and probes tests can hold back; by default both are immediate."""
 
     clock: Any
     permits: asyncio.Event = field(default_factory=asyncio.Event)
@@ -28,7 +28,7 @@ class FakeProber:
     dues: list[float] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
-    fault: Exception | None = None
+    error: Exception | None = None
 
     def __post_init__(self) -> None:
         self.permits.set()
@@ -39,8 +39,8 @@ class FakeProber:
         await self.permits.wait()
 
     async def probe(self, target: Target, _permit: None) -> ProbeResult:
-        if self.fault is not None:
-            raise self.fault
+        if self.error is not None:
+            raise self.error
         started_at = self.clock.time()
         self.started.append((target.name, started_at))
         self.running += 1
@@ -55,7 +55,7 @@ class FakeProber:
 
 @dataclass
 class Bench:
-    """A scheduler over a pretend prober, with all that it told."""
+    """A scheduler with a fake prober, and everything that it records."""
 
     clock: Any
     prober: FakeProber

@@ -1,4 +1,4 @@
-"""A scheduler for a test."""
+"""Fixtures for tests of the scheduler."""
 
 from collections.abc import AsyncIterator
 from typing import Any

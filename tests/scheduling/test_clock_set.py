@@ -1,4 +1,4 @@
-"""A wall clock that is set: probes go on, no storm follows, and nobody waits for it to catch up."""
+"""Tests that probes continue evenly after the wall clock is set."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ JUMPS = [-20 * YEAR, -DAY, -HOUR, -INTERVAL - 3, -4.0, 4.0, INTERVAL + 3, HOUR, 
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-async def test_every_target_is_probed_again_within_two_intervals_and_without_a_storm(
+async def test_every_target_is_probed_within_two_intervals_without_a_burst(
     bench: Bench, jump: float
 ) -> None:
     names = [f"s{number}" for number in range(100)]
@@ -29,12 +29,12 @@ async def test_every_target_is_probed_again_within_two_intervals_and_without_a_s
     bench.clock.set_wall_clock(jump)
     per_step = []
     for _ in range(round(2 * INTERVAL / 0.5)):
-        seen = len(bench.prober.started)
+        count = len(bench.prober.started)
         await bench.pass_time(0.5)
-        per_step.append(len(bench.prober.started) - seen)
+        per_step.append(len(bench.prober.started) - count)
     after = bench.prober.started[before:]
     assert {name for name, _ in after} == set(names)
-    # As even as ever: half a second of ten is a twentieth of all.
+    # Half a second of a 10 s interval has on average 5 of 100 targets.
     assert max(per_step) <= 20
     assert all(
         started == pytest.approx(bench.clock.time(), abs=2 * INTERVAL) for _, started in after
@@ -44,7 +44,7 @@ async def test_every_target_is_probed_again_within_two_intervals_and_without_a_s
 @pytest.mark.parametrize(
     ("jump", "missed"), [(-DAY, 0), (-3.0, 0), (HOUR, 360), (DAY, 8640), (20 * YEAR, 8640)]
 )
-async def test_what_a_clock_skipped_is_counted_as_missed_a_day_of_it_at_most(
+async def test_skipped_slots_are_counted_as_missed_up_to_one_day(
     bench: Bench, jump: float, missed: int
 ) -> None:
     bench.scheduler.reconcile([target("s")])
@@ -52,12 +52,12 @@ async def test_what_a_clock_skipped_is_counted_as_missed_a_day_of_it_at_most(
     bench.clock.set_wall_clock(jump)
     await bench.pass_time(3 * INTERVAL)
     assert bench.missed == missed
-    # Lateness is never that of the clock.
+    # The clock step does not count as lateness.
     assert all(0 <= late <= 0.5 for late in bench.lateness)
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-async def test_who_is_overdue_is_told_by_time_that_passed(bench: Bench, jump: float) -> None:
+async def test_overdue_targets_are_counted_by_elapsed_time(bench: Bench, jump: float) -> None:
     bench.scheduler.reconcile([target("a"), target("b")])
     await bench.pass_time(INTERVAL)
     bench.clock.set_wall_clock(jump)
@@ -68,21 +68,21 @@ async def test_who_is_overdue_is_told_by_time_that_passed(bench: Bench, jump: fl
     assert bench.scheduler.overdue == 2
 
 
-async def test_a_clock_set_back_takes_nobodys_place_in_the_queue(bench: Bench) -> None:
+async def test_a_clock_set_back_does_not_change_the_order_of_the_queue(bench: Bench) -> None:
     bench.prober.outcome = Outcome.THROTTLED
     bench.scheduler.reconcile([target("unlucky")])
     await bench.pass_time(INTERVAL)
     bench.clock.set_wall_clock(-DAY)
     bench.scheduler.reconcile([target("unlucky"), target("newcomer")])
     await bench.pass_time(2 * INTERVAL)
-    # Due times are what the throttle goes by: who waited before comes before.
+    # The throttle grants permits in the order of due times.
     assert bench.prober.dues[0] < min(
         due for due in bench.prober.dues if due != bench.prober.dues[0]
     )
 
 
 class Skewed(SystemClock):
-    """The machine's clock, with a wall clock that can be set."""
+    """The system clock with an offset of the wall clock."""
 
     ahead = 0.0
 
@@ -92,7 +92,7 @@ class Skewed(SystemClock):
 
 @pytest.fixture
 def skewed(monkeypatch: pytest.MonkeyPatch) -> Skewed:
-    """Return a clock that APScheduler goes by, too."""
+    """Return a clock that APScheduler uses as well."""
     clock = Skewed()
 
     class Now(datetime):
@@ -105,9 +105,7 @@ def skewed(monkeypatch: pytest.MonkeyPatch) -> Skewed:
 
 
 @pytest.mark.parametrize("jump", [-HOUR, DAY, 10 * YEAR])
-async def test_apscheduler_wakes_us_again_at_once_however_the_clock_is_set(
-    skewed: Any, jump: float
-) -> None:
+async def test_apscheduler_resumes_at_once_after_any_clock_step(skewed: Any, jump: float) -> None:
     bench = Bench(skewed, FakeProber(skewed))
     names = {f"s{number}" for number in range(20)}
     bench.scheduler.reconcile([target(name, interval=1.0) for name in names])
@@ -118,12 +116,12 @@ async def test_apscheduler_wakes_us_again_at_once_however_the_clock_is_set(
         before = len(bench.results)
         await _until(lambda: {one.target.name for one in bench.results[before:]} == names)
     await bench.scheduler.stop(1.0)
-    # APScheduler would have listed every missed wake-up, for seconds or for ever.
+    # By default APScheduler would list every missed wake-up, which blocks the loop.
     assert held.longest < 0.5
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < give_up, "it did not happen in time"
+        assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.01)

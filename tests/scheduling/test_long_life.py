@@ -1,4 +1,4 @@
-"""A year of life in seconds: no slot lost, no drift, no log-in too many, and nothing that grows."""
+"""Simulate a year of operation: no lost slot, no drift, no extra login, no growth."""
 
 import asyncio
 import gc
@@ -41,7 +41,7 @@ projects:
 
 
 @pytest.mark.parametrize("interval", [60.0, 61.7, 3600.0])
-def test_in_a_year_every_slot_is_served_once_and_the_average_interval_is_exact(
+def test_in_a_year_every_slot_is_served_once_at_the_exact_average_interval(
     interval: float,
 ) -> None:
     # Over a leap day: 2028-02-29.
@@ -62,7 +62,7 @@ def test_in_a_year_every_slot_is_served_once_and_the_average_interval_is_exact(
 
 @pytest.fixture(params=["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/New_York"])
 def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Live in a time zone; those with daylight saving change it in the weeks that are lived."""
+    """Set the time zone; daylight saving starts or ends within the simulated weeks."""
     monkeypatch.setenv("TZ", request.param)
     time.tzset()
     yield request.param
@@ -72,38 +72,38 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @dataclass
 class FakeCloud:
-    """Answers like IAM and CloudDC, by a clock that tests move.
+    """A fake of IAM and CloudDC that uses the fake clock.
 
-    Tokens live for a day. ``exhausted`` says when (Unix seconds) the quota is used up; the
-    clock that tests move is ``ahead`` of the cloud's own.
+    Tokens are valid for a day. ``exhausted`` returns whether the quota is used up at a time (Unix
+    seconds). The fake clock is ``ahead`` seconds ahead of the cloud's clock.
     """
 
     clock: Any
-    log_ins: list[float] = field(default_factory=list)
-    asked: Counter[int] = field(default_factory=Counter)
+    logins: list[float] = field(default_factory=list)
+    responses: Counter[int] = field(default_factory=Counter)
     probes: dict[str, list[float]] = field(default_factory=dict)
     exhausted: Callable[[float], bool] = lambda _now: False
     ahead: float = 0.0
     _ends: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, **_how: object) -> "FakeCloud":
-        """Stand in for every transport."""
+    def __call__(self, **_options: object) -> "FakeCloud":
+        """Replace the constructor of the transport."""
         return self
 
-    async def send(self, request: Request, **_bounds: object) -> Response:
+    async def send(self, request: Request, **_options: object) -> Response:
         now = self.clock.time() - self.ahead
-        status, headers, body = self._answer(request, now)
-        self.asked[status] += 1
+        status, headers, body = self._response(request, now)
+        self.responses[status] += 1
         headers["date"] = formatdate(now, usegmt=True)
         return Response(status, httpx.Headers(headers), json.dumps(body).encode(), 0.05)
 
     async def aclose(self) -> None:
-        """Have nothing to close."""
+        """Do nothing."""
 
-    def _answer(self, request: Request, now: float) -> tuple[int, dict[str, str], object]:
+    def _response(self, request: Request, now: float) -> tuple[int, dict[str, str], object]:
         if request.method == "POST":
-            self.log_ins.append(now)
-            token = f"token-{len(self.log_ins)}"
+            self.logins.append(now)
+            token = f"token-{len(self.logins)}"
             self._ends = {old: end for old, end in self._ends.items() if end > now}
             self._ends[token] = now + DAY
             ends = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(now + DAY))
@@ -118,19 +118,19 @@ class FakeCloud:
 
 
 @dataclass
-class Life:
-    """A whole exporter that lives by a moved clock, and a pretend cloud."""
+class SimulatedLife:
+    """An exporter on a fake clock, and a fake cloud."""
 
     clock: Any
     exporter: Exporter
     cloud: FakeCloud
 
-    async def live(self, seconds: float, step: float = HOUR / 3) -> None:
+    async def run_for(self, seconds: float, step: float = HOUR / 3) -> None:
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
             await self.clock.advance(step)
             self.exporter.scheduler.serve_slots(HOUR)
-            # A turn that is granted at once needs no time to pass; a queue does.
+            # Queued targets need time to get their permits.
             await self.clock.advance(5.0)
 
     def scrape(self) -> str:
@@ -141,12 +141,12 @@ class Life:
         return len(gc.get_objects())
 
     def sizes(self) -> dict[str, int]:
-        """Return how many of each container's things there are, and how many series and tasks."""
+        """Return the sizes of all containers, and the numbers of series and tasks."""
         scheduler = self.exporter.scheduler
-        parts = self.exporter._projects["southwest"]  # noqa: SLF001 - what grows is within
+        parts = self.exporter._projects["southwest"]  # noqa: SLF001 - growth shows only in private state
         return {
             "runs": len(scheduler._runs),  # noqa: SLF001
-            "rotas": len(scheduler._phase_tables),  # noqa: SLF001
+            "phase_tables": len(scheduler._phase_tables),  # noqa: SLF001
             "overdue": len(scheduler._overdue),  # noqa: SLF001
             "waiters": len(parts.throttle._heap),  # noqa: SLF001
             "states": len(self.exporter.state),
@@ -156,39 +156,41 @@ class Life:
 
 
 @pytest.fixture
-async def life(clock: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Life]:
-    """Return an exporter whose every connection leads to the pretend cloud."""
+async def life(
+    clock: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[SimulatedLife]:
+    """Return an exporter whose every request goes to the fake cloud."""
     cloud = FakeCloud(clock)
     monkeypatch.setattr("exporter.app.project.Transport", cloud)
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)
     exporter = Exporter(load(path, {}), version="0", clock=clock)
-    yield Life(clock, exporter, cloud)
+    yield SimulatedLife(clock, exporter, cloud)
     await exporter.stop()
 
 
-async def test_in_a_year_nothing_drifts_and_nothing_grows(life: Life) -> None:
-    # An hour of every day the quota is used up by others.
+async def test_in_a_year_nothing_drifts_and_nothing_grows(life: SimulatedLife) -> None:
+    # For an hour of every day other clients use up the quota.
     life.cloud.exhausted = lambda now: now % DAY < HOUR
-    # The rings of results are full after two days and some.
-    await life.live(3 * DAY)
+    # Histories are full after a little over two days.
+    await life.run_for(3 * DAY)
     sizes, objects = life.sizes(), life.objects()
-    await life.live(362 * DAY)
+    await life.run_for(362 * DAY)
     assert life.sizes() == sizes
     assert life.objects() < 1.02 * objects
     hours = 365 * 24
     for times in life.cloud.probes.values():
-        # One of a day's probes meets the used-up quota, and comes again within an interval.
+        # One probe of each day is throttled and repeated within an interval.
         assert len(times) == pytest.approx(hours * 23 / 24, abs=3)
         assert all(after - before < 2.6 * HOUR for before, after in pairwise(times))
     throttle = life.exporter.projects()[0]
     assert throttle.limit == throttle.ceiling
-    # A token a day, renewed within its last half hour or when it is asked for next; never was one
-    # sent that had ended.
-    assert life.cloud.asked[401] == 0
-    gaps = [after - before for before, after in pairwise(life.cloud.log_ins)]
+    # One token per day, refreshed in its last half hour or at the next use; no expired token is
+    # ever sent.
+    assert life.cloud.responses[401] == 0
+    gaps = [after - before for before, after in pairwise(life.cloud.logins)]
     assert all(DAY - HOUR / 2 - 2 <= gap <= DAY + HOUR for gap in gaps)
-    assert life.cloud.asked[429] < 3 * 3 * 365
+    assert life.cloud.responses[429] < 3 * 3 * 365
     for state in life.exporter.state:
         last = state.last_verdict
         assert last is not None
@@ -197,31 +199,31 @@ async def test_in_a_year_nothing_drifts_and_nothing_grows(life: Life) -> None:
         assert 0 <= life.clock.time() - last.started_at < 1.6 * HOUR
 
 
-async def test_daylight_saving_of_the_machine_changes_nothing(life: Life, zone: str) -> None:
+async def test_daylight_saving_time_changes_nothing(life: SimulatedLife, zone: str) -> None:
     life.clock.set_wall_clock(SPRING - DAY - life.clock.time())
-    await life.live(3 * DAY)
+    await life.run_for(3 * DAY)
     assert zone
     for name, times in life.cloud.probes.items():
         assert len(times) == pytest.approx(72, abs=1)
         phase = phase_of(TargetKey("southwest", name), HOUR)
         assert all((at - phase) % HOUR < HOUR / 3 + 10 for at in times)
-    assert life.cloud.asked[401] == 0
-    assert len(life.cloud.log_ins) == 4
+    assert life.cloud.responses[401] == 0
+    assert len(life.cloud.logins) == 4
 
 
 @pytest.mark.parametrize("jump", [-400 * DAY, -DAY, -HOUR, HOUR, DAY, 400 * DAY])
-async def test_a_clock_that_is_set_leaves_login_pace_and_timestamps_sane(
-    life: Life, jump: float
+async def test_login_rate_and_timestamps_survive_a_clock_step(
+    life: SimulatedLife, jump: float
 ) -> None:
-    await life.live(DAY / 2)
+    await life.run_for(DAY / 2)
     life.cloud.ahead = jump
     life.clock.set_wall_clock(jump)
     before = {name: len(times) for name, times in life.cloud.probes.items()}
-    await life.live(2 * HOUR)
+    await life.run_for(2 * HOUR)
     for name, times in life.cloud.probes.items():
-        # Who was set wrong is for the cloud's clock to say, which nobody set.
+        # Counted by the cloud's clock, which does not step.
         assert 1 <= len(times) - before[name] <= 3
-    assert len(life.cloud.log_ins) == 1
+    assert len(life.cloud.logins) == 1
     now = life.clock.time()
     for state in life.exporter.state:
         assert state.last_verdict is not None

@@ -1,4 +1,4 @@
-"""The rota: fixed phases, no drift, nobody twice and nobody forgotten."""
+"""Tests of the phase table: fixed phases, no drift, no lost or repeated slot."""
 
 from collections import Counter
 from itertools import pairwise
@@ -21,7 +21,7 @@ def test_a_phase_is_the_same_in_every_process() -> None:
     assert phase_of(TargetKey("southwest", "db-01"), 60.0) == phase_of(
         TargetKey("southwest", "db-01"), 60.0
     )
-    # Written down: another figure would move every server of every installation.
+    # A changed hash would move every server of every installation.
     assert round(phase_of(TargetKey("southwest", "db-01"), 60.0), 2) == 6.42
 
 
@@ -31,7 +31,7 @@ def test_phases_spread_the_load_evenly() -> None:
     assert max(per_second.values()) < 2 * 100
 
 
-def test_every_target_is_due_once_an_interval_exactly_an_interval_apart() -> None:
+def test_every_target_is_due_exactly_once_per_interval() -> None:
     phase_table = PhaseTable(10.0, NOW)
     for key in keys(50):
         phase_table.add(key, NOW)
@@ -57,7 +57,7 @@ def test_wake_ups_an_interval_apart_miss_nothing(interval: float) -> None:
         assert [due.missed for due in phase_table.take(now)] == [0]
 
 
-def test_a_late_wake_up_serves_each_target_once_and_counts_what_it_slept_through() -> None:
+def test_a_late_wake_up_serves_each_target_once_and_counts_missed_slots() -> None:
     phase_table = PhaseTable(10.0, NOW)
     for key in keys(20):
         phase_table.add(key, NOW)
@@ -85,7 +85,7 @@ def test_a_clock_set_back_by_less_than_an_interval_serves_no_slot_twice() -> Non
     assert len(list(phase_table.take(NOW + 20.0))) == 20
 
 
-def test_a_clock_set_back_further_goes_on_from_there() -> None:
+def test_a_clock_set_back_by_more_than_an_interval_restarts_from_there() -> None:
     phase_table = PhaseTable(10.0, NOW)
     for key in keys(20):
         phase_table.add(key, NOW)
@@ -93,7 +93,7 @@ def test_a_clock_set_back_further_goes_on_from_there() -> None:
     assert len(list(phase_table.take(NOW - 3590.0))) == 20
 
 
-def test_a_clock_set_forward_makes_up_for_nothing_and_counts_what_it_skipped() -> None:
+def test_a_clock_set_forward_skips_slots_and_counts_them() -> None:
     phase_table = PhaseTable(10.0, NOW)
     for key in keys(20):
         phase_table.add(key, NOW)
@@ -120,19 +120,19 @@ def test_a_removed_target_is_not_due_again() -> None:
     assert phase_table.next_after(NOW) is None
 
 
-def test_who_comes_later_is_not_due_for_slots_before() -> None:
+def test_a_target_is_not_due_for_slots_before_it_was_added() -> None:
     early, *late = keys(200)
     phase_table = PhaseTable(3600.0, NOW)
     phase_table.add(early, NOW)
-    came = NOW + 1800.0
+    added_at = NOW + 1800.0
     for key in late:
-        phase_table.add(key, came)
+        phase_table.add(key, added_at)
 
     due = list(phase_table.take(NOW + 3600.0))
 
     assert {one.key for one in due} >= {early}
-    assert all(one.at > came and one.missed == 0 for one in due if one.key != early)
-    # Then all are, once each.
+    assert all(one.at > added_at and one.missed == 0 for one in due if one.key != early)
+    # In the next interval every target is due once.
     assert Counter(one.key for one in phase_table.take(NOW + 7200.0)) == Counter(keys(200))
 
 
@@ -142,7 +142,7 @@ def test_who_comes_later_is_not_due_for_slots_before() -> None:
     steps=st.lists(st.floats(0.001, 200.0), min_size=1, max_size=30),
     count=st.integers(1, 30),
 )
-def test_no_slot_is_lost_or_served_twice_however_wake_ups_fall(
+def test_no_slot_is_lost_or_served_twice_at_any_wake_up_times(
     interval: float, start: float, steps: list[float], count: int
 ) -> None:
     phase_table = PhaseTable(interval, start)
@@ -156,5 +156,5 @@ def test_no_slot_is_lost_or_served_twice_however_wake_ups_fall(
             assert start - GRID_SECONDS < due.at <= now
             served[due.key] += 1 + due.missed
     for key in keys(count):
-        # One more or less where start or end lie on a slot to within rounding.
+        # Rounding may add or remove one slot at the start and the end.
         assert abs(served[key] - (now - start) / interval) <= 1 + 1e-6

@@ -1,4 +1,4 @@
-"""The scheduler: who is started when, what happens to slots that come too soon, and reloads."""
+"""Tests of the scheduler: start times, missed slots, reloads, probes on demand."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.real.standstill import STALL_SECONDS, measuring_stalls
 from tests.scheduling.bench import INTERVAL, Bench, FakeProber, target
 
 
-async def test_each_target_is_probed_once_an_interval_in_its_phase(bench: Bench) -> None:
+async def test_each_target_is_probed_once_per_interval_in_its_phase(bench: Bench) -> None:
     targets = [target(f"s{number}") for number in range(20)]
     bench.scheduler.reconcile(targets)
     await bench.pass_time(3 * INTERVAL)
@@ -31,7 +31,7 @@ async def test_each_target_is_probed_once_an_interval_in_its_phase(bench: Bench)
         assert late <= 0.5 + 1e-6
 
 
-async def test_a_slot_that_comes_while_the_probe_runs_is_missed_and_nothing_is_recorded(
+async def test_a_slot_during_a_running_probe_is_missed_and_records_nothing(
     bench: Bench,
 ) -> None:
     bench.prober.ends.clear()
@@ -45,7 +45,7 @@ async def test_a_slot_that_comes_while_the_probe_runs_is_missed_and_nothing_is_r
     assert bench.outcomes() == [Outcome.SUCCESS, Outcome.SUCCESS]
 
 
-async def test_a_target_whose_turn_does_not_come_is_skipped_and_keeps_its_place(
+async def test_a_target_without_a_permit_is_skipped_and_keeps_its_place(
     bench: Bench,
 ) -> None:
     bench.prober.permits.clear()
@@ -53,14 +53,14 @@ async def test_a_target_whose_turn_does_not_come_is_skipped_and_keeps_its_place(
     await bench.pass_time(3 * INTERVAL)
     assert bench.outcomes() == [Outcome.SKIPPED, Outcome.SKIPPED]
     assert bench.missed == 2
-    # It asked for a turn once, with its first slot as due time.
+    # It requested one permit, due at its first slot.
     assert len(bench.prober.dues) == 1
     bench.prober.permits.set()
     await bench.pass_time(0.5)
     assert bench.outcomes()[-1] is Outcome.SUCCESS
 
 
-async def test_a_throttled_target_keeps_its_seniority_until_it_is_answered(bench: Bench) -> None:
+async def test_a_throttled_target_keeps_its_place_until_the_cloud_responds(bench: Bench) -> None:
     bench.prober.outcome = Outcome.THROTTLED
     bench.scheduler.reconcile([target("unlucky")])
     await bench.pass_time(2 * INTERVAL)
@@ -71,7 +71,7 @@ async def test_a_throttled_target_keeps_its_seniority_until_it_is_answered(bench
     assert fourth == pytest.approx(first + 3 * INTERVAL)
 
 
-async def test_a_target_whose_console_throttles_is_no_older_than_others(bench: Bench) -> None:
+async def test_a_target_whose_console_throttles_does_not_keep_its_place(bench: Bench) -> None:
     bench.prober.outcome, bench.prober.failed_stage = Outcome.THROTTLED, Stage.PAGE
     bench.scheduler.reconcile([target("unlucky")])
     await bench.pass_time(2 * INTERVAL)
@@ -89,7 +89,7 @@ async def test_a_removed_target_stops_at_once_and_its_result_is_dropped(bench: B
     assert {result.target.name for result in bench.results} == {"staying"}
 
 
-async def test_a_reload_moves_nobody(bench: Bench) -> None:
+async def test_a_reload_keeps_all_phases(bench: Bench) -> None:
     targets = [target(f"s{number}") for number in range(10)]
     bench.scheduler.reconcile(targets)
     await bench.pass_time(INTERVAL)
@@ -107,7 +107,7 @@ async def test_a_changed_interval_takes_effect(bench: Bench) -> None:
     assert len(bench.results) == 3
 
 
-async def test_waiting_targets_of_a_rebuilt_project_go_over_to_its_new_throttle(
+async def test_waiting_targets_of_a_rebuilt_project_use_its_new_throttle(
     bench: Bench,
 ) -> None:
     bench.prober.permits.clear()
@@ -120,16 +120,16 @@ async def test_waiting_targets_of_a_rebuilt_project_go_over_to_its_new_throttle(
     assert bench.prober.dues == old.dues
 
 
-async def test_a_fault_of_ours_is_recorded_as_such_and_the_next_slot_comes(bench: Bench) -> None:
-    bench.prober.fault = ZeroDivisionError()
+async def test_an_unexpected_error_is_recorded_and_probing_continues(bench: Bench) -> None:
+    bench.prober.error = ZeroDivisionError()
     bench.scheduler.reconcile([target("s")])
     await bench.pass_time(INTERVAL)
-    bench.prober.fault = None
+    bench.prober.error = None
     await bench.pass_time(INTERVAL)
     assert bench.outcomes() == [Outcome.INTERNAL_ERROR, Outcome.SUCCESS]
 
 
-async def test_targets_not_attempted_for_two_intervals_are_overdue(bench: Bench) -> None:
+async def test_targets_without_a_probe_for_two_intervals_are_overdue(bench: Bench) -> None:
     bench.prober.permits.clear()
     bench.scheduler.reconcile([target("a"), target("b")])
     await bench.pass_time(2 * INTERVAL)
@@ -150,7 +150,7 @@ async def test_lateness_is_the_start_minus_the_slot(bench: Bench) -> None:
     assert bench.lateness == [pytest.approx(0.25, abs=1e-3)]
 
 
-async def test_a_slot_in_which_nothing_starts_has_no_lateness(bench: Bench) -> None:
+async def test_a_missed_slot_has_no_lateness(bench: Bench) -> None:
     bench.prober.ends.clear()
     bench.scheduler.reconcile([target("slow")])
     await bench.pass_time(3 * INTERVAL)
@@ -158,7 +158,7 @@ async def test_a_slot_in_which_nothing_starts_has_no_lateness(bench: Bench) -> N
     assert len(bench.lateness) == 1
 
 
-async def test_stop_lets_a_running_probe_end_and_starts_no_other(bench: Bench) -> None:
+async def test_stop_waits_for_a_running_probe_and_starts_no_other(bench: Bench) -> None:
     bench.prober.ends.clear()
     bench.scheduler.reconcile([target("s")])
     await bench.pass_time(INTERVAL)
@@ -170,7 +170,7 @@ async def test_stop_lets_a_running_probe_end_and_starts_no_other(bench: Bench) -
     assert bench.outcomes() == [Outcome.SUCCESS]
 
 
-async def test_stop_cancels_what_does_not_end_in_time(bench: Bench) -> None:
+async def test_stop_cancels_probes_after_the_grace_period(bench: Bench) -> None:
     bench.prober.ends.clear()
     bench.scheduler.reconcile([target("s")])
     await bench.pass_time(INTERVAL)
@@ -179,118 +179,120 @@ async def test_stop_cancels_what_does_not_end_in_time(bench: Bench) -> None:
     assert bench.results == []
 
 
-async def test_a_probe_on_demand_waits_for_the_scheduled_one_on_the_wire(bench: Bench) -> None:
+async def test_a_probe_on_demand_waits_for_a_running_scheduled_one(bench: Bench) -> None:
     bench.prober.ends.clear()
     one = target("s")
     bench.scheduler.reconcile([one])
     await bench.pass_time(INTERVAL)
-    asked = asyncio.create_task(bench.scheduler.probe_now(one, max_seconds=5))
+    pending = asyncio.create_task(bench.scheduler.probe_now(one, max_seconds=5))
     await bench.clock.advance(0)
     assert bench.prober.running == 1
     bench.prober.ends.set()
-    assert (await asked).outcome is Outcome.SUCCESS
+    assert (await pending).outcome is Outcome.SUCCESS
     assert bench.prober.most_running == 1
-    # It is not recorded: it may have gone another depth, and answers who asked.
+    # The probe on demand is not recorded.
     assert len(bench.results) == 1
 
 
-async def test_a_probe_on_demand_gives_up_when_its_turn_does_not_come(bench: Bench) -> None:
+async def test_a_probe_on_demand_without_a_permit_is_skipped(bench: Bench) -> None:
     bench.prober.permits.clear()
     result = await bench.scheduler.probe_now(target("s"), max_seconds=0.05)
     assert result.outcome is Outcome.SKIPPED
 
 
-async def test_a_probe_on_demand_has_no_more_time_than_it_is_given(bench: Bench) -> None:
+async def test_the_deadline_of_a_probe_on_demand_limits_its_timeout(bench: Bench) -> None:
     result = await bench.scheduler.probe_now(replace(target("s"), timeout=60.0), max_seconds=2.0)
     assert result.target.timeout == pytest.approx(2.0)
 
 
-async def test_a_probe_on_demand_ends_with_the_asker_s_patience_whatever_it_waits_for(
+async def test_a_probe_on_demand_ends_at_its_deadline_even_while_waiting(
     bench: Bench,
 ) -> None:
     one = target("s")
     bench.scheduler.reconcile([one])
-    # As where a log-in in between waits for the end of a cool-down.
+    # As if a login waited for the end of a cool-down.
     bench.prober.ends.clear()
     result = await bench.scheduler.probe_now(one, max_seconds=0.05)
     assert result.outcome is Outcome.SKIPPED
     assert bench.prober.running == 0
-    # It holds up no other.
+    # Scheduled probes continue.
     bench.prober.ends.set()
     await bench.pass_time(INTERVAL)
     assert bench.outcomes() == [Outcome.SUCCESS]
 
 
-async def test_stop_lets_a_probe_on_demand_end_too(bench: Bench) -> None:
+async def test_stop_waits_for_a_probe_on_demand(bench: Bench) -> None:
     bench.prober.ends.clear()
-    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
+    pending = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
     stopping = asyncio.create_task(bench.scheduler.stop(grace=5))
     await bench.clock.advance(0)
     assert not stopping.done()
     bench.prober.ends.set()
     await stopping
-    assert (await asked).outcome is Outcome.SUCCESS
+    assert (await pending).outcome is Outcome.SUCCESS
 
 
-async def test_a_probe_on_demand_that_stop_cuts_off_says_nothing_of_the_console(
+async def test_a_probe_on_demand_cancelled_by_stop_is_skipped(
     bench: Bench,
 ) -> None:
     bench.prober.ends.clear()
-    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
+    pending = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
     await bench.scheduler.stop(grace=0.05)
-    results = [await asked, await bench.scheduler.probe_now(target("s"), max_seconds=5)]
+    results = [await pending, await bench.scheduler.probe_now(target("s"), max_seconds=5)]
     assert [result.outcome for result in results] == [Outcome.SKIPPED] * 2
     assert [result.detail for result in results] == ["the exporter is shutting down"] * 2
 
 
-async def test_who_leaves_takes_the_probe_on_demand_along(bench: Bench) -> None:
+async def test_cancelling_the_caller_cancels_the_probe_on_demand(bench: Bench) -> None:
     bench.prober.ends.clear()
-    asked = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
+    pending = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
     assert bench.prober.running == 1
-    asked.cancel()
+    pending.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asked
+        await pending
     assert bench.prober.running == 0
 
 
-@pytest.mark.parametrize(("patience", "outcome"), [(2.0, Outcome.SKIPPED), (60.0, Outcome.TIMEOUT)])
-async def test_a_short_patience_is_no_evidence_against_a_console(
-    bench: Bench, patience: float, outcome: Outcome
+@pytest.mark.parametrize(
+    ("max_seconds", "outcome"), [(2.0, Outcome.SKIPPED), (60.0, Outcome.TIMEOUT)]
+)
+async def test_a_timeout_after_a_short_deadline_is_no_evidence(
+    bench: Bench, max_seconds: float, outcome: Outcome
 ) -> None:
     bench.prober.outcome = Outcome.TIMEOUT
-    result = await bench.scheduler.probe_now(target("s"), patience)
+    result = await bench.scheduler.probe_now(target("s"), max_seconds)
     assert result.outcome is outcome
 
 
-async def test_apscheduler_keeps_the_phases_in_real_time() -> None:
+async def test_phases_are_kept_in_real_time() -> None:
     clock = SystemClock()
     bench = Bench(clock, FakeProber(clock))
     targets = [target(f"s{number}", interval=1.0) for number in range(50)]
     bench.scheduler.reconcile(targets)
-    with measuring_stalls() as stood:
+    with measuring_stalls() as stalls:
         bench.scheduler.start()
         await _until(lambda: len(bench.results) >= 200, timeout=30.0)
         await bench.scheduler.stop(1.0)
-    assert bench.missed == 0 or stood.longest > STALL_SECONDS
+    assert bench.missed == 0 or stalls.longest > STALL_SECONDS
     for one in targets:
         starts = [at for name, at in bench.prober.started if name == one.name]
         offsets = [(at - phase_of(one.key, 1.0)) % 1.0 for at in starts]
-        # Generous: machines under test are busy. Drift would grow far beyond it.
+        # A generous limit for busy machines; drift would grow far beyond it.
         assert median(offsets) < 0.5
         assert len(starts) >= 3
 
 
 async def _until(condition: Callable[[], bool], timeout: float) -> None:  # noqa: ASYNC109
-    give_up = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < give_up, "it did not happen in time"
+        assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.02)
 
 
-async def test_a_part_of_the_targets_changes_and_the_rest_keeps_its_phase(bench: Bench) -> None:
+async def test_changing_some_targets_keeps_the_phases_of_the_others(bench: Bench) -> None:
     bench.scheduler.reconcile([target("stays"), target("goes"), target("slower", 30.0)])
     bench.scheduler.change([target("comes"), target("slower")], [target("goes").key])
     await bench.pass_time(2 * INTERVAL)
@@ -301,7 +303,7 @@ async def test_a_part_of_the_targets_changes_and_the_rest_keeps_its_phase(bench:
         assert first % INTERVAL == pytest.approx(phase_of(target(name).key, INTERVAL), abs=0.6)
 
 
-async def test_an_interval_that_nobody_has_any_more_and_then_has_again_is_served() -> None:
+async def test_an_interval_that_is_removed_and_added_again_is_served() -> None:
     bench = Bench(SystemClock(), FakeProber(SystemClock()))
     quick = target("quick", 1.0)
     bench.scheduler.start()

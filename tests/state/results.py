@@ -1,4 +1,4 @@
-"""Results of all kinds, as hypothesis makes them up."""
+"""Hypothesis strategies for probe results."""
 
 from hypothesis import strategies as st
 
@@ -35,4 +35,4 @@ RESULTS = st.builds(
     waited_seconds=_SECONDS,
     detail=_TEXTS,
 )
-"""Any result, its times whole milliseconds and its durations whole microseconds."""
+"""Any result, with times in whole milliseconds and durations in whole microseconds."""

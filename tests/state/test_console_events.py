@@ -1,4 +1,4 @@
-"""Which results are events of the log, and what an event tells."""
+"""Tests of the log events of consoles."""
 
 import logging
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def events(store: StateStore, *outcomes: Outcome) -> list[dict[str, Any]]:
     return [dict(event) for event in logged]
 
 
-def test_the_first_failure_is_an_event_with_all_that_is_known_of_it(store: StateStore) -> None:
+def test_the_first_failure_is_logged_with_all_details(store: StateStore) -> None:
     assert events(store, Outcome.SUCCESS, Outcome.SERVER_ERROR) == [
         {
             "event": "console unavailable",
@@ -65,7 +65,7 @@ def test_the_first_failure_is_an_event_with_all_that_is_known_of_it(store: State
     ]
 
 
-def test_a_recovery_is_an_event_that_tells_how_long_it_took(store: StateStore) -> None:
+def test_a_recovery_is_logged_with_the_length_of_the_outage(store: StateStore) -> None:
     (_, recovered) = events(
         store, Outcome.TIMEOUT, Outcome.TIMEOUT, Outcome.THROTTLED, Outcome.SUCCESS
     )
@@ -76,7 +76,7 @@ def test_a_recovery_is_an_event_that_tells_how_long_it_took(store: StateStore) -
     assert {"stage", "error_code", "detail"}.isdisjoint(recovered)
 
 
-def test_more_of_the_same_is_no_event(store: StateStore) -> None:
+def test_an_unchanged_verdict_is_not_logged(store: StateStore) -> None:
     failing = events(store, Outcome.TIMEOUT, Outcome.TLS_ERROR, Outcome.NOT_FOUND)
     assert [event["event"] for event in failing] == ["console unavailable"]
     working = events(store, Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SUCCESS)
@@ -86,29 +86,27 @@ def test_more_of_the_same_is_no_event(store: StateStore) -> None:
 @pytest.mark.parametrize(
     "outcome", [o for o in Outcome if o.verdict is Verdict.INCONCLUSIVE], ids=str
 )
-def test_an_inconclusive_probe_neither_breaks_nor_mends(
-    store: StateStore, outcome: Outcome
-) -> None:
+def test_an_inconclusive_probe_is_not_an_event(store: StateStore, outcome: Outcome) -> None:
     assert events(store, Outcome.SUCCESS, outcome, Outcome.SUCCESS) == []
     failing = events(store, Outcome.TIMEOUT, outcome, Outcome.TIMEOUT)
     assert [event["event"] for event in failing] == ["console unavailable"]
 
 
-def test_new_attributes_of_a_failing_server_are_no_event(store: StateStore) -> None:
+def test_changed_attributes_of_a_failing_server_are_not_logged(store: StateStore) -> None:
     events(store, Outcome.TIMEOUT)
     with capture_logs() as logged:
         store.reconcile([replace(TARGET, name="db-02")])
     assert logged == []
 
 
-def test_a_verdict_that_was_there_before_is_no_event_and_its_end_is(store: StateStore) -> None:
+def test_an_existing_failure_is_not_logged_but_its_recovery_is(store: StateStore) -> None:
     events(store, Outcome.TIMEOUT, Outcome.TIMEOUT)
     with capture_logs() as logged:
         store.listen(ConsoleEvents())
     assert logged == []
     with capture_logs() as logged:
         store.record(result(Outcome.SUCCESS, 9.0))
-    # Both know since when it was down, the second from what the state remembers.
+    # The second listener takes the start of the outage from the state.
     assert [(event["event"], event["down_seconds"]) for event in logged] == [
         ("console recovered", 9.0)
     ] * 2
@@ -131,6 +129,6 @@ def _debug() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_debug")
-def test_at_debug_every_probe_has_a_line(store: StateStore) -> None:
+def test_every_probe_is_logged_at_debug_level(store: StateStore) -> None:
     logged = events(store, Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SKIPPED)
     assert [event["event"] for event in logged] == ["console probed"] * 3

@@ -1,4 +1,4 @@
-"""Packed results: they come back as they were, few bytes each."""
+"""Tests of packed results: they are restored exactly and take few bytes."""
 
 import gc
 import tracemalloc
@@ -17,14 +17,14 @@ OTHER = replace(TARGET, name="db-02")
 
 
 @given(RESULTS)
-def test_any_result_comes_back_as_it_was(result: ProbeResult) -> None:
-    (back,) = History.of(TARGET, [result], 1)
-    assert back == result
-    assert type(back.outcome) is Outcome
+def test_any_result_is_restored_exactly(result: ProbeResult) -> None:
+    (restored,) = History.of(TARGET, [result], 1)
+    assert restored == result
+    assert type(restored.outcome) is Outcome
 
 
 @given(st.lists(RESULTS, max_size=40), st.integers(1, 20))
-def test_the_newest_are_kept_in_their_order(results: list[ProbeResult], length: int) -> None:
+def test_the_newest_results_are_kept_in_order(results: list[ProbeResult], length: int) -> None:
     history = History.of(TARGET, results, length)
     assert list(history) == results[-length:]
     assert len(history) == min(length, len(results))
@@ -38,7 +38,7 @@ def test_a_shorter_history_keeps_the_newest(results: list[ProbeResult], length: 
 
 
 @given(st.lists(RESULTS, max_size=20))
-def test_what_was_packed_is_unpacked(results: list[ProbeResult]) -> None:
+def test_a_packed_history_is_unpacked(results: list[ProbeResult]) -> None:
     history = History.of(TARGET, results, 20)
     again = History.unpacked(TARGET, *history.packed)
     assert list(again) == results
@@ -46,7 +46,7 @@ def test_what_was_packed_is_unpacked(results: list[ProbeResult]) -> None:
 
 
 @given(st.lists(RESULTS, max_size=5), st.binary(max_size=100))
-def test_damaged_bytes_are_found_out_or_are_results(
+def test_damaged_bytes_are_detected_or_read_as_results(
     results: list[ProbeResult], damage: bytes
 ) -> None:
     templates, data = History.of(TARGET, results, 5).packed
@@ -57,28 +57,28 @@ def test_damaged_bytes_are_found_out_or_are_results(
     assert len(list(history)) == len(history)
 
 
-def test_times_are_kept_to_the_millisecond_and_durations_to_the_microsecond() -> None:
+def test_times_have_millisecond_and_durations_microsecond_resolution() -> None:
     stages = (StageTiming(Stage.API, 0.123_456_789, passed=True),)
     result = ProbeResult(TARGET, 1.8e9 + 0.123_456, Outcome.SUCCESS, stages=stages)
-    (back,) = History.of(TARGET, [replace(result, waited_seconds=1e9)], 1)
-    assert back.started_at == 1.8e9 + 0.123
-    assert back.stages[0].seconds == 0.123_457
-    assert back.waited_seconds == pytest.approx(71.6 * 60, rel=0.01)
+    (restored,) = History.of(TARGET, [replace(result, waited_seconds=1e9)], 1)
+    assert restored.started_at == 1.8e9 + 0.123
+    assert restored.stages[0].seconds == 0.123_457
+    assert restored.waited_seconds == pytest.approx(71.6 * 60, rel=0.01)
 
 
-def test_a_request_id_of_any_length_is_bounded() -> None:
+def test_a_long_request_id_is_cut() -> None:
     result = ProbeResult(TARGET, 1.8e9, Outcome.SUCCESS, request_id="🖥" * 100_000)
-    (back,) = History.of(TARGET, [result], 1)
-    assert back.request_id == "🖥" * 16_000
+    (restored,) = History.of(TARGET, [result], 1)
+    assert restored.request_id == "🖥" * 16_000
 
 
-def test_results_are_those_of_the_target_as_it_is_now() -> None:
+def test_results_refer_to_the_current_target() -> None:
     history = History.of(TARGET, [ProbeResult(TARGET, 1.8e9, Outcome.SUCCESS)], 1)
     history.target = OTHER
     assert [result.target for result in history] == [OTHER]
 
 
-def test_texts_that_no_history_has_any_more_are_given_up() -> None:
+def test_unused_templates_are_dropped() -> None:
     history = History(TARGET)
     for number in range(1000):
         detail = f"at {number} " + "x" * 100
@@ -87,7 +87,7 @@ def test_texts_that_no_history_has_any_more_are_given_up() -> None:
     assert len(templates) <= 10
 
 
-def test_fifty_results_of_a_server_take_about_one_and_a_half_kilobytes() -> None:
+def test_fifty_results_take_at_most_1600_bytes() -> None:
     servers = 200
     targets = [replace(TARGET, key=TargetKey("southwest", f"id-{n}")) for n in range(servers)]
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Which results are events of a whole project."""
+"""Tests of the log events of projects."""
 
 from typing import Any
 
@@ -33,10 +33,10 @@ def events(store: StateStore, *results: tuple[Target, float, Outcome]) -> list[d
     return [dict(event) for event in logged]
 
 
-def test_a_login_that_fails_is_one_event_for_all_servers_and_one_when_it_works_again(
+def test_a_failed_login_and_its_recovery_are_logged_once_per_project(
     store: StateStore,
 ) -> None:
-    failed, works = events(
+    failed, recovered = events(
         store,
         (EAST, 10.0, Outcome.UNAUTHORIZED),
         (OTHER_OF_EAST, 11.0, Outcome.UNAUTHORIZED),
@@ -51,7 +51,7 @@ def test_a_login_that_fails_is_one_event_for_all_servers_and_one_when_it_works_a
         "warning",
     )
     assert (failed["project"], failed["detail"]) == ("east", "why unauthorized")
-    assert works == {
+    assert recovered == {
         "event": "login recovered",
         "log_level": "info",
         "project": "east",
@@ -59,8 +59,8 @@ def test_a_login_that_fails_is_one_event_for_all_servers_and_one_when_it_works_a
     }
 
 
-def test_throttling_is_one_event_until_it_has_been_quiet_for_long(store: StateStore) -> None:
-    told = events(
+def test_throttling_is_logged_once_until_it_has_stopped_for_a_while(store: StateStore) -> None:
+    logged = events(
         store,
         (EAST, 0.0, Outcome.THROTTLED),
         (OTHER_OF_EAST, 200.0, Outcome.THROTTLED),
@@ -68,15 +68,15 @@ def test_throttling_is_one_event_until_it_has_been_quiet_for_long(store: StateSt
         (SOUTHWEST, 401.0, Outcome.THROTTLED),
         (EAST, 800.0, Outcome.THROTTLED),
     )
-    assert [(one["project"], one["log_level"]) for one in told] == [
+    assert [(one["project"], one["log_level"]) for one in logged] == [
         ("east", "warning"),
         ("southwest", "warning"),
         ("east", "warning"),
     ]
-    assert {one["event"] for one in told} == {"rate limited by the cloud, probes slowed down"}
+    assert {one["event"] for one in logged} == {"rate limited by the cloud, probes slowed down"}
 
 
-def test_what_is_known_from_before_a_restart_is_no_event(store: StateStore) -> None:
+def test_a_restored_result_is_not_an_event(store: StateStore) -> None:
     events(store, (EAST, 0.0, Outcome.UNAUTHORIZED))
     state = store.get(EAST.key)
     assert state is not None

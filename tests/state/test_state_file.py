@@ -1,4 +1,4 @@
-"""The state file: what comes back, and what becomes of one that cannot be used."""
+"""Tests of the state file: restored state, damage, permissions and full disks."""
 
 import os
 import resource
@@ -33,7 +33,7 @@ NOW = 1_800_000_000.0
 TARGETS = [
     replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(40)
 ]
-NOTE = ProjectSnapshot(rate="how fast", login="a key to the cloud")
+PROJECT_SNAPSHOT = ProjectSnapshot(rate="a rate", login="a key to the cloud")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def restored(saved_state: SavedState) -> StateStore:
     return store
 
 
-def test_what_is_known_of_a_server_comes_back_as_it_was(path: Path) -> None:
+def test_the_state_of_a_server_is_restored(path: Path) -> None:
     write(path, StateChanges(snapshots()))
     state = restored(load(path)).get(TARGETS[7].key)
     assert state is not None
@@ -91,7 +91,7 @@ def test_what_is_known_of_a_server_comes_back_as_it_was(path: Path) -> None:
 
 
 @given(st.lists(RESULTS, min_size=1, max_size=6))
-def test_any_row_of_results_is_remembered(results: list[ProbeResult]) -> None:
+def test_any_series_of_results_is_restored(results: list[ProbeResult]) -> None:
     store = StateStore(4)
     store.reconcile([TARGET])
     for result in results:
@@ -113,12 +113,12 @@ def same(one: TargetSnapshot | None, other: TargetSnapshot) -> bool:
 
 
 @given(st.text() | st.recursive(st.none(), st.lists).map(str), st.binary())
-def test_what_was_not_written_by_us_is_no_memory(to_json: str, packed: bytes) -> None:
+def test_arbitrary_data_is_not_a_snapshot(line: str, packed: bytes) -> None:
     with pytest.raises(DamagedSnapshotError):
-        TargetSnapshot.from_json(TARGET, to_json, packed)
+        TargetSnapshot.from_json(TARGET, line, packed)
 
 
-def test_a_new_result_counts_on_from_what_is_remembered(path: Path) -> None:
+def test_a_new_result_continues_the_restored_counts(path: Path) -> None:
     write(path, StateChanges(snapshots()))
     store = restored(load(path))
     store.record(ProbeResult(TARGETS[0], NOW, Outcome.TLS_ERROR))
@@ -128,53 +128,53 @@ def test_a_new_result_counts_on_from_what_is_remembered(path: Path) -> None:
     assert (state.verdicts, state.failures, len(state.history)) == (1, 1, 4)
 
 
-def test_a_shorter_history_is_asked_for_after_the_restart(path: Path) -> None:
+def test_a_shorter_history_length_applies_after_a_restart(path: Path) -> None:
     write(path, StateChanges(snapshots()))
     store = StateStore(2, load(path).target)
     store.reconcile(TARGETS)
     assert {len(state.history) for state in store} == {2}
 
 
-def test_a_server_that_went_is_forgotten(path: Path) -> None:
+def test_a_removed_server_is_not_restored(path: Path) -> None:
     write(path, StateChanges(snapshots()))
     write(path, StateChanges(gone=[TARGETS[0].key]))
-    kept = load(path)
-    assert kept.target(TARGETS[0]) is None
-    assert kept.target(TARGETS[1]) is not None
-
-
-def test_what_is_remembered_serves_once(path: Path) -> None:
-    write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
     saved_state = load(path)
-    assert saved_state.project("southwest") == NOTE
+    assert saved_state.target(TARGETS[0]) is None
+    assert saved_state.target(TARGETS[1]) is not None
+
+
+def test_saved_state_can_be_read_once(path: Path) -> None:
+    write(path, StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
+    saved_state = load(path)
+    assert saved_state.project("southwest") == PROJECT_SNAPSHOT
     assert saved_state.project("southwest") == ProjectSnapshot()
     assert saved_state.target(TARGETS[0]) is not None
     assert saved_state.target(TARGETS[0]) is None
 
 
 @pytest.mark.parametrize("now", [NOW + MAX_AGE_SECONDS + 1, NOW - 3600])
-def test_what_is_too_old_or_from_the_future_is_dropped_for_good(path: Path, now: float) -> None:
-    write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
+def test_state_that_is_too_old_or_from_the_future_is_deleted(path: Path, now: float) -> None:
+    write(path, StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
     saved_state = load(path, now)
     assert not saved_state.targets
     assert not saved_state.projects
     assert not load(path).targets
 
 
-def test_no_secret_shows_in_what_can_be_printed(path: Path) -> None:
-    assert NOTE.login is not None
-    changes = StateChanges(snapshots(), projects={"southwest": NOTE})
+def test_no_secret_is_in_any_repr(path: Path) -> None:
+    assert PROJECT_SNAPSHOT.login is not None
+    changes = StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT})
     write(path, changes)
-    assert NOTE.login not in f"{NOTE!r} {changes!r} {load(path)!r}"
+    assert PROJECT_SNAPSHOT.login not in f"{PROJECT_SNAPSHOT!r} {changes!r} {load(path)!r}"
 
 
-class TestWhoMayRead:
-    def test_the_file_is_its_owners_alone_from_the_start(self, path: Path) -> None:
+class TestPermissions:
+    def test_the_file_is_private_from_the_start(self, path: Path) -> None:
         old = os.umask(0)
         try:
             with opened(path) as file:
                 file.load()
-                file.write(StateChanges(snapshots(), projects={"southwest": NOTE}))
+                file.write(StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
                 made = sorted(path.parent.iterdir())
                 assert {stat.S_IMODE(one.stat().st_mode) for one in made} == {0o600}
                 assert path in made
@@ -182,31 +182,31 @@ class TestWhoMayRead:
             os.umask(old)
 
     @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
-    def test_a_login_that_others_can_read_is_neither_used_nor_left(
+    def test_a_login_readable_by_others_is_neither_used_nor_kept(
         self, path: Path, mode: int
     ) -> None:
-        write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
+        write(path, StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
         path.chmod(mode)
         with capture_logs() as logs, opened(path) as file:
             saved_state = file.load()
-            assert saved_state.project("southwest") == ProjectSnapshot(rate="how fast")
+            assert saved_state.project("southwest") == ProjectSnapshot(rate="a rate")
             assert len(saved_state.targets) == len(TARGETS)
-            file.write(StateChanges(projects={"southwest": NOTE}))
-            file.write(StateChanges(projects={"east": NOTE}))
+            file.write(StateChanges(projects={"southwest": PROJECT_SNAPSHOT}))
+            file.write(StateChanges(projects={"east": PROJECT_SNAPSHOT}))
         assert [one["event"] for one in logs] == [
             "state file readable by other users, login not saved"
         ]
         assert logs[0]["cure"].startswith(f"chmod 600 {path}")
         assert b"a key to the cloud" not in path.read_bytes()
 
-    def test_it_is_kept_again_once_the_file_is_private(self, path: Path) -> None:
+    def test_the_login_is_saved_again_once_the_file_is_private(self, path: Path) -> None:
         write(path, StateChanges())
         path.chmod(0o644)
         with capture_logs(), opened(path) as file:
             file.load()
             path.chmod(0o600)
-            file.write(StateChanges(projects={"southwest": NOTE}))
-        assert load(path).project("southwest") == NOTE
+            file.write(StateChanges(projects={"southwest": PROJECT_SNAPSHOT}))
+        assert load(path).project("southwest") == PROJECT_SNAPSHOT
 
 
 def flipped(path: Path, seed: int) -> None:
@@ -219,45 +219,45 @@ def flipped(path: Path, seed: int) -> None:
 
 class TestDamage:
     @pytest.mark.parametrize("seed", range(40))
-    def test_flipped_bits_never_stop_the_start_nor_invent_anything(
+    def test_flipped_bits_neither_prevent_the_start_nor_change_state(
         self, path: Path, seed: int
     ) -> None:
-        to_json = snapshots()
-        write(path, StateChanges(to_json))
+        expected = snapshots()
+        write(path, StateChanges(expected))
         flipped(path, seed)
         with opened(path) as file, capture_logs():
             try:
                 saved_state = file.load()
             except StateFileForeignError:
-                # The flipped bit was in the mark that says whose file it is.
+                # The flipped bit was in the application id.
                 return
             for target in TARGETS:
                 found = saved_state.target(target)
-                assert found is None or same(found, to_json[target.key])
-            written_anew(file)
+                assert found is None or same(found, expected[target.key])
+            write_again(file)
         assert len(load(path).targets) == len(TARGETS)
 
     @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.99])
-    def test_a_truncated_file_is_set_aside_or_begun(self, path: Path, share: float) -> None:
+    def test_a_truncated_file_is_renamed_and_replaced(self, path: Path, share: float) -> None:
         write(path, StateChanges(snapshots()))
         size = path.stat().st_size
         os.truncate(path, int(size * share))
         with opened(path) as file, capture_logs() as logs:
             assert not file.load().targets
-            written_anew(file)
+            write_again(file)
         assert len(load(path).targets) == len(TARGETS)
         if share:
             assert (path.parent / "state.db.corrupt").stat().st_size == int(size * share)
             assert logs[0]["event"] == "damaged state file replaced"
 
-    def test_what_is_no_database_is_set_aside_with_its_log(self, path: Path) -> None:
+    def test_a_file_that_is_no_database_is_renamed(self, path: Path) -> None:
         path.write_bytes(b"\0\xff" * 10_000)
         with capture_logs() as logs:
             assert not load(path).targets
         assert (path.parent / "state.db.corrupt").read_bytes().startswith(b"\0\xff")
         assert [one["log_level"] for one in logs] == ["warning"]
 
-    def test_a_newer_format_is_set_aside(self, path: Path) -> None:
+    def test_a_newer_schema_version_is_renamed(self, path: Path) -> None:
         write(path, StateChanges(snapshots()))
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA user_version = 2")
@@ -266,7 +266,7 @@ class TestDamage:
         assert logs[0]["why"] == "schema version 2 found, 1 expected"
         assert (path.parent / "state.db.corrupt").exists()
 
-    def test_another_programs_database_is_left_alone(self, path: Path) -> None:
+    def test_another_programs_database_is_not_changed(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as database:
             database.execute("CREATE TABLE dashboards (id)")
             database.commit()
@@ -276,13 +276,13 @@ class TestDamage:
         assert path.read_bytes() == before
         assert [one.name for one in path.parent.iterdir()] == ["state.db"]
 
-    def test_a_text_is_left_alone_as_it_may_be_the_configuration(self, path: Path) -> None:
+    def test_a_text_file_is_not_changed(self, path: Path) -> None:
         path.write_text("projects:\n  - name: southwest\n")
         with opened(path) as file, pytest.raises(StateFileForeignError, match="is a text file"):
             file.load()
         assert path.read_text().startswith("projects:")
 
-    def test_a_folder_is_left_alone(self, path: Path) -> None:
+    def test_a_folder_is_an_error(self, path: Path) -> None:
         path.mkdir()
         with (
             opened(path) as file,
@@ -290,7 +290,7 @@ class TestDamage:
         ):
             file.load()
 
-    def test_damage_found_while_writing_begins_a_new_file(self, path: Path) -> None:
+    def test_damage_found_while_writing_creates_a_new_file(self, path: Path) -> None:
         with opened(path) as file:
             file.load()
             file.write(StateChanges(snapshots()))
@@ -302,15 +302,15 @@ class TestDamage:
         assert len(load(path).targets) == len(TARGETS)
 
 
-def written_anew(file: StateFile) -> None:
+def write_again(file: StateFile) -> None:
     try:
         file.write(StateChanges(snapshots()))
     except StateFileLostError:
         file.write(StateChanges(snapshots()))
 
 
-class TestWhereNothingCanBeWritten:
-    def test_a_folder_that_is_not_there_is_told_and_tried_again(self, tmp_path: Path) -> None:
+class TestWriteErrors:
+    def test_a_missing_folder_is_an_error_and_is_retried(self, tmp_path: Path) -> None:
         path = tmp_path / "later" / "state.db"
         with opened(path) as file:
             with pytest.raises(StateFileError, match="No such file"):
@@ -321,7 +321,7 @@ class TestWhereNothingCanBeWritten:
             file.write(StateChanges(snapshots()))
         assert len(load(path).targets) == len(TARGETS)
 
-    def test_a_folder_that_may_not_be_written_is_told(self, tmp_path: Path) -> None:
+    def test_a_read_only_folder_is_an_error(self, tmp_path: Path) -> None:
         folder = tmp_path / "theirs"
         folder.mkdir(mode=0o500)
         with nobody(), opened(folder / "state.db") as file:
@@ -330,18 +330,18 @@ class TestWhereNothingCanBeWritten:
             with pytest.raises(StateFileError, match="Permission denied"):
                 file.write(StateChanges(snapshots()))
 
-    def test_a_full_disk_loses_nothing_that_was_written(self, path: Path) -> None:
-        write(path, StateChanges(snapshots(), projects={"southwest": NOTE}))
+    def test_a_full_disk_keeps_what_was_written(self, path: Path) -> None:
+        write(path, StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
         with opened(path) as file:
             file.load()
             with disk_full(16_384), pytest.raises(StateFileError, match="cannot save"):
                 write_often(file)
-            assert_whole(load_copy(path))
+            assert_consistent(load_copy(path))
             file.write(StateChanges(snapshots(Outcome.SUCCESS)))
         (state, *_) = restored(load(path))
         assert state.success is True
 
-    def test_a_disk_full_from_the_start_is_told(self, path: Path) -> None:
+    def test_a_disk_full_from_the_start_is_an_error(self, path: Path) -> None:
         with opened(path) as file:
             with disk_full(0), pytest.raises(StateFileError, match="cannot save state"):
                 file.load()
@@ -355,24 +355,24 @@ def write_often(file: StateFile) -> None:
 
 
 def load_copy(path: Path) -> SavedState:
-    """Load what another process would find if this one were killed now."""
+    """Load what a new process would find if this one were killed now."""
     for suffix in ("", "-wal"):
-        beside = path.with_name(path.name + suffix)
-        if beside.exists():
-            path.with_name(f"copy.db{suffix}").write_bytes(beside.read_bytes())
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            path.with_name(f"copy.db{suffix}").write_bytes(companion.read_bytes())
             path.with_name(f"copy.db{suffix}").chmod(0o600)
     return load(path.with_name("copy.db"))
 
 
-def assert_whole(saved_state: SavedState) -> None:
-    assert saved_state.project("southwest") == NOTE
+def assert_consistent(saved_state: SavedState) -> None:
+    assert saved_state.project("southwest") == PROJECT_SNAPSHOT
     outcomes = {state.last.outcome for state in restored(saved_state) if state.last}
     assert len(outcomes) == 1
 
 
 @contextmanager
 def disk_full(size: int) -> Iterator[None]:
-    """Let no file grow beyond ``size`` bytes."""
+    """Limit the size of files to ``size`` bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -383,7 +383,7 @@ def disk_full(size: int) -> Iterator[None]:
 
 @contextmanager
 def nobody() -> Iterator[None]:
-    """Be a user whom permissions bind, where the tests run as one whom they don't."""
+    """Drop root privileges, for which permissions are not checked, if there are any."""
     if os.geteuid() != 0:
         yield
         return
@@ -403,17 +403,17 @@ def test_two_exporters_cannot_use_one_file(path: Path) -> None:
         second.load()
 
 
-def test_a_file_that_is_in_use_is_neither_damaged_nor_set_aside(path: Path) -> None:
+def test_a_file_in_use_is_neither_damaged_nor_renamed(path: Path) -> None:
     with opened(path) as first, opened(path) as second:
         first.load()
         first.write(StateChanges(snapshots()))
         with pytest.raises(StateFileInUseError):
             second.write(StateChanges(snapshots(Outcome.SUCCESS)))
-        first.write(StateChanges(projects={"southwest": NOTE}))
-    assert_whole(load(path))
+        first.write(StateChanges(projects={"southwest": PROJECT_SNAPSHOT}))
+    assert_consistent(load(path))
 
 
-def test_only_what_changed_is_written(path: Path) -> None:
+def test_only_changes_are_written(path: Path) -> None:
     with opened(path) as file:
         file.load()
         file.write(StateChanges(snapshots()))

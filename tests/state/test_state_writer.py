@@ -1,4 +1,4 @@
-"""The writer: what it writes when, and what becomes of what could not be written."""
+"""Tests of the state writer: which changes it writes when, and retries."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 TARGETS = [replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(5)]
 
 
-class WatchedFile(StateFile):
-    """A state file that counts what is written, and fails when told to."""
+class FakeFile(StateFile):
+    """A fake state file that records changes and can fail."""
 
     def __init__(self) -> None:
         super().__init__(Path("nowhere"), lambda: 0.0)
-        self.to_json: list[StateChanges] = []
+        self.written: list[StateChanges] = []
         self.failure: Exception | None = None
         self.was_written = asyncio.Event()
         self.loop = asyncio.get_running_loop()
@@ -37,16 +37,16 @@ class WatchedFile(StateFile):
     def write(self, changes: StateChanges) -> None:
         if self.failure is not None:
             raise self.failure
-        self.to_json.append(changes)
+        self.written.append(changes)
         self.loop.call_soon_threadsafe(self.was_written.set)
 
 
 @dataclass
 class Wired:
-    """A store whose changes are written."""
+    """A store connected to a writer with a fake file."""
 
     store: StateStore
-    file: WatchedFile
+    file: FakeFile
     projects: dict[str, ProjectSnapshot]
     writer: StateWriter
 
@@ -55,24 +55,24 @@ class Wired:
 
     @property
     def servers(self) -> list[set[str]]:
-        return [{key.server_id for key in one.targets} for one in self.file.to_json]
+        return [{key.server_id for key in one.targets} for one in self.file.written]
 
 
 @pytest.fixture
 async def wired(clock: "MovedClock") -> AsyncIterator[Wired]:
-    store, file, projects = StateStore(50), WatchedFile(), dict[str, ProjectSnapshot]()
+    store, file, projects = StateStore(50), FakeFile(), dict[str, ProjectSnapshot]()
     store.reconcile(TARGETS)
 
-    async def told() -> Mapping[str, ProjectSnapshot]:
+    async def snapshot_projects() -> Mapping[str, ProjectSnapshot]:
         return dict(projects)
 
-    writer = StateWriter(file, told, clock)
+    writer = StateWriter(file, snapshot_projects, clock)
     store.listen(writer)
     yield Wired(store, file, projects, writer)
     await writer.close(1)
 
 
-async def test_what_changed_is_written_once(wired: Wired) -> None:
+async def test_a_changed_target_is_written_once(wired: Wired) -> None:
     wired.probe(0)
     wired.probe(0)
     wired.probe(3)
@@ -82,12 +82,12 @@ async def test_what_changed_is_written_once(wired: Wired) -> None:
     assert wired.servers == [{"id-0", "id-3"}, {"id-1"}]
 
 
-async def test_where_nothing_changed_nothing_is_written(wired: Wired) -> None:
+async def test_nothing_is_written_without_changes(wired: Wired) -> None:
     await wired.writer.flush()
-    assert not wired.file.to_json
+    assert not wired.file.written
 
 
-async def test_it_writes_every_few_seconds(wired: Wired, clock: "MovedClock") -> None:
+async def test_changes_are_written_every_few_seconds(wired: Wired, clock: "MovedClock") -> None:
     assert FLUSH_SECONDS <= 5
     running = asyncio.create_task(wired.writer.run())
     for number in (0, 2):
@@ -95,26 +95,26 @@ async def test_it_writes_every_few_seconds(wired: Wired, clock: "MovedClock") ->
         await clock.advance(FLUSH_SECONDS)
         await asyncio.wait_for(wired.file.was_written.wait(), 5)
         wired.file.was_written.clear()
-        # Waits for the one under way to end.
+        # Wait for the running write.
         await wired.writer.flush()
         assert wired.servers[-1] == {f"id-{number}"}
     running.cancel()
 
 
-async def test_what_came_back_from_the_file_is_not_written_again(clock: "MovedClock") -> None:
+async def test_restored_state_is_not_written_again(clock: "MovedClock") -> None:
     before = StateStore(50)
     before.reconcile(TARGETS)
     before.record(ProbeResult(TARGETS[0], 1.8e9, Outcome.TIMEOUT))
-    store, file = StateStore(50, lambda target: known(before, target.key)), WatchedFile()
+    store, file = StateStore(50, lambda target: known(before, target.key)), FakeFile()
     store.reconcile(TARGETS)
-    writer = StateWriter(file, nothing_noted, clock)
+    writer = StateWriter(file, no_projects, clock)
     store.listen(writer)
     await writer.flush()
-    assert not file.to_json
+    assert not file.written
     store.record(ProbeResult(TARGETS[0], 1.8e9 + 60, Outcome.TIMEOUT))
     await writer.flush()
     await writer.close(1)
-    assert file.to_json[0].targets[TARGETS[0].key].consecutive_failures == 2
+    assert file.written[0].targets[TARGETS[0].key].consecutive_failures == 2
 
 
 def known(store: StateStore, key: TargetKey) -> TargetSnapshot | None:
@@ -122,44 +122,42 @@ def known(store: StateStore, key: TargetKey) -> TargetSnapshot | None:
     return state.snapshot() if state else None
 
 
-async def nothing_noted() -> Mapping[str, ProjectSnapshot]:
+async def no_projects() -> Mapping[str, ProjectSnapshot]:
     return {}
 
 
-async def test_a_server_that_went_is_told_as_gone(wired: Wired) -> None:
+async def test_a_removed_server_is_deleted(wired: Wired) -> None:
     wired.probe(0)
     wired.store.reconcile(TARGETS[1:])
     await wired.writer.flush()
-    (changes,) = wired.file.to_json
+    (changes,) = wired.file.written
     assert (set(changes.gone), changes.targets) == ({TARGETS[0].key}, {})
 
 
-async def test_one_that_went_and_came_back_is_both(wired: Wired) -> None:
+async def test_a_server_removed_and_added_again_is_deleted_and_written(wired: Wired) -> None:
     wired.probe(0)
     wired.store.reconcile(TARGETS[1:])
     wired.store.reconcile(TARGETS)
     await wired.writer.flush()
     wired.probe(0)
     await wired.writer.flush()
-    assert set(wired.file.to_json[0].gone) == {TARGETS[0].key}
+    assert set(wired.file.written[0].gone) == {TARGETS[0].key}
     assert wired.servers[1] == {"id-0"}
 
 
-async def test_notes_are_written_when_they_change(wired: Wired) -> None:
+async def test_projects_are_written_when_they_change(wired: Wired) -> None:
     wired.projects["southwest"] = ProjectSnapshot(rate="slow")
     await wired.writer.flush()
     await wired.writer.flush()
     wired.projects["southwest"] = ProjectSnapshot(rate="fast")
     await wired.writer.flush()
-    assert [one.projects for one in wired.file.to_json] == [
+    assert [one.projects for one in wired.file.written] == [
         {"southwest": ProjectSnapshot(rate="slow")},
         {"southwest": ProjectSnapshot(rate="fast")},
     ]
 
 
-async def test_what_cannot_be_written_is_told_once_and_written_later(
-    wired: Wired, clock: "MovedClock"
-) -> None:
+async def test_a_failed_write_is_logged_once_and_retried(wired: Wired, clock: "MovedClock") -> None:
     wired.file.failure = StateFileError("cannot save state in x: disk full")
     wired.projects["southwest"] = ProjectSnapshot(rate="slow")
     with capture_logs() as logs:
@@ -174,10 +172,10 @@ async def test_what_cannot_be_written_is_told_once_and_written_later(
     wired.file.failure = None
     await wired.writer.flush()
     assert wired.servers == [{"id-0", "id-1"}]
-    assert wired.file.to_json[0].projects == wired.projects
+    assert wired.file.written[0].projects == wired.projects
 
 
-async def test_a_server_removed_while_nothing_could_be_written_is_not_written_later(
+async def test_a_server_removed_during_failed_writes_is_not_written_later(
     wired: Wired,
 ) -> None:
     wired.file.failure = StateFileError("disk full")
@@ -190,7 +188,7 @@ async def test_a_server_removed_while_nothing_could_be_written_is_not_written_la
     assert wired.servers == [set()]
 
 
-async def test_a_file_begun_anew_gets_everything(wired: Wired) -> None:
+async def test_a_replaced_file_gets_the_whole_state(wired: Wired) -> None:
     for number in range(len(TARGETS)):
         wired.probe(number)
     await wired.writer.flush()
@@ -203,7 +201,7 @@ async def test_a_file_begun_anew_gets_everything(wired: Wired) -> None:
     assert wired.servers[-1] == {target.key.server_id for target in TARGETS}
 
 
-async def test_a_fault_of_ours_is_logged_and_the_next_write_comes(wired: Wired) -> None:
+async def test_an_unexpected_error_is_logged_and_writing_continues(wired: Wired) -> None:
     wired.file.failure = ZeroDivisionError()
     wired.probe(0)
     with capture_logs() as logs:
@@ -214,7 +212,7 @@ async def test_a_fault_of_ours_is_logged_and_the_next_write_comes(wired: Wired) 
     assert wired.servers == [{"id-0"}]
 
 
-async def test_closing_writes_what_is_left_and_no_more(wired: Wired) -> None:
+async def test_close_writes_remaining_changes_and_no_later_ones(wired: Wired) -> None:
     wired.probe(0)
     await wired.writer.close(1)
     wired.probe(1)
@@ -222,12 +220,12 @@ async def test_closing_writes_what_is_left_and_no_more(wired: Wired) -> None:
     assert wired.servers == [{"id-0"}]
 
 
-async def test_all_of_it_reaches_a_real_file(tmp_path: Path, clock: "MovedClock") -> None:
+async def test_changes_are_written_to_a_real_file(tmp_path: Path, clock: "MovedClock") -> None:
     file = StateFile(tmp_path / "state.db", clock.time)
     file.load()
     store = StateStore(50)
     store.reconcile(TARGETS)
-    writer = StateWriter(file, nothing_noted, clock)
+    writer = StateWriter(file, no_projects, clock)
     store.listen(writer)
     for target in TARGETS:
         store.record(ProbeResult(target, clock.time(), Outcome.TIMEOUT))

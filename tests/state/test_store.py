@@ -1,4 +1,4 @@
-"""What a result changes, and what a new target set keeps."""
+"""Tests of the state store: effects of results and of new target sets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,13 +36,13 @@ def state_after(*outcomes: Outcome) -> TargetState:
 
 class Listener:
     def __init__(self) -> None:
-        self.heard: list[tuple[str, object]] = []
+        self.calls: list[tuple[str, object]] = []
 
     def on_change(self, state: TargetState) -> None:
-        self.heard.append(("changed", state.target.name))
+        self.calls.append(("changed", state.target.name))
 
     def on_remove(self, key: TargetKey) -> None:
-        self.heard.append(("removed", key.server_id))
+        self.calls.append(("removed", key.server_id))
 
 
 def test_a_new_target_has_no_verdict_and_no_timestamps() -> None:
@@ -53,7 +53,7 @@ def test_a_new_target_has_no_verdict_and_no_timestamps() -> None:
     assert (state.verdicts, state.failures, state.throttled) == (0, 0, 0)
 
 
-def test_a_success_ends_a_row_of_failures() -> None:
+def test_a_success_resets_consecutive_failures() -> None:
     state = state_after(Outcome.TIMEOUT, Outcome.NOT_FOUND, Outcome.SUCCESS)
     assert state.success is True
     assert state.consecutive_failures == 0
@@ -61,7 +61,7 @@ def test_a_success_ends_a_row_of_failures() -> None:
     assert state.last_success_at == 2.0
 
 
-def test_failures_in_a_row_are_counted_and_keep_the_last_success() -> None:
+def test_consecutive_failures_are_counted_and_keep_the_last_success() -> None:
     state = state_after(Outcome.SUCCESS, Outcome.TIMEOUT, Outcome.TLS_ERROR)
     assert state.success is False
     assert state.consecutive_failures == 2
@@ -72,7 +72,9 @@ def test_failures_in_a_row_are_counted_and_keep_the_last_success() -> None:
     "outcome", [o for o in Outcome if o.verdict is Verdict.INCONCLUSIVE], ids=str
 )
 @pytest.mark.parametrize("before", [Outcome.SUCCESS, Outcome.TIMEOUT], ids=str)
-def test_an_inconclusive_probe_leaves_the_verdict_alone(before: Outcome, outcome: Outcome) -> None:
+def test_an_inconclusive_probe_does_not_change_the_verdict(
+    before: Outcome, outcome: Outcome
+) -> None:
     known, state = state_after(before), state_after(before, outcome)
     assert state.success is known.success
     assert state.last_verdict == known.last_verdict
@@ -83,18 +85,18 @@ def test_an_inconclusive_probe_leaves_the_verdict_alone(before: Outcome, outcome
     assert state.last.outcome is outcome
 
 
-def test_only_probes_answered_429_count_as_throttled() -> None:
+def test_only_throttled_probes_count_as_throttled() -> None:
     state = state_after(Outcome.THROTTLED, Outcome.FORBIDDEN, Outcome.SKIPPED, Outcome.THROTTLED)
     assert state.throttled == 2
 
 
-def test_a_skipped_probe_shows_as_last_but_was_no_attempt() -> None:
+def test_a_skipped_probe_is_the_last_result_but_not_an_attempt() -> None:
     state = state_after(Outcome.SUCCESS, Outcome.SKIPPED)
     assert state.last is not None
     assert state.last.outcome is Outcome.SKIPPED
     assert state.last_attempt is not None
     assert state.last_attempt.outcome is Outcome.SUCCESS
-    assert [kept.outcome for kept in state.history] == [Outcome.SUCCESS, Outcome.SKIPPED]
+    assert [one.outcome for one in state.history] == [Outcome.SUCCESS, Outcome.SKIPPED]
 
 
 def test_history_keeps_the_newest_results_in_order() -> None:
@@ -103,11 +105,11 @@ def test_history_keeps_the_newest_results_in_order() -> None:
         store.record(result(Outcome.SUCCESS, at))
     state = store.get(KEY)
     assert state is not None
-    assert [kept.started_at for kept in state.history] == [2.0, 3.0]
+    assert [one.started_at for one in state.history] == [2.0, 3.0]
 
 
 @pytest.mark.parametrize(("length", "kept"), [(2, [2.0, 3.0]), (4, [1.0, 2.0, 3.0, 4.0])])
-def test_a_new_history_length_keeps_the_newest_there_are(length: int, kept: list[float]) -> None:
+def test_a_new_history_length_keeps_the_newest_results(length: int, kept: list[float]) -> None:
     store = store_of(TARGET, history=3)
     for at in (1.0, 2.0, 3.0):
         store.record(result(Outcome.SUCCESS, at))
@@ -116,7 +118,7 @@ def test_a_new_history_length_keeps_the_newest_there_are(length: int, kept: list
         store.record(result(Outcome.SUCCESS, 4.0))
     state = store.get(KEY)
     assert state is not None
-    assert [there.started_at for there in state.history] == kept
+    assert [one.started_at for one in state.history] == kept
 
 
 def test_changed_attributes_keep_counts_and_history() -> None:
@@ -130,7 +132,7 @@ def test_changed_attributes_keep_counts_and_history() -> None:
     assert (state.failures, len(state.history)) == (1, 1)
 
 
-def test_a_result_of_the_old_attributes_does_not_bring_them_back() -> None:
+def test_a_result_with_old_attributes_does_not_restore_them() -> None:
     store = store_of(TARGET)
     renamed = replace(TARGET, name="db-02")
     store.reconcile([renamed])
@@ -149,10 +151,10 @@ def test_a_late_result_of_a_removed_target_is_dropped() -> None:
     store.record(result(Outcome.SUCCESS))
     assert store.get(KEY) is None
     assert len(store) == 0
-    assert listener.heard == []
+    assert listener.calls == []
 
 
-def test_a_target_that_comes_back_starts_anew() -> None:
+def test_a_target_that_is_added_again_starts_without_state() -> None:
     store = store_of(TARGET)
     store.record(result(Outcome.SUCCESS))
     store.reconcile([])
@@ -170,25 +172,25 @@ def test_the_same_server_id_in_two_projects_is_two_targets() -> None:
     assert [state.success for state in store] == [None, True]
 
 
-def test_listeners_hear_of_what_changed_and_of_nothing_else() -> None:
+def test_listeners_are_called_for_changes_only() -> None:
     kept = replace(TARGET, key=TargetKey("southwest", "id-2"), name="kept")
     added = replace(TARGET, key=TargetKey("southwest", "id-3"), name="added")
     changed = replace(TARGET, key=TargetKey("southwest", "id-4"), name="changed")
     store = store_of(TARGET, kept, replace(changed, name="before"))
     listener = Listener()
     store.listen(listener)
-    assert listener.heard == [("changed", "db-01"), ("changed", "kept"), ("changed", "before")]
-    listener.heard.clear()
+    assert listener.calls == [("changed", "db-01"), ("changed", "kept"), ("changed", "before")]
+    listener.calls.clear()
     store.reconcile([kept, added, changed])
-    assert listener.heard == [("removed", "id-1"), ("changed", "added"), ("changed", "changed")]
-    listener.heard.clear()
+    assert listener.calls == [("removed", "id-1"), ("changed", "added"), ("changed", "changed")]
+    listener.calls.clear()
     store.record(result(Outcome.SKIPPED, target=kept))
-    assert listener.heard == [("changed", "kept")]
+    assert listener.calls == [("changed", "kept")]
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(Outcome), max_size=30))
-def test_the_state_is_what_the_list_of_results_says(outcomes: Sequence[Outcome]) -> None:
+def test_the_state_matches_the_list_of_results(outcomes: Sequence[Outcome]) -> None:
     state = state_after(*outcomes)
     conclusive = [o for o in outcomes if o.verdict is not Verdict.INCONCLUSIVE]
     failing = [o is not Outcome.SUCCESS for o in conclusive]
@@ -200,7 +202,7 @@ def test_the_state_is_what_the_list_of_results_says(outcomes: Sequence[Outcome])
     assert state.consecutive_failures == row
     assert state.throttled == outcomes.count(Outcome.THROTTLED)
     assert state.success is (not failing[-1] if failing else None)
-    assert [kept.outcome for kept in state.history] == list(outcomes)
+    assert [one.outcome for one in state.history] == list(outcomes)
 
 
 def test_results_keep_their_stages() -> None:
@@ -212,16 +214,16 @@ def test_results_keep_their_stages() -> None:
     assert state.last_attempt is timed
 
 
-def test_a_part_of_the_target_set_changes_and_the_rest_keeps_what_it_has() -> None:
+def test_changing_some_targets_keeps_the_state_of_the_others() -> None:
     other = replace(TARGET, key=TargetKey("southwest", "id-2"), name="db-02")
     store, listener = store_of(TARGET, other), Listener()
     store.record(result(Outcome.SUCCESS))
     store.listen(listener)
-    listener.heard.clear()
+    listener.calls.clear()
     new = replace(TARGET, key=TargetKey("southwest", "id-3"), name="db-03")
     renamed = replace(TARGET, name="db-01a")
     store.change([renamed, new], [other.key, TargetKey("southwest", "never-there")])
-    assert listener.heard == [("removed", "id-2"), ("changed", "db-01a"), ("changed", "db-03")]
+    assert listener.calls == [("removed", "id-2"), ("changed", "db-01a"), ("changed", "db-03")]
     assert [state.target.name for state in store] == ["db-01a", "db-03"]
     kept = store.get(KEY)
     assert kept is not None
