@@ -1,1 +1,1 @@
-"""Measurements. Each prints a table; `benchmarks/README.md` keeps the figures."""
+"""Benchmarks. Each prints a table; `benchmarks/README.md` has the results."""

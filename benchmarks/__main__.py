@@ -1,4 +1,4 @@
-"""Run every measurement, the quick ones first."""
+"""Run all benchmarks, the quick ones first."""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
-"""Measure what the API costs at a large fleet: time and size of an answer, and the loop's stalls.
+"""Measure the API with a large fleet: time and size of a response, and blocking of the event loop.
 
-The program's web server runs in this process, so that its event loop can be watched; curl asks from
-others. Held is the CPU time of the longest turn of the loop, so that other programs do not count.
+The web server runs in this process, so that its event loop can be measured; curl runs in others.
+"Blocked" is the most CPU time of one iteration of the loop, so that other programs do not count.
 
 Run as ``python -m benchmarks.api --servers 10000``; takes some seconds.
 """
@@ -40,8 +40,8 @@ PATHS = (
 
 
 def fleet(servers: int) -> StateStore:
-    """Return a fleet of which one server in ten fails."""
-    chance = random.Random(1)  # noqa: S311 - no secret
+    """Return the state of a fleet in which one server in ten fails."""
+    chance = random.Random(1)  # noqa: S311 - not a secret
     store = StateStore(history_length=50)
     labels = (("rack", "r12"), ("team", "storage"))
     store.reconcile(
@@ -62,7 +62,7 @@ def fleet(servers: int) -> StateStore:
 
 
 def result(target: Target, *, failed: bool) -> ProbeResult:
-    """Return what a probe may have seen."""
+    """Return a typical result of a probe."""
     return ProbeResult(
         target,
         NOW - 5,
@@ -71,50 +71,49 @@ def result(target: Target, *, failed: bool) -> ProbeResult:
         200,
         request_id="r" * 32,
         stages=(StageTiming(Stage.API, 0.123456, passed=not failed),),
-        detail="no answer within 10s" if failed else "",
+        detail="no response within 10s" if failed else "",
     )
 
 
-class Watch:
-    """Takes a turn of the event loop whenever it can, and notes how long it had to wait."""
+class LoopMonitor:
+    """Measures the most CPU seconds between two iterations of the event loop."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
-        self.held = 0.0
+        self.blocked = 0.0
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Measure until cancelled."""
         before = time.thread_time()
         while True:
             await asyncio.sleep(0)
             now = time.thread_time()
-            self.held = max(self.held, now - before)
+            self.blocked = max(self.blocked, now - before)
             before = now
 
 
-async def ask(url: str, encoding: str) -> tuple[float, int, float]:
-    """Ask several times; return the median of seconds, the bytes, and the seconds held at most."""
+async def measured(url: str, encoding: str) -> tuple[float, int, float]:
+    """Send several requests; return median seconds, bytes, and the most seconds blocked."""
     form = "%{time_total} %{size_download}\\n"
     curl = f"curl -sf -H 'Accept-Encoding: {encoding}' -o /dev/null -w '{form}' '{url}'"
-    # Starting a process takes the loop's time too: the asking begins after that.
+    # Starting a process blocks the loop, so the requests start a little later.
     script = f"sleep 0.3; for i in $(seq {REQUESTS}); do {curl} || exit 1; done"
-    asking = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=PIPE)
     await asyncio.sleep(0.2)
-    watch = Watch()
-    watching = asyncio.create_task(watch.run())
-    told, _ = await asking.communicate()
-    watching.cancel()
-    if asking.returncode:
-        raise SystemExit(f"curl could not ask {url}")
-    rows = [line.split() for line in told.decode().splitlines()]
-    return statistics.median(float(row[0]) for row in rows), int(rows[0][1]), watch.held
+    monitor = LoopMonitor()
+    monitoring = asyncio.create_task(monitor.run())
+    output, _ = await process.communicate()
+    monitoring.cancel()
+    if process.returncode:
+        raise SystemExit(f"curl failed for {url}")
+    rows = [line.split() for line in output.decode().splitlines()]
+    return statistics.median(float(row[0]) for row in rows), int(rows[0][1]), monitor.blocked
 
 
 def running(state: StateStore) -> ExporterView:
-    """Return a program that knows a fleet and does nothing."""
+    """Return a view of a program that has a state and does nothing."""
 
     async def nothing(*_: object) -> NoReturn:
-        raise AssertionError("nothing is asked of it")
+        raise AssertionError("not used")
 
     return ExporterView(
         state=state,
@@ -132,22 +131,24 @@ def running(state: StateStore) -> ExporterView:
 
 
 async def measure(servers: int) -> None:
-    """Print a line for each path, plain and compressed."""
+    """Print a line for each path and encoding."""
     state = fleet(servers)
-    # That Python now and then looks all over the fleet for garbage is no cost of an answer.
+    # Exclude the fleet from garbage collections, which are not part of a response.
     gc.collect()
     gc.freeze()
     server_id = next(iter(state)).target.key.server_id
     async with serving(web_application(running(state))) as served:
         url = f"http://127.0.0.1:{served.port}"
-        # The first answer in pieces imports what all others share.
-        await ask(f"{url}/metrics", "identity")
+        # The first response imports modules.
+        await measured(f"{url}/metrics", "identity")
         for path in PATHS:
             for encoding in ("identity", "gzip"):
-                took, size, held = await ask(url + path.format(server_id=server_id), encoding)
+                took, size, blocked = await measured(
+                    url + path.format(server_id=server_id), encoding
+                )
                 print(
                     f"{path:40} {encoding:9} {took * 1000:6.1f} ms {size / 1e6:7.3f} MB,"
-                    f" held {held * 1000:4.1f} ms",
+                    f" blocked {blocked * 1000:4.1f} ms",
                     flush=True,
                 )
 

@@ -1,6 +1,6 @@
-"""blackbox_exporter beside ours: run as ours is set up, and asked as a Prometheus would ask it.
+"""Run blackbox_exporter with the same checks as this exporter, and scrape it like Prometheus.
 
-It probes when it is asked, so somebody has to ask it at the rate that is measured.
+blackbox_exporter probes on request, so the benchmark sends requests at the rate to measure.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.real.programs import Program, free_port, program, required
 
 @contextlib.contextmanager
 def blackbox_exporter(folder: Path, authority: Path, token: str) -> Iterator[Program]:
-    """Run it with the checks that ours makes: certificate, status and body."""
+    """Run it with the checks of this exporter: certificate, status and body."""
     module = {
         "prober": "http",
         "timeout": "5s",
@@ -41,16 +41,16 @@ def blackbox_exporter(folder: Path, authority: Path, token: str) -> Iterator[Pro
         yield running
 
 
-async def ask(
+async def request_probes(
     blackbox: str,
     rate: float,
     target: Callable[[int], str],
     take: Callable[[int, str], None],
     done: asyncio.Event,
 ) -> None:
-    """Ask for ``rate`` probes a second until ``done``; hand on each one's number and metrics.
+    """Request ``rate`` probes a second until ``done``; pass each number and metrics to ``take``.
 
-    ``target`` is the address that a probe of this number asks.
+    ``target`` returns the URL that the probe of this number requests.
     """
     running: set[asyncio.Task[None]] = set()
     failed = list[str]()
@@ -58,8 +58,8 @@ async def ask(
 
         async def one(number: int) -> None:
             query = {"module": "console", "target": target(number)}
-            async with session.get(f"{blackbox}/probe", params=query) as answer:
-                text = await answer.text()
+            async with session.get(f"{blackbox}/probe", params=query) as response:
+                text = await response.text()
             if "probe_success 1" not in text:
                 failed.append(text)
             take(number, text)

@@ -1,11 +1,11 @@
-"""CPU a probe, whole process: ours beside blackbox_exporter, same endpoint, same rate, same checks.
+"""Compare CPU per probe with blackbox_exporter: same endpoint, same rate, same checks.
 
-Both probe at the same time, so that whatever the machine does is done to both: what a probe takes
-alone differs from minute to minute, by how deep the processors sleep between two probes.
+Both probe at the same time, so that the machine influences both equally: CPU per probe varies from
+minute to minute with the sleep states of the processors.
 
-nginx answers over TLS as the cloud does. Both programs check status and body, keep metrics and are
-scraped every 15 s. blackbox_exporter probes when it is asked, so a third process asks it at the
-same rate, as a Prometheus would; only the exporters' own processes are counted.
+nginx is the endpoint, over TLS. Both programs check status and body, export metrics and are scraped
+every 15 s. blackbox_exporter probes on request, so a third process sends requests at the same rate,
+like Prometheus. Only the CPU of the exporters' processes counts.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.blackbox import ask, blackbox_exporter
+from benchmarks.blackbox import blackbox_exporter, request_probes
 from benchmarks.machine import cpu_seconds, noise, say, table
 from tests.real.certificates import Certificates
 from tests.real.nginx import nginx
@@ -34,19 +34,19 @@ SCRAPE_EVERY = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """CPU seconds of a process over a time, and the probes it made meanwhile."""
+    """CPU seconds of a process in a period, and its number of probes."""
 
     cpu: float
     probes: float
 
     @property
     def per_probe(self) -> float:
-        """Return milliseconds of CPU a probe."""
+        """Return milliseconds of CPU per probe."""
         return self.cpu / self.probes * 1000
 
 
 def main() -> None:
-    """Run both, side by side, and print the ratio."""
+    """Run both at the same time and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=200, help="probes a second")
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -56,7 +56,7 @@ def main() -> None:
     with noise(), endpoint(folder) as (url, authority):
         used = asyncio.run(measured(folder, url, authority, options))
     table(
-        ("who", "CPU a probe", "probes"),
+        ("program", "CPU per probe", "probes"),
         [(name, f"{one.per_probe:.3f} ms", f"{one.probes:,.0f}") for name, one in used.items()],
     )
     if len(used) > 1:
@@ -66,7 +66,7 @@ def main() -> None:
 async def measured(
     folder: Path, url: str, authority: Path, options: argparse.Namespace
 ) -> dict[str, Used]:
-    """Measure both at once, or the only one that was asked for."""
+    """Measure both at once, or only the selected program."""
     programs = {"ours": ours, "blackbox": blackbox}
     names = [options.only] if options.only else list(programs)
     used = await asyncio.gather(
@@ -77,16 +77,16 @@ async def measured(
 
 @contextlib.contextmanager
 def endpoint(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Run nginx in the cloud's place; yield its address and the authority of its certificate."""
+    """Run nginx as the cloud's API; yield its URL and the CA of its certificate."""
     certificates = Certificates()
     pem = certificates.write_good(folder)
     authority = certificates.write_authority(folder / "ca.pem")
-    answers = (
+    locations = (
         "keepalive_requests 1000000; client_header_buffer_size 16k;\n"
         "location /v1/ { types { } default_type application/json; "
         f"add_header X-Request-Id $request_id; return 200 '{BODY}'; }}\n"
     )
-    with nginx(folder, pem, answers) as server:
+    with nginx(folder, pem, locations) as server:
         yield server.url, authority
 
 
@@ -115,20 +115,20 @@ async def blackbox(folder: Path, url: str, authority: Path, options: argparse.Na
     with blackbox_exporter(folder, authority, TOKEN) as running:
         async with scraped(f"{running.url}/metrics"):
             done = asyncio.Event()
-            asking = asyncio.create_task(
-                ask(running.url, options.rate, lambda _: target, count, done)
+            requesting = asyncio.create_task(
+                request_probes(running.url, options.rate, lambda _: target, count, done)
             )
             await asyncio.sleep(2 * INTERVAL)
             before = cpu_seconds(running.process.pid), probes
             await asyncio.sleep(options.seconds)
             after = cpu_seconds(running.process.pid), probes
             done.set()
-            await asking
+            await requesting
     return Used(after[0] - before[0], after[1] - before[1])
 
 
 def written_config(folder: Path, url: str, authority: Path, servers: int, interval: float) -> Path:
-    """Write a configuration of ``servers`` servers, ``id-0`` and so on, at ``interval`` seconds."""
+    """Write a configuration with servers ``id-0`` and so on, probed every ``interval`` seconds."""
     config = folder / "config.yaml"
     entries = "".join(f"      - {{id: id-{number}}}\n" for number in range(servers))
     config.write_text(
@@ -150,13 +150,13 @@ projects:
 
 @contextlib.asynccontextmanager
 async def scraped(url: str) -> AsyncIterator[None]:
-    """Scrape an address every 15 s meanwhile, as Prometheus does."""
+    """Scrape a URL every 15 s while the block runs, like Prometheus."""
 
     async def scrape() -> None:
         async with aiohttp.ClientSession(auto_decompress=False) as session:
             while True:
-                async with session.get(url, headers={"accept-encoding": "gzip"}) as answer:
-                    await answer.read()
+                async with session.get(url, headers={"accept-encoding": "gzip"}) as response:
+                    await response.read()
                 await asyncio.sleep(SCRAPE_EVERY)
 
     task = asyncio.create_task(scrape())
@@ -167,12 +167,12 @@ async def scraped(url: str) -> AsyncIterator[None]:
 
 
 async def probes_seen(url: str) -> float:
-    """Return how many probes succeeded so far."""
+    """Return how many probes have succeeded."""
     async with (
         aiohttp.ClientSession() as session,
-        session.get(url, params={"name[]": "console_probes_total"}) as answer,
+        session.get(url, params={"name[]": "console_probes_total"}) as response,
     ):
-        text = await answer.text()
+        text = await response.text()
     total = 0.0
     for line in text.splitlines():
         if line.startswith("console_probes_total"):

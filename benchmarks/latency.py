@@ -1,12 +1,12 @@
-"""Is a recorded latency true: ours and blackbox_exporter's beside what the server really held.
+"""Compare recorded latency with the real delay of the server, also for blackbox_exporter.
 
-The pretend cloud holds each answer for 5 to 150 ms, by server, and writes down for how long it was
-in the end. Each probe that was recorded is found in that book; recorded minus held is the wire, and
-what the client adds. One program after the other is measured, each is scraped every 5 s.
+A simulated cloud delays each response by 5 to 150 ms, depending on the server, and logs the actual
+delay. The benchmark finds each recorded probe in that log. Recorded minus delay is the network and
+the error of the client. The programs are measured one after the other, scraped every 5 s.
 
-Ours keeps its connections open and blackbox_exporter opens one for each probe, so its figures are
-shown whole and also without the phases that ours does not have. Ours that had to open one are a
-row of their own.
+This exporter reuses connections and blackbox_exporter opens one for each probe. So the figures of
+blackbox_exporter are shown in total and without the connect phases. Probes of this exporter that
+opened a connection have a separate row.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from statistics import quantiles
 
 import aiohttp
 
-from benchmarks.blackbox import ask, blackbox_exporter
+from benchmarks.blackbox import blackbox_exporter, request_probes
 from benchmarks.cpu import PROJECT_ID, TOKEN, written_config
 from benchmarks.fleet import Probes, take
 from benchmarks.machine import noise, say, table
@@ -36,15 +36,15 @@ from tests.real.programs import exporter, program
 INTERVAL = 10
 SCRAPE_EVERY = 5.0
 GOAL = "p50 under 1 ms, p99 under 3 ms"
-# Arrival is a little after the start of a probe, by this much at most where it is the same one.
+# A request belongs to a probe if it arrives at most this many seconds after the start of the probe.
 NEAR = 5.0
 
-Book = dict[str, list[tuple[float, float, bool]]]
-"""What was held, by server: time of arrival, seconds, first on its connection."""
+RequestLog = dict[str, list[tuple[float, float, bool]]]
+"""Requests by server: time of arrival, seconds of delay, first on its connection."""
 
 
 def main() -> None:
-    """Run both, one after the other, and print the table."""
+    """Measure both, one after the other, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=200, help="probes a second")
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -57,71 +57,75 @@ def main() -> None:
         if options.only != "ours":
             rows |= blackbox(options)
         table(
-            ("recorded minus held", "p50", "p90", "p99", "worst", "probes"),
+            ("recorded minus delay", "p50", "p90", "p99", "worst", "probes"),
             [(name, *spread(beyond)) for name, beyond in rows.items() if len(beyond) > 1],
         )
-        say(f"\nGoal, over kept connections: {GOAL}.")
+        say(f"\nGoal, for reused connections: {GOAL}.")
 
 
 @contextmanager
 def holding_cloud(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Run the pretend cloud; yield its address and its authority. Its book is there afterwards."""
+    """Run the simulated cloud; yield its URL and its CA. It writes its log when it ends."""
     certificates = Certificates()
     pem = certificates.write_good(folder)
     authority = certificates.write_authority(folder / "ca.pem")
     command = [
         *(sys.executable, "-m", "benchmarks.holding_cloud"),
-        *(str(pem.certificate), str(pem.key), str(folder / "book")),
+        *(str(pem.certificate), str(pem.key), str(folder / "log")),
     ]
     with program(command, r"listening on (\S+)") as running:
         yield running.url, authority
 
 
-def read_book(folder: Path) -> Book:
-    """Return what the pretend cloud wrote down, in the order of arrival."""
-    book: Book = defaultdict(list)
-    for line in (folder / "book").read_text().splitlines():
-        server_id, at, held, first = json.loads(line)
-        book[server_id].append((at, held, first))
-    for visits in book.values():
-        visits.sort()
-    return book
+def read_log(folder: Path) -> RequestLog:
+    """Return the log of the simulated cloud, in the order of arrival."""
+    log: RequestLog = defaultdict(list)
+    for line in (folder / "log").read_text().splitlines():
+        server_id, at, delay, first = json.loads(line)
+        log[server_id].append((at, delay, first))
+    for requests in log.values():
+        requests.sort()
+    return log
 
 
 def ours(options: argparse.Namespace) -> dict[str, list[float]]:
-    """Measure this exporter; every server is probed each 10 s, and read each 5 s."""
+    """Measure this exporter; every server is probed every 10 s, and scrapes are every 5 s."""
     with tempfile.TemporaryDirectory(prefix="latency-") as name:
         folder = Path(name)
         with holding_cloud(folder) as (url, authority):
             config = written_config(folder, url, authority, options.rate * INTERVAL, INTERVAL)
             with exporter(config) as running:
                 probes = asyncio.run(watch(f"http://{running.url}/metrics", options.seconds))
-        book = read_book(folder)
-    kept: list[float] = []
+        log = read_log(folder)
+    reused: list[float] = []
     opened: list[float] = []
     for server_id, seen in probes.items():
         for started, duration in seen.items():
-            logged = visit_of(book[server_id], started)
-            if logged is not None:
-                (opened if logged[2] else kept).append((duration - logged[1]) * 1000)
-    if not kept:
-        raise SystemExit("no probe of ours reached the pretend cloud")
-    return {"ours, connection kept": kept, "ours, connection opened": opened}
+            request = request_of(log[server_id], started)
+            if request is not None:
+                _arrived, delay, is_first = request
+                (opened if is_first else reused).append((duration - delay) * 1000)
+    if not reused:
+        raise SystemExit("no probe of this exporter reached the simulated cloud")
+    return {
+        "this exporter, connection reused": reused,
+        "this exporter, connection opened": opened,
+    }
 
 
 async def watch(url: str, seconds: float) -> Probes:
-    """Scrape every 5 s; return the probes that were seen after the first interval."""
+    """Scrape every 5 s; return the probes after the first interval."""
     texts: list[bytes] = []
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         await asyncio.sleep(INTERVAL)
         begun = time.time()
         while (gone := time.time() - begun) < seconds:
-            async with session.get(url, headers={"accept-encoding": "gzip"}) as answer:
-                texts.append(await answer.read())
-            say(f"ours: {seconds - gone:.0f} s left")
+            async with session.get(url, headers={"accept-encoding": "gzip"}) as response:
+                texts.append(await response.read())
+            say(f"this exporter: {seconds - gone:.0f} s left")
             await asyncio.sleep(SCRAPE_EVERY)
     probes: Probes = defaultdict(dict)
-    # Read when all is over: parsing would take the processor from what is measured.
+    # Parse afterwards, so that parsing does not use CPU during the measurement.
     for raw in texts:
         take(gzip.decompress(raw).decode(), probes)
     return {
@@ -130,73 +134,74 @@ async def watch(url: str, seconds: float) -> Probes:
     }
 
 
-def visit_of(
-    visits: list[tuple[float, float, bool]], started: float
+def request_of(
+    requests: list[tuple[float, float, bool]], started: float
 ) -> tuple[float, float, bool] | None:
-    """Return the first visit after a probe's start; None when there is none near."""
-    # The recorded start has all its digits, and both processes read the same clock.
-    place = bisect_left(visits, (started, 0.0, False))
-    if place == len(visits) or visits[place][0] - started > NEAR:
+    """Return the first request after a probe's start; None if there is none soon after."""
+    # The recorded start is not rounded, and both processes use the same clock.
+    index = bisect_left(requests, (started, 0.0, False))
+    if index == len(requests) or requests[index][0] - started > NEAR:
         return None
-    return visits[place]
+    return requests[index]
 
 
 def blackbox(options: argparse.Namespace) -> dict[str, list[float]]:
-    """Measure blackbox_exporter, asked at the same rate for the same servers."""
+    """Measure blackbox_exporter with the same rate and servers."""
     with tempfile.TemporaryDirectory(prefix="latency-") as name:
         folder = Path(name)
         with (
             holding_cloud(folder) as (url, authority),
             blackbox_exporter(folder, authority, TOKEN) as running,
         ):
-            told = asyncio.run(probed(running.url, url, options))
-        book = read_book(folder)
+            metrics_by_number = asyncio.run(probed(running.url, url, options))
+        log = read_log(folder)
     servers = options.rate * INTERVAL
-    whole, without = [], []
-    warm = int(options.rate * INTERVAL)
-    for number, metrics in told.items():
-        # Servers come in turns, so the n-th visit of one is that of its n-th probe.
-        permit, server = divmod(number, servers)
-        if number < warm:
+    total, exchanges = [], []
+    for number, metrics in metrics_by_number.items():
+        # Servers are probed in sequence, so the n-th request of a server is that of its n-th probe.
+        nth, server = divmod(number, servers)
+        if nth < 1:
             continue
-        held = book[f"id-{server}"][permit][1]
+        delay = log[f"id-{server}"][nth][1]
         phases = dict(re.findall(r'probe_http_duration_seconds\{phase="(\w+)"\} (\S+)', metrics))
         (duration,) = re.findall(r"^probe_duration_seconds (\S+)", metrics, re.MULTILINE)
         exchange = float(phases["processing"]) + float(phases["transfer"])
-        whole.append((float(duration) - held) * 1000)
-        without.append((exchange - held) * 1000)
+        total.append((float(duration) - delay) * 1000)
+        exchanges.append((exchange - delay) * 1000)
     return {
-        "blackbox_exporter, processing and transfer alone": without,
-        "blackbox_exporter, whole, with connect and TLS": whole,
+        "blackbox_exporter, processing and transfer only": exchanges,
+        "blackbox_exporter, total, with connect and TLS": total,
     }
 
 
 async def probed(blackbox_url: str, cloud: str, options: argparse.Namespace) -> dict[int, str]:
-    """Have it probe at the rate; return the metrics of each probe by its number."""
-    told: dict[int, str] = {}
+    """Request probes at the rate; return the metrics of each probe by its number."""
+    metrics: dict[int, str] = {}
     servers = options.rate * INTERVAL
 
     def target(number: int) -> str:
-        place = f"/v1/{PROJECT_ID}/physicalservers/id-{number % servers}/remote-console-address"
-        return f"{cloud}{place}"
+        path = f"/v1/{PROJECT_ID}/physicalservers/id-{number % servers}/remote-console-address"
+        return f"{cloud}{path}"
 
     done = asyncio.Event()
-    asking = asyncio.create_task(ask(blackbox_url, options.rate, target, told.__setitem__, done))
+    requesting = asyncio.create_task(
+        request_probes(blackbox_url, options.rate, target, metrics.__setitem__, done)
+    )
     left = INTERVAL + options.seconds
     async with aiohttp.ClientSession() as session:
-        while left > 0 and not asking.done():
+        while left > 0 and not requesting.done():
             await asyncio.sleep(SCRAPE_EVERY)
-            async with session.get(f"{blackbox_url}/metrics") as answer:
-                await answer.read()
+            async with session.get(f"{blackbox_url}/metrics") as response:
+                await response.read()
             left -= SCRAPE_EVERY
             say(f"blackbox_exporter: {left:.0f} s left")
     done.set()
-    await asking
-    return told
+    await requesting
+    return metrics
 
 
 def spread(milliseconds: list[float]) -> list[str]:
-    """Return quantiles and the count, in words."""
+    """Return quantiles and the count as text."""
     cut = quantiles(milliseconds, n=100, method="inclusive")
     figures = [f"{one:.2f} ms" for one in (cut[49], cut[89], cut[98], max(milliseconds))]
     return [*figures, f"{len(milliseconds):,}"]

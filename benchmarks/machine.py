@@ -1,4 +1,4 @@
-"""What a process used, what else the machine did meanwhile, and the table that tells of it."""
+"""CPU and memory of a process, CPU of unrelated programs, and printing of tables."""
 
 import contextlib
 import os
@@ -8,36 +8,36 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-# user, nice, system, irq, softirq, steal; the others are idle, or counted twice.
+# user, nice, system, irq, softirq, steal; the other fields are idle or contained in these.
 _BUSY = (1, 2, 3, 6, 7, 8)
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU seconds that a process has used, of all its threads."""
+    """Return the CPU seconds of a process, all threads together."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def memory_bytes(pid: int) -> int:
-    """Return the bytes of memory that a process holds now."""
+    """Return the resident memory of a process in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def say(text: str) -> None:
-    """Print at once: a measurement takes minutes, and somebody is watching."""
+    """Print without buffering, because a benchmark takes minutes."""
     print(text, flush=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows as README.md shows them."""
+    """Print rows as a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     say("\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 @contextlib.contextmanager
 def noise() -> Iterator[None]:
-    """Say at the end how much of the machine programs that are not ours used meanwhile."""
+    """Print at the end how much CPU unrelated programs used while the block ran."""
     begun, busy, own = time.monotonic(), _busy(), _own()
     yield
     share = (_busy() - busy - (_own() - own)) / (time.monotonic() - begun)
@@ -51,6 +51,6 @@ def _busy() -> float:
 
 
 def _own() -> float:
-    """Return the CPU seconds of this process and of those it started that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    """Return the CPU seconds of this process and its ended child processes."""
+    used = [resource.getrusage(scope) for scope in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)

@@ -1,11 +1,11 @@
-"""Print how the throttle fares under quotas of half the demanded rate, in virtual time.
+"""Simulate the throttle under quotas of half the demanded rate, in virtual time.
 
-Each row is a fleet, a kind of quota and what its 429s say; each column a ceiling, as a multiple of
-the demand, with the worst of three seeds:
+Each row is a fleet, a type of quota and the hint in its 429 responses. Each column is a rate limit,
+as a multiple of the demanded rate, with the worst of three seeds:
 
-    gap      longest time a server was left without a verdict, in intervals: settled (all along)
-    429      share of requests answered 429 once settled
-    back     seconds from the quota's return until the pace was at its ceiling
+    gap      longest time without a verdict for a server, in intervals: settled (whole run)
+    429      share of 429 responses once settled
+    back     seconds from the end of the quota until the rate was back at the rate limit
     *        a gap over 4, a share of 2 % or more, or over 300 s
 
 Run as ``python -m benchmarks.pacing``; takes some minutes.
@@ -22,12 +22,12 @@ SEEDS = (1, 2, 3)
 
 
 def bucket(seconds: float) -> Callable[[float], QuotaSpec]:
-    """Return a token bucket that holds so many seconds' worth of requests."""
+    """Return a token bucket with a capacity of ``seconds`` of requests."""
     return lambda rate: TokenBucket(rate, max(1, rate * seconds))
 
 
 def window(seconds: float) -> Callable[[float], QuotaSpec]:
-    """Return a fixed window."""
+    """Return a fixed window of ``seconds``."""
     return lambda rate: FixedWindow(rate, seconds)
 
 
@@ -39,7 +39,7 @@ QUOTAS: dict[str, Callable[[float], QuotaSpec]] = {
 
 
 def cell(servers: int, interval: float, quota: str, hint: str, ceiling: float) -> str:
-    """Run one scenario with each seed and tell the worst."""
+    """Run one scenario with each seed and return the worst figures as text."""
     figures = [
         run(Scenario(servers, interval, ceiling, QUOTAS[quota], hint=hint, seed=seed))
         for seed in SEEDS
@@ -54,12 +54,12 @@ def cell(servers: int, interval: float, quota: str, hint: str, ceiling: float) -
 
 def main() -> None:
     """Print the table."""
-    heads = "   ".join(f"{f'ceiling {c}x: gap':>12}    429 back " for c in CEILINGS)
-    print(f"{'servers':>7} {'every':>5}  {'quota':12} {'429 says':12} {heads}")
+    heads = "   ".join(f"{f'limit {c}x: gap':>12}    429 back " for c in CEILINGS)
+    print(f"{'servers':>7} {'every':>5}  {'quota':12} {'429 hint':12} {heads}")
     for servers, interval in FLEETS:
         for quota in QUOTAS:
             if quota == "window 1 s" and servers / interval < 2:
-                continue  # less than one request a window is no such quota
+                continue  # less than one request per window is not possible
             for hint in HINTS:
                 cells = "   ".join(cell(servers, interval, quota, hint, c) for c in CEILINGS)
                 print(f"{servers:7} {interval:4} s  {quota:12} {hint:12} {cells}", flush=True)

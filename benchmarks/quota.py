@@ -1,4 +1,4 @@
-"""A quota of half the demand, in real time: who waits how long, how many 429s, how it recovers."""
+"""Measure a quota of half the demanded rate, in real time: waiting, 429 responses, recovery."""
 
 import argparse
 import time
@@ -16,7 +16,7 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def main() -> None:
-    """Run it and print what was found."""
+    """Run it and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=60)
     parser.add_argument("--minutes", type=float, default=5.0, help="how long the quota lasts")
@@ -38,24 +38,24 @@ def main() -> None:
             worst = min(worst, *of(seen, "console_probe_success"))
             if time.monotonic() < settled_at:
                 settled = requests(seen)
-        answered, refused = requests(seen)
+        responses, throttled = requests(seen)
         httpx.put(quota, json=None).raise_for_status()
-        returned = time.monotonic()
-        while time.monotonic() - returned < RECOVERY_SECONDS:
+        ended = time.monotonic()
+        while time.monotonic() - ended < RECOVERY_SECONDS:
             seen = samples(url)
-            (pace,) = of(seen, "console_throttle_limit_requests_per_second")
+            (limit_now,) = of(seen, "console_throttle_limit_requests_per_second")
             (ceiling,) = of(seen, "console_throttle_ceiling_requests_per_second")
-            if pace >= ceiling:
+            if limit_now >= ceiling:
                 break
             time.sleep(1)
-        recovered = time.monotonic() - returned
-    share = (refused - settled[1]) / (answered - settled[0])
+        recovered = time.monotonic() - ended
+    share = (throttled - settled[1]) / (responses - settled[0])
     for name, value in (
-        ("servers, demand, quota", f"{options.servers}, {demand:g}/s, {limit['limit']}/s"),
+        ("servers, demanded rate, quota", f"{options.servers}, {demand:g}/s, {limit['limit']}/s"),
         ("oldest verdict", f"{oldest / INTERVAL:.2f} intervals"),
-        ("answered 429, once settled", f"{share:.2%} of {answered - settled[0]:.0f} requests"),
-        ("servers that turned red", 0 if worst == 1.0 else "some"),
-        ("back at the ceiling after", f"{recovered:.0f} s, at {pace:g} of {ceiling:g}/s"),
+        ("429 responses, once settled", f"{share:.2%} of {responses - settled[0]:.0f} requests"),
+        ("servers that failed", 0 if worst == 1.0 else "some"),
+        ("back at the rate limit after", f"{recovered:.0f} s, at {limit_now:g} of {ceiling:g}/s"),
     ):
         print(f"{name:30} {value}")
 
@@ -80,7 +80,7 @@ def oldest_verdict(seen: dict[Sample, float]) -> float:
 
 
 def requests(seen: dict[Sample, float]) -> tuple[float, float]:
-    """Return how many requests were answered, and how many of those with 429."""
+    """Return the number of responses, and how many of them are 429."""
     by_code: dict[str, float] = {}
     for (name, labels), value in seen.items():
         if name == "console_api_requests_total":

@@ -1,13 +1,13 @@
-"""What one process takes at 1,000, 10,000 and 50,000 servers, and how well it keeps its schedule.
+"""Measure CPU, memory and lateness of one process at 1,000, 10,000 and 50,000 servers.
 
-Every server is probed each minute over TLS; nginx answers in the cloud's place, so that the pretend
-cloud is no bottleneck, and only the exporter's own process is counted. It is scraped every 15 s
-with gzip meanwhile. After one interval to warm up the figures of ``--seconds`` are taken; then the
-configuration is loaded again while somebody asks ``/-/healthy`` all the time. Probes that go on to
-the console (depth rfb) are measured at 1,000 servers against the simulator.
+Every server is probed once a minute over TLS. nginx is the endpoint, so that the simulated cloud is
+no bottleneck, and only the exporter's process counts. It is scraped every 15 s with gzip. After a
+warm-up of one interval, ``--seconds`` are measured; then the configuration is reloaded during
+continuous requests to ``/-/healthy``. Probes of depth rfb are measured with 1,000 servers of the
+simulator.
 
-Lateness is that of the program's own histogram; its bounds are 5, 10, 25, 50, 100, 250 ms and on,
-so a quantile is taken linearly between two of them.
+Lateness comes from the exporter's histogram; its bounds are 5, 10, 25, 50, 100, 250 ms and more, so
+quantiles are interpolated between two bounds.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from tests.real.simulated_project import listed_servers, write_config
 SIZES = (1_000, 10_000, 50_000)
 DEEP_SERVERS = 1_000
 INTERVAL = 60
-# The last interval's slots and the first scrapes are over by then.
+# After this the slots of the first interval and the first scrapes are over.
 WARM_UP_SECONDS = 65.0
 FIRST_PROBE_SECONDS = 70.0
 WANTED = (
@@ -42,17 +42,25 @@ WANTED = (
 )
 GOALS = (
     "Goals at 50,000: under one core and 700 MB, lateness p99 under 250 ms, no slot missed,"
-    " at most 1.2 times the CPU a probe at 1,000."
+    " at most 1.2 times the CPU per probe at 1,000."
 )
 HEAD = (
-    *("servers", "first probe", "core", "CPU a probe", "times the first", "memory"),
-    *("late p99", "within 250 ms", "late worst", "missed", "reload", "held", "memory then"),
+    *("servers", "first probe", "core", "CPU per probe", "ratio to first", "memory"),
+    *(
+        "late p99",
+        "within 250 ms",
+        "late worst",
+        "missed",
+        "reload",
+        "blocked",
+        "memory after reload",
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What the exporter has done, and used, up to now; ``late`` counts by bound in seconds."""
+    """Totals of the exporter at one time; ``late`` has counts by bound in seconds."""
 
     at: float
     cpu: float
@@ -63,7 +71,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One size's figures. Seconds and bytes."""
+    """The results for one size, in seconds and bytes."""
 
     name: str
     first_probe: float
@@ -71,17 +79,17 @@ class Figures:
     after: Moment
     memory: int
     reload: float
-    held: float
+    blocked: float
     memory_after_reload: int
 
     @property
     def per_probe(self) -> float:
-        """Return milliseconds of CPU a probe."""
+        """Return milliseconds of CPU per probe."""
         probes = self.after.probes - self.before.probes
         return (self.after.cpu - self.before.cpu) / probes * 1000
 
     def row(self, first: "Figures") -> list[str]:
-        """Return a row of the table; ``first`` is what CPU is compared with."""
+        """Return a row of the table; CPU is compared with ``first``."""
         late = {
             bound: self.after.late[bound] - self.before.late[bound] for bound in self.after.late
         }
@@ -98,16 +106,18 @@ class Figures:
             f"under {quantile(1.0, late):g} s",
             f"{self.after.missed - self.before.missed:.0f}",
             f"{self.reload:.1f} s",
-            f"{self.held * 1000:.0f} ms",
+            f"{self.blocked * 1000:.0f} ms",
             f"{self.memory_after_reload / 1e6:.0f} MB",
         ]
 
 
 def main() -> None:
-    """Measure one size after the other, then the deep probes, and print the table."""
+    """Measure each size, then the probes of depth rfb, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--servers", type=int, nargs="*", default=SIZES, help="the sizes")
-    parser.add_argument("--seconds", type=float, default=120.0, help="for each size, once warm")
+    parser.add_argument("--servers", type=int, nargs="*", default=SIZES, help="sizes to measure")
+    parser.add_argument(
+        "--seconds", type=float, default=120.0, help="for each size, after the warm-up"
+    )
     parser.add_argument(
         "--deep", type=int, default=DEEP_SERVERS, metavar="N", help="servers of depth rfb; 0: none"
     )
@@ -123,7 +133,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def shallow(servers: int) -> Iterator[Path]:
-    """Run nginx in the cloud's place; yield a configuration that asks it about each server."""
+    """Run nginx as the cloud's API; yield a configuration of depth api."""
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
         folder = Path(name)
         with endpoint(folder) as (url, authority):
@@ -132,7 +142,7 @@ def shallow(servers: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def deep(servers: int) -> Iterator[Path]:
-    """Run the simulator with its consoles; yield a configuration that goes all the way."""
+    """Run the simulator with its consoles; yield a configuration of depth rfb."""
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
         folder = Path(name)
         (folder / "scenario.yaml").write_text(SCENARIO)
@@ -151,25 +161,25 @@ def deep(servers: int) -> Iterator[Path]:
 def measure(
     cloud: Callable[[int], AbstractContextManager[Path]], name: str, servers: int, seconds: float
 ) -> Figures:
-    """Run the exporter beside a cloud, and take its figures."""
+    """Run the exporter with a cloud and measure it."""
     say(f"{name} servers")
     with cloud(servers) as config:
         started = time.monotonic()
         with exporter(config) as running:
             figures = asyncio.run(watch(running, name, started, seconds))
-        complaints = [line for line in running.lines if "error" in line or "Traceback" in line]
-    if complaints:
-        say("".join(complaints[:5]))
+        errors = [line for line in running.lines if "error" in line or "Traceback" in line]
+    if errors:
+        say("".join(errors[:5]))
     return figures
 
 
 async def watch(running: Program, name: str, started: float, seconds: float) -> Figures:
-    """Wait for the first probe, warm up, measure, load the configuration again."""
+    """Wait for the first probe, warm up, measure, and reload the configuration."""
     url, pid = f"http://{running.url}", running.process.pid
     async with aiohttp.ClientSession() as session:
         while not (now := await moment(session, url, pid)).probes:
             if now.at - started > FIRST_PROBE_SECONDS:
-                raise SystemExit(f"no probe came:\n{running.output[-2000:]}")
+                raise SystemExit(f"no probe succeeded:\n{running.output[-2000:]}")
             await asyncio.sleep(0.1)
         first_probe = now.at - started
         say(f"  first probe after {first_probe:.1f} s; warming up")
@@ -182,15 +192,15 @@ async def watch(running: Program, name: str, started: float, seconds: float) -> 
                 await asyncio.sleep(min(15.0, left))
             after = await moment(session, url, pid)
             memory = memory_bytes(pid)
-            reload, held = await reloaded(session, url)
-        return Figures(name, first_probe, before, after, memory, reload, held, memory_bytes(pid))
+            reload, blocked = await reloaded(session, url)
+        return Figures(name, first_probe, before, after, memory, reload, blocked, memory_bytes(pid))
 
 
 async def moment(session: aiohttp.ClientSession, url: str, pid: int) -> Moment:
-    """Read how far the exporter has come."""
+    """Scrape the totals of the exporter."""
     query = [("name[]", name) for name in WANTED]
-    async with session.get(f"{url}/metrics", params=query) as answer:
-        text = await answer.text()
+    async with session.get(f"{url}/metrics", params=query) as response:
+        text = await response.text()
     probes = dict[str, float]()
     for outcome, value in re.findall(r'console_probes_total{.*outcome="(\w+)".*} (\S+)', text):
         probes[outcome] = float(value)
@@ -208,7 +218,7 @@ async def moment(session: aiohttp.ClientSession, url: str, pid: int) -> Moment:
 
 
 def quantile(share: float, late: dict[float, float]) -> float:
-    """Return a quantile of a cumulative histogram, as Prometheus does; the last bound at most."""
+    """Return a quantile of a cumulative histogram like Prometheus, at most the last bound."""
     wanted = share * late[float("inf")]
     below, counted = 0.0, 0.0
     for bound, count in sorted(late.items()):
@@ -222,29 +232,29 @@ def quantile(share: float, late: dict[float, float]) -> float:
 
 
 async def reloaded(session: aiohttp.ClientSession, url: str) -> tuple[float, float]:
-    """Load the configuration again; return how long it took, and the longest wait meanwhile.
+    """Reload the configuration; return its seconds, and the longest response time meanwhile.
 
-    The wait is that of somebody who asks ``/-/healthy`` again and again: the loop was held.
+    The response time is that of continuous requests to ``/-/healthy``; it shows a blocked loop.
     """
     waits = [0.0]
 
-    async def ask() -> None:
+    async def request_health() -> None:
         while True:
             begun = time.monotonic()
-            async with session.get(f"{url}/-/healthy") as answer:
-                await answer.read()
+            async with session.get(f"{url}/-/healthy") as response:
+                await response.read()
             waits.append(time.monotonic() - begun)
             await asyncio.sleep(0.002)
 
-    asking = asyncio.create_task(ask())
+    requesting = asyncio.create_task(request_health())
     await asyncio.sleep(0.5)
     started = time.monotonic()
-    async with session.post(f"{url}/-/reload") as answer:
-        if answer.status != 200:
-            raise SystemExit(await answer.text())
+    async with session.post(f"{url}/-/reload") as response:
+        if response.status != 200:
+            raise SystemExit(await response.text())
     took = time.monotonic() - started
     await asyncio.sleep(0.5)
-    asking.cancel()
+    requesting.cancel()
     return took, max(waits)
 
 

@@ -1,15 +1,14 @@
-"""A scrape of a large fleet: ours, prometheus-client's and a Go program's, of the same series.
+"""Compare scrapes of a large fleet with prometheus-client and a Go program, for the same series.
 
-All three answer curl over HTTP, plain and gzip:
-- ours is the program's web application on uvicorn and uvloop, over a state that holds a result of
-  every server;
-- prometheus-client's is its own `start_http_server`, over its own gauges and counters;
-- the Go program is Prometheus' Pushgateway, which was pushed the text.
+curl scrapes all three over HTTP, plain and gzip:
+- this exporter's web application on uvicorn and uvloop, with a result for every server;
+- prometheus-client's `start_http_server`, with its own gauges and counters;
+- Prometheus' Pushgateway (Go), to which the text was pushed.
 
-Each runs in a process of its own, is asked in turns with the others, and is checked to tell the
-same names, labels and values. CPU is that of the serving process, threads and all. How long a
-scrape of ours holds the event loop is seen by a ticker in that loop, which sleeps 1 ms at a time;
-the ticker runs in a second process, for it would count as CPU in the first.
+Each runs in a separate process and is scraped in turn with the others. The benchmark checks that
+names, labels and values are equal. CPU is that of the serving process with all threads. A task that
+sleeps 1 ms at a time measures how long a scrape blocks the event loop; it runs in a second process,
+so that it adds no CPU to the first.
 """
 
 import argparse
@@ -33,14 +32,14 @@ from tests.real.programs import Program, free_port, program, required
 ENCODINGS = ("identity", "gzip")
 # What Pushgateway adds to every series.
 PUSHED = frozenset({"job", "instance"})
-CLIENT_LIBRARY_TIMES, GO_TIMES, HELD_MS = 20, 2, 10
+CLIENT_LIBRARY_TIMES, GO_TIMES, BLOCKED_MS = 20, 2, 10
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @dataclass
-class Rival:
-    """One who answers, and what each scrape of it took."""
+class Contender:
+    """A program to scrape, and the figures of each scrape."""
 
     name: str
     process: Program
@@ -50,15 +49,15 @@ class Rival:
     size: dict[str, int] = field(default_factory=dict)
 
     def text(self) -> str:
-        """Return what it tells."""
-        answer = httpx.get(self.url, timeout=120)
-        answer.raise_for_status()
-        return answer.text
+        """Return its metrics as text."""
+        response = httpx.get(self.url, timeout=120)
+        response.raise_for_status()
+        return response.text
 
-    def ask(self, encoding: str) -> None:
-        """Scrape it once, as Prometheus would, and note what that took."""
+    def scrape(self, encoding: str) -> None:
+        """Scrape it once like Prometheus, and store time, CPU and size."""
         before = cpu_seconds(self.process.process.pid)
-        told = subprocess.run(
+        output = subprocess.run(
             [
                 *("curl", "-sf", "-H", f"Accept-Encoding: {encoding}", "-o", "/dev/null"),
                 *("-w", "%{time_total} %{size_download}", self.url),
@@ -67,16 +66,16 @@ class Rival:
             text=True,
             check=True,
         ).stdout.split()
-        # A thread may have something to tidy up.
+        # Threads may still be finishing.
         time.sleep(0.05)
         used = cpu_seconds(self.process.process.pid) - before
-        self.seconds.setdefault(encoding, []).append(float(told[0]))
+        self.seconds.setdefault(encoding, []).append(float(output[0]))
         self.cpu.setdefault(encoding, []).append(used)
-        self.size[encoding] = int(told[1])
+        self.size[encoding] = int(output[1])
 
 
 def main() -> None:
-    """Fill all three, check that they tell the same, scrape them in turns and print the table."""
+    """Fill all three, check that their series are equal, scrape them in turn, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=15, help="scrapes of each, in each encoding")
@@ -84,40 +83,40 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="scrape-") as name, noise():
         folder = Path(name)
         with ours(options.servers) as one:
-            told = only_ours(one.text())
-            (folder / "series.txt").write_text(told)
-            with client_library(folder / "series.txt") as two, pushgateway(told) as three:
-                rivals = (one, two, three)
-                check_equal(rivals)
+            text = only_ours(one.text())
+            (folder / "series.txt").write_text(text)
+            with client_library(folder / "series.txt") as two, pushgateway(text) as three:
+                contenders = (one, two, three)
+                check_equal(contenders)
                 for number in range(options.runs):
                     for encoding in ENCODINGS:
-                        for rival in rivals:
-                            rival.ask(encoding)
+                        for contender in contenders:
+                            contender.scrape(encoding)
                     say(f"scrapes {number + 1}/{options.runs}")
-        held = {encoding: longest_held(options, encoding) for encoding in ENCODINGS}
-    report(rivals, held)
+        blocked = {encoding: longest_blocked(options, encoding) for encoding in ENCODINGS}
+    print_results(contenders, blocked)
 
 
 def only_ours(text: str) -> str:
-    """Return the families that all three can tell; Go and Python have ``process_*`` of their own.
+    """Return the metric families that all three can serve, without ``process_*``.
 
-    A histogram has no setter in prometheus-client; of a few hundred such lines the figures say
-    nothing.
+    Histograms are left out: prometheus-client cannot set them, and a few hundred lines have no
+    influence on the figures.
     """
     kept, keep = list[str](), False
     for line in text.splitlines(keepends=True):
         if line.startswith("# HELP "):
-            keep, told = line.startswith("# HELP console_"), line
+            keep, help_line = line.startswith("# HELP console_"), line
         elif line.startswith("# TYPE "):
             keep = keep and not line.endswith(" histogram\n")
-            kept += [told, line] if keep else []
+            kept += [help_line, line] if keep else []
         elif keep:
             kept.append(line)
     return "".join(kept)
 
 
 def series(text: str) -> Series:
-    """Return what a text tells of us, without what Pushgateway adds."""
+    """Return the series of a text, without the labels that Pushgateway adds."""
     return {
         (sample.name, frozenset(pair for pair in sample.labels.items() if pair[0] not in PUSHED)): (
             sample.value
@@ -127,67 +126,69 @@ def series(text: str) -> Series:
     }
 
 
-def check_equal(rivals: tuple[Rival, ...]) -> None:
-    """Exit where one tells another name, label or value than the first."""
-    first, *others = ((rival.name, series(rival.text())) for rival in rivals)
-    for name, told in others:
-        if told.keys() != first[1].keys():
-            some = sorted(map(str, told.keys() ^ first[1].keys()))[:5]
-            raise SystemExit(f"{name} does not tell the same series: {some}")
-        unequal = [key for key in told if told[key] != first[1][key]]
+def check_equal(contenders: tuple[Contender, ...]) -> None:
+    """Exit if names, labels or values differ from those of the first program."""
+    first, *others = ((contender.name, series(contender.text())) for contender in contenders)
+    for name, found in others:
+        if found.keys() != first[1].keys():
+            some = sorted(map(str, found.keys() ^ first[1].keys()))[:5]
+            raise SystemExit(f"{name} has different series: {some}")
+        unequal = [key for key in found if found[key] != first[1][key]]
         if unequal:
-            raise SystemExit(f"{name} does not tell the same values: {unequal[:5]}")
-    say(f"all three tell the same {len(first[1]):,} series")
+            raise SystemExit(f"{name} has different values: {unequal[:5]}")
+    say(f"all three have the same {len(first[1]):,} series")
 
 
-def report(rivals: tuple[Rival, ...], held: dict[str, tuple[float, float, float]]) -> None:
-    """Print times, the ratios and how long the loop was held."""
+def print_results(
+    contenders: tuple[Contender, ...], blocked: dict[str, tuple[float, float, float]]
+) -> None:
+    """Print times, ratios, and how long the event loop was blocked."""
     rows = []
     for encoding in ENCODINGS:
-        one = rivals[0]
-        for rival in rivals:
-            wall, cpu = rival.seconds[encoding], rival.cpu[encoding]
+        one = contenders[0]
+        for contender in contenders:
+            wall, cpu = contender.seconds[encoding], contender.cpu[encoding]
             ratio = statistics.median(wall) / statistics.median(one.seconds[encoding])
             ratio_of_cpu = statistics.mean(cpu) / statistics.mean(one.cpu[encoding])
             rows.append(
                 (
-                    rival.name,
+                    contender.name,
                     encoding,
                     f"{statistics.median(wall) * 1000:.0f} ms",
                     f"{statistics.mean(cpu) * 1000:.0f} ms",
-                    f"{rival.size[encoding] / 1e6:.2f} MB",
+                    f"{contender.size[encoding] / 1e6:.2f} MB",
                     f"{ratio:.1f}",
                     f"{ratio_of_cpu:.1f}",
                 )
             )
-    table(("who", "encoding", "median", "CPU", "size", "times ours", "times our CPU"), rows)
+    table(("program", "encoding", "median", "CPU", "size", "times ours", "times our CPU"), rows)
     table(
-        ("event loop held by a scrape of ours", "longest", "median of the scrapes", "CPU, longest"),
+        ("event loop blocked by a scrape", "longest", "median of the scrapes", "CPU, longest"),
         [
-            (encoding, *(f"{figure * 1000:.1f} ms" for figure in held[encoding]))
+            (encoding, *(f"{figure * 1000:.1f} ms" for figure in blocked[encoding]))
             for encoding in ENCODINGS
         ],
     )
     say(
         f"\nGoals: prometheus-client takes at least {CLIENT_LIBRARY_TIMES} times as long,"
-        f" Pushgateway {GO_TIMES} times; the loop is held {HELD_MS} ms at most."
+        f" Pushgateway {GO_TIMES} times; the loop is blocked for at most {BLOCKED_MS} ms."
     )
 
 
-def longest_held(options: argparse.Namespace, encoding: str) -> tuple[float, float, float]:
-    """Return by how much ticks came late during scrapes: the worst, the median of each one's worst.
+def longest_blocked(options: argparse.Namespace, encoding: str) -> tuple[float, float, float]:
+    """Return the lateness of ticks during scrapes: the maximum, and the median of the maxima.
 
-    The third is the most CPU that the loop's thread used between two ticks: what is left of a
-    stall when no other program takes the processor.
+    The third value is the most CPU seconds that the loop's thread used between two ticks: the delay
+    without the influence of other programs.
     """
     with ours(options.servers, "--watch") as watched:
         worst, most = [], []
-        # The first answer in pieces imports what all others share.
-        watched.ask(encoding)
+        # The first response imports modules.
+        watched.scrape(encoding)
         for _ in range(options.runs):
             watch = f"{watched.url.removesuffix('/metrics')}/watch"
             httpx.get(watch)
-            watched.ask(encoding)
+            watched.scrape(encoding)
             late, used = httpx.get(watch).json()
             worst.append(late)
             most.append(used)
@@ -195,36 +196,36 @@ def longest_held(options: argparse.Namespace, encoding: str) -> tuple[float, flo
 
 
 @contextlib.contextmanager
-def ours(servers: int, *flags: str) -> Iterator[Rival]:
-    """Run our web application over a full state."""
+def ours(servers: int, *flags: str) -> Iterator[Contender]:
+    """Run this exporter's web application with a full state."""
     command = [sys.executable, "-m", "benchmarks.scrape_ours", f"--servers={servers}", *flags]
     with program(command, r"listening on (\S+)") as running:
-        yield Rival("this exporter", running, running.url)
+        yield Contender("this exporter", running, running.url)
 
 
 @contextlib.contextmanager
-def client_library(path: Path) -> Iterator[Rival]:
-    """Run prometheus-client's web server over the series of a text."""
+def client_library(path: Path) -> Iterator[Contender]:
+    """Run prometheus-client's web server with the series of a text."""
     command = [sys.executable, "-m", "benchmarks.scrape_client_library", str(path)]
     with program(command, r"listening on (\S+)") as running:
-        yield Rival("prometheus-client", running, running.url)
+        yield Contender("prometheus-client", running, running.url)
 
 
 @contextlib.contextmanager
-def pushgateway(text: str) -> Iterator[Rival]:
-    """Run Pushgateway and push it a text."""
+def pushgateway(text: str) -> Iterator[Contender]:
+    """Run Pushgateway and push a text to it."""
     address = f"127.0.0.1:{free_port()}"
     command = [required("prometheus-pushgateway"), f"--web.listen-address={address}"]
     with program(command, r"listen_address|Listening on") as running:
-        answer = httpx.put(
+        response = httpx.put(
             f"http://{address}/metrics/job/scrape",
             content=gzip.compress(text.encode(), 1),
             headers={"content-encoding": "gzip"},
             timeout=120,
         )
-        if answer.is_error:
-            raise SystemExit(f"Pushgateway refuses: {answer.text}")
-        yield Rival("Pushgateway (Go)", running, f"http://{address}/metrics")
+        if response.is_error:
+            raise SystemExit(f"Pushgateway refused the text: {response.text}")
+        yield Contender("Pushgateway (Go)", running, f"http://{address}/metrics")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""prometheus-client's own web server over the series of a text, as its users set them up."""
+"""Serve the series of a text with prometheus-client's web server, set up as usual."""
 
 import argparse
 import sys
@@ -16,13 +16,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def filled(text: str) -> CollectorRegistry:
-    """Return a registry of gauges and counters with the values of a text."""
+    """Return a registry with gauges and counters that have the values of a text."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     for family in text_string_to_metric_families(text):
         if not family.samples:
             continue
-        # Labels may differ from sample to sample; theirs cannot, and an empty one counts as none.
+        # Samples may have different labels, but a metric needs the same for all samples. An empty
+        # label counts as absent.
         names = sorted({name for sample in family.samples for name in sample.labels})
         kind = Counter if family.type == "counter" else Gauge
         metric = kind(family.name, family.documentation, names, registry=registry)

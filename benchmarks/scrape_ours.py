@@ -1,6 +1,6 @@
-"""The program's web application over a state that holds a result of every server; for `scrape`.
+"""Serve the web application with a result for every server; used by `scrape`.
 
-Everything is as in ``serve``, save that nothing is probed: results are recorded as if it had been.
+Everything is as in ``serve``, but results are generated instead of probed.
 """
 
 import argparse
@@ -34,10 +34,9 @@ TICK = 0.001
 
 
 class Ticker:
-    """Sleeps 1 ms at a time, and notes how late it wakes and what the loop did meanwhile."""
+    """Sleeps 1 ms at a time; measures how late it wakes and the CPU that the loop used."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
         self.late = 0.0
         self.used = 0.0
 
@@ -49,17 +48,17 @@ class Ticker:
             self.late = max(self.late, time.perf_counter() - before - TICK)
             self.used = max(self.used, time.thread_time() - used)
 
-    async def told(self, _request: Request) -> JSONResponse:
-        """Answer the longest lateness and CPU since the last time."""
+    async def figures(self, _request: Request) -> JSONResponse:
+        """Return the maximum lateness and CPU since the last request."""
         seen = [self.late, self.used]
         self.late = self.used = 0.0
         return JSONResponse(seen)
 
 
 def written_config(servers: int) -> Path:
-    """Write a configuration of so many servers, with labels as operators have them."""
-    chance = random.Random(1)  # noqa: S311 - no secret
-    path = Path(f"/tmp/scrape-{os.getpid()}.yaml")  # noqa: S108 - gone at once
+    """Write a configuration with this many servers, with typical labels."""
+    chance = random.Random(1)  # noqa: S311 - not a secret
+    path = Path(f"/tmp/scrape-{os.getpid()}.yaml")  # noqa: S108 - deleted immediately
     entries = (
         f"      - {{id: {uuid.UUID(int=chance.getrandbits(128))}, name: srv-{number:05},"
         f" labels: {{rack: r{number % 40:02}, team: storage}}}}\n"
@@ -70,8 +69,8 @@ def written_config(servers: int) -> Path:
 
 
 def result(target: Target, chance: random.Random) -> ProbeResult:
-    """Return what a probe may have seen: a duration of many digits, and now and then a failure."""
-    seen = ProbeResult(
+    """Return a result with a duration of many digits; some results are failures."""
+    success = ProbeResult(
         target,
         time.time(),
         Outcome.SUCCESS,
@@ -80,12 +79,12 @@ def result(target: Target, chance: random.Random) -> ProbeResult:
         stages=(StageTiming(Stage.API, chance.random(), passed=True),),
     )
     if chance.random() >= FAILING:
-        return seen
-    return replace(seen, outcome=Outcome.SERVER_ERROR, failed_stage=Stage.API, status_code=500)
+        return success
+    return replace(success, outcome=Outcome.SERVER_ERROR, failed_stage=Stage.API, status_code=500)
 
 
 async def serve(servers: int, *, watch: bool) -> None:
-    """Answer until killed."""
+    """Serve until killed."""
     log.configure(level="error", form="logfmt")
     path = written_config(servers)
     try:
@@ -93,7 +92,7 @@ async def serve(servers: int, *, watch: bool) -> None:
     finally:
         path.unlink()
     exporter = Exporter(config, version="0", clock=SystemClock())
-    chance = random.Random(2)  # noqa: S311 - no secret
+    chance = random.Random(2)  # noqa: S311 - not a secret
     for known in list(exporter.state):
         for _ in range(3):
             exporter.state.record(result(known.target, chance))
@@ -114,7 +113,7 @@ async def serve(servers: int, *, watch: bool) -> None:
     )
     if watch:
         ticker = Ticker()
-        application.routes.append(Route("/watch", ticker.told))
+        application.routes.append(Route("/watch", ticker.figures))
         ticking = asyncio.create_task(ticker.run())
     with listen("127.0.0.1:0") as listening:
         host, port = listening.getsockname()[:2]
@@ -127,7 +126,9 @@ async def serve(servers: int, *, watch: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=10_000)
-    parser.add_argument("--watch", action="store_true", help="tick, and tell at /watch")
+    parser.add_argument(
+        "--watch", action="store_true", help="measure lateness; results are at /watch"
+    )
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(options.servers, watch=options.watch))

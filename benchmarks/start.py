@@ -1,7 +1,7 @@
-"""How soon the program is there: ``--help``, and ``serve`` until it says that it is ready.
+"""Measure startup time: ``--help``, and ``serve`` until it is ready.
 
-Each is started anew several times; the median counts. CPU is that of the process until then, all
-its threads. With ``--imports`` the modules that take longest to import are listed.
+Each is started several times, and the median counts. CPU is that of the process until it is ready,
+with all threads. ``--imports`` lists the slowest imports.
 """
 
 import argparse
@@ -34,15 +34,15 @@ projects:
 """
 
 Figures = tuple[float, float]
-"""Seconds by the clock, and of CPU."""
+"""Elapsed seconds, and CPU seconds."""
 
 
 def main() -> None:
-    """Start everything several times and print the medians."""
+    """Start each command several times and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--imports", action="store_true", help="list what importing takes")
+    parser.add_argument("--imports", action="store_true", help="list the slowest imports")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="start-") as folder, noise():
         config = Path(folder) / "config.yaml"
@@ -58,12 +58,12 @@ def main() -> None:
             [row(name, measure, options.runs) for name, measure in rows],
         )
     if options.imports:
-        say(f"\nThe {LISTED} slowest imports of serve: ms of their own, ms with what they import")
+        say(f"\nThe {LISTED} slowest imports of serve: own ms, ms with nested imports")
         say("\n".join(slowest_imports()))
 
 
 def row(name: str, measure: Callable[[], Figures], runs: int) -> list[str]:
-    """Measure once to warm the disk's cache, then ``runs`` times."""
+    """Measure once to warm the disk cache, then ``runs`` times."""
     measure()
     figures = []
     for number in range(runs):
@@ -79,7 +79,7 @@ def row(name: str, measure: Callable[[], Figures], runs: int) -> list[str]:
 
 
 def help_shown() -> Figures:
-    """Run ``--help`` to its end."""
+    """Run ``--help`` until it exits."""
     started = time.perf_counter()
     process = subprocess.Popen([*EXPORTER, "--help"], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
@@ -90,7 +90,7 @@ def help_shown() -> Figures:
 
 
 def ready(config: Path) -> Figures:
-    """Run ``serve`` until ``/-/ready`` answers 200, asking every 2 ms."""
+    """Run ``serve`` until ``/-/ready`` answers 200; poll every 2 ms."""
     port = free_port()
     command = [*EXPORTER, "serve", f"--config.file={config}", "--log.level=error"]
     started = time.perf_counter()
@@ -107,7 +107,7 @@ def ready(config: Path) -> Figures:
 
 
 def is_ready(port: int) -> bool:
-    """Ask once."""
+    """Return whether ``/-/ready`` answers 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GIVE_UP_SECONDS)
     try:
         connection.request("GET", "/-/ready")
@@ -119,24 +119,24 @@ def is_ready(port: int) -> bool:
 
 
 def slowest_imports() -> list[str]:
-    """Return what importing takes longest by itself, in milliseconds."""
-    told = subprocess.run(
+    """Return the slowest imports as text, in milliseconds."""
+    output = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import exporter.app.serve"],
         stderr=subprocess.PIPE,
         text=True,
         check=True,
     ).stderr
     rows = [
-        (int(own), int(whole), name.strip())
-        for own, whole, name in (
+        (int(own), int(total), name.strip())
+        for own, total, name in (
             line.removeprefix("import time:").split("|")
-            for line in told.splitlines()
+            for line in output.splitlines()
             if line.startswith("import time:") and "self" not in line
         )
     ]
     return [
-        f"{own / 1000:6.1f} {whole / 1000:6.1f}  {name}"
-        for own, whole, name in sorted(rows, reverse=True)[:LISTED]
+        f"{own / 1000:6.1f} {total / 1000:6.1f}  {name}"
+        for own, total, name in sorted(rows, reverse=True)[:LISTED]
     ]
 
 

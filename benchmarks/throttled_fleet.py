@@ -1,7 +1,7 @@
-"""A fleet of servers asking through a real `Throttle` against a pretend quota, in virtual time.
+"""Simulate a fleet that sends requests through a real `Throttle` to a quota, in virtual time.
 
-The event loop's clock jumps to whatever is due next, so an hour of a fleet takes seconds and
-every run of a scenario is the same.
+The event loop's clock jumps to the next timer, so an hour takes seconds, and every run of a
+scenario gives the same result.
 """
 
 import asyncio
@@ -17,14 +17,13 @@ from exporter.http.response import Response
 from exporter.ratelimit.throttle import Permit, Throttle
 
 SETTLING = 300.0
-"""Seconds after which the pace counts as settled."""
+"""Seconds after which the rate counts as settled."""
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop that never waits: its clock jumps to what is due next."""
+    """An event loop that never waits: its clock starts at 0 and jumps to the next timer."""
 
     def __init__(self) -> None:
-        """Start at time 0."""
         self._now = 0.0
         super().__init__(_Jump(self))
 
@@ -66,7 +65,7 @@ class LoopClock:
 
 @dataclass
 class TokenBucket:
-    """A quota that refills evenly and lets ``burst`` requests through at once."""
+    """A quota that refills evenly and allows ``burst`` requests at once."""
 
     rate: float
     burst: float
@@ -77,7 +76,7 @@ class TokenBucket:
         self.tokens = self.burst
 
     def admits(self, now: float) -> bool:
-        """Return whether a request that arrives at ``now`` is let through."""
+        """Return whether a request at ``now`` is allowed."""
         self.tokens = min(self.burst, self.tokens + self.rate * (now - self.filled_at))
         self.filled_at = now
         if self.tokens < 1:
@@ -86,18 +85,18 @@ class TokenBucket:
         return True
 
     def opens_in(self, now: float) -> float:
-        """Return the seconds until a request is let through again."""
+        """Return the seconds until the next request is allowed."""
         del now
         return max(0.0, (1 - self.tokens) / self.rate)
 
     def policy(self) -> str:
-        """Return the policy as the gateway words it."""
+        """Return the policy in the gateway's format."""
         return f"limit:{round(self.rate * 60)},time:1 minute"
 
 
 @dataclass
 class FixedWindow:
-    """A quota of so many requests in each window of ``seconds``, counted from 0."""
+    """A quota of ``count`` requests in each window of ``seconds``; windows start at 0."""
 
     rate: float
     seconds: float
@@ -106,11 +105,11 @@ class FixedWindow:
 
     @property
     def count(self) -> int:
-        """Return the requests that each window lets through."""
+        """Return the requests that each window allows."""
         return max(1, round(self.rate * self.seconds))
 
     def admits(self, now: float) -> bool:
-        """Return whether a request that arrives at ``now`` is let through."""
+        """Return whether a request at ``now`` is allowed."""
         window = int(now // self.seconds)
         if window != self.window:
             self.window, self.used = window, 0
@@ -124,7 +123,7 @@ class FixedWindow:
         return self.seconds - now % self.seconds
 
     def policy(self) -> str:
-        """Return the policy as the gateway words it."""
+        """Return the policy in the gateway's format."""
         return f"limit:{round(self.rate * self.seconds)},time:{round(self.seconds)} second"
 
 
@@ -133,10 +132,10 @@ QuotaSpec = TokenBucket | FixedWindow
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fleet, its ceiling, and a quota that holds from 0 to ``returns_at`` seconds.
+    """A fleet, its rate limit, and a quota that applies from 0 to ``returns_at`` seconds.
 
-    ``hint`` is what a 429 says: nothing, ``Retry-After`` or the gateway's policy. ``others`` is
-    the mean rate of other users of the quota, who come in gusts.
+    ``hint`` is the content of a 429: empty, ``retry-after`` or ``policy``. ``others`` is the mean
+    rate of other users of the quota, which send in bursts.
     """
 
     servers: int
@@ -152,13 +151,13 @@ class Scenario:
 
     @property
     def demand(self) -> float:
-        """Return the probes a second that the fleet asks for."""
+        """Return the demanded rate in probes a second."""
         return self.servers / self.interval
 
 
 @dataclass
 class Figures:
-    """What became of a scenario; gaps without a verdict are in intervals."""
+    """The results of a scenario; gaps without a verdict are in intervals."""
 
     requests: int = 0
     refused: int = 0
@@ -172,17 +171,19 @@ class Figures:
 
     @property
     def settled_share(self) -> float:
-        """Return the share of requests answered 429 once the pace had settled."""
+        """Return the share of 429 responses once the rate has settled."""
         return self.settled_refused / max(1, self.settled_requests)
 
 
 class Fleet:
-    """Runs one scenario: each server has its slot in each interval, as the scheduler gives it."""
+    """Runs one scenario; like in the scheduler, each server has one slot in each interval.
+
+    Must be created in a running event loop.
+    """
 
     def __init__(self, scenario: Scenario) -> None:
-        """Set up the fleet; must be called in the event loop."""
         self._scenario = scenario
-        self._random = random.Random(scenario.seed)  # noqa: S311 - a simulation, no secret
+        self._random = random.Random(scenario.seed)  # noqa: S311 - not a secret
         self._quota: QuotaSpec | None = scenario.quota(scenario.demand / 2)
         self._throttle = Throttle(
             requests_per_second=scenario.ceiling_over_demand * scenario.demand,
@@ -193,7 +194,7 @@ class Fleet:
         self.figures = Figures()
 
     async def run(self) -> Figures:
-        """Run until five minutes and a bit after the quota's return."""
+        """Run until 320 seconds after the end of the quota."""
         end = self._scenario.returns_at + 320
         tasks = [asyncio.create_task(self._server(i, end)) for i in range(self._scenario.servers)]
         if self._scenario.others:
@@ -221,19 +222,19 @@ class Fleet:
             since = slot if since is None else since
             permit = await self._throttle.permit(since)
             self.figures.skipped += int((loop.time() - slot) // interval)
-            if await self._ask(permit):
+            if await self._send(permit):
                 since = None
                 self._verdict(index)
             slot += interval * (1 + (loop.time() - slot) // interval)
 
-    async def _ask(self, permit: Permit) -> bool:
+    async def _send(self, permit: Permit) -> bool:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._random.uniform(*self._scenario.round_trip) / 2)
         now = loop.time()
         admitted = self._quota is None or self._quota.admits(now)
-        answer = None if self._quota is None or admitted else self._refusal(self._quota, now)
+        response = None if self._quota is None or admitted else self._rejection(self._quota, now)
         await asyncio.sleep(self._random.uniform(*self._scenario.round_trip) / 2)
-        self._throttle.answered(permit, 200 if admitted else 429, answer)
+        self._throttle.answered(permit, 200 if admitted else 429, response)
         settled = SETTLING <= now < self._scenario.returns_at
         self.figures.requests += 1
         self.figures.refused += not admitted
@@ -243,7 +244,7 @@ class Fleet:
             self.figures.refused_at.append(now)
         return admitted
 
-    def _refusal(self, quota: QuotaSpec, now: float) -> Response:
+    def _rejection(self, quota: QuotaSpec, now: float) -> Response:
         headers: dict[str, str] = {}
         body = b""
         if self._scenario.hint == "retry-after":
