@@ -1,4 +1,4 @@
-"""A project to discover servers of, and somebody who hears how that goes."""
+"""Fixtures for discovery: projects and a recording observer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from exporter.model import Target
 
 
 @dataclass
-class Heard:
-    """What discovery told, and the sets that it sent."""
+class RecordingObserver:
+    """Records the refreshes and the sets of targets of discovery."""
 
     refreshes: list[tuple[str, float]] = field(default_factory=list)
     currents: list[tuple[str, float]] = field(default_factory=list)
@@ -33,18 +33,18 @@ class Heard:
 
     @property
     def ids(self) -> list[str]:
-        """Return the ids of the set that was sent last."""
+        """Return the ids of the last set."""
         return [target.key.server_id for target in self.sent[-1]]
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def observer() -> RecordingObserver:
+    return RecordingObserver()
 
 
 @pytest.fixture
 def project() -> Callable[..., Project]:
-    """Return what makes a project, with some of its settings."""
+    """Return a factory for projects."""
 
     def make(
         *patterns: str,

@@ -1,4 +1,4 @@
-"""Discovery over a real socket: pages, failures of all kinds, servers that vanish."""
+"""Tests of discovery against the simulated cloud: pages, failures, missing servers."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ SERVERS = 2500
 
 @pytest.fixture(params=["id", "url"])
 async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[Simulator]:
-    """Yield a cloud with three pages of servers, which names the next page in either way."""
+    """Run a cloud with three pages of servers, with both kinds of page markers."""
     scenario = parse_scenario(
         {
             "projects": [
@@ -47,7 +47,7 @@ async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-def asking(cloud: Simulator, project: Callable[..., Project]) -> Project:
+def cloud_project(cloud: Simulator, project: Callable[..., Project]) -> Project:
     discovery = Discovery(labels=(("purpose", "tags.what for"), ("rack", "location.rack")))
     return replace(
         project(endpoint=cloud.url, discovery=discovery),
@@ -57,10 +57,10 @@ def asking(cloud: Simulator, project: Callable[..., Project]) -> Project:
     )
 
 
-async def test_every_page_is_read_and_what_is_not_in_use_is_left_out(
-    cloud: Simulator, asking: Project
+async def test_all_pages_are_read_and_servers_not_in_use_are_left_out(
+    cloud: Simulator, cloud_project: Project
 ) -> None:
-    targets = await list_once(asking, SystemClock())
+    targets = await list_once(cloud_project, SystemClock())
     assert len({one.key for one in targets}) == len(targets) == SERVERS + 1
     labels = dict(targets[0].labels)
     assert (targets[0].name, labels["purpose"], labels["power_state"]) == ("db-01", "billing", "on")
@@ -78,43 +78,43 @@ async def test_every_page_is_read_and_what_is_not_in_use_is_left_out(
             "gzip_bomb", "redirect", "hang", "bad_url"}
     ],
 )  # fmt: skip
-async def test_however_a_list_fails_it_is_an_error_of_the_cloud_and_no_empty_list(
-    cloud: Simulator, asking: Project, kind: FaultKind
+async def test_a_failed_list_is_an_error_and_not_an_empty_list(
+    cloud: Simulator, cloud_project: Project, kind: FaultKind
 ) -> None:
     cloud.add_fault(Fault(kind, operation=Operation.LIST_SERVERS))
     with pytest.raises(RequestError):
-        await list_once(replace(asking, timeout=0.3), SystemClock())
+        await list_once(replace(cloud_project, timeout=0.3), SystemClock())
 
 
 @pytest.mark.parametrize("cloud", ["id"], indirect=True)
-async def test_servers_that_vanish_from_the_list_go_when_a_second_list_says_so_too(
-    cloud: Simulator, asking: Project, heard: Any
+async def test_many_missing_servers_are_removed_only_after_a_second_list(
+    cloud: Simulator, cloud_project: Project, observer: Any
 ) -> None:
-    parts = ProjectParts.build(asking, Unobserved(), Lockouts(SystemClock()), SystemClock())
-    assert asking.discovery is not None
+    parts = ProjectParts.build(cloud_project, Unobserved(), Lockouts(SystemClock()), SystemClock())
+    assert cloud_project.discovery is not None
     discovery = CloudDiscovery(
-        asking,
-        asking.discovery,
+        cloud_project,
+        cloud_project.discovery,
         parts.client,
-        send=heard.send,
-        observer=heard,
+        send=observer.send,
+        observer=observer,
         clock=SystemClock(),
     )
-    vanished = Fault(FaultKind.UNLISTED, "server-*", 0.75, operation=Operation.LIST_SERVERS)
+    missing = Fault(FaultKind.UNLISTED, "server-*", 0.75, operation=Operation.LIST_SERVERS)
     try:
         await discovery.refresh()
-        cloud.add_fault(vanished)
+        cloud.add_fault(missing)
         with capture_logs() as logs:
             await discovery.refresh()
         assert "over half of the servers missing" in logs[0]["event"]
-        cloud.remove_fault(vanished)
+        cloud.remove_fault(missing)
         await discovery.refresh()
-        assert [len(sent) for sent in heard.sent] == [SERVERS + 1] * 2
-        cloud.add_fault(vanished)
+        assert [len(sent) for sent in observer.sent] == [SERVERS + 1] * 2
+        cloud.add_fault(missing)
         with capture_logs():
             await discovery.refresh()
             await discovery.refresh()
-        assert len(heard.sent) == 3
-        assert len(heard.sent[-1]) < SERVERS / 2
+        assert len(observer.sent) == 3
+        assert len(observer.sent[-1]) < SERVERS / 2
     finally:
         await parts.aclose()

@@ -1,4 +1,4 @@
-"""What runs for which project, and what a reload ends, keeps and starts."""
+"""Tests of which discovery runs, and of the effects of a reload on it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,10 +17,10 @@ from exporter.targets.source import Source
 
 @dataclass
 class FakeLister:
-    """Lists some servers at once, and counts how often it was asked."""
+    """Lists a number of servers and counts its calls."""
 
     count: int
-    asked: int = 0
+    calls: int = 0
 
     async def server_pages(
         self,
@@ -29,7 +29,7 @@ class FakeLister:
         timeout: float,  # noqa: ASYNC109
     ) -> AsyncIterator[list[ListedServer]]:
         del manage_state, timeout
-        self.asked += 1
+        self.calls += 1
         ids = [f"id-{number}" for number in range(self.count)]
         yield [ListedServer(one, one, "in-use", "on", "OK", {}, {}) for one in ids]
 
@@ -51,7 +51,7 @@ class Bench:
         self.discoverers.update(by_name, files, lambda _: known)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for what threads do: they read the lists."""
+        """Wait for a condition; lists are read in threads."""
         for _ in range(2000):
             if condition():
                 return
@@ -60,78 +60,78 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(heard: Any, clock: Any) -> AsyncIterator[Bench]:
+async def bench(observer: Any, clock: Any) -> AsyncIterator[Bench]:
     sent: list[tuple[str, Source, int]] = []
 
     async def send(name: str, source: Source, targets: list[Target]) -> None:
         sent.append((name, source, len(targets)))
 
-    discoverers = Discoverers(send=send, observer_of=lambda _: heard, clock=clock)
+    discoverers = Discoverers(send=send, observer_of=lambda _: observer, clock=clock)
     yield Bench(discoverers, sent)
     await discoverers.stop()
 
 
 @pytest.fixture
-def asking(project: Callable[..., Project]) -> Project:
+def cloud_project(project: Callable[..., Project]) -> Project:
     return project(discovery=Discovery())
 
 
-async def test_a_list_goes_on_where_nothing_changed_that_it_depends_on(
-    bench: Bench, asking: Project
+async def test_unchanged_discovery_continues_after_a_reload(
+    bench: Bench, cloud_project: Project
 ) -> None:
     lister = FakeLister(3)
-    await bench.update(Parts(asking, lister))
+    await bench.update(Parts(cloud_project, lister))
     await bench.until(lambda: bench.sent == [("southwest", Source.CLOUD, 3)])
-    more = replace(asking, servers=(ServerEntry("a", "a", 60.0, 5.0, Stage.API),))
+    more = replace(cloud_project, servers=(ServerEntry("a", "a", 60.0, 5.0, Stage.API),))
     await bench.update(Parts(more, lister), known=3)
     await asyncio.sleep(0.05)
-    assert lister.asked == 1
+    assert lister.calls == 1
 
 
-async def test_a_list_starts_anew_at_once_where_it_is_asked_for_differently(
-    bench: Bench, asking: Project
+async def test_changed_discovery_settings_restart_the_list_at_once(
+    bench: Bench, cloud_project: Project
 ) -> None:
     lister = FakeLister(3)
-    await bench.update(Parts(asking, lister))
+    await bench.update(Parts(cloud_project, lister))
     await bench.until(lambda: bench.sent)
-    # Much shorter because of the change, which is no reason to doubt it.
+    # The shorter list is due to the new settings and needs no confirmation.
     lister.count = 1
-    changed = replace(asking, discovery=Discovery(manage_state=()))
+    changed = replace(cloud_project, discovery=Discovery(manage_state=()))
     await bench.update(Parts(changed, lister), known=3)
     await bench.until(lambda: bench.sent[1:] == [("southwest", Source.CLOUD, 1)])
 
 
-async def test_a_new_login_is_no_reason_to_believe_a_list_that_shrank(
-    bench: Bench, asking: Project, heard: Any
+async def test_a_shrunk_list_after_a_new_login_needs_confirmation(
+    bench: Bench, cloud_project: Project, observer: Any
 ) -> None:
-    await bench.update(Parts(asking, FakeLister(3)))
-    await bench.until(lambda: len(heard.refreshes) == 1)
+    await bench.update(Parts(cloud_project, FakeLister(3)))
+    await bench.until(lambda: len(observer.refreshes) == 1)
     other = FakeLister(1)
-    await bench.update(Parts(asking, other), known=3)
-    await bench.until(lambda: len(heard.refreshes) == 2)
-    assert other.asked == 1
+    await bench.update(Parts(cloud_project, other), known=3)
+    await bench.until(lambda: len(observer.refreshes) == 2)
+    assert other.calls == 1
     assert bench.sent[1:] == []
 
 
-async def test_nothing_runs_on_for_a_project_that_is_gone(
-    bench: Bench, asking: Project, clock: Any
+async def test_discovery_of_a_removed_project_stops(
+    bench: Bench, cloud_project: Project, clock: Any
 ) -> None:
     lister = FakeLister(3)
-    await bench.update(Parts(asking, lister))
+    await bench.update(Parts(cloud_project, lister))
     await bench.until(lambda: bench.sent)
     await bench.update()
     await clock.advance(3600)
-    assert lister.asked == 1
+    assert lister.calls == 1
 
 
-async def test_files_are_read_before_and_watched_after(
-    bench: Bench, project: Callable[..., Project], tmp_path: Path, heard: Any
+async def test_files_are_read_first_and_watched_after_the_update(
+    bench: Bench, project: Callable[..., Project], tmp_path: Path, observer: Any
 ) -> None:
     (tmp_path / "a.yaml").write_text("- {id: a}\n")
-    asking = project(f"{tmp_path}/*.yaml")
-    [(_, targets)] = (await bench.discoverers.read_files([asking])).items()
+    cloud_project = project(f"{tmp_path}/*.yaml")
+    [(_, targets)] = (await bench.discoverers.read_files([cloud_project])).items()
     assert targets is not None
     assert [one.key.server_id for one in targets] == ["a"]
-    assert heard.refreshes == []
-    await bench.update(Parts(asking, FakeLister(0)))
-    assert len(heard.refreshes) == 1
+    assert observer.refreshes == []
+    await bench.update(Parts(cloud_project, FakeLister(0)))
+    assert len(observer.refreshes) == 1

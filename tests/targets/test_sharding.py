@@ -1,4 +1,4 @@
-"""Which shard has which target, and what the flags mean."""
+"""Tests of the assignment of targets to shards, and of the shard flags."""
 
 from collections import Counter
 
@@ -17,13 +17,13 @@ STABLE = [8, 4, 3, 8, 1, 5, 0, 1, 4, 5, 4, 1]
 
 
 @given(st.builds(TargetKey, st.text(), st.text()), st.integers(1, 40))
-def test_every_target_has_exactly_one_shard(key: TargetKey, count: int) -> None:
-    keepers = [index for index in range(count) if Shard(index, count).owns(key)]
-    assert keepers == [Shard(0, count).owner(key)]
+def test_every_target_has_exactly_one_owner(key: TargetKey, count: int) -> None:
+    owners = [index for index in range(count) if Shard(index, count).owns(key)]
+    assert owners == [Shard(0, count).owner(key)]
 
 
 @pytest.mark.parametrize("count", [2, 3, 9, 20])
-def test_the_shards_are_about_equally_large(count: int) -> None:
+def test_shards_have_about_the_same_size(count: int) -> None:
     sizes = Counter(Shard(0, count).owner(key) for key in KEYS)
     mean = len(KEYS) / count
     assert len(sizes) == count
@@ -31,7 +31,7 @@ def test_the_shards_are_about_equally_large(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 16])
-def test_one_shard_more_moves_only_what_it_gets_itself(count: int) -> None:
+def test_adding_a_shard_moves_only_the_targets_that_it_takes_over(count: int) -> None:
     moved = 0
     for key in KEYS:
         before, after = Shard(0, count).owner(key), Shard(0, count + 1).owner(key)
@@ -40,16 +40,16 @@ def test_one_shard_more_moves_only_what_it_gets_itself(count: int) -> None:
     assert abs(moved / len(KEYS) - 1 / (count + 1)) < 0.02
 
 
-def test_the_answer_stays_the_same_from_release_to_release() -> None:
-    # Were it to change, an update of one shard would leave servers unwatched.
+def test_owners_do_not_change_between_releases() -> None:
+    # Otherwise servers would not be probed during an update of the shards.
     assert [Shard(0, 10).owner(key) for key in KEYS[:12]] == STABLE
 
 
-def test_who_is_alone_keeps_everything() -> None:
+def test_a_single_exporter_owns_every_target() -> None:
     assert all(UNSHARDED.owns(key) for key in KEYS[:100])
 
 
-def test_the_shares_of_the_rate_limit_add_up_to_it() -> None:
+def test_the_rate_limit_is_divided_among_the_shards() -> None:
     share = Shard(1, 4).share(RateLimit(10.0, 9))
     assert (share.requests_per_second, share.burst) == (2.5, 2)
     assert Shard(0, 4).share(RateLimit(10.0, 3)).burst == 1
@@ -65,12 +65,12 @@ def test_the_shares_of_the_rate_limit_add_up_to_it() -> None:
         ("auto", 11, "exporter-10.exporter.monitoring.svc.cluster.local", Shard(10, 11)),
     ],
 )
-def test_the_flags_name_a_shard(index: str, count: int, host: str, shard: Shard) -> None:
+def test_valid_flags_select_a_shard(index: str, count: int, host: str, shard: Shard) -> None:
     assert shard_of(index, count, host) == shard
 
 
 @pytest.mark.parametrize(
-    ("index", "count", "host", "told"),
+    ("index", "count", "host", "message"),
     [
         ("3", 3, "any", "from 0 to 2"),
         ("-1", 3, "any", "from 0 to 2"),
@@ -84,8 +84,8 @@ def test_the_flags_name_a_shard(index: str, count: int, host: str, shard: Shard)
         ("auto", 3, "exporter-", "the host name is 'exporter-'"),
     ],
 )
-def test_flags_that_make_no_sense_are_refused_with_the_cure(
-    index: str, count: int, host: str, told: str
+def test_invalid_flags_are_rejected_with_a_hint(
+    index: str, count: int, host: str, message: str
 ) -> None:
-    with pytest.raises(ShardError, match=told):
+    with pytest.raises(ShardError, match=message):
         shard_of(index, count, host)

@@ -1,4 +1,4 @@
-"""Sources joined: which entry stands, what changes, and what a reload keeps."""
+"""Tests of the target set: precedence of sources, changes, reloads."""
 
 from dataclasses import replace
 
@@ -42,18 +42,18 @@ def names(targets: TargetSet) -> dict[str, str]:
     return {one.key.server_id: one.name for one in targets.all()}
 
 
-def test_the_sources_are_those_that_the_metrics_know() -> None:
+def test_the_sources_match_those_of_the_metrics() -> None:
     assert tuple(Source) == DISCOVERY_SOURCES
 
 
-def test_a_project_has_the_sources_that_it_configures_and_at_least_its_own_list() -> None:
+def test_a_project_has_its_configured_sources_or_an_empty_static_list() -> None:
     assert sources_of(EVERYTHING) == [Source.FILE, Source.CLOUD]
     bare = replace(EVERYTHING, server_files=(), discovery=None)
     assert sources_of(bare) == [Source.STATIC]
     assert sources_of(replace(EVERYTHING, servers=(entry("a", "a"),))) == list(Source)
 
 
-def test_the_configuration_goes_before_files_and_files_before_the_cloud() -> None:
+def test_the_configuration_wins_over_files_and_files_over_the_cloud() -> None:
     targets = configured(replace(EVERYTHING, servers=(entry("a", "static"),)))
     three = [target(server_id, "cloud") for server_id in "abc"]
     assert [one.key.server_id for one in targets.put("p", Source.CLOUD, three).put] == ["b", "c"]
@@ -64,7 +64,7 @@ def test_the_configuration_goes_before_files_and_files_before_the_cloud() -> Non
     assert targets.size("p", Source.CLOUD) == 3
 
 
-def test_a_server_that_leaves_one_source_goes_over_to_the_next() -> None:
+def test_a_server_removed_from_one_source_gets_the_entry_of_the_next() -> None:
     targets = configured(EVERYTHING)
     targets.put("p", Source.CLOUD, [target("a", "cloud")])
     targets.put("p", Source.FILE, [target("a", "file"), target("b", "file")])
@@ -72,7 +72,7 @@ def test_a_server_that_leaves_one_source_goes_over_to_the_next() -> None:
     assert changes == TargetChanges([target("a", "cloud")], [TargetKey("p", "b")])
 
 
-def test_what_has_not_changed_is_no_change() -> None:
+def test_an_equal_set_is_no_change() -> None:
     targets = configured(EVERYTHING)
     targets.put("p", Source.CLOUD, [target(str(n)) for n in range(5)])
     again = [target(str(n)) for n in range(5)]
@@ -81,7 +81,7 @@ def test_what_has_not_changed_is_no_change() -> None:
     assert targets.put("p", Source.CLOUD, again) == TargetChanges([again[3]], [])
 
 
-def test_changes_come_in_parts_and_what_is_gone_comes_first() -> None:
+def test_changes_are_split_with_removals_first() -> None:
     put, gone = [target(str(n)) for n in range(5)], [TargetKey("p", str(n)) for n in range(5, 8)]
     parts = list(TargetChanges(put, gone).slices(2))
     assert [(len(part.put), len(part.gone)) for part in parts] == [
@@ -99,16 +99,16 @@ def test_the_changes_add_up_to_the_whole_set(
 ) -> None:
     servers = tuple(entry(server_id, name) for server_id, name in static.items())
     targets = configured(replace(EVERYTHING, servers=servers))
-    followed = {one.key: one for one in targets.all()}
+    applied = {one.key: one for one in targets.all()}
     for source, whole in puts:
         changes = targets.put("p", source, [target(key, name) for key, name in whole.items()])
         for key in changes.gone:
-            del followed[key]
+            del applied[key]
         for one in changes.put:
-            assert followed.get(one.key) != one
-            followed[one.key] = one
-        assert followed == {one.key: one for one in targets.all()}
-        assert sum(targets.contributed("p", one) for one in Source) == len(followed)
+            assert applied.get(one.key) != one
+            applied[one.key] = one
+        assert applied == {one.key: one for one in targets.all()}
+        assert sum(targets.contributed("p", one) for one in Source) == len(applied)
 
 
 class TestReload:
@@ -118,25 +118,25 @@ class TestReload:
         targets.put("p", Source.FILE, [target("f")])
         return targets
 
-    def test_keeps_what_was_discovered(self) -> None:
+    def test_keeps_discovered_servers(self) -> None:
         targets = self.discovered()
         changed = replace(EVERYTHING, servers=(entry("s", "s"),))
         targets.reconfigure([changed], {"p": EVERYTHING}, {"p": [target("g")]})
         assert sorted(names(targets)) == ["a", "g", "s"]
 
-    def test_keeps_the_last_good_files_where_the_new_ones_are_wrong(self) -> None:
+    def test_keeps_the_last_servers_of_invalid_files(self) -> None:
         targets = self.discovered()
         targets.reconfigure([EVERYTHING], {"p": EVERYTHING}, {"p": None})
         assert sorted(names(targets)) == ["a", "f"]
 
-    def test_puts_what_was_discovered_under_the_new_settings(self) -> None:
+    def test_applies_new_settings_to_discovered_servers(self) -> None:
         targets = self.discovered()
         changed = replace(EVERYTHING, interval=30.0, timeout=7.0, depth=Stage.PAGE, region="x")
         targets.reconfigure([changed], {"p": EVERYTHING}, {"p": []})
         [one] = targets.all()
         assert (one.interval, one.timeout, one.depth, one.region) == (30.0, 7.0, Stage.PAGE, "x")
 
-    def test_drops_what_another_project_of_the_cloud_listed(self) -> None:
+    def test_drops_discovered_servers_if_the_cloud_project_changes(self) -> None:
         for other in (
             replace(EVERYTHING, project_id="other"),
             replace(EVERYTHING, endpoint="https://other.example"),
@@ -145,7 +145,7 @@ class TestReload:
             targets.reconfigure([other], {"p": EVERYTHING}, {"p": []})
             assert targets.all() == []
 
-    def test_drops_the_servers_of_a_source_and_of_a_project_that_is_gone(self) -> None:
+    def test_drops_the_servers_of_removed_sources_and_projects(self) -> None:
         targets = self.discovered()
         without = replace(EVERYTHING, discovery=None, server_files=())
         targets.reconfigure([without], {"p": EVERYTHING}, {})
@@ -154,7 +154,7 @@ class TestReload:
         assert targets.of("p") == []
 
 
-def test_a_source_is_awaited_until_its_first_set_even_if_that_is_empty() -> None:
+def test_a_source_is_awaited_until_its_first_set() -> None:
     targets = configured(replace(EVERYTHING, servers=(entry("a", "static"),)))
     assert targets.awaited() == [("p", Source.FILE), ("p", Source.CLOUD)]
     targets.put("p", Source.FILE, [])
@@ -163,7 +163,7 @@ def test_a_source_is_awaited_until_its_first_set_even_if_that_is_empty() -> None
     assert targets.awaited() == []
 
 
-def test_a_reload_awaits_no_set_that_is_kept() -> None:
+def test_kept_sets_are_not_awaited_after_a_reload() -> None:
     targets = configured(EVERYTHING)
     targets.put("p", Source.FILE, [target("a")])
     targets.put("p", Source.CLOUD, [])

@@ -1,4 +1,4 @@
-"""The target set, finding one target, and what the set asks of the rate limits."""
+"""Tests of static targets, target lookup and capacity plans."""
 
 import pytest
 
@@ -42,7 +42,7 @@ TWO = config(
 )
 
 
-def test_every_server_of_every_project_is_a_target_with_its_own_settings() -> None:
+def test_every_configured_server_is_a_target() -> None:
     targets = targets_of(TWO)
     assert [one.key for one in targets] == [
         TargetKey("a", "id-1"),
@@ -54,23 +54,23 @@ def test_every_server_of_every_project_is_a_target_with_its_own_settings() -> No
     assert targets[0].region == "cn-east-3"
 
 
-def test_a_target_is_found_by_its_id_before_another_ones_name() -> None:
+def test_an_id_is_preferred_to_a_name() -> None:
     assert find_target(targets_of(TWO), "id-1", "a").name == "db"
     assert find_target(targets_of(TWO), "web").key == TargetKey("b", "id-3")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "project_name", "says"),
+    ("wanted", "project_name", "message"),
     [("nobody", None, "no configured server"), ("db", None, "one of a, b"), ("web", "a", "no ")],
 )
-def test_what_names_no_single_target_says_what_to_do(
-    wanted: str, project_name: str | None, says: str
+def test_a_missing_or_ambiguous_target_is_an_error_with_a_hint(
+    wanted: str, project_name: str | None, message: str
 ) -> None:
-    with pytest.raises(TargetNotFoundError, match=says):
+    with pytest.raises(TargetNotFoundError, match=message):
         find_target(targets_of(TWO), wanted, project_name)
 
 
-def test_a_plan_adds_up_the_probes_a_second_and_says_whether_they_fit() -> None:
+def test_a_plan_compares_the_probes_per_second_with_the_rate_limit() -> None:
     fits, exceeds = plans(
         config(
             project("a", server("1", "x", 2.0), server("2", "y", 4.0), rate=1.0),
