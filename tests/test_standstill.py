@@ -1,55 +1,55 @@
-"""What the tests excuse: a machine that stood still, and nothing else."""
+"""Failures are ignored only if the machine stalled."""
 
 import itertools
 
 import pytest
 
 from tests.real import standstill
-from tests.real.standstill import undisturbed, unless_the_machine_stood_still
+from tests.real.standstill import retry_if_machine_stalled, retry_until_undisturbed
 
 
-@pytest.mark.parametrize(("stood_seconds", "tries"), [(1e9, 1), (-1.0, standstill.TRIES)])
-async def test_a_failure_counts_at_once_where_the_machine_went_on_and_at_last_where_it_did_not(
-    monkeypatch: pytest.MonkeyPatch, stood_seconds: float, tries: int
+@pytest.mark.parametrize(("stall_seconds", "tries"), [(1e9, 1), (-1.0, standstill.TRIES)])
+async def test_failure_is_retried_only_after_a_stall(
+    monkeypatch: pytest.MonkeyPatch, stall_seconds: float, tries: int
 ) -> None:
-    monkeypatch.setattr(standstill, "STOOD_SECONDS", stood_seconds)
-    called = []
+    monkeypatch.setattr(standstill, "STALL_SECONDS", stall_seconds)
+    calls = []
 
-    @unless_the_machine_stood_still
+    @retry_if_machine_stalled
     def fails(word: str) -> None:
-        called.append(word)
-        pytest.fail("it came too late")
+        calls.append(word)
+        pytest.fail("too late")
 
-    @unless_the_machine_stood_still
+    @retry_if_machine_stalled
     async def fails_later(word: str) -> None:
         fails(word)
 
     with pytest.raises(pytest.fail.Exception, match="too late"):
         fails("once")
-    assert called == ["once"] * tries
+    assert calls == ["once"] * tries
     with pytest.raises(pytest.fail.Exception, match="too late"):
         await fails_later("later")
-    assert called == ["once"] * tries + ["later"] * tries**2
+    assert calls == ["once"] * tries + ["later"] * tries**2
 
 
-@pytest.mark.parametrize(("stood_seconds", "tries"), [(1e9, 1), (-1.0, standstill.TRIES)])
-def test_a_scene_is_played_again_until_nothing_disturbs_it_or_the_last_try_has_to_do(
-    monkeypatch: pytest.MonkeyPatch, stood_seconds: float, tries: int
+@pytest.mark.parametrize(("stall_seconds", "tries"), [(1e9, 1), (-1.0, standstill.TRIES)])
+def test_run_is_repeated_after_a_stall_until_the_last_try(
+    monkeypatch: pytest.MonkeyPatch, stall_seconds: float, tries: int
 ) -> None:
-    for name in ("STOOD_SECONDS", "DISTURBED_SECONDS"):
-        monkeypatch.setattr(standstill, name, stood_seconds)
-    shown = itertools.count(1)
-    assert undisturbed(lambda: next(shown)) == tries
+    for name in ("STALL_SECONDS", "DISTURBANCE_SECONDS"):
+        monkeypatch.setattr(standstill, name, stall_seconds)
+    counter = itertools.count(1)
+    assert retry_until_undisturbed(lambda: next(counter)) == tries
 
 
-async def test_a_second_try_that_passes_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standstill, "STOOD_SECONDS", -1.0)
+async def test_successful_retry_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standstill, "STALL_SECONDS", -1.0)
     outcomes = [AssertionError("late"), None]
 
-    @unless_the_machine_stood_still
-    async def passes_at_last() -> str:
+    @retry_if_machine_stalled
+    async def passes_on_retry() -> str:
         if error := outcomes.pop(0):
             raise error
         return "good"
 
-    assert await passes_at_last() == "good"
+    assert await passes_on_retry() == "good"

@@ -1,4 +1,4 @@
-"""One fleet for all browser tests, and a browser that is gone before other tests begin."""
+"""One fleet for all browser tests, and a browser for each module."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.browser.simulated_fleet import Fleet, simulated_fleet
 from tests.real.browser import chromium
 from tests.real.programs import required
 
-# Its default of 5 s is soon gone on a busy machine.
+# The default of 5 s is too short on a busy machine.
 expect.set_options(timeout=20_000)
 
 
@@ -17,13 +17,13 @@ expect.set_options(timeout=20_000)
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """Run a fleet in which a few consoles are broken."""
     required("chromium")
-    with simulated_fleet(tmp_path_factory.mktemp("fleet")) as view:
-        view.settled()
-        yield view
+    with simulated_fleet(tmp_path_factory.mktemp("fleet")) as running:
+        running.wait_until_probed()
+        yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Run Chromium. Its driver has an event loop of its own, so it must end with its module."""
-    with chromium() as view:
-        yield view
+    """Run Chromium until the module ends, because its driver runs an event loop of its own."""
+    with chromium() as running:
+        yield running

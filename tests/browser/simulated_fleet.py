@@ -1,4 +1,4 @@
-"""A fleet in which all that the pages show can be seen, for browser tests and screenshots."""
+"""A simulated fleet that shows all features of the pages, for browser tests and screenshots."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from tests.real.simulated_project import DOMAIN, PASSWORD, PROJECT_ID, USER
 HOSTILE = "<script>alert(1)</script>"
 SOUTHWEST = {"app": 16, "db": 12, "gpu": 8, "web": 24}
 EAST = {"backup": 4, "cache": 6, "queue": 6}
-# A name that every address must escape.
+# A name that must be escaped in URLs.
 EAST_NAME = "east & north?"
 FAULTS: list[dict[str, Any]] = [
     {"kind": "status", "project": "southwest", "servers": "db-04", "status": 404,
@@ -35,7 +35,7 @@ FAULTS: list[dict[str, Any]] = [
 
 @dataclass
 class Fleet:
-    """A running cloud and exporter; ``config`` can be written anew and reloaded."""
+    """A running simulated cloud and exporter; tests may overwrite ``config`` and reload."""
 
     cloud: str
     exporter: Program
@@ -43,20 +43,20 @@ class Fleet:
 
     @property
     def url(self) -> str:
-        """Return the address of the exporter's pages."""
+        """Return the URL of the exporter's pages."""
         return f"http://{self.exporter.url}"
 
     def server(self, name: str, project: str = "southwest") -> str:
-        """Return the address of a server's page."""
+        """Return the URL of a server's page."""
         return f"{self.url}/servers/{quote(project, safe='')}/{name}-id"
 
-    def breaks(self, *more: dict[str, Any]) -> None:
-        """Let these faults strike, beside those that always do."""
+    def set_faults(self, *more: dict[str, Any]) -> None:
+        """Set these faults in addition to the permanent ones."""
         httpx.put(
             f"{self.cloud}/simulator/faults", content=json.dumps([*FAULTS, *more])
         ).raise_for_status()
 
-    def settled(self) -> None:
+    def wait_until_probed(self) -> None:
         """Wait until every server has been probed."""
         until(lambda: "not probed yet" not in httpx.get(self.url).text, 20)
 
@@ -70,7 +70,7 @@ def names(groups: dict[str, int]) -> list[str]:
 def simulated_fleet(
     folder: Path, *, east: str = EAST_NAME, more: tuple[str, ...] = ("hostile",)
 ) -> Iterator[Fleet]:
-    """Run a cloud and an exporter until the block ends; a few consoles are always broken."""
+    """Run a simulated cloud and an exporter; a few consoles always fail."""
     servers = {"east": names(EAST), "southwest": [*names(SOUTHWEST), *more]}
     scenario = {
         "extends": "calm",
@@ -86,7 +86,7 @@ def simulated_fleet(
         port = free_port()
         with exporter(config, None, f"--web.listen-address=127.0.0.1:{port}") as ours:
             fleet = Fleet(cloud.url, ours, config)
-            fleet.breaks()
+            fleet.set_faults()
             yield fleet
 
 

@@ -1,4 +1,4 @@
-"""The fleet's page in a real browser, before the real program and a pretend cloud."""
+"""The fleet page in a real browser, with the real exporter and a simulated cloud."""
 
 import re
 import signal
@@ -17,22 +17,22 @@ from tests.browser.simulated_fleet import (
     Fleet,
     simulated_fleet,
 )
-from tests.real.browser import DESK, PHONE, LoggedRequest, logged
+from tests.real.browser import DESK, PHONE, OpenPage, open_page
 from tests.real.programs import exporter
 
 SERVERS = sum(SOUTHWEST.values()) + sum(EAST.values()) + 1
 BROKEN = {"kind": "status", "project": "southwest", "servers": "web-07", "status": 500}
 
 
-def opened(one: LoggedRequest, fleet: Fleet, path: str = "") -> Page:
-    """Open a page and wait until it is kept current."""
+def opened(one: OpenPage, fleet: Fleet, path: str = "") -> Page:
+    """Open a page and wait for its first update."""
     one.page.goto(fleet.url + path)
     expect(one.page.locator("html.live")).to_be_attached()
     return one.page
 
 
 def shown(page: Page) -> list[str]:
-    """Return the names of the cells that are to be seen."""
+    """Return the names of the visible cells."""
     names: list[str] = page.eval_on_selector_all(
         ".list:not([hidden]) .block a", "cells => cells.map(cell => cell.firstChild.data)"
     )
@@ -40,42 +40,42 @@ def shown(page: Page) -> list[str]:
 
 
 def list_of(page: Page, name: str) -> str:
-    """Return the condition under which a cell stands."""
+    """Return the health state of the list that contains a cell."""
     found: str = page.locator(".block a", has_text=name).evaluate(
         "cell => cell.closest('.list').dataset.healthState"
     )
     return found
 
 
-def test_the_grid_shows_every_server_worst_first_and_links_to_it(
+def test_grid_shows_every_server_worst_first_and_links_to_it(
     browser: Browser, fleet: Fleet
 ) -> None:
-    with logged(browser) as one:
+    with open_page(browser) as one:
         page = opened(one, fleet)
         assert len(shown(page)) == SERVERS
         assert list_of(page, "db-04") == "failing"
         assert list_of(page, "web-01") == "working"
         southwest = page.locator('.project[data-project="southwest"]')
-        conditions = southwest.locator(".list:not([hidden])").evaluate_all(
+        health_states = southwest.locator(".list:not([hidden])").evaluate_all(
             "lists => lists.map(list => list.dataset.healthState)"
         )
-        assert conditions[0] == "failing"
-        assert conditions[-1] == "working"
+        assert health_states[0] == "failing"
+        assert health_states[-1] == "working"
         working = southwest.locator(".list.working a")
         names = working.evaluate_all("cells => cells.map(cell => cell.textContent)")
         assert names == sorted(names)
-        assert "asks at up to 200 requests a second" in southwest.inner_text()
+        assert "up to 200 requests per second" in southwest.inner_text()
         assert "logged in until" in southwest.inner_text()
         page.get_by_role("link", name=re.compile("^failing db-04.*not found at api")).click()
         expect(page.get_by_role("heading", level=1)).to_have_text("db-04")
         page.go_back()
         page.get_by_role("link", name=re.compile("^working,? .*cache-01|^working cache-01")).click()
         expect(page.get_by_role("heading", level=1)).to_have_text("cache-01")
-        assert one.complaints == []
+        assert one.errors == []
 
 
-def test_state_is_told_without_colours(browser: Browser, fleet: Fleet) -> None:
-    with logged(browser) as one:
+def test_state_is_visible_without_colours(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser) as one:
         page = opened(one, fleet)
         shape = "cell => getComputedStyle(cell, '::before').content.split('\"')[1]"
         shapes = {
@@ -86,8 +86,8 @@ def test_state_is_told_without_colours(browser: Browser, fleet: Fleet) -> None:
         assert shapes["working"] in {"●", "○"}
 
 
-def test_the_filter_works_while_typing_and_can_be_linked_to(browser: Browser, fleet: Fleet) -> None:
-    with logged(browser) as one:
+def test_filter_works_while_typing_and_is_part_of_the_url(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser) as one:
         page = opened(one, fleet)
         page.get_by_role("searchbox").fill("gpu r01")
         assert shown(page)
@@ -107,41 +107,39 @@ def test_the_filter_works_while_typing_and_can_be_linked_to(browser: Browser, fl
         page.goto("about:blank")
         page.goto(address)
         assert set(shown(page)) == set(failing)
-        # A link made without JavaScript becomes one of this kind.
+        # A link with a query string, as made without JavaScript, is converted to a fragment.
         page.goto(f"{fleet.url}/?q=cache&state=")
         expect(page).to_have_url(f"{fleet.url}/#q=cache")
         assert len(shown(page)) == EAST["cache"]
-        assert one.complaints == []
+        assert one.errors == []
 
 
-def test_a_console_that_breaks_changes_its_cell_without_a_reload(
-    browser: Browser, fleet: Fleet
-) -> None:
-    with logged(browser) as one:
+def test_failing_console_changes_its_cell_without_a_reload(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser) as one:
         page = opened(one, fleet)
         page.evaluate("window.sameDocument = true")
         before = int(page.locator("#count-failing").inner_text())
-        fleet.breaks(BROKEN)
+        fleet.set_faults(BROKEN)
         try:
             cell = page.locator(".list.failing a", has_text="web-07")
             expect(cell).to_contain_text("server error at api", timeout=10_000)
             expect(page.locator("#count-failing")).to_have_text(str(before + 1))
             expect(page.locator("#news")).to_have_text("web-07 is failing: server error at api")
         finally:
-            fleet.breaks()
+            fleet.set_faults()
         expect(page.locator(".list.working a", has_text="web-07")).to_be_attached(timeout=10_000)
         names = page.locator('[data-project="southwest"] .list.working a').evaluate_all(
             "cells => cells.map(cell => cell.textContent)"
         )
         assert names == sorted(names)
         assert page.evaluate("window.sameDocument")
-        assert one.complaints == []
+        assert one.errors == []
 
 
-def test_a_hidden_tab_asks_nothing_and_catches_up_when_it_is_seen_again(
+def test_hidden_tab_sends_no_requests_and_catches_up_when_visible(
     browser: Browser, fleet: Fleet
 ) -> None:
-    with logged(browser) as one:
+    with open_page(browser) as one:
         page = opened(one, fleet)
         page.clock.install()
         asked: list[str] = []
@@ -152,7 +150,7 @@ def test_a_hidden_tab_asks_nothing_and_catches_up_when_it_is_seen_again(
         asked.clear()
         page.clock.run_for(20_000)
         page.wait_for_timeout(100)
-        # What was under way when the tab was hidden may still have come to its end.
+        # A request that was running when the tab was hidden may still have finished.
         assert len(asked) <= 1
         asked.clear()
         with page.expect_response(re.compile("/fleet/changes")):
@@ -162,10 +160,10 @@ def test_a_hidden_tab_asks_nothing_and_catches_up_when_it_is_seen_again(
         assert len(asked) == 1
 
 
-def test_a_page_says_when_the_exporter_is_gone_and_recovers_when_it_is_back(
+def test_banner_shows_when_the_exporter_is_down_and_hides_on_recovery(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with simulated_fleet(tmp_path, more=()) as fleet, logged(browser) as one:
+    with simulated_fleet(tmp_path, more=()) as fleet, open_page(browser) as one:
         page = opened(one, fleet)
         expect(page.locator("#banner")).to_be_hidden()
         page.clock.install()
@@ -173,12 +171,12 @@ def test_a_page_says_when_the_exporter_is_gone_and_recovers_when_it_is_back(
         page.clock.run_for(3_000)
         page.wait_for_timeout(200)
         page.clock.run_for(12_000)
-        expect(page.locator("#banner")).to_contain_text("The exporter does not answer.")
+        expect(page.locator("#banner")).to_contain_text("The exporter does not respond.")
         expect(page.locator("#banner")).to_contain_text(re.compile(r"as of \d\d:\d\d:\d\d UTC"))
         expect(page.locator("html.old")).to_be_attached()
         expect(page.locator("#age")).to_have_text(re.compile(r"\(\d\d s ago\)"))
-        # That the connection was refused is all that there is to complain of.
-        assert all("ERR_CONNECTION_REFUSED" in said for said in one.complaints)
+        # The refused connection is the only error in the browser's console.
+        assert all("ERR_CONNECTION_REFUSED" in said for said in one.errors)
         with exporter(fleet.config, None, f"--web.listen-address={fleet.exporter.url}"):
             with page.expect_navigation():
                 page.clock.run_for(5_000)
@@ -186,10 +184,8 @@ def test_a_page_says_when_the_exporter_is_gone_and_recovers_when_it_is_back(
             expect(page.locator("#banner")).to_be_hidden()
 
 
-def test_the_arrow_keys_move_within_a_list_which_is_one_stop_of_the_tab_key(
-    browser: Browser, fleet: Fleet
-) -> None:
-    with logged(browser) as one:
+def test_tab_moves_between_lists_and_arrow_keys_within_one(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser) as one:
         page = opened(one, fleet)
         focused = "document.activeElement.firstChild?.data"
         cells = page.locator('[data-project="southwest"] .list.working a')
@@ -217,8 +213,8 @@ def test_the_arrow_keys_move_within_a_list_which_is_one_stop_of_the_tab_key(
         expect(page.get_by_role("heading", level=1)).to_have_text(names[1])
 
 
-def test_the_first_stop_skips_to_the_content(browser: Browser, fleet: Fleet) -> None:
-    with logged(browser) as one:
+def test_first_tab_stop_skips_to_the_content(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser) as one:
         page = opened(one, fleet)
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -227,10 +223,8 @@ def test_the_first_stop_skips_to_the_content(browser: Browser, fleet: Fleet) -> 
 
 
 @pytest.mark.parametrize("size", [DESK, PHONE, (320, 600)])
-def test_nothing_is_wider_than_the_screen(
-    browser: Browser, fleet: Fleet, size: tuple[int, int]
-) -> None:
-    with logged(browser, size) as one:
+def test_page_fits_the_screen_width(browser: Browser, fleet: Fleet, size: tuple[int, int]) -> None:
+    with open_page(browser, size) as one:
         page = opened(one, fleet)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         sizes = page.locator(".block a").first.bounding_box()
@@ -238,20 +232,20 @@ def test_nothing_is_wider_than_the_screen(
         assert sizes["height"] >= 24
 
 
-def test_a_server_named_as_a_script_is_a_name(browser: Browser, fleet: Fleet) -> None:
-    with logged(browser) as one:
-        one.page.on("dialog", lambda dialog: one.complaints.append(dialog.message))
+def test_server_name_is_never_run_as_a_script(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser) as one:
+        one.page.on("dialog", lambda dialog: one.errors.append(dialog.message))
         page = opened(one, fleet)
         page.get_by_role("searchbox").fill("<script>")
         assert shown(page) == [HOSTILE]
         page.get_by_role("link", name=re.compile("alert")).click()
         expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
-        assert one.complaints == []
+        assert one.errors == []
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing_serious(browser: Browser, fleet: Fleet, *, dark: bool) -> None:
-    with logged(browser, dark=dark) as one:
+def test_axe_finds_no_serious_violation(browser: Browser, fleet: Fleet, *, dark: bool) -> None:
+    with open_page(browser, dark=dark) as one:
         page = opened(one, fleet)
         found = Axe().run(page).response["violations"]
         assert [(v["id"], v["nodes"][0]["html"]) for v in found if _is_bad(v["impact"])] == []
@@ -263,12 +257,12 @@ def _is_bad(impact: str) -> bool:
     return impact in {"serious", "critical"}
 
 
-def test_it_works_without_javascript(browser: Browser, fleet: Fleet) -> None:
-    with logged(browser, scripts=False) as one:
+def test_page_works_without_javascript(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser, scripts=False) as one:
         page = one.page
         page.goto(fleet.url)
         assert page.locator(".block a").count() == SERVERS
-        assert "does not renew itself" in page.content()
+        assert "does not update without JavaScript" in page.content()
         page.get_by_role("searchbox").fill("cache")
         page.get_by_role("button", name="Filter").click()
         expect(page.locator(".block a")).to_have_count(EAST["cache"])
@@ -277,8 +271,8 @@ def test_it_works_without_javascript(browser: Browser, fleet: Fleet) -> None:
         expect(page.get_by_role("heading", level=1)).to_have_text("cache-01")
 
 
-def test_the_numbers_of_the_page_are_those_of_the_metrics(browser: Browser, fleet: Fleet) -> None:
-    with logged(browser) as one:
+def test_page_and_metrics_show_the_same_numbers(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser) as one:
         page = opened(one, fleet)
         metrics = httpx.get(f"{fleet.url}/metrics").text
         failures = re.findall(r"^console_probe_success\{.*\} 0\.0$", metrics, re.MULTILINE)

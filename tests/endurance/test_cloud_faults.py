@@ -1,7 +1,7 @@
-"""Every project's cloud fails in a way of its own, all at once; one project's never does.
+"""Tests of concurrent faults: each project's cloud fails in its own way, one stays healthy.
 
-That others are left alone, that all are well again in time, and that nothing stays behind, is
-asserted where the faults come and go.
+`Environment.run_faults` asserts that other projects are unaffected, that all recover in time, and
+that no resources leak.
 """
 
 import os
@@ -16,37 +16,39 @@ import pytest
 
 from tests.real.certificates import Certificates, PemFiles
 from tests.real.endurance import (
+    DEEP_PROJECT,
     LOGIN,
-    LOGIN_PATIENCE,
+    LOGIN_RECOVERY_SECONDS,
     QUOTA,
     TIMEOUT,
     TO_CLOUD,
-    WITNESS,
+    Environment,
     Fault,
-    Seen,
-    Stage,
-    stage,
+    Observation,
+    environment,
 )
 from tests.real.nginx import nginx, passing
 from tests.real.programs import Program
-from tests.real.standstill import undisturbed
+from tests.real.standstill import retry_until_undisturbed
 
 pytestmark = pytest.mark.alone
 
 GATED = ("down", "resets", "stopped", "forgotten", "untrusted", "renewed")
-PROJECTS = dict.fromkeys((*GATED, "slow", LOGIN, WITNESS), 4) | {QUOTA: 6}
+PROJECTS = dict.fromkeys((*GATED, "slow", LOGIN, DEEP_PROJECT), 4) | {QUOTA: 6}
 EXPIRY = "console_tls_certificate_expiry_timestamp_seconds"
 FAILURES = "console_probe_failures_total"
 ENDS = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
-# The pace rises slowly after a quota was cut, yet everybody gets a turn.
-QUOTA_PATIENCE = 100.0
+# After a quota cut the rate rises slowly until every server has been probed.
+QUOTA_RECOVERY_SECONDS = 100.0
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
-    """Return what the metrics showed of each project while its fault came and went."""
-    folders = [tmp_path_factory.mktemp(name) for name in ("stage", "stopped", "other", "renewed")]
-    return undisturbed(lambda: _endured(*folders))
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Observation]:
+    """Return the metrics of each project before, during and after its fault."""
+    folders = [
+        tmp_path_factory.mktemp(name) for name in ("environment", "stopped", "other", "renewed")
+    ]
+    return retry_until_undisturbed(lambda: _run_faults(*folders))
 
 
 @pytest.mark.parametrize(
@@ -58,21 +60,23 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
         ("untrusted", {"tls_error"}),
     ],
 )
-def test_what_cannot_be_reached_is_a_failure_of_its_kind(
-    seen: dict[str, Seen], project: str, outcomes: set[str]
+def test_an_unreachable_cloud_is_a_failure(
+    seen: dict[str, Observation], project: str, outcomes: set[str]
 ) -> None:
     assert seen[project].outcomes
     assert set(seen[project].outcomes) <= outcomes
     assert seen[project].verdicts == {0}
 
 
-def test_kept_connections_that_the_peer_forgot_cost_one_probe_each(seen: dict[str, Seen]) -> None:
+def test_a_half_open_connection_fails_at_most_one_probe(
+    seen: dict[str, Observation],
+) -> None:
     assert set(seen["forgotten"].around) == {"success", "timeout"}
     assert seen["forgotten"].around["timeout"] <= PROJECTS["forgotten"]
     assert set(seen["forgotten"].outcomes) == {"success"}
 
 
-def test_slow_answers_are_successes_that_took_long(seen: dict[str, Seen]) -> None:
+def test_slow_responses_are_slow_successes(seen: dict[str, Observation]) -> None:
     assert set(seen["slow"].around) == {"success"}
     took = "console_probe_duration_seconds"
     assert all(
@@ -81,7 +85,9 @@ def test_slow_answers_are_successes_that_took_long(seen: dict[str, Seen]) -> Non
     assert all(seconds < 0.3 for seconds in seen["slow"].after.each(took, "slow").values())
 
 
-def test_a_renewed_certificate_is_a_success_with_another_expiry(seen: dict[str, Seen]) -> None:
+def test_a_renewed_certificate_changes_the_expiry_metric(
+    seen: dict[str, Observation],
+) -> None:
     assert set(seen["renewed"].outcomes) == {"success"}
     assert seen["renewed"].during.total(EXPIRY, project="renewed") == ENDS.timestamp()
     assert seen["renewed"].after.total(EXPIRY, project="renewed") != ENDS.timestamp()
@@ -91,8 +97,8 @@ def test_a_renewed_certificate_is_a_success_with_another_expiry(seen: dict[str, 
     ("project", "outcomes"),
     [(LOGIN, {"unauthorized"}), (QUOTA, {"success", "throttled", "skipped"})],
 )
-def test_what_says_nothing_of_the_consoles_turns_none_of_them(
-    seen: dict[str, Seen], project: str, outcomes: set[str]
+def test_failed_logins_and_quotas_change_no_verdict(
+    seen: dict[str, Observation], project: str, outcomes: set[str]
 ) -> None:
     one = seen[project]
     assert set(one.outcomes) <= outcomes
@@ -101,35 +107,41 @@ def test_what_says_nothing_of_the_consoles_turns_none_of_them(
     assert one.after.each(FAILURES, project) == one.before.each(FAILURES, project)
 
 
-def _endured(of_stage: Path, of_stopped: Path, of_other: Path, of_renewed: Path) -> dict[str, Seen]:
+def _run_faults(
+    environment_folder: Path, stopped_folder: Path, other_folder: Path, renewed_folder: Path
+) -> dict[str, Observation]:
     with ExitStack() as running:
-        ours = running.enter_context(stage(of_stage, PROJECTS, GATED))
+        ours = running.enter_context(environment(environment_folder, PROJECTS, GATED))
         good = ours.certificates
-        stopped = running.enter_context(_front(ours, of_stopped, good.write_good(of_stopped)))
-        other = running.enter_context(_front(ours, of_other, Certificates().write_good(of_other)))
-        renewed = running.enter_context(
-            _front(ours, of_renewed, good.write_good(of_renewed, not_after=ENDS))
+        stopped = running.enter_context(
+            _front(ours, stopped_folder, good.write_good(stopped_folder))
         )
-        # Through its own nginx from the beginning, so that it is connections in use that stop.
-        running.enter_context(ours.gates["stopped"].led_to(_port(stopped)))
+        other = running.enter_context(
+            _front(ours, other_folder, Certificates().write_good(other_folder))
+        )
+        renewed = running.enter_context(
+            _front(ours, renewed_folder, good.write_good(renewed_folder, not_after=ENDS))
+        )
+        # Through its own nginx from the start, so that open connections stop.
+        running.enter_context(ours.gates["stopped"].redirected_to(_port(stopped)))
         faults = {
-            "down": Fault(ours.gates["down"].shut()),
+            "down": Fault(ours.gates["down"].closed()),
             "resets": Fault(ours.gates["resets"].resetting()),
             "stopped": Fault(_halted(stopped)),
             "forgotten": Fault(ours.gates["forgotten"].half_open()),
-            "untrusted": Fault(ours.gates["untrusted"].led_to(_port(other))),
-            "renewed": Fault(ours.gates["renewed"].led_to(_port(renewed))),
+            "untrusted": Fault(ours.gates["untrusted"].redirected_to(_port(other))),
+            "renewed": Fault(ours.gates["renewed"].redirected_to(_port(renewed))),
             "slow": Fault(ours.cloud_fault("slow", kind="slow", seconds=0.3)),
-            LOGIN: Fault(ours.cloud_fault(LOGIN, kind="iam_down"), LOGIN_PATIENCE),
-            QUOTA: Fault(ours.quota(QUOTA, limit=1, window=2), QUOTA_PATIENCE),
+            LOGIN: Fault(ours.cloud_fault(LOGIN, kind="iam_down"), LOGIN_RECOVERY_SECONDS),
+            QUOTA: Fault(ours.quota(QUOTA, limit=1, window=2), QUOTA_RECOVERY_SECONDS),
         }
-        # The tokens end within 3 s.
-        return ours.endure(faults, settle=4.5)
+        # Tokens expire within 3 s.
+        return ours.run_faults(faults, settle=4.5)
 
 
 @contextmanager
-def _front(ours: Stage, folder: Path, pem: PemFiles) -> Iterator[Program]:
-    """Run one more nginx before the cloud."""
+def _front(ours: Environment, folder: Path, pem: PemFiles) -> Iterator[Program]:
+    """Run another nginx in front of the cloud."""
     with nginx(folder, pem, passing("/", ours.cloud.url, TO_CLOUD)) as front:
         yield front
 

@@ -1,6 +1,6 @@
-"""Nobody takes the log any more: the disk is full, the reader has gone, or does not read.
+"""Tests of an unwritable log: the disk is full, or the reader has exited or does not read.
 
-Probing goes on in every slot. What is lost is counted, and told when somebody reads again.
+Probing continues in every slot. Lost messages are counted, and logged once writing works again.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ from tests.real.endurance import (
     scrape,
     simulated_cloud,
 )
-from tests.real.holdings import holdings
+from tests.real.holdings import process_resources
 from tests.real.programs import free_port, until
-from tests.real.rights import as_root
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.rights import require_root
+from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 
@@ -50,7 +50,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    as_root()
+    require_root()
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", tmp_path], check=True
     )
@@ -58,72 +58,72 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", tmp_path], check=True)
 
 
-@unless_the_machine_stood_still
-def test_a_full_disk_stops_no_probe_and_is_told_when_there_is_room_again(
+@retry_if_machine_stalled
+def test_a_full_disk_stops_no_probe_and_lost_messages_are_logged_later(
     config: Path, small_disk: Path
 ) -> None:
     path = small_disk / "log"
     with path.open("ab") as log, _serving(config, log.fileno()) as (process, address):
         until(lambda: scrape(address).total(LOST) > 0, 10)
-        _every_slot_is_kept(address)
-        # As a rotation does that keeps the file.
+        _assert_every_slot_is_probed(address)
+        # Like a log rotation with copytruncate.
         os.truncate(path, 0)
-        until(lambda: b"log messages were lost" in path.read_bytes(), 30)
-        # The count goes on, for there is room for a second or so.
-        (told, *_) = [event for event in _events(path.read_bytes()) if "messages" in event]
-        assert 0 < told["messages"] <= scrape(address).total(LOST)
-        assert _stopped(process) == 0
+        until(lambda: b"log messages lost" in path.read_bytes(), 30)
+        # The disk fills up again within about a second, so the count continues.
+        (event, *_) = [one for one in _events(path.read_bytes()) if "messages" in one]
+        assert 0 < event["messages"] <= scrape(address).total(LOST)
+        assert _exit_status(process) == 0
 
 
-@unless_the_machine_stood_still
-def test_a_reader_that_has_gone_stops_no_probe(config: Path) -> None:
+@retry_if_machine_stalled
+def test_an_exited_reader_stops_no_probe(config: Path) -> None:
     reading, writing = os.pipe()
     with _serving(config, writing) as (process, address):
         os.close(writing)
         os.close(reading)
         until(lambda: scrape(address).total(LOST) > 0, 10)
-        _every_slot_is_kept(address)
-        assert holdings(process.pid).threads <= THREADS_MAX
-        assert _stopped(process) == 0
+        _assert_every_slot_is_probed(address)
+        assert process_resources(process.pid).threads <= THREADS_MAX
+        assert _exit_status(process) == 0
 
 
-@unless_the_machine_stood_still
-def test_a_reader_that_does_not_read_stops_no_probe_and_gets_every_line_later(
+@retry_if_machine_stalled
+def test_a_stalled_reader_stops_no_probe_and_gets_every_line_later(
     config: Path,
 ) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     with _serving(config, writing) as (process, address), os.fdopen(reading, "rb") as lines:
         os.close(writing)
-        _every_slot_is_kept(address)
+        _assert_every_slot_is_probed(address)
         seen = scrape(address)
         assert seen.total("console_exporter_event_loop_lag_seconds") < _SLACK
         assert seen.total(LOST) == 0
-        # The log has a line for every probe; all of them came, and whole.
+        # The log has a complete line for every probe.
         written = seen.total("console_exporter_log_messages_total")
         for _ in range(int(written)):
             assert json.loads(lines.readline())["event"]
-        # Full again: nothing keeps it from ending.
+        # The pipe is full again; the exporter must still exit.
         time.sleep(INTERVAL)
-        assert _stopped(process) == 0
+        assert _exit_status(process) == 0
 
 
-def _every_slot_is_kept(address: str) -> None:
-    """Watch for a while: each server is probed once in each interval, in time."""
+def _assert_every_slot_is_probed(address: str) -> None:
+    """Assert that each server is probed once per interval for a while."""
     name = "console_probe_verdicts_total"
     before = scrape(address)
     time.sleep(FAULT_SECONDS + INTERVAL)
     after = scrape(address)
-    was, now = before.each(name, "plain"), after.each(name, "plain")
+    earlier, later = before.each(name, "plain"), after.each(name, "plain")
     slots = (after.at - before.at) / INTERVAL
-    made = [now[server] - was.get(server, 0) for server in now]
-    assert len(made) == PROJECTS["plain"]
-    assert all(slots - 2 < count < slots + 2 for count in made), (slots, made)
+    counts = [later[server] - earlier.get(server, 0) for server in later]
+    assert len(counts) == PROJECTS["plain"]
+    assert all(slots - 2 < count < slots + 2 for count in counts), (slots, counts)
     assert set(after.outcomes("plain")) == {"success"}
 
 
 def _events(log: bytes) -> list[dict[str, Any]]:
-    """Return the events of all whole lines: a disk that fills up cuts one short."""
+    """Return the events of all complete lines; a full disk cuts the last one."""
     events = []
     for line in log.splitlines():
         with contextlib.suppress(ValueError):
@@ -133,7 +133,7 @@ def _events(log: bytes) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _serving(config: Path, stderr: int) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
-    """Run ``serve`` with a line for each probe into ``stderr``."""
+    """Run ``serve`` with one log line per probe on ``stderr``."""
     address = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [
@@ -143,19 +143,19 @@ def _serving(config: Path, stderr: int) -> Iterator[tuple["subprocess.Popen[byte
         stderr=stderr,
     )  # fmt: skip
     try:
-        until(lambda: _answers(address), 20)
+        until(lambda: _is_up(address), 20)
         yield process, address
     finally:
         process.kill()
         process.wait()
 
 
-def _answers(address: str) -> bool:
+def _is_up(address: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
         return scrape(address, timeout=1).total("console_exporter_targets") > 0
     return False
 
 
-def _stopped(process: "subprocess.Popen[bytes]") -> int:
+def _exit_status(process: "subprocess.Popen[bytes]") -> int:
     process.terminate()
     return process.wait(5)

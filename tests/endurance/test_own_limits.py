@@ -1,6 +1,6 @@
-"""Our own machine runs short, and clients do their worst: no console is turned, no slot is lost.
+"""Tests of exhausted descriptors and hostile clients: no verdict changes and no slot is lost.
 
-What each scene leaves behind is looked at where it ends: descriptors, connections, memory.
+Each test also checks for leaked descriptors, connections and memory.
 """
 
 import os
@@ -14,15 +14,21 @@ from threading import Event, Thread
 
 import pytest
 
-from tests.real.endurance import FAULT_SECONDS, INTERVAL, LOGIN_PATIENCE, WITNESS, Stage
+from tests.real.endurance import (
+    DEEP_PROJECT,
+    FAULT_SECONDS,
+    INTERVAL,
+    LOGIN_RECOVERY_SECONDS,
+    Environment,
+)
 from tests.real.programs import until
-from tests.real.rights import missing
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.rights import skip_or_fail
+from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 
-CROWD = 10_000
-# So many at once at least, whatever limit we set ourselves.
+CONNECTIONS = 10_000
+# The exporter holds at least this many connections at once.
 _MANY = 200
 _SPARE = 1000
 _HALF_A_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nAccept: "
@@ -30,88 +36,92 @@ _SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n"
 _SCRAPERS = 100
 _BUFFER_BYTES = 2048
 _PIECE = b"x" * 4096
-_NONE_LEFT = 5
+_FEWER_THAN_OPEN = 5
 FAILURES = "console_probe_failures_total"
 _HEADER_BYTES = 16 << 20
 _GROWTH_BYTES_MAX = 8 << 20
-_LINGER_NOT = struct.pack("ii", 1, 0)
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
-@unless_the_machine_stood_still
-def test_a_want_of_file_descriptors_turns_no_console(stage: Stage) -> None:
-    before, held = stage.steady(), stage.hold()
-    limit = resource.prlimit(stage.pid, resource.RLIMIT_NOFILE)
-    # What is open stays open: probes on kept connections go on, nothing can be opened or accepted.
-    resource.prlimit(stage.pid, resource.RLIMIT_NOFILE, (_NONE_LEFT, limit[1]))
+@retry_if_machine_stalled
+def test_exhausted_file_descriptors_change_no_verdict(environment: Environment) -> None:
+    before, held = environment.steady(), environment.resources()
+    limit = resource.prlimit(environment.pid, resource.RLIMIT_NOFILE)
+    # Open connections continue to work; new ones can be neither opened nor accepted.
+    resource.prlimit(environment.pid, resource.RLIMIT_NOFILE, (_FEWER_THAN_OPEN, limit[1]))
     time.sleep(FAULT_SECONDS + INTERVAL)
-    resource.prlimit(stage.pid, resource.RLIMIT_NOFILE, limit)
-    stage.recover(dict.fromkeys(stage.projects, LOGIN_PATIENCE))
-    after = stage.scrape()
-    seen = {name: after.outcomes(name) - before.outcomes(name) for name in stage.projects}
-    # Every probe of a console opens connections.
-    assert seen[WITNESS]["internal_error"] > 0
+    resource.prlimit(environment.pid, resource.RLIMIT_NOFILE, limit)
+    environment.recover(dict.fromkeys(environment.projects, LOGIN_RECOVERY_SECONDS))
+    after = environment.scrape()
+    seen = {name: after.outcomes(name) - before.outcomes(name) for name in environment.projects}
+    # Every probe of a console page opens new connections.
+    assert seen[DEEP_PROJECT]["internal_error"] > 0
     assert set().union(*seen.values()) <= {"internal_error", "unauthorized", "success"}
-    for name in stage.projects:
+    for name in environment.projects:
         assert after.each(FAILURES, name) == before.each(FAILURES, name)
-    stage.assert_nothing_left(held)
+    environment.assert_no_leaks(held)
 
 
-@unless_the_machine_stood_still
-def test_ten_thousand_connections_idle_or_in_half_a_request_cost_no_probe(stage: Stage) -> None:
-    _room_for_a_crowd(stage)
-    stage.endure({}, meanwhile=_crowd(stage))
-
-
-@unless_the_machine_stood_still
-def test_scrapers_that_read_a_byte_a_second_or_leave_in_the_middle_cost_no_probe(
-    stage: Stage,
+@retry_if_machine_stalled
+def test_ten_thousand_idle_or_incomplete_connections_fail_no_probe(
+    environment: Environment,
 ) -> None:
-    stage.endure({}, meanwhile=_bad_scrapers(stage))
+    _raise_descriptor_limits(environment)
+    environment.run_faults({}, meanwhile=_idle_connections(environment))
 
 
-@unless_the_machine_stood_still
-def test_a_header_without_end_is_refused_and_not_kept(stage: Stage) -> None:
-    before = stage.hold().resident_bytes
-    refusal = _send_endless_header(stage)
-    assert refusal == b"" or refusal.split()[1] in {b"400", b"431"}
-    assert stage.hold().resident_bytes - before < _GROWTH_BYTES_MAX
-    stage.endure({})
+@retry_if_machine_stalled
+def test_slow_and_aborted_scrapes_fail_no_probe(
+    environment: Environment,
+) -> None:
+    environment.run_faults({}, meanwhile=_bad_scrapers(environment))
 
 
-def _room_for_a_crowd(stage: Stage) -> None:
-    """Let this process and the exporter have so many connections, or do without the test."""
-    for pid in (os.getpid(), stage.pid):
+@retry_if_machine_stalled
+def test_an_endless_header_is_rejected_and_not_buffered(environment: Environment) -> None:
+    before = environment.resources().resident_bytes
+    response = _send_endless_header(environment)
+    assert response == b"" or response.split()[1] in {b"400", b"431"}
+    assert environment.resources().resident_bytes - before < _GROWTH_BYTES_MAX
+    environment.run_faults({})
+
+
+def _raise_descriptor_limits(environment: Environment) -> None:
+    """Raise the limits of this process and the exporter, or skip the test."""
+    for pid in (os.getpid(), environment.pid):
         now, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        if most < CROWD + _SPARE:
-            missing(f"a limit of {CROWD + _SPARE} open files is needed, and {most} is the most")
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(now, CROWD + _SPARE), most))
+        if most < CONNECTIONS + _SPARE:
+            skip_or_fail(
+                f"a limit of {CONNECTIONS + _SPARE} open files is needed, and {most} is the most"
+            )
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(now, CONNECTIONS + _SPARE), most))
 
 
 @contextmanager
-def _crowd(stage: Stage) -> Iterator[None]:
-    """Hold ten thousand connections; half of them have begun a request and say no more."""
-    crowd = []
+def _idle_connections(environment: Environment) -> Iterator[None]:
+    """Hold ten thousand connections, half of them with an incomplete request."""
+    connections = []
     try:
-        for _ in range(CROWD):
-            crowd.append(_opened())
-            # Nobody waits to be let in.
-            crowd[-1].setblocking(False)
-            crowd[-1].connect_ex(_address(stage))
-        for one in crowd[::2]:
-            # It may have been shown out already.
+        for _ in range(CONNECTIONS):
+            connections.append(_opened())
+            # Do not wait for the connection to be accepted.
+            connections[-1].setblocking(False)
+            connections[-1].connect_ex(_address(environment))
+        for one in connections[::2]:
+            # The exporter may have closed it already.
             with suppress(OSError):
                 one.send(_HALF_A_REQUEST)
-        until(lambda: stage.hold().sockets["ESTABLISHED"] >= _MANY, 10)
+        until(lambda: environment.resources().sockets["ESTABLISHED"] >= _MANY, 10)
         yield
     finally:
-        for one in crowd:
+        for one in connections:
             one.close()
 
 
 @contextmanager
-def _bad_scrapers(stage: Stage) -> Iterator[None]:
-    """Scrape and read a byte a second, a hundred at once, while others leave at the first byte."""
-    slow = [_connected(stage, receive_buffer=_BUFFER_BYTES) for _ in range(_SCRAPERS)]
+def _bad_scrapers(environment: Environment) -> Iterator[None]:
+    """Read a byte per second in a hundred scrapes, and abort others after the first byte."""
+    slow = [_connected(environment, receive_buffer=_BUFFER_BYTES) for _ in range(_SCRAPERS)]
     ended = Event()
 
     def read() -> None:
@@ -120,13 +130,13 @@ def _bad_scrapers(stage: Stage) -> Iterator[None]:
                 with suppress(OSError):
                     one.recv(1)
 
-    def leave() -> None:
+    def abort() -> None:
         while not ended.wait(0.05):
-            with suppress(OSError), _connected(stage) as one:
+            with suppress(OSError), _connected(environment) as one:
                 one.send(_SCRAPE)
                 one.recv(1)
 
-    threads = [Thread(target=read), Thread(target=leave)]
+    threads = [Thread(target=read), Thread(target=abort)]
     try:
         for one in slow:
             one.send(_SCRAPE)
@@ -141,9 +151,9 @@ def _bad_scrapers(stage: Stage) -> Iterator[None]:
             one.close()
 
 
-def _send_endless_header(stage: Stage) -> bytes:
-    """Send a header of 16 MiB, or as much of it as is taken; return the answer."""
-    with _connected(stage) as one:
+def _send_endless_header(environment: Environment) -> bytes:
+    """Send up to 16 MiB of a header; return the response."""
+    with _connected(environment) as one:
         with suppress(ConnectionError):
             one.send(b"GET / HTTP/1.1\r\nX-Long: ")
             for _ in range(_HEADER_BYTES // len(_PIECE)):
@@ -153,22 +163,22 @@ def _send_endless_header(stage: Stage) -> bytes:
     return b""
 
 
-def _connected(stage: Stage, receive_buffer: int | None = None) -> socket.socket:
+def _connected(environment: Environment, receive_buffer: int | None = None) -> socket.socket:
     one = _opened()
     one.settimeout(5)
     if receive_buffer is not None:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    one.connect(_address(stage))
+    one.connect(_address(environment))
     return one
 
 
 def _opened() -> socket.socket:
-    """Return a socket that ends by a reset, so that no port of ours waits afterwards."""
+    """Return a socket that closes with a reset, so that no port stays in TIME_WAIT."""
     one = socket.socket()
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     return one
 
 
-def _address(stage: Stage) -> tuple[str, int]:
-    host, _, port = stage.ours.url.rpartition(":")
+def _address(environment: Environment) -> tuple[str, int]:
+    host, _, port = environment.ours.url.rpartition(":")
     return host, int(port)

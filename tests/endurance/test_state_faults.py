@@ -1,4 +1,4 @@
-"""The disk that keeps the state is full for a while: nothing is forgotten, and no slot is lost."""
+"""Test of a full disk for the state file: no state and no slot is lost."""
 
 import os
 import subprocess
@@ -42,10 +42,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @retry_if_machine_stalled
-def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_room(
+def test_a_full_disk_stops_no_probe_and_state_is_written_later(
     tmp_path: Path, small_disk: Path
 ) -> None:
-    # What an earlier try left.
+    # Remove files of an earlier attempt.
     for left in small_disk.iterdir():
         left.unlink()
     state = small_disk / "state"
@@ -57,8 +57,8 @@ def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_r
             environment = Environment(ours, cloud, PROJECTS, {}, cloud, Certificates())
             environment.run_faults({}, settle=_SETTLE, meanwhile=_full(small_disk))
             assert "state file not written" in ours.output
-            there_is_room = time.time()
-            until(lambda: _written(small_disk) > there_is_room, _WRITTEN_WITHIN)
+            space_freed_at = time.time()
+            until(lambda: _written(small_disk) > space_freed_at, _WRITTEN_WITHIN)
             ours.process.kill()
         ended = time.time()
         with exporter(config, None, *flags) as ours:
@@ -66,7 +66,7 @@ def test_a_full_disk_stops_no_probe_and_what_is_known_is_written_when_there_is_r
             for project, count in PROJECTS.items():
                 attempts = seen.each(ATTEMPT, project)
                 assert len(attempts) == count
-                assert all(there_is_room - 2 < at for at in attempts.values())
+                assert all(space_freed_at - 2 < at for at in attempts.values())
             assert min(seen.each(ATTEMPT, "plain").values()) < ended
 
 
@@ -76,7 +76,7 @@ def _written(disk: Path) -> float:
 
 @contextmanager
 def _full(disk: Path) -> Iterator[None]:
-    """Leave no room on a disk meanwhile."""
+    """Fill a disk until the block ends."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(os.urandom(4096)):

@@ -1,4 +1,4 @@
-"""Memory that is free in pieces goes back to the system while the exporter runs."""
+"""Fragmented free memory is returned to the system while the exporter runs."""
 
 import asyncio
 import os
@@ -10,10 +10,10 @@ import pytest
 
 from exporter.app.exporter import Exporter
 from exporter.config.load import load
-from tests.real.holdings import holdings
+from tests.real.holdings import process_resources
 
-# Too large for Python's own allocator, too small for a mapping each: several lie on a page.
-_PIECE_BYTES, _PIECES, _KEPT_OF = 1000, 100_000, 50
+# Too large for Python's small-object pools and too small for mmap: several share a page.
+_PIECE_BYTES, _PIECES, _KEEP_EVERY = 1000, 100_000, 50
 _CONFIG = """
 global: {interval: 1h}
 projects:
@@ -37,19 +37,19 @@ async def running(clock: Any, tmp_path: Path) -> AsyncIterator[None]:
 
 
 @pytest.mark.usefixtures("running")
-async def test_pages_between_what_is_kept_are_given_back_in_half_a_minute(clock: Any) -> None:
-    kept = [bytes(_PIECE_BYTES) for _ in range(_PIECES)][::_KEPT_OF]
-    in_pieces = _resident_bytes()
+async def test_fragmented_free_memory_is_returned_within_30_seconds(clock: Any) -> None:
+    kept = [bytes(_PIECE_BYTES) for _ in range(_PIECES)][::_KEEP_EVERY]
+    fragmented_bytes = _resident_bytes()
 
     await clock.advance(29)
-    assert _resident_bytes() > in_pieces - _PIECE_BYTES * _PIECES * 0.2
+    assert _resident_bytes() > fragmented_bytes - _PIECE_BYTES * _PIECES * 0.2
     await clock.advance(1)
     async with asyncio.timeout(10):
-        while _resident_bytes() > in_pieces - _PIECE_BYTES * _PIECES * 0.8:  # noqa: ASYNC110 - no event
+        while _resident_bytes() > fragmented_bytes - _PIECE_BYTES * _PIECES * 0.8:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
 
-    assert len(kept) == _PIECES / _KEPT_OF
+    assert len(kept) == _PIECES / _KEEP_EVERY
 
 
 def _resident_bytes() -> int:
-    return holdings(os.getpid()).resident_bytes
+    return process_resources(os.getpid()).resident_bytes

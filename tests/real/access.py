@@ -1,4 +1,4 @@
-"""The files that the web server's access is made of, and clients that know of them."""
+"""Web configuration, certificates and clients for tests of the web server's access control."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,29 +13,29 @@ USER, PASSWORD = "prometheus", "correct horse battery staple"
 LOGIN = (USER, PASSWORD)
 
 
-def hashed(password: str, cost: int = 10) -> str:
-    """Return a hash as htpasswd makes it."""
-    made = bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
-    return made.replace("$2b$", "$2y$")
+def bcrypt_hash(password: str, cost: int = 10) -> str:
+    """Return a bcrypt hash in the format of htpasswd."""
+    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
+    return hashed.replace("$2b$", "$2y$")
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
-    """A folder with a web configuration and the certificates around it."""
+class WebConfigFiles:
+    """A folder with a web configuration and its certificates."""
 
     folder: Path
     authority: trustme.CA = field(default_factory=trustme.CA)
 
     @property
     def web_config(self) -> Path:
-        """Return where the web configuration is."""
+        """Return the path of the web configuration."""
         return self.folder / "web.yml"
 
     def issue(self, name: str, *names: str) -> Path:
-        """Write a certificate and its key as NAME.crt and NAME.key; return the former."""
-        made = self.authority.issue_cert(*names)
-        made.cert_chain_pems[0].write_to_path(str(self.folder / f"{name}.crt"))
-        made.private_key_pem.write_to_path(str(self.folder / f"{name}.key"))
+        """Write NAME.crt and NAME.key; return the certificate's path."""
+        issued = self.authority.issue_cert(*names)
+        issued.cert_chain_pems[0].write_to_path(str(self.folder / f"{name}.crt"))
+        issued.private_key_pem.write_to_path(str(self.folder / f"{name}.key"))
         return self.folder / f"{name}.crt"
 
     def write_authority(self, name: str = "authority.crt") -> Path:
@@ -46,7 +46,7 @@ class Office:
     def client(
         self, url: str, certificate: str = "", login: tuple[str, str] = LOGIN
     ) -> httpx.Client:
-        """Return a client that trusts the authority, maybe with the certificate of a NAME."""
+        """Return a client that trusts the authority, optionally with a client certificate NAME."""
         context = client_context(self.write_authority())
         if certificate:
             context.load_cert_chain(

@@ -1,16 +1,16 @@
-"""Behaviours of a `BrokenServer` that answers: well, late, in pieces, in part, or without end."""
+"""Behaviours of a `BrokenServer` that sends responses: complete, late, partial or endless."""
 
 import asyncio
 
 from tests.real.broken_servers import Behaviour, Connection
 from tests.real.cloud_answers import HEAD_OK, console_address
 
-# What a behaviour without end sends at most, should a client swallow it all.
+# The maximum that an endless behaviour sends to a client that reads everything.
 _ENDLESS_MAX_BYTES = 256 << 20
 
 
 def answers(*raw: bytes) -> Behaviour:
-    """Answer the first request with the first answer and so on, the last one for ever after."""
+    """Answer the first request with the first response and so on, then repeat the last one."""
 
     async def behave(connection: Connection) -> None:
         while True:
@@ -22,7 +22,7 @@ def answers(*raw: bytes) -> Behaviour:
 
 
 def answers_and_closes(raw: bytes) -> Behaviour:
-    """Send ``raw`` to the first request, then FIN: cuts an answer that promises more."""
+    """Answer the first request with ``raw``, then FIN, which truncates a longer response."""
 
     async def behave(connection: Connection) -> None:
         await connection.request()
@@ -32,12 +32,12 @@ def answers_and_closes(raw: bytes) -> Behaviour:
 
 
 def answers_and_resets(raw: bytes) -> Behaviour:
-    """Send ``raw`` to the first request, then RST."""
+    """Answer the first request with ``raw``, then RST."""
 
     async def behave(connection: Connection) -> None:
         await connection.request()
         await connection.send(raw)
-        # An RST overtakes data that the client has not been given yet.
+        # An RST discards data that the client has not read yet.
         await asyncio.sleep(0.05)
         connection.reset()
 
@@ -45,7 +45,7 @@ def answers_and_resets(raw: bytes) -> Behaviour:
 
 
 def answers_and_stalls(raw: bytes) -> Behaviour:
-    """Send ``raw`` to the first request, then nothing more, and keep the connection."""
+    """Answer the first request with ``raw``, then keep the connection open and silent."""
 
     async def behave(connection: Connection) -> None:
         await connection.request()
@@ -56,7 +56,7 @@ def answers_and_stalls(raw: bytes) -> Behaviour:
 
 
 def answers_late(seconds: float, raw: bytes) -> Behaviour:
-    """Answer each request ``seconds`` after it came."""
+    """Answer each request after ``seconds``."""
 
     async def behave(connection: Connection) -> None:
         while True:
@@ -81,7 +81,7 @@ def trickles(raw: bytes, *, at_once: int, pause: float) -> Behaviour:
 
 
 def repeats(head: bytes, piece: bytes) -> Behaviour:
-    """Send ``head``, then ``piece`` without end."""
+    """Send ``head``, then ``piece`` endlessly."""
 
     async def behave(connection: Connection) -> None:
         await connection.request()
@@ -92,24 +92,24 @@ def repeats(head: bytes, piece: bytes) -> Behaviour:
     return behave
 
 
-# ---- Behaviours of a server that keeps connections, and then does not
+# ---- Behaviours of a server that breaks keep-alive connections
 
 
-async def closes_after_answer(connection: Connection) -> None:
-    """Answer well, promise to keep the connection, and close it at once."""
+async def closes_after_response(connection: Connection) -> None:
+    """Send a good keep-alive response and close the connection immediately."""
     await connection.request()
     await connection.send(console_address())
 
 
 async def closes_at_second_request(connection: Connection) -> None:
-    """Answer well, and close at the next request: the race that every keep-alive can lose."""
+    """Send a good response and close at the next request, as in the keep-alive race."""
     await connection.request()
     await connection.send(console_address())
     await connection.request()
 
 
 async def resets_at_second_request(connection: Connection) -> None:
-    """Answer well, and reset at the next request on the same connection."""
+    """Send a good response and reset at the next request on the same connection."""
     await connection.request()
     await connection.send(console_address())
     await connection.request()

@@ -1,14 +1,14 @@
-"""Servers that really break, over real sockets.
+"""Servers that break in many ways, over real sockets.
 
-A `BrokenServer` listens on loopback and hands each connection to a behaviour, a coroutine that
-says what this server does with it:
+A `BrokenServer` listens on loopback and passes each connection to a behaviour, a coroutine that
+implements the server:
 
     async with BrokenServer(resets) as server: ...
     async with BrokenServer(resets, tls=certificates.good()) as server: ...    # the same over TLS
     async with BrokenServer(answers(cloud_answers.console_address())) as server: ...    # a good one
 
-It keeps the requests that came. The behaviours here break below HTTP; those of `broken_answers`
-answer, in whole or in part.
+It records all requests. The behaviours here break below HTTP; those of `broken_answers` send
+complete or partial responses.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _REQUEST_MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it arrived; header names are lower-case."""
+    """One received request; header names are in lower case."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class Request:
 
 
 class Connection:
-    """One connection as a behaviour sees it."""
+    """One connection, as passed to a behaviour."""
 
     def __init__(
         self, server: "BrokenServer", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -46,7 +46,7 @@ class Connection:
         self._writer = writer
 
     async def request(self) -> Request:
-        """Read and record the next request; raises `EOFError` when the client is gone."""
+        """Read and record the next request; raises `EOFError` if the client is gone."""
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *fields = head.rstrip("\r\n").split("\r\n")
         method, path, _ = line.split(" ", 2)
@@ -59,24 +59,24 @@ class Connection:
         return request
 
     async def first_bytes(self) -> bytes:
-        """Read whatever comes first: a request, or the beginning of a TLS handshake."""
+        """Read the next bytes, such as a request or the start of a TLS handshake."""
         return await self._reader.read(_REQUEST_MAX_BYTES)
 
     async def send(self, data: bytes) -> None:
-        """Send, waiting while the client does not read."""
+        """Send data, waiting while the client does not read."""
         self._writer.write(data)
         await self._writer.drain()
         self.server.bytes_sent += len(data)
 
     async def close(self) -> None:
-        """End the connection with a FIN, after all that was sent."""
+        """Close the connection with a FIN after the sent data."""
         self._writer.close()
-        # asyncio's own words for a client that went first.
+        # asyncio's errors if the client closes first.
         with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
             await self._writer.wait_closed()
 
     def reset(self) -> None:
-        """End the connection with an RST."""
+        """Close the connection with an RST."""
         linger_none = struct.pack("ii", 1, 0)
         self._writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, linger_none
@@ -84,7 +84,7 @@ class Connection:
         self._writer.transport.abort()
 
     def abort(self) -> None:
-        """Drop the connection without waiting for what was not sent yet."""
+        """Close the connection and discard unsent data."""
         self._writer.transport.abort()
 
 
@@ -93,10 +93,10 @@ Behaviour = Callable[[Connection], Awaitable[None]]
 
 @dataclass(slots=True)
 class BrokenServer:
-    """A server on a free loopback port; ``tls`` makes it speak TLS.
+    """A server on a free loopback port, with TLS if ``tls`` is given.
 
-    ``connections`` counts those accepted (with ``tls``: those whose handshake ended well);
-    ``heard`` is what behaviours kept of what came after the requests.
+    ``connections`` counts accepted connections (with ``tls``: successful handshakes); ``received``
+    holds the bytes after the requests that a behaviour recorded.
     """
 
     behaviour: Behaviour
@@ -104,7 +104,7 @@ class BrokenServer:
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     bytes_sent: int = 0
-    heard: bytearray = field(default_factory=bytearray)
+    received: bytearray = field(default_factory=bytearray)
     host: str = LOOPBACK
     port: int = 0
     _server: asyncio.Server | None = None
@@ -112,7 +112,7 @@ class BrokenServer:
 
     @property
     def url(self) -> str:
-        """Return ``scheme://host:port`` as this server speaks it."""
+        """Return ``scheme://host:port`` of this server."""
         return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     async def __aenter__(self) -> Self:
@@ -133,7 +133,7 @@ class BrokenServer:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        # Transports that were aborted close at the loop's next turns.
+        # Aborted transports close in the next iterations of the event loop.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
@@ -150,7 +150,7 @@ class BrokenServer:
         except (EOFError, ConnectionError, ssl.SSLError):
             pass
         except asyncio.CancelledError:
-            # The server ends. asyncio would log a cancelled connection as an error.
+            # The server stops. asyncio would log a cancelled connection as an error.
             pass
         finally:
             connection.abort()
@@ -160,7 +160,7 @@ class BrokenServer:
 
 
 async def closes(connection: Connection) -> None:
-    """Read the request and close without a byte."""
+    """Read the request and close without a response."""
     await connection.request()
 
 
@@ -171,32 +171,32 @@ async def resets(connection: Connection) -> None:
 
 
 async def stalls(connection: Connection) -> None:
-    """Accept and never say anything, whatever comes."""
+    """Accept the connection and never send anything."""
     await connection.first_bytes()
     await asyncio.Event().wait()
 
 
 async def closes_at_first_bytes(connection: Connection) -> None:
-    """Close as soon as the client speaks, in the middle of a TLS handshake for instance."""
+    """Close at the client's first bytes, for example during a TLS handshake."""
     await connection.first_bytes()
 
 
 async def resets_at_first_bytes(connection: Connection) -> None:
-    """Reset as soon as the client speaks."""
+    """Reset at the client's first bytes."""
     await connection.first_bytes()
     connection.reset()
 
 
 async def speaks_plain_http(connection: Connection) -> None:
-    """Answer 400 in plain HTTP to whatever comes, as web servers do to TLS on a plain port."""
+    """Answer any bytes with a plain HTTP 400, as web servers do for TLS on a plain port."""
     await connection.first_bytes()
     await connection.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
 def refuses_client(tls: ssl.SSLContext) -> Behaviour:
-    """Shake hands by ``tls`` and, should that fail, say so in an alert.
+    """Do the TLS handshake and send an alert if it fails.
 
-    asyncio's own servers hang up without one, real ones do not.
+    asyncio's own servers close without an alert, unlike real servers.
     """
 
     async def behave(connection: Connection) -> None:
@@ -212,8 +212,8 @@ def refuses_client(tls: ssl.SSLContext) -> Behaviour:
                 await connection.send(outgoing.read())
                 break
             else:
-                raise AssertionError("the client was to be refused")
-        # Closing on unread bytes would be an RST, which overtakes the alert.
+                raise AssertionError("the client should be rejected")
+        # Closing with unread bytes would send an RST, which discards the alert.
         while await connection.first_bytes():
             pass
 

@@ -1,4 +1,4 @@
-"""A real Chromium, and what its pages complain of."""
+"""Run a real Chromium and record the errors of its pages."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ DESK, PHONE = (1280, 800), (390, 844)
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run it without a window until the block ends."""
+    """Run a headless Chromium until the block ends."""
     path = required("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
@@ -32,22 +32,22 @@ def chromium() -> Iterator[Browser]:
 
 
 @dataclass
-class LoggedRequest:
-    """An open page, and all that went wrong in it."""
+class OpenPage:
+    """An open page and its script and console errors."""
 
     page: Page
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
-def logged(
+def open_page(
     browser: Browser,
     size: tuple[int, int] = DESK,
     *,
     dark: bool = False,
     scripts: bool = True,
-) -> Iterator[LoggedRequest]:
-    """Open an empty page for a person of their own."""
+) -> Iterator[OpenPage]:
+    """Open an empty page in a new browser context."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if dark else "light",
@@ -57,13 +57,13 @@ def logged(
     try:
         context.set_default_timeout(10_000)
         page = context.new_page()
-        one = LoggedRequest(page)
-        # A violation of the policy is an error on the console too.
+        opened = OpenPage(page)
+        # Violations of the content security policy are also errors on the console.
         page.on(
             "console",
-            lambda said: one.complaints.append(said.text) if said.type == "error" else None,
+            lambda message: opened.errors.append(message.text) if message.type == "error" else None,
         )
-        page.on("pageerror", lambda error: one.complaints.append(str(error)))
-        yield one
+        page.on("pageerror", lambda error: opened.errors.append(str(error)))
+        yield opened
     finally:
         context.close()

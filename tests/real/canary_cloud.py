@@ -1,6 +1,6 @@
-"""A cloud whose every answer is full of secrets, in all the places where one can stand.
+"""A cloud that puts secrets into every part of its responses.
 
-So is the console behind the addresses that it hands out: query, cookies, page, reasons.
+Its consoles do so too: in query, cookies, page and close reasons.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ CANARY = "CANARYSECRET"
 
 
 class CanaryCloud:
-    """What came in so far."""
+    """The requests received so far."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -27,11 +27,11 @@ class CanaryCloud:
 
 @contextlib.contextmanager
 def canary_cloud() -> Iterator[CanaryCloud]:
-    """Run it on a free port of loopback until the block ends."""
+    """Run the cloud on a free loopback port until the block ends."""
     cloud = CanaryCloud()
     counter, pages, handshakes = count(), count(), count()
     console = f"https://{CANARY}.example/vnc/vnc_auto.html?token={CANARY}"
-    answers: list[tuple[int, bytes]] = [
+    responses: list[tuple[int, bytes]] = [
         (200, json.dumps({"url": console}).encode()),
         (200, json.dumps({"url": f"ftp://u:{CANARY}@h/?token={CANARY}"}).encode()),
         (200, f"<html>{CANARY}</html>".encode()),
@@ -43,7 +43,7 @@ def canary_cloud() -> Iterator[CanaryCloud]:
     ]
 
     class Handler(QuietHandler):
-        def _answer(self, status: int, body: bytes) -> None:
+        def _respond(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Location", console)
@@ -53,18 +53,18 @@ def canary_cloud() -> Iterator[CanaryCloud]:
             self.end_headers()
             self.wfile.write(body)
 
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:  # noqa: N802 - named by the library
             if "Upgrade" in self.headers:
                 cloud.handshakes += 1
-                _refuse_or_speak(self, next(handshakes))
+                _serve_websocket(self, next(handshakes))
                 return
             if self.path.startswith("/vnc/"):
-                _show_page(self, next(pages))
+                _serve_page(self, next(pages))
                 return
             cloud.requests += 1
             number = next(counter)
             if number % 11 == 10:
-                # Broken off in the middle of a secret.
+                # Truncated in the middle of a secret.
                 self.wfile.write(f"HTTP/1.1 200 {CANARY}\r\nX: {CANARY}".encode())
                 self.close_connection = True
                 return
@@ -72,21 +72,21 @@ def canary_cloud() -> Iterator[CanaryCloud]:
                 local = (
                     f"{cloud.url}/vnc/host.region/vnc_auto.html?token={CANARY}&password={CANARY}"
                 )
-                self._answer(200, json.dumps({"url": local}).encode())
+                self._respond(200, json.dumps({"url": local}).encode())
                 return
-            self._answer(*answers[number % len(answers)])
+            self._respond(*responses[number % len(responses)])
 
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:  # noqa: N802 - named by the library
             body = self.rfile.read(int(self.headers["Content-Length"]))
             cloud.saw_password |= CANARY.encode() in body
             token = {"token": {"expires_at": "2100-01-01T00:00:00.000000Z"}}
-            self._answer(201, json.dumps(token).encode())
+            self._respond(201, json.dumps(token).encode())
 
     with serving(Handler) as cloud.url:
         yield cloud
 
 
-def _show_page(handler: QuietHandler, number: int) -> None:
+def _serve_page(handler: QuietHandler, number: int) -> None:
     if number % 4:
         handler.send_response(200)
     else:
@@ -99,7 +99,7 @@ def _show_page(handler: QuietHandler, number: int) -> None:
     handler.wfile.write(body)
 
 
-def _refuse_or_speak(handler: QuietHandler, number: int) -> None:
+def _serve_websocket(handler: QuietHandler, number: int) -> None:
     handler.close_connection = True
     if number % 6 == 0:
         handler.send_error(403, CANARY, CANARY)
@@ -110,10 +110,10 @@ def _refuse_or_speak(handler: QuietHandler, number: int) -> None:
         handler.end_headers()
         return
     headers = {name.lower(): value for name, value in handler.headers.items()}
-    said = (
+    bytes_to_send = (
         frame(b"RFB 003.008\n"),
         frame(CANARY.encode()),
         close(4003, CANARY.encode()),
         frame(f"RFB 003.{CANARY}".encode(), TEXT),
     )[number % 6 - 2]
-    handler.wfile.write(switching(Request("GET", handler.path, headers)) + said)
+    handler.wfile.write(switching(Request("GET", handler.path, headers)) + bytes_to_send)

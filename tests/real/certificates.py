@@ -1,4 +1,4 @@
-"""Certificates of servers: good ones, and each of the ways in which they are not."""
+"""Create valid and invalid server certificates."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _NAMES = ("127.0.0.1", "localhost")
 
 @dataclass(frozen=True, slots=True)
 class PemFiles:
-    """A server's certificate and its key, as programs other than Python want them."""
+    """The PEM files of a server's certificate and its key."""
 
     certificate: Path
     key: Path
@@ -20,54 +20,54 @@ class PemFiles:
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Server contexts whose certificates are signed by one authority, unless said otherwise."""
+    """Server SSL contexts with certificates of one authority, unless stated otherwise."""
 
     _authority: trustme.CA = field(default_factory=trustme.CA)
 
     def write_authority(self, path: Path) -> Path:
-        """Write the authority's certificate where a client's ``ca_file`` can point."""
+        """Write the authority's certificate for a client's ``ca_file``."""
         self._authority.cert_pem.write_to_path(str(path))
         return path
 
     def write_good(self, folder: Path, not_after: datetime | None = None) -> PemFiles:
-        """Write a certificate that deserves trust, until ``not_after``, and its key."""
-        return _written(self._authority.issue_cert(*_NAMES, not_after=not_after), folder)
+        """Write a trusted certificate, valid until ``not_after``, and its key."""
+        return _write(self._authority.issue_cert(*_NAMES, not_after=not_after), folder)
 
     def write_wrong_name(self, folder: Path) -> PemFiles:
         """Write a certificate for another host and its key."""
-        return _written(self._authority.issue_cert("other.example"), folder)
+        return _write(self._authority.issue_cert("other.example"), folder)
 
     def write_expired(self, folder: Path) -> PemFiles:
-        """Write a certificate that ended yesterday and its key."""
-        return _written(self._expired(), folder)
+        """Write a certificate that expired yesterday and its key."""
+        return _write(self._expired(), folder)
 
     def good(self, not_after: datetime | None = None) -> ssl.SSLContext:
-        """Return a context that deserves trust, until ``not_after``."""
-        return _serving(self._authority.issue_cert(*_NAMES, not_after=not_after))
+        """Return a context with a trusted certificate, valid until ``not_after``."""
+        return _server_context(self._authority.issue_cert(*_NAMES, not_after=not_after))
 
     def wrong_name(self) -> ssl.SSLContext:
         """Return a context with a certificate for another host."""
-        return _serving(self._authority.issue_cert("other.example"))
+        return _server_context(self._authority.issue_cert("other.example"))
 
     def expired(self) -> ssl.SSLContext:
-        """Return a context with a certificate that ended yesterday."""
-        return _serving(self._expired())
+        """Return a context with a certificate that expired yesterday."""
+        return _server_context(self._expired())
 
     def not_yet_valid(self) -> ssl.SSLContext:
-        """Return a context with a certificate that begins tomorrow."""
+        """Return a context with a certificate that is valid from tomorrow."""
         now = datetime.now(UTC)
-        return _serving(
+        return _server_context(
             self._authority.issue_cert(
                 *_NAMES, not_before=now + timedelta(days=1), not_after=now + timedelta(days=9)
             )
         )
 
     def unknown_authority(self) -> ssl.SSLContext:
-        """Return a context whose certificate another authority signed."""
-        return _serving(trustme.CA().issue_cert(*_NAMES))
+        """Return a context with a certificate of an unknown authority."""
+        return _server_context(trustme.CA().issue_cert(*_NAMES))
 
     def self_signed(self) -> ssl.SSLContext:
-        """Return a context whose certificate is its own authority."""
+        """Return a context with a self-signed certificate."""
         own = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with own.private_key_pem.tempfile() as key, own.cert_pem.tempfile() as certificate:
@@ -75,7 +75,7 @@ class Certificates:
         return context
 
     def demanding_client_certificate(self) -> ssl.SSLContext:
-        """Return a good context that lets in only clients with a certificate of the authority."""
+        """Return a good context that requires a client certificate of the authority."""
         context = self.good()
         context.verify_mode = ssl.CERT_REQUIRED
         self._authority.configure_trust(context)
@@ -88,19 +88,19 @@ class Certificates:
         )
 
 
-def _written(certificate: trustme.LeafCert, folder: Path) -> PemFiles:
+def _write(certificate: trustme.LeafCert, folder: Path) -> PemFiles:
     files = PemFiles(folder / "certificate.pem", folder / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(str(files.certificate))
     certificate.private_key_pem.write_to_path(str(files.key))
     return files
 
 
-def _serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+def _server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
 
 
 def client_context(authority: Path) -> ssl.SSLContext:
-    """Return what a client needs that trusts the authority written to ``authority``."""
+    """Return a client SSL context that trusts the authority in the file ``authority``."""
     return ssl.create_default_context(cafile=authority)

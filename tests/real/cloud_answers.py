@@ -1,4 +1,4 @@
-"""Answers as bytes on the wire: the cloud's documented ones, and ones that no cloud should give."""
+"""HTTP responses as raw bytes: documented ones of the cloud, and invalid ones."""
 
 import functools
 import gzip
@@ -17,8 +17,8 @@ MIB = 1 << 20
 _ZEROS = bytes(16 * MIB)
 
 
-def answer(status: int, body: bytes | str = b"", **headers: str) -> bytes:
-    """Return an HTTP answer; ``_`` in header names stands for ``-``."""
+def response(status: int, body: bytes | str = b"", **headers: str) -> bytes:
+    """Return an HTTP response; ``_`` in header names stands for ``-``."""
     body = body.encode() if isinstance(body, str) else body
     fields = {"Content-Length": str(len(body)), "X-Request-Id": REQUEST_ID}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -30,37 +30,37 @@ def answer(status: int, body: bytes | str = b"", **headers: str) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-def json_answer(status: int, body: object, **headers: str) -> bytes:
-    """Return an HTTP answer with a JSON body."""
-    return answer(status, json.dumps(body), Content_Type="application/json", **headers)
+def json_response(status: int, body: object, **headers: str) -> bytes:
+    """Return an HTTP response with a JSON body."""
+    return response(status, json.dumps(body), Content_Type="application/json", **headers)
 
 
 def error(status: int, code: str, message: str = "refused", **headers: str) -> bytes:
-    """Return an error in the shape of CloudDC and of the API gateway."""
-    return json_answer(status, {"error_code": code, "error_msg": message}, **headers)
+    """Return an error in the format of CloudDC and the API gateway."""
+    return json_response(status, {"error_code": code, "error_msg": message}, **headers)
 
 
 def console_address(url: object = CONSOLE_URL) -> bytes:
-    """Return the documented 200 answer with ``url`` as the console address."""
-    return json_answer(200, {"url": url})
+    """Return the documented 200 response with ``url`` as the console address."""
+    return json_response(200, {"url": url})
 
 
 def console_address_of_size(size: int) -> bytes:
-    """Return a good answer whose body is exactly ``size`` bytes long."""
+    """Return a good response with a body of exactly ``size`` bytes."""
     body = {"url": CONSOLE_URL, "padding": ""}
     body["padding"] = "x" * (size - len(json.dumps(body)))
-    return json_answer(200, body)
+    return json_response(200, body)
 
 
 def gzipped(body: bytes, encoding: str = "gzip") -> bytes:
-    """Return a 200 answer whose body is ``body`` compressed."""
-    return answer(200, gzip.compress(body), Content_Encoding=encoding)
+    """Return a 200 response with ``body`` compressed."""
+    return response(200, gzip.compress(body), Content_Encoding=encoding)
 
 
 GOOD_BODY = json.dumps({"url": CONSOLE_URL}).encode()
 
-# The gateway's real 429, as users have shown it.
-THROTTLED_BY_GATEWAY = json_answer(
+# The gateway's real 429, from reports of users.
+THROTTLED_BY_GATEWAY = json_response(
     429,
     {
         "error_msg": "The throttling threshold has been reached: "
@@ -70,7 +70,7 @@ THROTTLED_BY_GATEWAY = json_answer(
     },
 )
 
-IAM_UNAUTHORIZED = json_answer(
+IAM_UNAUTHORIZED = json_response(
     401,
     {
         "error": {
@@ -84,14 +84,14 @@ IAM_UNAUTHORIZED = json_answer(
 
 @functools.cache
 def gzip_bomb() -> bytes:
-    """Return an answer of about 1 MiB on the wire that is a little over 1 GiB when decoded.
+    """Return a response of about 1 MiB on the wire that decompresses to slightly over 1 GiB.
 
-    Its body alone is below 1 MiB, so that only a bound on what is decoded catches it.
+    The compressed body is below 1 MiB, so only a limit on decompressed bytes detects it.
     """
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     compressor.compress(_ZEROS)
     compressor.flush(zlib.Z_FULL_FLUSH)
-    # After a full flush nothing is remembered: each block is the same bytes, made once.
+    # A full flush resets the compressor's state, so every block has the same bytes.
     block = compressor.compress(_ZEROS) + compressor.flush(zlib.Z_FULL_FLUSH)
     blocks = 64
     ending = compressor.compress(b"\0") + compressor.flush()
@@ -105,4 +105,4 @@ def gzip_bomb() -> bytes:
         + ending
         + struct.pack("<II", zlib.crc32(b"\0", checksum), size & 0xFFFFFFFF)
     )  # fmt: skip
-    return answer(200, body, Content_Encoding="gzip")
+    return response(200, body, Content_Encoding="gzip")

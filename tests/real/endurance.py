@@ -1,7 +1,7 @@
-"""One frame for every fault over time: a steady state, the fault, its end, and all is well again.
+"""Run a real exporter through faults: steady state, fault, recovery, and checks.
 
-The exporter is a process of its own. Some of its projects are probed through gates and nginx over
-TLS, all others at the pretend cloud directly, the consoles of one down to their machines.
+The exporter is a separate process. Some projects are probed over TLS through gates and nginx, the
+others directly at the simulated cloud. One project is probed to the depth ``rfb``.
 """
 
 import json
@@ -19,31 +19,31 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.real.certificates import Certificates
 from tests.real.gate import Gate, gate
-from tests.real.holdings import Holdings, holdings
+from tests.real.holdings import ProcessResources, process_resources
 from tests.real.nginx import nginx, passing
 from tests.real.programs import Program, exporter, simulator, until
 
 INTERVAL, TIMEOUT = 1.0, 0.9
 FAULT_SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "2"))
-"""How long each fault lasts; `make chaos` sets more than the test suite has time for."""
-LOGIN_PATIENCE = 10.0 + min(FAULT_SECONDS, 60)
-"""Who finds a login service down tries again after 2 s, then 4 s, and so on up to a minute."""
+"""Duration of each fault; `make chaos` sets a longer one than the test suite."""
+LOGIN_RECOVERY_SECONDS = 10.0 + min(FAULT_SECONDS, 60)
+"""After a failed login the exporter retries after 2 s, then 4 s, up to a minute."""
 SLACK = 1.5
 """Seconds that a busy machine may add to two intervals."""
 RECOVERY = 2 * INTERVAL + TIMEOUT + SLACK
-_FAREWELL_SECONDS = 5.0
+_CLEANUP_SECONDS = 5.0
 THREADS_MAX = 16
-# Ten thousand connections at once leave some of their memory behind, but once only.
+# Ten thousand concurrent connections leave some memory allocated, but only once.
 _GROWTH_BYTES_MAX = 64 << 20
 TO_CLOUD = "proxy_set_header Host $http_host; proxy_http_version 1.1;"
-"""How nginx hands requests on: their signatures hold for the host that was asked."""
-WITNESS, LOGIN, QUOTA = "witness", "login", "quota"
-"""Projects with something of their own: deep probes, a log-in with short tokens, a low ceiling."""
+"""nginx keeps the Host header because the signatures cover it."""
+DEEP_PROJECT, LOGIN, QUOTA = "deep", "login", "quota"
+"""Special projects: probes to depth ``rfb``, short-lived tokens, a low rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What one scrape said; ``at`` is Unix time."""
+    """The samples of one scrape; ``at`` is Unix time."""
 
     at: float
     samples: Mapping[str, list[tuple[Mapping[str, str], float]]]
@@ -53,13 +53,13 @@ class Scrape:
         return sum(value for _, value in self._with(name, labels))
 
     def each(self, name: str, project: str) -> dict[str, float]:
-        """Return a per-server metric of a project, by server."""
+        """Return the values of a per-server metric of a project by server ID."""
         return {
             labels["server_id"]: value for labels, value in self._with(name, {"project": project})
         }
 
     def outcomes(self, project: str) -> Counter[str]:
-        """Return how many probes of a project ended in each way."""
+        """Return the number of probes of a project by outcome."""
         return Counter(
             {
                 labels["outcome"]: int(value)
@@ -77,7 +77,7 @@ class Scrape:
 
 
 def scrape(address: str, timeout: float = 5.0, names: Sequence[str] = ()) -> Scrape:
-    """Scrape an exporter as Prometheus does, for these metrics or for all."""
+    """Scrape an exporter as Prometheus does: the metrics ``names``, or all."""
     at = time.time()
     query = {"name[]": list(names)}
     answer = httpx.get(f"http://{address}/metrics", params=query, timeout=timeout)
@@ -91,18 +91,18 @@ def scrape(address: str, timeout: float = 5.0, names: Sequence[str] = ()) -> Scr
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What befalls a project for a while, and how many seconds it may take to be well again."""
+    """A fault of a project while ``holds`` is entered, and its maximum recovery time in seconds."""
 
     holds: AbstractContextManager[object]
     patience: float = RECOVERY
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the metrics showed of one project.
+class Observation:
+    """The metrics of one project around a fault.
 
-    ``outcomes`` are those of probes that ran wholly within the fault, ``around`` all from before
-    it until all was well again; ``verdicts`` are those at its end.
+    ``outcomes`` are those of probes that ran entirely during the fault, ``around`` all from before
+    it until the recovery; ``verdicts`` are those at the end of the fault.
     """
 
     before: Scrape
@@ -114,8 +114,8 @@ class Seen:
 
 
 @dataclass
-class Stage:
-    """A running exporter and the cloud it probes, with so many servers in each project."""
+class Environment:
+    """A running exporter and its cloud; ``projects`` maps names to numbers of servers."""
 
     ours: Program
     cloud: Program
@@ -128,20 +128,20 @@ class Stage:
 
     @property
     def pid(self) -> int:
-        """Return the exporter's process."""
+        """Return the exporter's process ID."""
         return self.ours.process.pid
 
     def scrape(self) -> Scrape:
         """Scrape the exporter."""
         return scrape(self.ours.url)
 
-    def hold(self) -> Holdings:
-        """Look at what the exporter's process holds."""
-        return holdings(self.pid)
+    def resources(self) -> ProcessResources:
+        """Return the resources of the exporter's process."""
+        return process_resources(self.pid)
 
     @contextmanager
     def cloud_fault(self, project: str, **fault: object) -> Iterator[None]:
-        """Break a project of the pretend cloud in one way meanwhile."""
+        """Apply a fault to a project of the simulated cloud until the block ends."""
         self._faults[project] = {"project": project, **fault}
         self._put("faults", list(self._faults.values()))
         try:
@@ -152,22 +152,22 @@ class Stage:
 
     @contextmanager
     def quota(self, project: str, **quota: object) -> Iterator[None]:
-        """Cut a project's quota meanwhile."""
+        """Limit a project's quota until the block ends."""
         self._put(f"quota/{project}", quota)
         try:
             yield
         finally:
             self._put(f"quota/{project}", None)
 
-    def _put(self, lever: str, document: object) -> None:
-        httpx.put(f"{self.cloud.url}/simulator/{lever}", json=document).raise_for_status()
+    def _put(self, path: str, document: object) -> None:
+        httpx.put(f"{self.cloud.url}/simulator/{path}", json=document).raise_for_status()
 
-    def well_since(self, since: float, projects: Iterable[str]) -> set[str]:
-        """Return the projects whose servers all were probed with success since a Unix time."""
+    def healthy_since(self, since: float, projects: Iterable[str]) -> set[str]:
+        """Return the projects whose servers were all probed successfully since a Unix time."""
         seen = self.scrape()
-        return {name for name in projects if self._is_well(seen, name, since)}
+        return {name for name in projects if self._is_healthy(seen, name, since)}
 
-    def _is_well(self, seen: Scrape, project: str, since: float) -> bool:
+    def _is_healthy(self, seen: Scrape, project: str, since: float) -> bool:
         attempts = seen.each("console_probe_last_attempt_timestamp_seconds", project)
         successes = seen.each("console_probe_last_success_timestamp_seconds", project)
         return (
@@ -177,24 +177,24 @@ class Stage:
         )
 
     def steady(self, seconds: float = 10.0) -> Scrape:
-        """Wait until every server of every project is probed with success."""
+        """Wait until every server of every project was probed successfully."""
         since = time.time()
-        until(lambda: self.well_since(since, self.projects) == set(self.projects), seconds)
+        until(lambda: self.healthy_since(since, self.projects) == set(self.projects), seconds)
         return self.scrape()
 
-    def endure(
+    def run_faults(
         self,
         faults: Mapping[str, Fault],
         settle: float = INTERVAL + TIMEOUT,
-        meanwhile: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it holds nothing
-    ) -> dict[str, Seen]:
-        """Let faults come and go, and hold the exporter to what must be so after any.
+        meanwhile: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - stateless
+    ) -> dict[str, Observation]:
+        """Apply faults, end them, and check the invariants.
 
-        Every project is well again in its time, those without a fault were so in every slot, and
-        nothing stays behind. ``settle`` seconds pass until the faults can be seen; what happens
-        ``meanwhile`` may be felt by none.
+        Every project recovers in time, every probe of a project without a fault succeeds, and no
+        resources leak. ``settle`` seconds pass until the faults are visible. ``meanwhile`` is
+        entered during the faults and must affect no project.
         """
-        before, held = self.steady(), self.hold()
+        before, held = self.steady(), self.resources()
         with meanwhile, ExitStack() as holding:
             for fault in faults.values():
                 holding.enter_context(fault.holds)
@@ -205,10 +205,10 @@ class Stage:
         self.recover({name: fault.patience for name, fault in faults.items()})
         after = self.scrape()
         for project in self.projects.keys() - faults.keys():
-            self.assert_untouched(project, before, after)
-        self.assert_nothing_left(held)
+            self.assert_unaffected(project, before, after)
+        self.assert_no_leaks(held)
         return {
-            project: Seen(
+            project: Observation(
                 before=before,
                 during=during,
                 after=after,
@@ -220,17 +220,17 @@ class Stage:
         }
 
     def recover(self, patience: Mapping[str, float]) -> None:
-        """Wait until each project is well again, or has had its time."""
+        """Wait until each project is healthy; fail if one takes longer than its maximum."""
         ended = time.time()
-        ill = set(patience)
-        while ill:
-            ill -= self.well_since(ended, ill)
-            late = {name for name in ill if time.time() - ended > patience[name]}
-            assert not late, f"not well in time: {late}"
+        unhealthy = set(patience)
+        while unhealthy:
+            unhealthy -= self.healthy_since(ended, unhealthy)
+            late = {name for name in unhealthy if time.time() - ended > patience[name]}
+            assert not late, f"not recovered in time: {late}"
             time.sleep(0.1)
 
-    def assert_untouched(self, project: str, before: Scrape, after: Scrape) -> None:
-        """Hold each server of a project to a success in every slot."""
+    def assert_unaffected(self, project: str, before: Scrape, after: Scrape) -> None:
+        """Assert that each server of a project was probed successfully in every interval."""
         outcomes = after.outcomes(project) - before.outcomes(project)
         assert set(outcomes) == {"success"}, (project, outcomes)
         name = "console_probe_verdicts_total"
@@ -239,26 +239,26 @@ class Stage:
         made = {server: now[server] - was[server] for server in was}
         assert all(slots - 2 < count < slots + 2 for count in made.values()), (slots, made)
 
-    def assert_nothing_left(self, held: Holdings) -> None:
-        """Hold the process to what it held before, once what is ending has ended."""
-        give_up = time.monotonic() + _FAREWELL_SECONDS
+    def assert_no_leaks(self, held: ProcessResources) -> None:
+        """Assert that the process holds no more resources than ``held``, after a while."""
+        give_up = time.monotonic() + _CLEANUP_SECONDS
         while left := self._left(held):
             assert time.monotonic() < give_up, left
             time.sleep(0.1)
         self.assert_quiet_log()
 
-    def _left(self, held: Holdings) -> list[str]:
-        now, seen = self.hold(), self.scrape()
+    def _left(self, held: ProcessResources) -> list[str]:
+        now, seen = self.resources(), self.scrape()
         kept = sum(self.projects.values()) + len(self.projects)
-        # Where the quota was cut, the pace is slow for minutes.
+        # After a quota was cut, the rate stays low for minutes.
         slow = self.projects.get(QUOTA, 0)
         wrong = {
             "requests in flight": seen.total("console_api_requests_in_flight"),
             "queued": max(0, seen.total("console_throttle_queue_length") - slow),
             "overdue": max(0, seen.total("console_scheduler_overdue_servers") - slow),
-            "sockets that the peer has closed": now.sockets["CLOSE_WAIT"],
+            "sockets closed by the peer": now.sockets["CLOSE_WAIT"],
             "files": max(0, now.files - held.files),
-            # A connection is kept for a server at most, and some are scrapes.
+            # At most one connection per server is kept open, plus a few scrapes.
             "connections": max(0, now.sockets["ESTABLISHED"] - kept - 4),
             "threads": max(0, now.threads - THREADS_MAX),
             "memory": max(0, now.resident_bytes - held.resident_bytes - _GROWTH_BYTES_MAX),
@@ -266,7 +266,7 @@ class Stage:
         return [f"{what}: {count}" for what, count in wrong.items() if count]
 
     def assert_quiet_log(self) -> None:
-        """Hold the log to events that are known, and to no traceback."""
+        """Assert that the log has no errors and no tracebacks."""
         lines = self.ours.lines[self._read :]
         self._read += len(lines)
         for line in lines:
@@ -277,8 +277,10 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, projects: Mapping[str, int], gated: Iterable[str] = ()) -> Iterator[Stage]:
-    """Run all of it: a cloud, nginx, a gate for each of ``gated``, and an exporter."""
+def environment(
+    folder: Path, projects: Mapping[str, int], gated: Iterable[str] = ()
+) -> Iterator[Environment]:
+    """Run a cloud, nginx, a gate for each project in ``gated``, and an exporter."""
     certificates = Certificates()
     authority = certificates.write_authority(folder / "ca.pem")
     pem = certificates.write_good(folder)
@@ -291,23 +293,23 @@ def stage(folder: Path, projects: Mapping[str, int], gated: Iterable[str] = ()) 
         config = folder / "config.yaml"
         config.write_text(configuration(projects, cloud.url, endpoints, authority))
         ours = running.enter_context(exporter(config, None, "--log.format=json"))
-        one = Stage(ours, cloud, projects, gates, front, certificates)
+        one = Environment(ours, cloud, projects, gates, front, certificates)
         one.steady()
         yield one
 
 
 @contextmanager
 def simulated_cloud(folder: Path, projects: Mapping[str, int], *flags: str) -> Iterator[Program]:
-    """Run a cloud with servers of these projects, whose tokens live for three seconds."""
+    """Run a simulated cloud with these projects; tokens of LOGIN last three seconds."""
     scenario = folder / "scenario.json"
     scenario.write_text(
-        json.dumps({"projects": [_in_the_cloud(*project) for project in projects.items()]})
+        json.dumps({"projects": [_scenario_project(*project) for project in projects.items()]})
     )
     with simulator(f"--scenario={scenario}", *flags) as running:
         yield running
 
 
-def _in_the_cloud(name: str, servers: int) -> dict[str, object]:
+def _scenario_project(name: str, servers: int) -> dict[str, object]:
     return {
         "name": name,
         "region": "cn-southwest-2",
@@ -321,7 +323,7 @@ def _in_the_cloud(name: str, servers: int) -> dict[str, object]:
 
 
 def server_ids(project: str, count: int) -> list[str]:
-    """Return the ids of a project's servers."""
+    """Return the IDs of a project's servers."""
     return [f"{project}-{number:03}" for number in range(count)]
 
 
@@ -330,16 +332,16 @@ def configuration(
     cloud: str,
     endpoints: Mapping[str, str] = MappingProxyType({}),
     ca_file: Path | None = None,
-    depths: Mapping[str, str] = MappingProxyType({WITNESS: "rfb"}),
+    depths: Mapping[str, str] = MappingProxyType({DEEP_PROJECT: "rfb"}),
 ) -> str:
-    """Return a configuration for some projects of the cloud.
+    """Return a configuration for these projects.
 
-    ``endpoints`` lead elsewhere than to the cloud directly; ``depths`` are ``api`` where not given.
+    ``endpoints`` override the cloud's address; ``depths`` default to ``api``.
     """
     document = [f"global: {{interval: {INTERVAL:g}s, timeout: {int(TIMEOUT * 1000)}ms}}\nprojects:"]
     for name, count in projects.items():
         auth = f"{{type: aksk, access_key: AK-{name}, secret_key: simulated-secret-key}}"
-        # A ceiling of twice the demand, or nearly none.
+        # A limit of twice the demand, or practically none.
         rate = 2 * count if name == QUOTA else 1000
         document.append(
             f"""
@@ -358,7 +360,7 @@ def configuration(
 
 
 def password_login(name: str, cloud: str) -> str:
-    """Return a log-in by password."""
+    """Return an ``auth`` section for a login with a password."""
     return (
         f"{{type: password, iam_endpoint: '{cloud}', username: {name},"
         " password: simulated-password, domain: my-account}"

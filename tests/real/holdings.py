@@ -1,4 +1,4 @@
-"""What another process holds: memory, threads, files, and its sockets by their state."""
+"""Measure memory, threads, file descriptors and TCP sockets of another process."""
 
 import os
 from collections import Counter
@@ -13,12 +13,12 @@ _STATES = {
     "0B": "CLOSING",
 }  # fmt: skip
 OTHER = "other"
-"""Sockets that are no TCP of the process's network, or not connected any more."""
+"""State of sockets that are not TCP sockets of the process's network namespace."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """What a process holds at one moment."""
+class ProcessResources:
+    """The resources of a process at one moment."""
 
     resident_bytes: int
     threads: int
@@ -27,16 +27,16 @@ class Holdings:
 
     @property
     def files(self) -> int:
-        """Return the descriptors that are no TCP connections: files, pipes, what is lost."""
+        """Return the descriptors that are not TCP connections, such as files and pipes."""
         return self.descriptors - self.sockets.total() + self.sockets[OTHER]
 
 
-def holdings(pid: int) -> Holdings:
-    """Look at a process."""
+def process_resources(pid: int) -> ProcessResources:
+    """Return the current resources of a process."""
     process = Path(f"/proc/{pid}")
     links = []
     for descriptor in (process / "fd").iterdir():
-        # It may be gone by now.
+        # The descriptor may be closed by now.
         with suppress(FileNotFoundError):
             links.append(str(descriptor.readlink()))
     states = _tcp_states(process)
@@ -45,7 +45,7 @@ def holdings(pid: int) -> Holdings:
         for link in links
         if link.startswith("socket:")
     )
-    return Holdings(
+    return ProcessResources(
         resident_bytes=resident_bytes(pid),
         threads=len(list((process / "task").iterdir())),
         descriptors=len(links),
@@ -54,12 +54,12 @@ def holdings(pid: int) -> Holdings:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory that a process has in use."""
+    """Return the resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
 def _tcp_states(process: Path) -> dict[str, str]:
-    """Return the state of each TCP socket of the process's network, by inode."""
+    """Return the state of each TCP socket of the process's network namespace by inode."""
     states = {}
     for table in ("tcp", "tcp6"):
         for line in (process / "net" / table).read_text().splitlines()[1:]:

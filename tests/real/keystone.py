@@ -1,6 +1,7 @@
-"""A real OpenStack Keystone, started in its own virtual environment on a loopback port.
+"""Run a real OpenStack Keystone in its own virtual environment on a loopback port.
 
-Its database is set up once and kept beside the packages: that takes three times as long as a start.
+Its database is created once and cached beside the packages: creation takes three times as long as
+a start.
 """
 
 import hashlib
@@ -22,10 +23,10 @@ ENVIRONMENT = Path(
 ).absolute()
 
 LOCKED_AFTER = 5
-"""Wrong passwords in a row that lock an account, as at Huawei Cloud."""
+"""Number of wrong passwords in a row that locks an account, as at Huawei Cloud."""
 
 _REQUIREMENTS = Path(__file__).parents[1] / "requirements-keystone.txt"
-# Another Keystone has another database.
+# Each version of Keystone needs its own database.
 _TEMPLATE = ENVIRONMENT / f"template-{hashlib.sha256(_REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
 _ADMIN_PASSWORD = "keystone-admin"
 _SERVER = Path(__file__).with_name("keystone_server.py")
@@ -44,10 +45,9 @@ class Account:
 
 
 class Keystone:
-    """A running Keystone, and what an administrator does with it."""
+    """A running Keystone at ``url`` (scheme, host and port), with administrator functions."""
 
     def __init__(self, url: str, process: subprocess.Popen[str]) -> None:
-        """Administer the server at ``url``, which ends with its scheme, host and port."""
         self.url = url
         self._process = process
         self._client = httpx.Client(base_url=f"{url}/v3", timeout=30, trust_env=False)
@@ -72,29 +72,29 @@ class Keystone:
         return Account(name, user_id, password, project_id)
 
     def change_password(self, account: Account, password: str) -> None:
-        """Give an account another password, which ends its tokens."""
+        """Change an account's password, which revokes its tokens."""
         path = f"/users/{account.user_id}"
         self._client.patch(path, json={"user": {"password": password}}).raise_for_status()
 
     def validate(self, token: str) -> int:
-        """Return the status that Keystone gives a token: 200, or 404 for one that is no good."""
+        """Return Keystone's status for a token: 200, or 404 for an invalid one."""
         return self._client.get("/auth/tokens", headers={"x-subject-token": token}).status_code
 
     def revoke(self, token: str) -> None:
-        """End a token."""
+        """Revoke a token."""
         headers = {"x-subject-token": token}
         self._client.delete("/auth/tokens", headers=headers).raise_for_status()
 
     @contextmanager
     def token_lifetime(self, seconds: int) -> Iterator[None]:
-        """Let new tokens live for ``seconds`` only."""
-        self._tell(seconds)
+        """Limit the lifetime of new tokens to ``seconds`` until the block ends."""
+        self._set_token_lifetime(seconds)
         try:
             yield
         finally:
-            self._tell(_TOKEN_SECONDS)
+            self._set_token_lifetime(_TOKEN_SECONDS)
 
-    def _tell(self, seconds: int) -> None:
+    def _set_token_lifetime(self, seconds: int) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{seconds}\n")
@@ -103,7 +103,7 @@ class Keystone:
 
     def _admin_token(self) -> str:
         user = {"name": "admin", "password": _ADMIN_PASSWORD, "domain": {"id": "default"}}
-        answer = self._client.post(
+        response = self._client.post(
             "/auth/tokens",
             json={
                 "auth": {
@@ -112,16 +112,16 @@ class Keystone:
                 }
             },
         )
-        return str(answer.raise_for_status().headers["x-subject-token"])
+        return str(response.raise_for_status().headers["x-subject-token"])
 
     def _create(self, collection: str, kind: str, **fields: str) -> str:
-        answer = self._client.post(f"/{collection}", json={kind: fields}).raise_for_status()
-        return str(answer.json()[kind]["id"])
+        response = self._client.post(f"/{collection}", json={kind: fields}).raise_for_status()
+        return str(response.json()[kind]["id"])
 
 
 @pytest.fixture(scope="session")
 def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
-    """Return a Keystone that all tests share; without one, skip the test, and fail it in CI."""
+    """Return a Keystone shared by all tests; if not installed, skip, or fail in CI."""
     if not (ENVIRONMENT / "bin" / "keystone-manage").exists():
         if os.environ.get("CI") == "true":
             pytest.fail("OpenStack Keystone is not installed; `make test` installs it")
@@ -169,7 +169,7 @@ def running_keystone(directory: Path) -> Iterator[Keystone]:
 
 
 def _make_template(directory: Path) -> None:
-    """Set up a database and keys, and keep them for all later runs."""
+    """Create a database and keys, and cache them for later runs."""
     directory.mkdir()
     configuration = _write_configuration(directory)
     (directory / "keys").mkdir(mode=0o700)
@@ -190,12 +190,12 @@ def _make_template(directory: Path) -> None:
     shutil.copytree(directory, partial)
     try:
         partial.rename(_TEMPLATE)
-    except OSError:  # another run was quicker
+    except OSError:  # a concurrent run was faster
         shutil.rmtree(partial)
 
 
 def _write_configuration(directory: Path) -> Path:
-    # All key repositories are named: what is not would be made outside of the directory.
+    # Set all key repositories: their defaults are outside of the directory.
     configuration = directory / "keystone.conf"
     configuration.write_text(
         f"""\

@@ -1,4 +1,4 @@
-"""A CloudDC that asks a real Keystone about every token it is shown, as the real one asks IAM."""
+"""A CloudDC that validates every token with a real Keystone, as the real one does with IAM."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ _OK = 200
 
 
 class KeystoneCloud:
-    """What it was shown; ``url`` is where it is."""
+    """The address of the cloud and the tokens that it received."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -20,18 +20,18 @@ class KeystoneCloud:
 
 @contextlib.contextmanager
 def keystone_cloud(keystone: Keystone) -> Iterator[KeystoneCloud]:
-    """Run it on a free port of loopback until the block ends."""
+    """Run the cloud on a free loopback port until the block ends."""
     cloud = KeystoneCloud()
     address = json.dumps({"url": "https://console.example/vnc/vnc_auto.html?token=t"}).encode()
-    refusal = json.dumps({"error_code": "APIGW.0307", "error_msg": "update the token"}).encode()
+    error = json.dumps({"error_code": "APIGW.0307", "error_msg": "update the token"}).encode()
 
     class Handler(QuietHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:  # noqa: N802 - named by the library
             token = self.headers.get("X-Auth-Token", "")
-            good = keystone.validate(token) == _OK
+            valid = keystone.validate(token) == _OK
             cloud.tokens.append(token)
-            body = address if good else refusal
-            self.send_response(_OK if good else 401)
+            body = address if valid else error
+            self.send_response(_OK if valid else 401)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

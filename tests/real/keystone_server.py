@@ -1,8 +1,7 @@
-"""Serves OpenStack Keystone on a loopback port; runs in Keystone's own virtual environment.
+"""Serve OpenStack Keystone on a loopback port; runs in Keystone's own virtual environment.
 
-Takes the configuration file as its argument and prints the port. Each line on standard input sets
-the seconds that new tokens live, as an operator would with ``[token] expiration``; the end of
-standard input ends the server.
+The argument is the configuration file. The server prints its port. Each line on standard input
+sets the lifetime of new tokens in seconds, like ``[token] expiration``; EOF stops the server.
 """
 
 import sys
@@ -20,16 +19,16 @@ class _Quiet(WSGIRequestHandler):
         """Print nothing."""
 
 
-def _listen_to_operator(server: object) -> None:
+def _read_commands(server: object) -> None:
     for line in sys.stdin:
         keystone.conf.CONF.set_override("expiration", int(line), group="token")
-        print("done", flush=True)  # noqa: T201 - the answer
+        print("done", flush=True)  # noqa: T201 - the reply
     server.shutdown()  # type: ignore[attr-defined]
 
 
-# Keystone reads the command line as well, and knows no such argument.
+# Keystone also parses the command line and would reject the argument.
 application = initialize_application("public", config_files=[sys.argv.pop()])
 with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
-    threading.Thread(target=_listen_to_operator, args=(server,), daemon=True).start()
-    print(server.server_port, flush=True)  # noqa: T201 - how the port is told
+    threading.Thread(target=_read_commands, args=(server,), daemon=True).start()
+    print(server.server_port, flush=True)  # noqa: T201 - read by the parent process
     server.serve_forever(poll_interval=0.05)

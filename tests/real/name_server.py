@@ -1,4 +1,4 @@
-"""A small DNS server that can stop answering, or answer that it cannot."""
+"""A small DNS server that can fail or stay silent for single names."""
 
 import socket
 import struct
@@ -14,8 +14,8 @@ _QUESTION_AT = 12
 _DATAGRAM = 512
 
 
-class Manner(Enum):
-    """How it answers."""
+class DnsBehaviour(Enum):
+    """How the server answers a query."""
 
     WELL = auto()
     FAILING = auto()
@@ -23,49 +23,49 @@ class Manner(Enum):
 
 
 class NameServer:
-    """Knows every name by one address."""
+    """Resolve every name to one address."""
 
     def __init__(self, server: socket.socket, address: str) -> None:
         self._server = server
         self._address = socket.inet_aton(address)
-        self._manners: dict[bytes, Manner] = {}
+        self._behaviours: dict[bytes, DnsBehaviour] = {}
 
     @contextmanager
-    def being(self, manner: Manner, name: str) -> Iterator[None]:
-        """Answer in another manner meanwhile when asked for ``name``."""
+    def behaving(self, behaviour: DnsBehaviour, name: str) -> Iterator[None]:
+        """Change the behaviour for ``name`` until the block ends."""
         labels = b"".join(bytes([len(one)]) + one.encode() for one in name.split("."))
-        self._manners[labels] = manner
+        self._behaviours[labels] = behaviour
         try:
             yield
         finally:
-            del self._manners[labels]
+            del self._behaviours[labels]
 
     def run(self) -> None:
-        """Answer until the socket is shut."""
+        """Answer queries until an empty datagram arrives."""
         while True:
             query, client = self._server.recvfrom(_DATAGRAM)
             if not query:
                 return
             end = query.index(b"\0", _QUESTION_AT)
-            manner = self._manners.get(query[_QUESTION_AT:end], Manner.WELL)
-            if manner is not Manner.SILENT:
-                self._server.sendto(self._answer(query, end + 5, manner), client)
+            behaviour = self._behaviours.get(query[_QUESTION_AT:end], DnsBehaviour.WELL)
+            if behaviour is not DnsBehaviour.SILENT:
+                self._server.sendto(self._answer(query, end + 5, behaviour), client)
 
-    def _answer(self, query: bytes, end: int, manner: Manner) -> bytes:
+    def _answer(self, query: bytes, end: int, behaviour: DnsBehaviour) -> bytes:
         number, kind = query[:2], query[end - 4 : end - 2]
-        well = manner is Manner.WELL
+        well = behaviour is DnsBehaviour.WELL
         found = well and kind == _TYPE_A
         answer = number + _HEADER.pack(_ANSWER if well else _SERVER_FAILURE, 1, int(found), 0, 0)
         answer += query[_QUESTION_AT:end]
         if found:
-            # The name is that of the question.
+            # A pointer to the name in the question.
             answer += struct.pack("!HHHIH", 0xC00C, 1, 1, _TTL_SECONDS, 4) + self._address
         return answer
 
 
 @contextmanager
 def name_server(bound_to: str, address: str) -> Iterator[NameServer]:
-    """Answer DNS at ``bound_to``, port 53, with one ``address`` for every name."""
+    """Run a DNS server at ``bound_to``, port 53, that resolves every name to ``address``."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind((bound_to, 53))
         running = NameServer(server, address)
@@ -74,6 +74,6 @@ def name_server(bound_to: str, address: str) -> Iterator[NameServer]:
         try:
             yield running
         finally:
-            # An empty datagram is the end.
+            # An empty datagram stops the server.
             server.sendto(b"", (bound_to, 53))
             thread.join(5)

@@ -1,4 +1,4 @@
-"""A name resolver that knows every name, and remembers who asked for which."""
+"""A fake name resolver that records the requested names."""
 
 import socket
 from collections.abc import Callable, Iterable
@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterable
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 
-class Names(AbstractResolver):
-    """Knows every name by the addresses that ``of`` gives for it."""
+class RecordingResolver(AbstractResolver):
+    """Resolve names with ``addresses_of``; record the names and the hosts of each address."""
 
-    def __init__(self, of: Callable[[str], Iterable[str]]) -> None:
-        self._of = of
-        self.asked: set[str] = set()
-        self.given: dict[str, set[str]] = {}
+    def __init__(self, addresses_of: Callable[[str], Iterable[str]]) -> None:
+        self._of = addresses_of
+        self.requested: set[str] = set()
+        self.hosts_by_address: dict[str, set[str]] = {}
 
     async def resolve(
         self,
         host: str,
         port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002 - the base's
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002 - named by the base class
     ) -> list[ResolveResult]:
-        self.asked.add(host)
+        self.requested.add(host)
         found = list(self._of(host))
         for address in found:
-            self.given.setdefault(address, set()).add(host)
+            self.hosts_by_address.setdefault(address, set()).add(host)
         return [
             ResolveResult(
                 hostname=host,

@@ -1,4 +1,4 @@
-"""nginx with a configuration of ours, in the place of what stands before a console."""
+"""Run nginx as the proxy in front of a console."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ proxy_set_header Connection $connection_upgrade;
 
 
 def passing(path: str, upstream: str, directives: str = UPGRADE) -> str:
-    """Return a location that hands what is below ``path`` to ``upstream``."""
+    """Return a location that proxies ``path`` to ``upstream``."""
     return f"location {path} {{ proxy_pass {upstream}; {directives} }}\n"
 
 
 def returning(path: str, status: int, content_type: str = "text/html") -> str:
-    """Return a location that answers by itself."""
+    """Return a location that returns a fixed response."""
     return (
         f"location {path} {{ types {{ }} default_type {content_type};"
         f" return {status} '<!DOCTYPE html><title>noVNC</title>'; }}\n"
@@ -29,7 +29,7 @@ def returning(path: str, status: int, content_type: str = "text/html") -> str:
 
 @contextlib.contextmanager
 def nginx(folder: Path, pem: PemFiles, *locations: str) -> Iterator[Program]:
-    """Run it over TLS on a free port of loopback, as one process that needs no rights."""
+    """Run nginx over TLS on a free loopback port, as a single unprivileged process."""
     port = free_port()
     temporary = "".join(
         f"{kind}_temp_path {folder / kind};\n"
@@ -65,6 +65,6 @@ http {{
 
 
 def _binary() -> str:
-    # Debian keeps it where only root looks.
+    # On Debian it is only in root's PATH.
     debian = Path("/usr/sbin/nginx")
     return str(debian) if debian.exists() else required("nginx")

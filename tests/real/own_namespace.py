@@ -1,7 +1,7 @@
-"""A network and a resolver configuration of one's own, for a test that takes parts of them away.
+"""Run a test in its own network and mount namespaces.
 
-Linux gives namespaces to threads: what runs in one of its own, and the processes it starts, see
-another loopback and another /etc/resolv.conf than everybody else. They vanish with the last user.
+Linux namespaces belong to threads: a thread in its own namespaces, and the processes it starts,
+have a separate loopback interface and /etc/resolv.conf. They end with the last process.
 """
 
 import ctypes
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.real.programs import required
-from tests.real.rights import as_root
+from tests.real.rights import require_root
 
 T = TypeVar("T")
 _CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000
 
 
 def in_own_namespace(work: Callable[[], T], resolv_conf: Path) -> T:
-    """Return what ``work`` returns in a thread with a network of its own; needs root."""
-    as_root()
+    """Run ``work`` in a thread with its own namespaces; needs root."""
+    require_root()
     required("ip")
 
     def inside() -> T:

@@ -1,4 +1,4 @@
-"""Probe a server through everything that a probe goes through, over real sockets."""
+"""Probe a server with the real stack of a probe, over real sockets."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp.abc import AbstractResolver
 
 from exporter.clock import SystemClock
-from exporter.cloud.client import CloudClient, PacedSender
+from exporter.cloud.client import CloudClient, RateLimitedSender
 from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import Console, Tls
@@ -21,18 +21,18 @@ from exporter.ratelimit.throttle import Throttle
 
 TOKEN = "planted-iam-token"
 SECRETS = (TOKEN, "planted-proxy-password", "2e3e42cb-b5e7-49f0-91b6-d16401a823ac", "token=")
-IN_TIME = 10.0
-SHORT = 0.3
-DEEP = 1.0
-"""Deadlines in seconds: one that nothing here needs, one for what never ends, and one for what
-never ends behind stages that do.
+AMPLE_TIMEOUT = 10.0
+SHORT_TIMEOUT = 0.3
+DEEP_TIMEOUT = 1.0
+"""Timeouts in seconds: one that is never reached, one for a probe that hangs in its first stage,
+and one for a probe that hangs in a later stage.
 """
 
 Probe = Callable[[], Awaitable[ProbeResult]]
 
 
 class TokenLogin:
-    """A login that has ``tokens`` one after the other; none at all fails."""
+    """A login with a sequence of tokens; without tokens it fails."""
 
     expires_at = None
 
@@ -51,23 +51,23 @@ class TokenLogin:
         return True
 
     def accepted(self, request: Request) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
 
 @asynccontextmanager
-async def probing(  # noqa: PLR0913 - the knobs that tests turn
+async def probing(  # noqa: PLR0913 - parameters of tests
     url: str,
     *,
-    timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
+    timeout: float = AMPLE_TIMEOUT,  # noqa: ASYNC109 - the target's own setting
     login: TokenLogin | None = None,
     tls: Tls | None = None,
     proxy_url: Secret | None = None,
     depth: Stage = Stage.API,
     console: Console = Console(),  # noqa: B008 - a frozen value
-    observer: ProjectObserver = Unobserved(),  # noqa: B008 - it holds nothing
+    observer: ProjectObserver = Unobserved(),  # noqa: B008 - stateless
     resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[Probe]:
-    """Yield what probes one server through the API at ``url``."""
+    """Yield a function that probes one server through the API at ``url``."""
     clock = SystemClock()
     transport = Transport(
         tls=tls or Tls(),
@@ -78,7 +78,7 @@ async def probing(  # noqa: PLR0913 - the knobs that tests turn
     client = CloudClient(
         endpoint=url,
         project_id="0123456789abcdef0123456789abcdef",
-        sender=PacedSender(transport, throttle, Unobserved()),
+        sender=RateLimitedSender(transport, throttle, Unobserved()),
         login=login or TokenLogin(TOKEN),
     )
     consoles = ConsoleClient(console, proxy_url=None, observer=observer, resolver=resolver)
@@ -95,10 +95,10 @@ async def probing(  # noqa: PLR0913 - the knobs that tests turn
         await transport.aclose()
 
 
-async def probe_once(  # noqa: PLR0913 - the knobs that tests turn
+async def probe_once(  # noqa: PLR0913 - parameters of tests
     url: str,
     *,
-    timeout: float = IN_TIME,  # noqa: ASYNC109 - the target's own setting
+    timeout: float = AMPLE_TIMEOUT,  # noqa: ASYNC109 - the target's own setting
     login: TokenLogin | None = None,
     tls: Tls | None = None,
     proxy_url: str | None = None,
@@ -106,7 +106,7 @@ async def probe_once(  # noqa: PLR0913 - the knobs that tests turn
     console: Console = Console(),  # noqa: B008 - a frozen value
     resolver: AbstractResolver | None = None,
 ) -> ProbeResult:
-    """Probe once and check what holds for every result."""
+    """Probe once and check the invariants of every result."""
     async with probing(
         url,
         timeout=timeout,
@@ -122,7 +122,7 @@ async def probe_once(  # noqa: PLR0913 - the knobs that tests turn
         assert result.failed_stage == (None if result.outcome is Outcome.SUCCESS else Stage.API)
     assert (result.failed_stage is None) == (result.outcome is Outcome.SUCCESS)
     assert [timing.passed for timing in result.stages[:-1]] == [True] * len(result.stages[:-1])
-    # Whatever the server does, the deadline holds.
+    # The timeout applies whatever the server does.
     assert result.duration_seconds < timeout + 1
     assert not [secret for secret in SECRETS if secret in repr(result)]
     return result

@@ -1,4 +1,4 @@
-"""Start the program itself, and Prometheus, as a user would: as processes of their own."""
+"""Run the exporter, the simulator, Prometheus and Alertmanager as processes."""
 
 import contextlib
 import json
@@ -21,12 +21,12 @@ import httpx
 import pytest
 
 START_SECONDS = 120.0
-_random, _given = SystemRandom(), set[int]()
+_random, _returned_ports = SystemRandom(), set[int]()
 
 
 @dataclass
 class Program:
-    """A running process and everything it has said so far."""
+    """A running process and its output so far."""
 
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Program:
 
     @property
     def output(self) -> str:
-        """Return all output up to now."""
+        """Return all output so far."""
         return "".join(self.lines)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 10.0) -> int:
@@ -51,10 +51,10 @@ def program(
     environ: Mapping[str, str] | None = None,
     inherited: tuple[int, ...] = (),
 ) -> Iterator[Program]:
-    """Run a command until the block ends; enter it when a line matches ``ready``.
+    """Run a command until the block ends; enter the block when a line matches ``ready``.
 
-    The first group of ``ready``, where it has one, becomes the program's ``url``. ``inherited``
-    are file descriptors that it may use.
+    The first group of ``ready``, if any, becomes the program's ``url``. ``inherited`` are file
+    descriptors to pass to the process.
     """
     process = subprocess.Popen(
         command,
@@ -99,7 +99,7 @@ def program(
 def exporter(
     config: Path, environ: Mapping[str, str] | None = None, *flags: str
 ) -> contextlib.AbstractContextManager[Program]:
-    """Run ``serve`` on a free port of loopback."""
+    """Run ``serve`` on a free loopback port."""
     return program(
         [
             sys.executable, "-W", "error", "-m", "exporter", "serve",
@@ -111,7 +111,7 @@ def exporter(
 
 
 def simulator(*flags: str) -> contextlib.AbstractContextManager[Program]:
-    """Run ``simulate`` on a free port of loopback."""
+    """Run ``simulate`` on a free loopback port."""
     return program(
         [sys.executable, "-m", "exporter", "simulate", "--listen=127.0.0.1:0", *flags],
         r"listening on (https?://127\.0\.0\.1:\d+)",
@@ -131,7 +131,7 @@ def command(*arguments: str, environ: Mapping[str, str] | None = None) -> Any:
 
 
 def required(name: str) -> str:
-    """Return the path of a real component; without it the test is skipped, and fails in CI."""
+    """Return the path of an installed program; without it skip the test, or fail in CI."""
     path = shutil.which(name)
     if path:
         return path
@@ -141,7 +141,7 @@ def required(name: str) -> str:
 
 
 @contextlib.contextmanager
-def prometheus(  # noqa: PLR0913 - the knobs that tests and benchmarks turn
+def prometheus(  # noqa: PLR0913 - parameters of tests and benchmarks
     folder: Path,
     target: str,
     interval: str = "1s",
@@ -155,7 +155,7 @@ def prometheus(  # noqa: PLR0913 - the knobs that tests and benchmarks turn
     """Run a real Prometheus that scrapes ``target`` (host:port).
 
     ``rules`` is a folder with the generated rules, ``alertmanager`` the address to send alerts to,
-    ``scrape`` more keys of the scrape's configuration, ``flags`` more of Prometheus' own.
+    ``scrape`` additional keys of the scrape configuration, ``flags`` additional flags.
     """
     binary = required("prometheus")
     port = free_port()
@@ -219,29 +219,28 @@ def _is_up(url: str) -> bool:
 
 def query(prometheus_url: str, expression: str) -> list[dict[str, Any]]:
     """Return the samples of an instant query."""
-    answer = httpx.get(f"{prometheus_url}/api/v1/query", params={"query": expression}, timeout=30)
-    answer.raise_for_status()
-    found: list[dict[str, Any]] = answer.json()["data"]["result"]
+    response = httpx.get(f"{prometheus_url}/api/v1/query", params={"query": expression}, timeout=30)
+    response.raise_for_status()
+    found: list[dict[str, Any]] = response.json()["data"]["result"]
     return found
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on, and that was not returned before.
+    """Return a free loopback port that was not returned before.
 
-    It is none of those that the system gives away, nor the demonstration's: it has to be free
-    still when somebody listens there.
+    It is outside of the ephemeral range and not a port of the demo, so that it stays free.
     """
     while True:
         port = _random.randrange(19_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            if port not in _given:
-                _given.add(port)
+            if port not in _returned_ports:
+                _returned_ports.add(port)
                 return port
 
 
 def until(condition: Callable[[], object], seconds: float, every: float = 0.05) -> None:
-    """Wait for a condition; a failed assertion when it does not come."""
+    """Wait for a condition; fail if it is not met within ``seconds``."""
     give_up = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < give_up, f"it did not happen within {seconds} s"
+        assert time.monotonic() < give_up, f"condition not met within {seconds} s"
         time.sleep(every)

@@ -1,8 +1,8 @@
-r"""A console gateway, byte by byte: its page, its WebSocket, and the frames that a test wants.
+r"""A fake console gateway with raw control over page, WebSocket handshake and frames.
 
-    async with console(speaks=[frame(b"RFB 003.008\n")]) as gateway: ...
+    async with console(behaviour=sends(frame(b"RFB 003.008\n"))) as gateway: ...
 
-The pretend API that hands out its address is a part of it, so that a probe can go all the way.
+It includes a fake API that returns its address, so that a probe can run all stages.
 """
 
 import asyncio
@@ -47,12 +47,12 @@ def close(code: int | None, reason: bytes = b"") -> bytes:
 
 
 def html(status: int = 200, body: bytes = HTML, **headers: str) -> bytes:
-    """Return the console's page as an HTTP answer."""
-    return cloud.answer(status, body, **{"Content_Type": "text/html; charset=utf-8", **headers})
+    """Return the console's page as an HTTP response."""
+    return cloud.response(status, body, **{"Content_Type": "text/html; charset=utf-8", **headers})
 
 
 def switching(request: Request, subprotocol: str = "") -> bytes:
-    """Return the 101 that answers a handshake."""
+    """Return the 101 response to a handshake."""
     key = request.headers["sec-websocket-key"]
     accept = base64.b64encode(hashlib.sha1((key + _MAGIC).encode()).digest())  # noqa: S324
     chosen = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
@@ -63,124 +63,124 @@ def switching(request: Request, subprotocol: str = "") -> bytes:
 
 
 Handshake = Callable[[Request], bytes | None]
-Speaking = Callable[[Connection], Awaitable[None]]
+WebSocketBehaviour = Callable[[Connection], Awaitable[None]]
 
 
 def accepts(request: Request) -> bytes:
-    """Accept whatever is asked for, as websockify does."""
+    """Accept every handshake, as websockify does."""
     return switching(request, request.headers.get("sec-websocket-protocol", ""))
 
 
 def at(path: str, otherwise: bytes) -> Handshake:
-    """Accept at one path, and answer ``otherwise`` at all others."""
+    """Accept at one path; return ``otherwise`` at all others."""
     return lambda request: accepts(request) if _path(request) == path else otherwise
 
 
-def says(*pieces: bytes, every: float = 0.0) -> Speaking:
-    """Send the pieces, ``every`` seconds one, then wait for the client to go."""
+def sends(*pieces: bytes, every: float = 0.0) -> WebSocketBehaviour:
+    """Send the pieces, one every ``every`` seconds, then read until the client closes."""
 
-    async def speak(connection: Connection) -> None:
+    async def behave(connection: Connection) -> None:
         for piece in pieces:
             await connection.send(piece)
             await asyncio.sleep(every)
-        await hears(connection)
+        await read_until_close(connection)
 
-    return speak
+    return behave
 
 
-async def hears(connection: Connection) -> None:
-    """Note all that the client sends until it says goodbye or is gone."""
+async def read_until_close(connection: Connection) -> None:
+    """Record the client's bytes until it sends a close frame or disconnects."""
     while data := await connection.first_bytes():
-        connection.server.heard += data
+        connection.server.received += data
         if data[0] == 0x80 | CLOSE:
             return
 
 
-def says_and_ends(*pieces: bytes) -> Speaking:
-    """Send the pieces and end the connection without closing the WebSocket."""
+def sends_and_closes(*pieces: bytes) -> WebSocketBehaviour:
+    """Send the pieces and close the connection without a close frame."""
 
-    async def speak(connection: Connection) -> None:
+    async def behave(connection: Connection) -> None:
         for piece in pieces:
             await connection.send(piece)
 
-    return speak
+    return behave
 
 
-def says_and_resets(*pieces: bytes) -> Speaking:
+def sends_and_resets(*pieces: bytes) -> WebSocketBehaviour:
     """Send the pieces and reset the connection."""
 
-    async def speak(connection: Connection) -> None:
+    async def behave(connection: Connection) -> None:
         for piece in pieces:
             await connection.send(piece)
-        # An RST overtakes what the client has not been given yet.
+        # An RST discards data that the client has not read yet.
         await asyncio.sleep(0.05)
         connection.reset()
 
-    return speak
+    return behave
 
 
 @dataclass(slots=True)
 class Gateway:
-    """A running gateway, and the pretend API at ``api`` that hands out its addresses."""
+    """A running gateway, and the fake API at ``api`` that returns its addresses."""
 
     server: BrokenServer
     api: str
     settings: Console
 
     @property
-    def asked(self) -> list[str]:
-        """Return the paths that were asked for, in order."""
+    def requested_paths(self) -> list[str]:
+        """Return the requested paths in order."""
         return [_path(request) for request in self.server.requests]
 
     @property
     def handshakes(self) -> list[Request]:
-        """Return the WebSocket handshakes that came."""
+        """Return the received WebSocket handshakes."""
         return [one for one in self.server.requests if "upgrade" in one.headers]
 
 
 @contextlib.asynccontextmanager
-async def console(  # noqa: PLR0913 - the knobs that tests turn
+async def console(  # noqa: PLR0913 - parameters of tests
     *,
     page: bytes | Callable[[Request], bytes] | None = None,
     handshake: Handshake = accepts,
-    speaks: Speaking | None = None,
+    behaviour: WebSocketBehaviour | None = None,
     tls: ssl.SSLContext | None = None,
     trust: Tls | None = None,
     allowed: Sequence[str] = ("127.0.0.1",),
     path: str = "auto",
     address: str = ADDRESS,
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway, good unless told otherwise.
+    """Run a gateway, without faults by default.
 
-    ``{origin}`` in ``address`` is its own, ``{number}`` counts the addresses handed out.
+    In ``address``, ``{origin}`` is the gateway's origin and ``{number}`` the number of the address.
     """
-    speaks = speaks or says(frame(VERSION))
+    behaviour = behaviour or sends(frame(VERSION))
 
     async def behave(connection: Connection) -> None:
         request = await connection.request()
         if "upgrade" not in request.headers:
-            answer = page(request) if callable(page) else html() if page is None else page
-            await connection.send(answer)
+            page_response = page(request) if callable(page) else html() if page is None else page
+            await connection.send(page_response)
             return
-        answer_or_none = handshake(request)
-        if answer_or_none is None:
+        handshake_response = handshake(request)
+        if handshake_response is None:
             return
-        await connection.send(answer_or_none)
-        # An empty answer stands for none that ever comes.
-        if not answer_or_none or answer_or_none.startswith(b"HTTP/1.1 101"):
-            await speaks(connection)
+        await connection.send(handshake_response)
+        # An empty response means that none is ever sent.
+        if not handshake_response or handshake_response.startswith(b"HTTP/1.1 101"):
+            await behaviour(connection)
 
     async with BrokenServer(behave, tls=tls) as server:
-        minted = address.replace("{origin}", server.url)
+        template = address.replace("{origin}", server.url)
 
-        async def hand_out(connection: Connection) -> None:
+        async def serve_address(connection: Connection) -> None:
             while True:
                 await connection.request()
                 number = str(len(connection.server.requests))
-                url = minted.replace("{number}", number)
-                await connection.send(cloud.json_answer(200, {"url": url}))
+                url = template.replace("{number}", number)
+                await connection.send(cloud.json_response(200, {"url": url}))
 
-        async with BrokenServer(hand_out) as api:
+        async with BrokenServer(serve_address) as api:
             settings = Console(
                 allowed_hosts=tuple(HostPattern.parse(host) for host in allowed),
                 websocket_path=path,

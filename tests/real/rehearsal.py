@@ -1,9 +1,9 @@
-"""Rehearse an outage: pretend cloud, exporter, Prometheus and Alertmanager, all of them real.
+"""Rehearse an outage with a simulated cloud, the exporter, Prometheus and Alertmanager.
 
-Time is compressed by the generator's parameters: sixty times, so that ten minutes are ten seconds.
-The longest windows of the error budget are shortened further, for a slow burn goes on for hours
-after an outage. Expressions are those that are shipped. What cannot be compressed is the throttle:
-it notices the end of a quota within five minutes, by any clock.
+The rules are generated with time compressed by a factor of 60: ten minutes become ten seconds. The
+longest windows of the error budget are shortened further, because a slow burn lasts for hours
+after an outage. The expressions are those that are shipped. The throttle is not compressed: it
+takes up to five minutes to recover from a lower quota.
 """
 
 import subprocess
@@ -17,19 +17,19 @@ from typing import Any
 
 import httpx
 import yaml
+from exporter.simulator.path import load_scenario
 
 from exporter.simulator.scenario import Project, Scenario
-from exporter.simulator.scenario_file import load_scenario
 from tests.real.programs import Program, alertmanager, exporter, prometheus, query, simulator
 
 ROOT = Path(__file__).parent.parent.parent
 SCENARIOS = ROOT / "exporter" / "simulator" / "scenarios"
-QUIET_SECONDS, STORY_SECONDS, RECOVERY_SECONDS = 20.0, 40.0, 330.0
+QUIET_SECONDS, OUTAGE_SECONDS, RECOVERY_SECONDS = 20.0, 40.0, 330.0
 QUOTA_FROM = 5
-"""When the quota of the default scenario is over, seconds after the cloud's start."""
+"""Start of the quota in the default scenario, in seconds after the cloud's start."""
 SCRAPE_SECONDS = 0.5
-# From when Prometheus is to be there, in the quiet before a story, to the story's end.
-_WATCHED_SECONDS = int(QUIET_SECONDS + STORY_SECONDS) - 10
+# The time that Prometheus has to cover: the end of the quiet phase and the outage.
+_WATCHED_SECONDS = int(QUIET_SECONDS + OUTAGE_SECONDS) - 10
 _SCRAPES_FAILED = "sum(count_over_time(up[2m]) - sum_over_time(up[2m]))"
 _SCRAPES_MADE = f"sum(sum_over_time(up[{_WATCHED_SECONDS}s]))"
 _COMPRESSED = (
@@ -38,7 +38,7 @@ _COMPRESSED = (
 )  # fmt: skip
 _LATENCY = {"median": 0.01}
 _SLOW_SECONDS = 0.5
-_LOGINS = {
+_AUTH = {
     "southwest": "{type: password, iam_endpoint: %s, username: monitor,"
     " password: simulated-password, domain: my-account}",
     "east": "{type: aksk, access_key: SIMULATEDACCESSKEY, secret_key: simulated-secret-key}",
@@ -46,8 +46,8 @@ _LOGINS = {
 
 
 @dataclass
-class Seen:
-    """One alert as Alertmanager knew it: its labels, its links, and whether it was inhibited."""
+class SeenAlert:
+    """An alert in Alertmanager: labels, annotations, and whether it was inhibited."""
 
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -56,10 +56,10 @@ class Seen:
 
 @dataclass
 class Rehearsal:
-    """What came of one story; alerts by name and the labels that tell them apart."""
+    """The result of a rehearsal; ``during`` maps label sets to alerts."""
 
     before: set[str] = field(default_factory=set)
-    during: dict[tuple[str, ...], Seen] = field(default_factory=dict)
+    during: dict[tuple[str, ...], SeenAlert] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
     scrapes_failed: int = 0
     scrapes_missing: int = 0
@@ -69,13 +69,13 @@ class Rehearsal:
         """Return the names of all alerts that fired."""
         return {seen.labels["alertname"] for seen in self.during.values()}
 
-    def called(self, name: str) -> list[Seen]:
-        """Return the alerts of a name."""
+    def alerts_named(self, name: str) -> list[SeenAlert]:
+        """Return the alerts with a name."""
         return [seen for seen in self.during.values() if seen.labels["alertname"] == name]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Environment:
     """The running parts of a rehearsal."""
 
     cloud: Program
@@ -86,10 +86,10 @@ class Stage:
     began: float
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Return what Alertmanager holds now, inhibited alerts too."""
-        answer = httpx.get(f"{self.alertmanager}/api/v2/alerts", timeout=30)
-        answer.raise_for_status()
-        found: list[dict[str, Any]] = answer.json()
+        """Return all current alerts of Alertmanager, including inhibited ones."""
+        response = httpx.get(f"{self.alertmanager}/api/v2/alerts", timeout=30)
+        response.raise_for_status()
+        found: list[dict[str, Any]] = response.json()
         return found
 
     def scrapes_failed(self) -> int:
@@ -97,9 +97,9 @@ class Stage:
         return self._count(_SCRAPES_FAILED)
 
     def scrapes_missing(self) -> int:
-        """Return how many scrapes are missing at a story's end, those not tried for included.
+        """Return the number of missing scrapes at the end of the outage.
 
-        Where all the machine stands still, Prometheus does not fail: it makes none.
+        It includes scrapes that were not attempted because the whole machine stalled.
         """
         return int(_WATCHED_SECONDS / SCRAPE_SECONDS) - self._count(_SCRAPES_MADE)
 
@@ -107,18 +107,18 @@ class Stage:
         return sum(int(one["value"][1]) for one in query(self.prometheus, expression))
 
 
-def in_little_time(name: str, folder: Path) -> Path:
-    """Write a shipped story with its span moved to when a rehearsal has it."""
+def write_outage_scenario(name: str, folder: Path) -> Path:
+    """Write a shipped scenario with its spans moved to the times of a rehearsal."""
     document = yaml.safe_load((SCENARIOS / f"{name}.yaml").read_text())
     changes = {one["name"]: one for one in document.get("projects", [])}
-    projects = [{"latency": _LATENCY, "name": name, **changes.get(name, {})} for name in _LOGINS]
+    projects = [{"latency": _LATENCY, "name": name, **changes.get(name, {})} for name in _AUTH]
     document["projects"] = projects
     quotas = [one["quota"] for one in projects if "quota" in one]
     for quota in quotas:
-        # Half of what the servers ask for at a rehearsal's intervals.
+        # Half of the demand of the servers at a rehearsal's interval.
         quota.update(limit=2, window=1, body="imetal")
     for span in (*document.get("faults", []), *quotas):
-        span["from"], span["until"] = QUIET_SECONDS, QUIET_SECONDS + STORY_SECONDS
+        span["from"], span["until"] = QUIET_SECONDS, QUIET_SECONDS + OUTAGE_SECONDS
         if "seconds" in span:
             span["seconds"] = _SLOW_SECONDS
     path = folder / "story.yaml"
@@ -126,8 +126,8 @@ def in_little_time(name: str, folder: Path) -> Path:
     return path
 
 
-def everything_wrong(folder: Path) -> Path:
-    """Write the default scenario with its quota soon over, and one more server that fails later."""
+def write_default_scenario(folder: Path) -> Path:
+    """Write the default scenario with a short quota and one more server that fails later."""
     document = yaml.safe_load((SCENARIOS / "default.yaml").read_text())
     (east,) = document["projects"]
     east["quota"] = {"limit": 2, "window": 5, "from": QUOTA_FROM, "until": 12}
@@ -139,7 +139,7 @@ def everything_wrong(folder: Path) -> Path:
 
 
 def write_config(path: Path, cloud: str, scenario: Scenario, ca_file: Path | None = None) -> Path:
-    """Write a configuration that watches all of a scenario, each server every two seconds."""
+    """Write a configuration that probes all servers of a scenario every two seconds."""
     path.write_text(
         "global: {interval: 2s, timeout: 1900ms}\nprojects:\n"
         + "".join(_project(project, cloud, ca_file) for project in scenario.projects)
@@ -149,7 +149,7 @@ def write_config(path: Path, cloud: str, scenario: Scenario, ca_file: Path | Non
 
 def _project(project: Project, cloud: str, ca_file: Path | None) -> str:
     tls = f"{{ca_file: {ca_file}}}" if ca_file else "{}"
-    login = _LOGINS[project.name]
+    login = _AUTH[project.name]
     servers = "".join(f"      - {{id: {one.id}, name: {one.name}}}\n" for one in project.servers)
     return f"""
   - name: {project.name}
@@ -167,8 +167,10 @@ def _project(project: Project, cloud: str, ca_file: Path | None) -> str:
 
 
 @contextmanager
-def stage(name: str, folder: Path, *flags: str, ca_file: Path | None = None) -> Iterator[Stage]:
-    """Run everything with a story that begins `QUIET_SECONDS` after the cloud's start."""
+def environment(
+    name: str, folder: Path, *flags: str, ca_file: Path | None = None
+) -> Iterator[Environment]:
+    """Run all programs with an outage that starts `QUIET_SECONDS` after the cloud."""
     rules = folder / "generated"
     subprocess.run(
         [sys.executable, "-m", "monitoring", f"--output={rules}", *_COMPRESSED],
@@ -177,10 +179,14 @@ def stage(name: str, folder: Path, *flags: str, ca_file: Path | None = None) -> 
         capture_output=True,
     )
     with ExitStack() as running:
-        story = everything_wrong(folder) if name == "default" else in_little_time(name, folder)
-        cloud = running.enter_context(simulator(f"--scenario={story}", *flags))
+        path = (
+            write_default_scenario(folder)
+            if name == "default"
+            else write_outage_scenario(name, folder)
+        )
+        cloud = running.enter_context(simulator(f"--scenario={path}", *flags))
         began = time.monotonic()
-        # By its name, so that there is one to look up.
+        # Use a host name, so that there is a name lookup.
         url = cloud.url.replace("127.0.0.1", "localhost")
         config = write_config(folder / "config.yaml", url, load_scenario("calm"), ca_file)
         ours = running.enter_context(exporter(config))
@@ -197,17 +203,17 @@ def stage(name: str, folder: Path, *flags: str, ca_file: Path | None = None) -> 
                 alertmanager=alerting,
             )
         )
-        yield Stage(cloud, ours, config, server.url, alerting, began)
+        yield Environment(cloud, ours, config, server.url, alerting, began)
 
 
 def rehearse(
-    running: Stage,
-    act: Callable[[Stage], None] | None = None,
-    cure: Callable[[Stage], None] | None = None,
+    running: Environment,
+    act: Callable[[Environment], None] | None = None,
+    recover: Callable[[Environment], None] | None = None,
 ) -> Rehearsal:
-    """Watch a story from before its beginning until all is quiet again, or should be.
+    """Record the alerts before, during and after an outage, until they are resolved.
 
-    ``act`` is done when the story begins, ``cure`` when it ends.
+    ``act`` is called when the outage starts, ``recover`` when it ends.
     """
     seen = Rehearsal()
     began = running.began
@@ -216,17 +222,19 @@ def rehearse(
         time.sleep(0.5)
     if act is not None:
         act(running)
-    while time.monotonic() < began + QUIET_SECONDS + STORY_SECONDS:
+    while time.monotonic() < began + QUIET_SECONDS + OUTAGE_SECONDS:
         for one in running.alerts():
             key = tuple(f"{label}={value}" for label, value in sorted(one["labels"].items()))
             inhibited = bool(one["status"]["inhibitedBy"])
-            known = seen.during.setdefault(key, Seen(one["labels"], one["annotations"], inhibited))
+            known = seen.during.setdefault(
+                key, SeenAlert(one["labels"], one["annotations"], inhibited)
+            )
             known.inhibited |= inhibited
         time.sleep(0.5)
     seen.scrapes_failed = running.scrapes_failed()
     seen.scrapes_missing = running.scrapes_missing()
-    if cure is not None:
-        cure(running)
+    if recover is not None:
+        recover(running)
     give_up = time.monotonic() + RECOVERY_SECONDS
     while time.monotonic() < give_up:
         seen.left = {one["labels"]["alertname"] for one in running.alerts()}

@@ -1,4 +1,4 @@
-"""What a test needs of the machine: without it a test is skipped, and fails in CI."""
+"""Skip a test that needs more rights than it has, or fail it in CI."""
 
 import os
 from typing import NoReturn
@@ -6,13 +6,13 @@ from typing import NoReturn
 import pytest
 
 
-def as_root() -> None:
-    """Go on as root only, who may mount and have a network apart."""
+def require_root() -> None:
+    """Require root, which may mount file systems and create network namespaces."""
     if os.geteuid() != 0:
-        missing("this test needs root")
+        skip_or_fail("this test needs root")
 
 
-def missing(what: str) -> NoReturn:
+def skip_or_fail(what: str) -> NoReturn:
     """Skip the test, or fail it in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)

@@ -1,4 +1,4 @@
-"""Places where no server answers at all."""
+"""Addresses at which no server responds."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ UNKNOWN_HOST = "does-not-exist.invalid"
 
 @contextlib.contextmanager
 def closed_port() -> Iterator[str]:
-    """Yield the URL of a port that is ours and that nobody listens on."""
+    """Yield the URL of a reserved port on which no server listens."""
     with socket.socket() as reserved:
         reserved.bind((LOOPBACK, 0))
         yield f"http://{LOOPBACK}:{reserved.getsockname()[1]}"
@@ -18,7 +18,7 @@ def closed_port() -> Iterator[str]:
 
 @contextlib.contextmanager
 def never_accepting_port() -> Iterator[str]:
-    """Yield the URL of a port whose queue is full, so that a connection is never set up."""
+    """Yield the URL of a port whose accept queue is full, so that connecting hangs."""
     with contextlib.ExitStack() as sockets:
         listening = sockets.enter_context(socket.socket())
         listening.bind((LOOPBACK, 0))

@@ -1,4 +1,4 @@
-"""A configuration for the pretend cloud's first project, as tests and benchmarks need it."""
+"""Servers and configuration of the simulated cloud's first project."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,10 @@ _PAGE = 1000
 
 
 def listed_servers(cloud: str) -> list[tuple[str, str]]:
-    """Return id and name of every server of the project."""
+    """Return ID and name of every server of the project."""
     with httpx.Client(base_url=cloud, timeout=30) as client:
         user = {"name": USER, "password": PASSWORD, "domain": {"name": DOMAIN}}
-        answer = client.post(
+        response = client.post(
             "/v3/auth/tokens",
             json={
                 "auth": {
@@ -23,8 +23,8 @@ def listed_servers(cloud: str) -> list[tuple[str, str]]:
                 }
             },
         )
-        answer.raise_for_status()
-        headers = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
+        response.raise_for_status()
+        headers = {"X-Auth-Token": response.headers["X-Subject-Token"]}
         servers: list[tuple[str, str]] = []
         while True:
             query = {"limit": str(_PAGE)} | ({"marker": servers[-1][0]} if servers else {})
@@ -36,7 +36,7 @@ def listed_servers(cloud: str) -> list[tuple[str, str]]:
                 return servers
 
 
-def write_config(  # noqa: PLR0913 - the knobs that tests and benchmarks turn
+def write_config(  # noqa: PLR0913 - parameters of tests and benchmarks
     path: Path,
     cloud: str,
     servers: list[tuple[str, str]],

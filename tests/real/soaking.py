@@ -1,8 +1,8 @@
-"""A fleet probed for a long time while faults come and go: what grows, what drifts, what is lost.
+"""Soak test: probe a fleet for a long time during recurring faults, and detect leaks and drift.
 
-Memory, files and threads are taken at their low-water marks of each fault's period: what requests,
-scrapes and faults hold for a while comes on top, and goes again. A line is laid through the marks
-of memory that follow the warm-up, in which histories and pools fill.
+Memory, files and threads are measured at their minimum in each fault's period, because requests,
+scrapes and faults use more for a while. Memory growth is the slope of a line through the minimums
+after the warm-up, in which histories and pools fill.
 """
 
 import itertools
@@ -18,10 +18,17 @@ from pathlib import Path
 import httpx
 
 from tests.real.certificates import Certificates, client_context
-from tests.real.endurance import LOGIN, WITNESS, Scrape, password_login, scrape, simulated_cloud
+from tests.real.endurance import (
+    DEEP_PROJECT,
+    LOGIN,
+    Scrape,
+    password_login,
+    scrape,
+    simulated_cloud,
+)
 from tests.real.endurance import server_ids as ids
 from tests.real.gate import gate
-from tests.real.holdings import Holdings, holdings
+from tests.real.holdings import ProcessResources, process_resources
 from tests.real.programs import Program, exporter, until
 
 INTERVAL, TIMEOUT = 10, 3
@@ -31,14 +38,14 @@ _PROBES = "console_probes_total"
 _MISSED = "console_scheduler_missed_probes_total"
 _LATENESS = "console_scheduler_lateness_seconds"
 _LAG = "console_exporter_event_loop_lag_seconds"
-_UNDER_WAY = ("console_api_requests_in_flight", "console_throttle_queue_length")
-# Of ten servers one is probed down to its machine, and one has a log-in whose tokens end.
-_SHARES = {"plain": 0.8, WITNESS: 0.1, LOGIN: 0.1}
+_IN_PROGRESS = ("console_api_requests_in_flight", "console_throttle_queue_length")
+# One server of ten is probed to depth rfb, and one uses a login with short-lived tokens.
+_SHARES = {"plain": 0.8, DEEP_PROJECT: 0.1, LOGIN: 0.1}
 
 
 @dataclass(frozen=True, slots=True)
-class Soak:
-    """What to run: probes a second, seconds in all and of warm-up, and of a fault's period."""
+class SoakSpec:
+    """The parameters: probes per second, total seconds, warm-up, and period of a fault."""
 
     rate: int
     seconds: float
@@ -48,7 +55,7 @@ class Soak:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What one period came to; ``at`` is seconds since the start, ``lateness`` seconds."""
+    """The result of one period; ``at`` is in seconds since the start, ``lateness`` in seconds."""
 
     at: float
     fault: str
@@ -60,19 +67,19 @@ class Mark:
 
 
 @dataclass
-class Soaked:
-    """What was seen after the warm-up."""
+class SoakResult:
+    """The result of a soak test after the warm-up."""
 
     marks: list[Mark] = field(default_factory=list)
     expected: float = 0.0
     accounted: float = 0.0
-    under_way: float = 0.0
+    in_progress: float = 0.0
     missed: float = 0.0
     log: str = ""
 
     @property
     def growth(self) -> tuple[float, float]:
-        """Return the bytes an hour that memory grows by, and the standard error of that."""
+        """Return the growth of memory in bytes per hour and its standard error."""
         return slope([(mark.at / 3600, mark.resident_bytes) for mark in self.marks])
 
     @property
@@ -87,7 +94,7 @@ class Soaked:
 
     @property
     def unaccounted(self) -> float:
-        """Return the slots that came to no result and were not counted as missed."""
+        """Return the number of due probes with no result that were not counted as missed."""
         return self.expected - self.accounted
 
 
@@ -102,62 +109,64 @@ def slope(points: list[tuple[float, float]]) -> tuple[float, float]:
     return line.slope, sqrt(rest / (len(points) - 2) / spread)
 
 
-def soak(folder: Path, asked: Soak, told: Callable[[str], None] = lambda _line: None) -> Soaked:
-    """Run it to its end; ``told`` gets a line for each period."""
-    with _running(folder, asked) as (ours, faults):
+def soak(
+    folder: Path, spec: SoakSpec, print_line: Callable[[str], None] = lambda _line: None
+) -> SoakResult:
+    """Run a soak test; ``print_line`` gets a line for each period."""
+    with _running(folder, spec) as (ours, faults):
         pid, started = ours.process.pid, time.monotonic()
-        soaked, first, last = Soaked(), None, _totals(ours.url)
+        result, first, last = SoakResult(), None, _totals(ours.url)
         for name, fault in itertools.cycle(faults.items()):
-            if time.monotonic() - started >= asked.seconds:
+            if time.monotonic() - started >= spec.seconds:
                 break
-            # Calm, fault, calm: what is begun in a period ends in it.
-            seen = _watch(pid, ours.url, asked.period / 4)
+            # No fault, fault, no fault: its effects end within the period.
+            samples = _watch(pid, ours.url, spec.period / 4)
             with fault():
-                seen += _watch(pid, ours.url, asked.period / 4)
-            seen += _watch(pid, ours.url, asked.period / 2)
+                samples += _watch(pid, ours.url, spec.period / 4)
+            samples += _watch(pid, ours.url, spec.period / 2)
             before, last = last, _totals(ours.url)
             at = time.monotonic() - started
             mark = Mark(
                 at,
                 name,
-                min(one.resident_bytes for one in seen),
-                min(one.files for one in seen),
-                min(one.threads for one in seen),
+                min(one.resident_bytes for one in samples),
+                min(one.files for one in samples),
+                min(one.threads for one in samples),
                 _probes(last) - _probes(before),
                 _lateness(before, last),
             )
-            told(_line(mark, last))
-            if at < asked.warm_up:
+            print_line(_line(mark, last))
+            if at < spec.warm_up:
                 continue
             if first is None:
                 first = last
                 continue
-            soaked.marks.append(mark)
-            _account(soaked, first, last, asked.rate)
-        soaked.log = ours.output
-    return soaked
+            result.marks.append(mark)
+            _account(result, first, last, spec.rate)
+        result.log = ours.output
+    return result
 
 
 def _totals(address: str) -> Scrape:
-    """Scrape what is not of single servers: to read those would take the processor from others."""
-    names = (_PROBES, _MISSED, _LATENESS, _LAG, *_UNDER_WAY)
+    """Scrape the aggregate metrics only: parsing per-server ones would take too much CPU."""
+    names = (_PROBES, _MISSED, _LATENESS, _LAG, *_IN_PROGRESS)
     return scrape(address, timeout=30, names=names)
 
 
-def _account(soaked: Soaked, first: Scrape, last: Scrape, rate: int) -> None:
-    """Hold slots against results: each slot has a result, or was missed. Skipped ones are both."""
-    soaked.expected = rate * (last.at - first.at)
-    soaked.missed = last.total(_MISSED) - first.total(_MISSED)
-    soaked.accounted = _results(last) - _results(first) + soaked.missed
-    soaked.under_way = sum(last.total(name) + first.total(name) for name in _UNDER_WAY)
+def _account(result: SoakResult, first: Scrape, last: Scrape, rate: int) -> None:
+    """Compare due probes with results and missed ones. Skipped probes count as both."""
+    result.expected = rate * (last.at - first.at)
+    result.missed = last.total(_MISSED) - first.total(_MISSED)
+    result.accounted = _results(last) - _results(first) + result.missed
+    result.in_progress = sum(last.total(name) + first.total(name) for name in _IN_PROGRESS)
 
 
-def _results(seen: Scrape) -> float:
-    return seen.total(_PROBES) - seen.total(_PROBES, outcome="skipped")
+def _results(samples: Scrape) -> float:
+    return samples.total(_PROBES) - samples.total(_PROBES, outcome="skipped")
 
 
-def _probes(seen: Scrape) -> int:
-    return int(seen.total(_PROBES))
+def _probes(samples: Scrape) -> int:
+    return int(samples.total(_PROBES))
 
 
 def _lateness(first: Scrape, last: Scrape) -> float:
@@ -166,20 +175,20 @@ def _lateness(first: Scrape, last: Scrape) -> float:
     return (last.total(seconds) - first.total(seconds)) / max(starts, 1)
 
 
-def _watch(pid: int, address: str, seconds: float) -> list[Holdings]:
-    """Scrape now and then; return what the process held in each second."""
-    seen, began, scraped = [holdings(pid)], time.monotonic(), 0.0
+def _watch(pid: int, address: str, seconds: float) -> list[ProcessResources]:
+    """Scrape periodically; return the process's resources in each second."""
+    samples, began, scraped = [process_resources(pid)], time.monotonic(), 0.0
     while (left := began + seconds - time.monotonic()) > 0:
         time.sleep(min(left, _SAMPLE_SECONDS))
-        seen.append(holdings(pid))
+        samples.append(process_resources(pid))
         if time.monotonic() - scraped > _SCRAPE_SECONDS:
             scraped = time.monotonic()
             httpx.get(f"http://{address}/metrics", timeout=60).raise_for_status()
-    return seen
+    return samples
 
 
-def _line(mark: Mark, seen: Scrape) -> str:
-    lag = seen.total(_LAG)
+def _line(mark: Mark, samples: Scrape) -> str:
+    lag = samples.total(_LAG)
     return (
         f"{mark.at / 60:5.1f} min  {mark.fault:18} {mark.resident_bytes / 1e6:7.2f} MB"
         f"  {mark.files:3} files  {mark.threads:2} threads  {mark.probes:6} probes"
@@ -191,9 +200,9 @@ _Faults = dict[str, Callable[[], AbstractContextManager[object]]]
 
 
 @contextmanager
-def _running(folder: Path, asked: Soak) -> Iterator[tuple[Program, _Faults]]:
-    """Run cloud, gate and exporter, all over TLS; yield the exporter and what can go wrong."""
-    projects = {name: int(asked.rate * INTERVAL * share) for name, share in _SHARES.items()}
+def _running(folder: Path, spec: SoakSpec) -> Iterator[tuple[Program, _Faults]]:
+    """Run cloud, gate and exporter over TLS; yield the exporter and the faults."""
+    projects = {name: int(spec.rate * INTERVAL * share) for name, share in _SHARES.items()}
     certificates = Certificates()
     authority = certificates.write_authority(folder / "ca.pem")
     pem = certificates.write_good(folder)
@@ -203,32 +212,32 @@ def _running(folder: Path, asked: Soak) -> Iterator[tuple[Program, _Faults]]:
                 folder, projects, f"--tls.cert-file={pem.certificate}", f"--tls.key-file={pem.key}"
             )
         )
-        way = running.enter_context(gate(httpx.URL(cloud.url).port or 0))
+        proxy = running.enter_context(gate(httpx.URL(cloud.url).port or 0))
         config = folder / "config.yaml"
-        config.write_text(_configuration(projects, cloud.url, way.port, authority))
+        config.write_text(_configuration(projects, cloud.url, proxy.port, authority))
         ours = running.enter_context(exporter(config, None, "--log.format=json"))
-        levers = running.enter_context(
+        control = running.enter_context(
             httpx.Client(base_url=f"{cloud.url}/simulator", verify=client_context(authority))
         )
         until(lambda: _probes(_totals(ours.url)) >= sum(projects.values()), 4 * INTERVAL, 1.0)
 
         @contextmanager
         def broken(**fault: object) -> Iterator[None]:
-            levers.put("faults", content=json.dumps([fault])).raise_for_status()
+            control.put("faults", content=json.dumps([fault])).raise_for_status()
             try:
                 yield
             finally:
-                levers.put("faults", content="[]").raise_for_status()
+                control.put("faults", content="[]").raise_for_status()
 
         yield (
             ours,
             {
-                "endpoint down": way.shut,
+                "endpoint down": proxy.closed,
                 "answers 503": lambda: broken(kind="status", status=503),
-                "resets": way.resetting,
-                "slow answers": lambda: broken(kind="slow", seconds=1),
-                "half-open": way.half_open,
-                "no answers": lambda: broken(kind="hang"),
+                "resets": proxy.resetting,
+                "slow responses": lambda: broken(kind="slow", seconds=1),
+                "half-open": proxy.half_open,
+                "no responses": lambda: broken(kind="hang"),
                 "login down": lambda: broken(kind="iam_down"),
                 "consoles down": lambda: broken(kind="reset", operation="console_page"),
             },
@@ -248,7 +257,7 @@ def _configuration(projects: dict[str, int], cloud: str, gated: int, authority: 
     auth: {password_login(name, cloud) if name == LOGIN else auth}
     rate_limit: {{requests_per_second: 1000, burst: 1000}}
     tls: {{ca_file: {authority}}}
-    depth: {"rfb" if name == WITNESS else "api"}
+    depth: {"rfb" if name == DEEP_PROJECT else "api"}
     console: {{allowed_hosts: [127.0.0.1], tls: {{ca_file: {authority}}}}}
     servers: [{", ".join(f"{{id: {one}}}" for one in ids(name, count))}]"""
         )

@@ -1,8 +1,8 @@
-"""Whether this machine stood still, so that what came too late says nothing of the program.
+"""Detect stalls of the machine, which make tests with real time fail for no fault of the program.
 
-A test that has to tell time by the real clock is wrapped once:
+Decorate a test that depends on the real clock:
 
-    @unless_the_machine_stood_still
+    @retry_if_machine_stalled
     async def test_a_silent_server_is_a_timeout() -> None: ...
 """
 
@@ -21,93 +21,93 @@ import pytest
 
 P = ParamSpec("P")
 R = TypeVar("R")
-STOOD_SECONDS = 0.1
-"""How late a thread that only sleeps never is on a machine that goes on."""
-DISTURBED_SECONDS = 0.4
-"""What a probe within a second does not outlast."""
+STALL_SECONDS = 0.1
+"""A sleeping thread that wakes up this late proves a stall."""
+DISTURBANCE_SECONDS = 0.4
+"""A stall that makes a probe with a timeout of a second fail."""
 TRIES = 3
 _TICK = 0.02
 
 
 @dataclass(slots=True)
-class Stood:
-    """The longest time in seconds that a core ran nothing of ours."""
+class Stalls:
+    """The longest stall of a core in seconds."""
 
     longest: float = 0.0
 
 
 @contextmanager
-def watching_the_machine() -> Iterator[Stood]:
-    """Measure while the block lasts, on each core: a virtual one may stand still alone."""
-    stood, ended = Stood(), Event()
+def measuring_stalls() -> Iterator[Stalls]:
+    """Measure stalls on each core until the block ends; a virtual core may stall alone."""
+    stalls, ended = Stalls(), Event()
 
     def watch(core: int) -> None:
-        # This thread alone.
+        # 0 is the current thread.
         os.sched_setaffinity(0, {core})
         while not ended.is_set():
             due = time.monotonic() + _TICK
             time.sleep(_TICK)
-            stood.longest = max(stood.longest, time.monotonic() - due)
+            stalls.longest = max(stalls.longest, time.monotonic() - due)
 
     threads = [Thread(target=watch, args=[core]) for core in os.sched_getaffinity(0)]
     for thread in threads:
         thread.start()
     try:
-        yield stood
+        yield stalls
     finally:
         ended.set()
         for thread in threads:
             thread.join()
 
 
-def unless_the_machine_stood_still(test: Callable[P, R]) -> Callable[P, R]:
-    """Try again what fails while the machine stands still, three times in all.
+def retry_if_machine_stalled(test: Callable[P, R]) -> Callable[P, R]:
+    """Retry a test that fails while the machine stalls, three tries in all.
 
-    What fails on a machine that went on has failed, and so has what fails each time.
+    A failure without a stall, or of the last try, fails the test.
     """
 
     @wraps(test)
-    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         for left in reversed(range(TRIES)):
-            with _excused(left):
+            with _ignore_failure_on_stall(left):
                 return test(*args, **kwargs)
-        raise AssertionError("the last try is not excused")
+        raise AssertionError("the failure of the last try is not ignored")
 
     @wraps(test)
-    async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+    async def async_wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
         for left in reversed(range(TRIES)):
-            with _excused(left):
+            with _ignore_failure_on_stall(left):
                 return await cast("Any", test(*args, **kwargs))
-        raise AssertionError("the last try is not excused")
+        raise AssertionError("the failure of the last try is not ignored")
 
-    return cast("Callable[P, R]", awaited) if inspect.iscoroutinefunction(test) else called
+    return cast("Callable[P, R]", async_wrapper) if inspect.iscoroutinefunction(test) else wrapper
 
 
-def undisturbed(scene: Callable[[], R]) -> R:
-    """Return what a scene that several tests judge shows, once the machine went on meanwhile.
+def retry_until_undisturbed(run: Callable[[], R]) -> R:
+    """Return the result of ``run``, repeated if the machine stalls meanwhile.
 
-    Should it stand still each time, what the last try shows has to do.
+    The result of the last try is returned even if the machine stalls.
     """
     tries = itertools.count(1)
 
-    @unless_the_machine_stood_still
-    def played() -> R:
+    @retry_if_machine_stalled
+    def run_once() -> R:
         number = next(tries)
-        with watching_the_machine() as stood:
-            shown = scene()
-        assert number == TRIES or stood.longest < DISTURBED_SECONDS
-        return shown
+        with measuring_stalls() as stalls:
+            result = run()
+        assert number == TRIES or stalls.longest < DISTURBANCE_SECONDS
+        return result
 
-    return played()
+    return run_once()
 
 
 @contextmanager
-def _excused(tries_left: int) -> Iterator[None]:
-    """Let a failure pass if the machine stood still and it may be tried again."""
+def _ignore_failure_on_stall(tries_left: int) -> Iterator[None]:
+    """Ignore a failure if the machine stalled and tries are left."""
     try:
-        with watching_the_machine() as stood:
+        with measuring_stalls() as stalls:
             yield
     except (Exception, pytest.fail.Exception) as error:
-        if not tries_left or stood.longest < STOOD_SECONDS:
+        if not tries_left or stalls.longest < STALL_SECONDS:
             raise
-        print(f"Again, for the machine stood still for {stood.longest:.2g} s: {error!r}")  # noqa: T201
+        print(f"Retrying because the machine stalled for {stalls.longest:.2g} s: {error!r}")  # noqa: T201

@@ -1,4 +1,4 @@
-"""A small HTTP server in a thread, for clouds that tests make up."""
+"""A small HTTP server in a thread, for fake clouds."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,17 +7,17 @@ from threading import Thread
 
 
 class QuietHandler(BaseHTTPRequestHandler):
-    """Keeps connections open and says nothing on standard error."""
+    """A request handler with keep-alive and without logging."""
 
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def serving(handler: type[QuietHandler]) -> Iterator[str]:
-    """Serve on a free port of loopback until the block ends; yield the address."""
+    """Serve on a free loopback port until the block ends; yield the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, daemon=True)

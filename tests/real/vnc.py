@@ -1,4 +1,4 @@
-"""Debian's TigerVNC as a server's console, and a person who looks at it."""
+"""Run Debian's TigerVNC as a server's console, and a minimal viewer."""
 
 import contextlib
 import struct
@@ -18,9 +18,9 @@ _FRAMEBUFFER_UPDATE = 0
 
 @contextlib.contextmanager
 def vnc_server(*parameters: str) -> Iterator[Program]:
-    """Run it on a free display; its ``url`` is ``host:port``, as a token file wants it.
+    """Run TigerVNC on a free display; its ``url`` is ``host:port``, as in a token file.
 
-    It lets everybody in, and listens on loopback alone.
+    It needs no password and listens on loopback only.
     """
     port = free_port()
     with program(
@@ -35,12 +35,12 @@ def vnc_server(*parameters: str) -> Iterator[Program]:
 
 
 class RefusedError(Exception):
-    """The console told the person to go away, and why."""
+    """The VNC server refused the viewer; the message is its reason."""
 
 
 @dataclass
 class Viewer:
-    """A person's viewer, speaking RFB 3.8 (RFC 6143) as noVNC does over a WebSocket."""
+    """A viewer that speaks RFB 3.8 (RFC 6143) over a WebSocket, as noVNC does."""
 
     socket: aiohttp.ClientWebSocketResponse
     _received: bytearray = field(default_factory=bytearray)
@@ -49,7 +49,7 @@ class Viewer:
         """Go through the handshake as a shared viewer; raises `RefusedError`."""
         version = await self._read(12)
         if version == b"RFB 003.003\n":
-            # What TigerVNC says to those whom it does not even want to talk to.
+            # TigerVNC uses version 3.3 to refuse a client immediately.
             await self._refuse_unless(await self._number() == _NONE)
         await self.socket.send_bytes(b"RFB 003.008\n")
         kinds = await self._read((await self._read(1))[0])
@@ -62,19 +62,19 @@ class Viewer:
         await self._read(await self._number())
 
     async def update(self) -> int:
-        """Ask for a corner of the picture, anew; return its bytes."""
+        """Request a full update of a corner of the screen; return its size in bytes."""
         await self.socket.send_bytes(struct.pack("!BBHHHH", 3, 0, 0, 0, 16, 16))
         kind, _, rectangles = struct.unpack("!BBH", await self._read(4))
         assert kind == _FRAMEBUFFER_UPDATE
         size = 0
         for _ in range(rectangles):
             _, _, width, height, encoding = struct.unpack("!HHHHi", await self._read(12))
-            assert encoding == 0, "nothing but raw pixels was offered"
+            assert encoding == 0, "only raw pixels were offered"
             size += len(await self._read(width * height * 4))
         return size
 
-    async def _refuse_unless(self, welcome: bool) -> None:  # noqa: FBT001 - it is what it asks
-        if not welcome:
+    async def _refuse_unless(self, accepted: bool) -> None:  # noqa: FBT001 - the condition
+        if not accepted:
             raise RefusedError((await self._read(await self._number())).decode())
 
     async def _number(self) -> int:
@@ -97,6 +97,6 @@ async def viewer(url: str, authority: Path) -> AsyncIterator[Viewer]:
             url, protocols=("binary",), ssl=client_context(authority), max_msg_size=0
         ) as socket,
     ):
-        person = Viewer(socket)
-        await person.log_in()
-        yield person
+        opened = Viewer(socket)
+        await opened.log_in()
+        yield opened

@@ -1,4 +1,4 @@
-"""Our web server in the test's own event loop, over a real socket."""
+"""Run the exporter's web server in the test's event loop, on a real socket."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from tests.conftest import MovedClock
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that runs, and its rules."""
+    """A running server and its access rules."""
 
     port: int
     live: LiveConfig
@@ -25,7 +25,7 @@ class Served:
 async def serving(
     app: ASGIApp, rules: Rules = OPEN, limits: Limits = DEFAULT_LIMITS
 ) -> AsyncIterator[Served]:
-    """Serve ``app`` on a free port of loopback until the block ends."""
+    """Serve ``app`` on a free loopback port until the block ends."""
     listening = listen("127.0.0.1:0")
     port = listening.getsockname()[1]
     live = LiveConfig(rules, MovedClock().time)

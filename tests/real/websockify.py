@@ -1,4 +1,4 @@
-"""websockify with noVNC's pages and a token file: a console gateway as people run it."""
+"""Run websockify with noVNC's pages and a token file, as a console gateway."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from pathlib import Path
 from tests.real.certificates import PemFiles
 from tests.real.programs import Program, free_port, program, required
 
-# Debian installs noVNC's pages beside their launcher.
+# Debian installs noVNC's pages beside the launcher.
 _LAUNCHER = "/usr/share/novnc/utils/novnc_proxy"
 
 
 @contextlib.contextmanager
 def websockify(tokens: Path, pem: PemFiles) -> Iterator[Program]:
-    """Run it over TLS; ``tokens`` is read anew for every connection.
+    """Run websockify over TLS; ``tokens`` is read again for every connection.
 
     Its lines are ``token: host:port``.
     """

@@ -1,4 +1,4 @@
-"""What a client can cost: it has so many seconds for each step, and so many connections."""
+"""Limits of connections: deadlines of each step, and the maximum number."""
 
 import asyncio
 import contextlib
@@ -15,12 +15,12 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from exporter.web.connections import DEFAULT_LIMITS, Connection, Limits
-from tests.real.standstill import unless_the_machine_stood_still
+from tests.real.standstill import retry_if_machine_stalled
 from tests.real.web_server import serving
 
-QUICK = Limits(connections=8, handshake=0.3, request=0.3, answer=0.6, stalled=0.3)
+QUICK = Limits(connections=8, handshake=0.3, request=0.3, response=0.6, stalled=0.3)
 MUCH_LATER = 8.0
-"""Still before any of the limits that hold by default."""
+"""Seconds; shorter than any default limit."""
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
@@ -85,14 +85,14 @@ async def seconds_to_the_end(reader: asyncio.StreamReader) -> float:
     return time.monotonic() - began
 
 
-@unless_the_machine_stood_still
-async def test_a_client_that_says_nothing_is_cut() -> None:
+@retry_if_machine_stalled
+async def test_silent_client_is_disconnected() -> None:
     async with serving(APP, limits=QUICK) as server, connected(server.port) as (reader, _):
         assert 0.2 < await seconds_to_the_end(reader) < MUCH_LATER
 
 
-@unless_the_machine_stood_still
-async def test_a_header_that_trickles_in_is_cut() -> None:
+@retry_if_machine_stalled
+async def test_client_that_sends_its_header_slowly_is_disconnected() -> None:
     async with serving(APP, limits=QUICK) as server, connected(server.port) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\n")
         ending = asyncio.create_task(seconds_to_the_end(reader))
@@ -104,8 +104,8 @@ async def test_a_header_that_trickles_in_is_cut() -> None:
         assert 0.2 < await ending < MUCH_LATER
 
 
-@unless_the_machine_stood_still
-async def test_a_kept_connection_has_the_same_time_for_its_next_request() -> None:
+@retry_if_machine_stalled
+async def test_keep_alive_connection_has_a_new_deadline_for_each_request() -> None:
     limits = replace(QUICK, request=1.0)
     async with serving(APP, limits=limits) as server, connected(server.port) as (reader, writer):
         for _ in range(4):
@@ -115,15 +115,15 @@ async def test_a_kept_connection_has_the_same_time_for_its_next_request() -> Non
         assert await seconds_to_the_end(reader) < MUCH_LATER
 
 
-async def test_an_answer_may_take_longer_than_a_request() -> None:
-    limits = replace(QUICK, answer=30.0)
+async def test_response_may_take_longer_than_the_request_deadline() -> None:
+    limits = replace(QUICK, response=30.0)
     async with serving(APP, limits=limits) as server, connected(server.port) as (reader, writer):
         writer.write(GET.replace(b"/ ", b"/slow ", 1))
         assert b"200 OK" in await reader.readuntil(b"slow")
 
 
-async def test_pipelined_requests_are_all_answered() -> None:
-    limits = replace(QUICK, answer=30.0)
+async def test_all_pipelined_requests_are_answered() -> None:
+    limits = replace(QUICK, response=30.0)
     async with serving(APP, limits=limits) as server, connected(server.port) as (reader, writer):
         writer.write(GET + GET.replace(b"/ ", b"/slow ", 1) + GET)
         await reader.readuntil(b"hello")
@@ -131,25 +131,25 @@ async def test_pipelined_requests_are_all_answered() -> None:
         await reader.readuntil(b"hello")
 
 
-@unless_the_machine_stood_still
-async def test_an_answer_that_never_comes_is_given_up() -> None:
+@retry_if_machine_stalled
+async def test_response_that_never_ends_is_aborted() -> None:
     async with serving(APP, limits=QUICK) as server, connected(server.port) as (reader, writer):
         writer.write(GET.replace(b"/ ", b"/never ", 1))
         assert 0.4 < await seconds_to_the_end(reader) < MUCH_LATER
 
 
-async def test_a_client_that_does_not_read_its_answer_is_cut() -> None:
+async def test_client_that_does_not_read_its_response_is_disconnected() -> None:
     async with serving(APP, limits=QUICK) as server, connected(server.port) as (reader, writer):
         writer.write(GET.replace(b"/ ", b"/endless ", 1))
         await reader.read(1)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         await asyncio.sleep(1)
         writer.transport.resume_reading()  # type: ignore[attr-defined]
-        # What the kernel holds of it still comes, and then no more.
+        # Data in the kernel's buffers still arrives, and then no more.
         assert await seconds_to_the_end(reader) < MUCH_LATER
 
 
-async def test_a_body_that_nobody_reads_does_not_keep_a_connection() -> None:
+async def test_unread_request_body_does_not_keep_a_connection_open() -> None:
     async with serving(APP, limits=QUICK) as server, connected(server.port) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
         ending = asyncio.create_task(seconds_to_the_end(reader))
@@ -163,7 +163,7 @@ async def test_a_body_that_nobody_reads_does_not_keep_a_connection() -> None:
         assert await ending < MUCH_LATER
 
 
-async def test_a_body_without_end_is_refused() -> None:
+async def test_endless_request_body_is_rejected() -> None:
     async with serving(APP) as server, connected(server.port) as (reader, writer):
         writer.write(b"POST /posted HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(40):
@@ -180,7 +180,7 @@ async def test_a_body_without_end_is_refused() -> None:
         b"\x16\x03\x01\x02\x00nonsense\r\n\r\n",
     ],
 )
-async def test_headers_without_end_and_nonsense_are_answered_400_and_not_logged(
+async def test_endless_header_and_invalid_request_get_400_and_are_not_logged(
     request_text: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
@@ -190,15 +190,15 @@ async def test_headers_without_end_and_nonsense_are_answered_400_and_not_logged(
     assert not [one for one in caplog.records if one.name.startswith("uvicorn")]
 
 
-@unless_the_machine_stood_still
-async def test_a_flood_of_connections_takes_no_place_from_another_client() -> None:
+@retry_if_machine_stalled
+async def test_flood_of_connections_does_not_affect_another_client() -> None:
     async with contextlib.AsyncExitStack() as open_:
         server = await open_.enter_async_context(
             serving(APP, limits=Limits(connections=8, request=30))
         )
         kept, asking = await open_.enter_async_context(connected(server.port, "127.0.0.2"))
         flood = [await open_.enter_async_context(connected(server.port)) for _ in range(40)]
-        # Accepting takes some turns of the loop.
+        # Accepting takes some iterations of the event loop.
         await asyncio.sleep(0.2)
         asking.write(GET)
         assert b"200 OK" in await asyncio.wait_for(kept.readuntil(b"hello"), MUCH_LATER)
@@ -206,12 +206,12 @@ async def test_a_flood_of_connections_takes_no_place_from_another_client() -> No
         newcomer[1].write(GET)
         assert b"200 OK" in await asyncio.wait_for(newcomer[0].readuntil(b"hello"), MUCH_LATER)
         await asyncio.sleep(0)
-        cut = [reader for reader, _ in flood if reader.at_eof() or reader.exception()]
-        assert len(cut) >= 40 - 8
+        closed = [reader for reader, _ in flood if reader.at_eof() or reader.exception()]
+        assert len(closed) >= 40 - 8
 
 
-@unless_the_machine_stood_still
-async def test_connections_at_work_are_cut_last() -> None:
+@retry_if_machine_stalled
+async def test_idle_connections_are_closed_before_busy_ones() -> None:
     async with contextlib.AsyncExitStack() as open_:
         server = await open_.enter_async_context(
             serving(APP, limits=Limits(connections=4, request=30))
@@ -224,12 +224,12 @@ async def test_connections_at_work_are_cut_last() -> None:
         assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"slow"), MUCH_LATER)
 
 
-def test_the_limits_leave_room_for_the_longest_probe_on_demand() -> None:
-    assert DEFAULT_LIMITS.answer > 120
+def test_response_deadline_is_longer_than_the_longest_probe_on_demand() -> None:
+    assert DEFAULT_LIMITS.response > 120
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_a_connection_that_ended_holds_nothing() -> None:
+async def test_closed_connection_is_released() -> None:
     async with serving(APP) as server:
         for _ in range(3):
             async with connected(server.port) as (reader, writer):
