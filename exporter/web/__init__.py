@@ -1,1 +1,1 @@
-"""What the exporter answers over HTTP."""
+"""The exporter's HTTP server: metrics, API, status pages, lifecycle endpoints."""

@@ -1,7 +1,7 @@
-"""Accept connections, and open each by the TLS that is in force at that moment.
+"""Accept connections and start TLS with the current web configuration.
 
-The sockets are accepted here and not by the event loop's own server, whose TLS is that of its
-start, and which reads before anybody could say by which rules.
+asyncio's own server cannot be used: it keeps the TLS settings that it was started with, and it
+starts to read before the current settings can be looked up.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from uvicorn.server import ServerState
 
 from exporter.web.access.clients import client_of
 from exporter.web.access.live_config import LiveConfig
-from exporter.web.access.tls import welcome
+from exporter.web.access.tls import has_allowed_name
 from exporter.web.connections import Connection, Connections
 
-_GOODBYE_SECONDS = 5.0
-# Where there is no file descriptor left, there may be one soon.
-_OUT_OF_FILES_SECONDS = 1.0
+_TLS_SHUTDOWN_SECONDS = 5.0
+# Pause after an accept error, such as running out of file descriptors.
+_RETRY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
 
 class Acceptor:
-    """Makes connections of what comes in at listening sockets."""
+    """Accept connections on listening sockets and pass each to uvicorn's protocol."""
 
     def __init__(
         self,
@@ -36,7 +36,6 @@ class Acceptor:
         config: uvicorn.Config,
         server_state: ServerState,
     ) -> None:
-        """Ask ``live`` for the rules of each; uvicorn answers as ``config`` says."""
         self._live = live
         self._connections = connections
         self._config = config
@@ -44,7 +43,7 @@ class Acceptor:
         self._opening: set[asyncio.Task[None]] = set()
 
     async def accept(self, listening: socket.socket) -> None:
-        """Accept until cancelled."""
+        """Accept connections until cancelled."""
         loop = asyncio.get_running_loop()
         listening.setblocking(False)
         while True:
@@ -53,8 +52,8 @@ class Acceptor:
             except ConnectionError:
                 continue
             except OSError as error:
-                log.warning("a connection could not be accepted", reason=error.strerror)
-                await asyncio.sleep(_OUT_OF_FILES_SECONDS)
+                log.warning("connection not accepted", reason=error.strerror)
+                await asyncio.sleep(_RETRY_SECONDS)
                 continue
             host = address[0] if isinstance(address, tuple) else None
             opening = loop.create_task(self._open(accepted, client_of(host)))
@@ -64,7 +63,7 @@ class Acceptor:
     async def _open(self, accepted: socket.socket, client: str) -> None:
         opening = asyncio.current_task()
         if opening is None:
-            raise RuntimeError("a connection is opened by a task")
+            raise RuntimeError("_open must run in a task")
         connection = Connection(
             client, opening, self._connections, self._config, self._server_state
         )
@@ -72,30 +71,30 @@ class Acceptor:
             undo.callback(accepted.close)
             undo.callback(connection.forget)
             try:
-                await self._shake_hands(accepted, connection)
+                await self._start(accepted, connection)
             except OSError as error:
                 log.debug("TLS handshake failed", client=client, reason=_reason(error))
                 return
             undo.pop_all()
 
-    async def _shake_hands(self, accepted: socket.socket, connection: Connection) -> None:
+    async def _start(self, accepted: socket.socket, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         rules = await self._live.current()
         if accepted.family in {socket.AF_INET, socket.AF_INET6}:
-            # Without it, an answer in two pieces on a kept connection waits 40 ms for the client
-            # to acknowledge the first.
+            # Without it, the second packet of a response on a kept-alive connection waits up to
+            # 40 ms for the client's delayed ACK.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if rules.tls is None:
             await loop.connect_accepted_socket(lambda: connection, accepted)
             return
         if rules.config.tls is not None:
-            connection.admits = partial(welcome, rules.config.tls)
+            connection.client_allowed = partial(has_allowed_name, rules.config.tls)
         await loop.connect_accepted_socket(
             lambda: connection,
             accepted,
             ssl=rules.tls,
             ssl_handshake_timeout=self._connections.limits.handshake,
-            ssl_shutdown_timeout=_GOODBYE_SECONDS,
+            ssl_shutdown_timeout=_TLS_SHUTDOWN_SECONDS,
         )
 
 

@@ -1,4 +1,7 @@
-"""All routes put together. They read state and never probe, save where the scheduler is asked."""
+"""The web application: all routes with their middleware.
+
+Routes only read state. A probe on demand is made by the scheduler.
+"""
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,13 +23,13 @@ _BODY_BYTES_MAX = 1024 * 1024
 _HEADERS = (
     (b"content-security-policy", _POLICY),
     (b"x-content-type-options", b"nosniff"),
-    # Not no-referrer: with that a browser hides from us that a form is our own.
+    # Not no-referrer: a browser would then send "Origin: null" with our own forms.
     (b"referrer-policy", b"same-origin"),
 )
 
 
 def web_application(view: ExporterView) -> Starlette:
-    """Return the routes over a running program."""
+    """Return the web application of a running exporter."""
     on_demand = ProbeRequests(view.probe_now)
     return Starlette(
         routes=[
@@ -35,21 +38,21 @@ def web_application(view: ExporterView) -> Starlette:
             *scraping_routes(view, on_demand),
             *lifecycle_routes(view),
         ],
-        middleware=[Middleware(_SafeHeaders), Middleware(Compression)],
+        middleware=[Middleware(_SecurityHeaders), Middleware(Compression)],
         max_body_size=_BODY_BYTES_MAX,
     )
 
 
-class _SafeHeaders:
-    """Puts headers on every answer that keep a browser from being used against us."""
+class _SecurityHeaders:
+    """Add security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
-        await self._app(scope, receive, sending)
+        await self._app(scope, receive, send_with_headers)

@@ -1,7 +1,7 @@
-"""gzip for whoever takes it, made slice by slice so that none of it holds the event loop.
+"""Compress responses with gzip, slice by slice, without blocking the event loop.
 
-ISA-L packs a scrape four to five times as fast as zlib at its quickest, and smaller: a slice takes
-less time than it would take to hand it to a thread.
+ISA-L compresses a scrape four to five times as fast as zlib's fastest level, and smaller. A slice
+takes less time than handing it to a thread would.
 """
 
 import asyncio
@@ -14,34 +14,33 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from exporter.metrics.negotiation import gzip_accepted
 
-# Below this the header of gzip eats what it saves.
-_WORTH_BYTES = 1024
+# Shorter bodies are not worth the overhead of gzip.
+_MIN_BYTES = 1024
 _LEVEL = 1
 _GZIP_HEADER = 16 + zlib.MAX_WBITS
-# Packed in a tenth of a millisecond.
+# Compressed in about 0.1 ms.
 _SLICE_BYTES = 64 * 1024
 
 
 class Compression:
-    """Compresses the answers of all routes, piece by piece as they come.
-
-    A route need not know of it: it answers plain, in one body or in pieces.
-    """
+    """Compress responses for clients that accept gzip; works for whole and streamed bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Compress what ``app`` answers."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] == "http":
             accepted = gzip_accepted(Headers(scope=scope).get("accept-encoding"))
-            send = _Answer(send, accepted=accepted)
+            send = _CompressingSend(send, accepted=accepted)
         await self._app(scope, receive, send)
 
 
-class _Answer:
-    """One answer on its way; its head waits for the first piece, which decides."""
+class _CompressingSend:
+    """Send one response, compressed if it is long enough.
+
+    The start message is held back until the first part of the body shows the length.
+    """
 
     def __init__(self, send: Send, *, accepted: bool) -> None:
         self._send = send
@@ -50,7 +49,7 @@ class _Answer:
         self._compressor: isal_zlib.Compress | None = None
 
     async def __call__(self, message: Message) -> None:
-        """Send one message of the answer on."""
+        """Send one ASGI message of the response."""
         if message["type"] == "http.response.start":
             self._start = message
             return
@@ -62,8 +61,8 @@ class _Answer:
             await self._send(message)
             return
         for piece in _slices(message.get("body", b"")):
-            if packed := compressor.compress(piece):
-                await self._send({**message, "body": packed, "more_body": True})
+            if compressed := compressor.compress(piece):
+                await self._send({**message, "body": compressed, "more_body": True})
             await asyncio.sleep(0)
         if not message.get("more_body", False):
             await self._send({**message, "body": compressor.flush()})
@@ -71,7 +70,7 @@ class _Answer:
     async def _begin(self, start: Message, first: Message) -> None:
         headers = MutableHeaders(raw=list(start.get("headers", ())))
         headers.add_vary_header("Accept-Encoding")
-        long = first.get("more_body", False) or len(first.get("body", b"")) >= _WORTH_BYTES
+        long = first.get("more_body", False) or len(first.get("body", b"")) >= _MIN_BYTES
         if self._accepted and long and "content-encoding" not in headers:
             self._compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_HEADER)
             headers["content-encoding"] = "gzip"

@@ -1,8 +1,8 @@
-"""Connections and what they may cost: deadlines, and a share for each client.
+"""Limit connections: deadlines for each step, and a fair share for each client.
 
-uvicorn reads requests; this stands before it. It sees bytes and times, and never a request's
-content. Nobody can hold a place for long without using it, and where places run out, whoever has
-the most loses the oldest, so that a flood from one client leaves the scrapes of others alone.
+A layer below uvicorn's HTTP protocol that sees bytes and times, never a request's content. An idle
+connection is closed by its deadline. When there are too many, the client with the most connections
+loses its oldest one, so a flood from one client does not affect the scrapes of others.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-Admits = Callable[[ssl.SSLObject], bool]
-"""Tells of agreed TLS whether whoever is at its other end may come in."""
+ClientAllowed = Callable[[ssl.SSLObject], bool]
+"""Return whether the client of an established TLS connection is allowed."""
 
 _STATE = "connection"
 
@@ -28,17 +28,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections there may be, and how many seconds each step of one may take.
+    """Maximum number of connections, and the deadline of each step in seconds.
 
-    ``request`` runs from a connection's beginning, or its last answer, to the end of the next
-    request's header; ``answer`` from there to the answer's end, a probe on demand included;
-    ``stalled`` while a client leaves an answer unread.
+    ``request`` runs from the start of a connection, or the end of the last response, to the end of
+    the next request's header; ``response`` from there to the end of the response, including a probe
+    on demand; ``stalled`` while the client does not read the response.
     """
 
     connections: int = 256
     handshake: float = 10.0
     request: float = 10.0
-    answer: float = 180.0
+    response: float = 180.0
     stalled: float = 30.0
 
 
@@ -46,55 +46,58 @@ DEFAULT_LIMITS = Limits()
 
 
 class Connections:
-    """All connections there are, by client, the oldest first."""
+    """All open connections by client, the oldest first."""
 
     def __init__(self, limits: Limits) -> None:
-        """Begin with none."""
         self.limits = limits
-        self._of: dict[str, OrderedDict[Connection, None]] = {}
+        self._by_client: dict[str, OrderedDict[Connection, None]] = {}
         self._count = 0
 
     def add(self, connection: "Connection") -> None:
-        """Take in a connection, and cut another where there are too many."""
-        self._of.setdefault(connection.client, OrderedDict())[connection] = None
+        """Add a connection; close another one if there are too many."""
+        self._by_client.setdefault(connection.client, OrderedDict())[connection] = None
         self._count += 1
         if self._count > self.limits.connections:
-            crowd = max(self._of.values(), key=len)
-            # The one at work is cut last.
-            next((one for one in crowd if not one.at_work), next(iter(crowd))).cut()
+            largest = max(self._by_client.values(), key=len)
+            # Prefer an idle connection to one that is handling a request.
+            next((one for one in largest if not one.busy), next(iter(largest))).abort()
 
-    def cut_all(self) -> None:
-        """End every connection."""
-        for connection in [one for others in self._of.values() for one in others]:
-            connection.cut()
+    def abort_all(self) -> None:
+        """Close every connection."""
+        for connection in [one for same in self._by_client.values() for one in same]:
+            connection.abort()
 
     def remove(self, connection: "Connection") -> None:
-        """Forget a connection; forgetting it twice does no harm."""
-        others = self._of.get(connection.client)
-        if others is None or connection not in others:
+        """Remove a connection; has no effect if it was removed before."""
+        same_client = self._by_client.get(connection.client)
+        if same_client is None or connection not in same_client:
             return
-        del others[connection]
+        del same_client[connection]
         self._count -= 1
-        if not others:
-            del self._of[connection.client]
+        if not same_client:
+            del self._by_client[connection.client]
 
 
-def timed(app: ASGIApp) -> ASGIApp:
-    """Tell a request's connection when its answer begins to be made, and when it is done."""
+def reporting_requests(app: ASGIApp) -> ASGIApp:
+    """Return ``app`` as middleware that tells each `Connection` when a request starts and ends."""
 
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         connection: Connection = scope["state"].pop(_STATE)
-        connection.work_begins()
+        connection.request_started()
         try:
             await app(scope, receive, send)
         finally:
-            connection.work_ends()
+            connection.request_finished()
 
-    return answered
+    return handle
 
 
 class Connection(asyncio.Protocol):
-    """One connection: uvicorn's protocol, with a deadline at every time."""
+    """One connection: uvicorn's HTTP protocol with a deadline for every step.
+
+    ``opening`` is the task that performs the TLS handshake; it is cancelled when the connection is
+    aborted before its end.
+    """
 
     def __init__(
         self,
@@ -104,7 +107,6 @@ class Connection(asyncio.Protocol):
         config: uvicorn.Config,
         server_state: ServerState,
     ) -> None:
-        """Take the place of a connection that ``opening`` opens for ``client``."""
         self.client = client
         self._opening = opening
         self._all = connections
@@ -114,8 +116,8 @@ class Connection(asyncio.Protocol):
         self._http = H11Protocol(config, server_state, self._state, self._loop)
         self._transport: asyncio.Transport | None = None
         self._admitted = False
-        # Asked before the first request is read, which may have come with the handshake's end.
-        self.admits: Admits = lambda _tls: True
+        # Checked before any data is read: the first request may arrive with the handshake's end.
+        self.client_allowed: ClientAllowed = lambda _tls: True
         self._requests = 0
         self._lost = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -124,71 +126,71 @@ class Connection(asyncio.Protocol):
         self._arm(self._limits.handshake)
 
     @property
-    def at_work(self) -> bool:
-        """Return whether an answer is being made."""
+    def busy(self) -> bool:
+        """Return whether a request is being handled."""
         return self._requests > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with requests: TLS, if there is any, has been agreed on."""
-        # A stream's is no other, though uvloop's own type does not say so.
+        """Start to read requests; the TLS handshake, if any, is done."""
+        # Always a Transport for a stream socket, though uvloop's type does not say so.
         self._transport = cast("asyncio.Transport", transport)
-        if not self.admits(transport.get_extra_info("ssl_object")):
-            log.debug("the certificate has no allowed name", client=self.client)
-            self.cut()
+        if not self.client_allowed(transport.get_extra_info("ssl_object")):
+            log.debug("client certificate has no allowed name", client=self.client)
+            self.abort()
             return
         self._admitted = True
         self._http.connection_made(self._transport)
         self._arm(self._limits.request)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what came."""
+        """Pass received data to the HTTP protocol."""
         if self._admitted:
             self._http.data_received(data)
 
     def eof_received(self) -> None:
-        """Close: whoever sends no more is not answered."""
+        """Close the connection when the client has closed its side."""
 
     def pause_writing(self) -> None:
-        """Give the client some time to read."""
-        self._stalled = self._loop.call_later(self._limits.stalled, self.cut)
+        """Start the deadline for a client that does not read."""
+        self._stalled = self._loop.call_later(self._limits.stalled, self.abort)
         self._http.pause_writing()
 
     def resume_writing(self) -> None:
-        """Go on: the client has read."""
+        """Stop that deadline: the client has read."""
         if self._stalled:
             self._stalled.cancel()
             self._stalled = None
         self._http.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget everything about it."""
+        """Release everything that belongs to the connection."""
         self.forget()
         if self._admitted:
             self._http.connection_lost(exc)
-        # The two hold on to each other, and to what TLS needs.
+        # Break the reference cycle between protocol and connection, which keeps TLS memory alive.
         self._state.clear()
 
     def forget(self) -> None:
-        """Give the place back; doing so twice does no harm."""
+        """Remove the connection and cancel its timers; may be called twice."""
         self._lost = True
         self._all.remove(self)
         for timer in (self._deadline, self._stalled):
             if timer:
                 timer.cancel()
 
-    def work_begins(self) -> None:
-        """Note that a request's header is complete."""
+    def request_started(self) -> None:
+        """Start the response's deadline: a request's header is complete."""
         self._requests += 1
-        self._arm(self._limits.answer)
+        self._arm(self._limits.response)
 
-    def work_ends(self) -> None:
-        """Note that a request is answered; the next may have been read already."""
+    def request_finished(self) -> None:
+        """Start the next request's deadline, unless a pipelined request is still being handled."""
         self._requests -= 1
         if not self._requests:
             self._arm(self._limits.request)
 
-    def cut(self) -> None:
-        """End the connection at once, whatever was still to be sent."""
+    def abort(self) -> None:
+        """Close the connection at once and discard unsent data."""
         self._all.remove(self)
         if self._transport:
             self._transport.abort()
@@ -198,6 +200,6 @@ class Connection(asyncio.Protocol):
     def _arm(self, seconds: float) -> None:
         if self._deadline:
             self._deadline.cancel()
-        # Also when it is closing already: what was sent last may never be read.
+        # Needed while closing too: the client may never read the last data.
         if not self._lost:
-            self._deadline = self._loop.call_later(seconds, self.cut)
+            self._deadline = self._loop.call_later(seconds, self.abort)

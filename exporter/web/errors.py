@@ -1,13 +1,12 @@
-"""How a route refuses a request."""
+"""The error that routes raise to reject a request."""
 
 
 class RequestRefusedError(Exception):
-    """A request cannot be answered; the message says what to do, for whoever asked.
+    """The request is rejected; the message tells the client what to do.
 
-    ``status`` is the HTTP status to answer.
+    ``status`` is the HTTP status of the response.
     """
 
     def __init__(self, message: str, status: int) -> None:
-        """Keep the status beside the message."""
         super().__init__(message)
         self.status = status

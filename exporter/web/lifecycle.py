@@ -1,4 +1,4 @@
-"""What an orchestrator asks: is it alive, is it ready, load the configuration again, show it."""
+"""Lifecycle routes: health, readiness, reload, and the configuration in use."""
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -8,7 +8,7 @@ from exporter.web.exporter_view import ExporterView, ReloadRefusedError
 
 
 def lifecycle_routes(view: ExporterView) -> list[BaseRoute]:
-    """Return ``/config`` and the ``/-/`` routes over a running program."""
+    """Return ``/config`` and the ``/-/`` routes of a running exporter."""
     routes = _Lifecycle(view)
     return [
         Route("/config", routes.config),

@@ -1,4 +1,4 @@
-"""The listening sockets, and uvicorn without its signal handlers, bounded."""
+"""Open the listening sockets, and run uvicorn with limits and without its signal handlers."""
 
 import asyncio
 import contextlib
@@ -11,18 +11,18 @@ from starlette.types import ASGIApp
 
 from exporter.web.accepting import Acceptor
 from exporter.web.access.live_config import LiveConfig
-from exporter.web.connections import DEFAULT_LIMITS, Connections, Limits, timed
+from exporter.web.connections import DEFAULT_LIMITS, Connections, Limits, reporting_requests
 
 _GRACE_SECONDS = 1
 _PORT_MAX = 65535
-# As many are accepted at once, each with a file descriptor, before any can be refused.
+# This many connections may be accepted, each with a file descriptor, before limits apply.
 _BACKLOG = 128
 _HEADER_BYTES_MAX = 16 * 1024
 _IDLE_SECONDS = 5
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the message says why and what to do."""
+    """Listening on an address failed; the message says why and what to do."""
 
 
 def listen(address: str) -> socket.socket:
@@ -33,10 +33,10 @@ def listen(address: str) -> socket.socket:
     host, separator, port_text = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not separator or not port_text.isascii() or not port_text.isdigit():
-        raise ListenError(f"listen address {address!r} is no [host]:port, such as :10429")
+        raise ListenError(f"listen address {address!r} is not [host]:port; use for example :10429")
     port = int(port_text)
     if port > _PORT_MAX:
-        raise ListenError(f"listen address {address!r} has no port from 0 to {_PORT_MAX}")
+        raise ListenError(f"listen address {address!r} needs a port from 0 to {_PORT_MAX}")
     try:
         if not host:
             if socket.has_dualstack_ipv6():
@@ -47,7 +47,7 @@ def listen(address: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        # Python adds the address once more to some texts; a name look-up has texts of its own.
+        # Python repeats the address in some messages; a name lookup has its own error numbers.
         known = error.errno is not None and error.errno > 0
         why = os.strerror(error.errno or 0) if known else str(error.strerror).partition(" (")[0]
         raise ListenError(
@@ -56,7 +56,7 @@ def listen(address: str) -> socket.socket:
 
 
 def listen_all(addresses: Sequence[str]) -> list[socket.socket]:
-    """Listen on every address, or on none. Raises `ListenError`."""
+    """Listen on every address; open no socket if one fails. Raises `ListenError`."""
     with contextlib.ExitStack() as opened:
         sockets = [opened.enter_context(listen(address)) for address in addresses]
         opened.pop_all()
@@ -64,7 +64,7 @@ def listen_all(addresses: Sequence[str]) -> list[socket.socket]:
 
 
 def address_text(listening: socket.socket) -> str:
-    """Return a listening socket's address for people."""
+    """Return a listening socket's address for log messages."""
     name = listening.getsockname()
     if isinstance(name, tuple):
         host, port = name[:2]
@@ -74,22 +74,21 @@ def address_text(listening: socket.socket) -> str:
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn, told to stop by the program and not by signals."""
+    """uvicorn's server with connection limits, live TLS settings, and no signal handlers."""
 
     def __init__(
         self, application: ASGIApp, live: LiveConfig, limits: Limits = DEFAULT_LIMITS
     ) -> None:
-        """Serve ``application``, over TLS if ``live`` says so."""
         settings = uvicorn.Config(
-            timed(application),
+            reporting_requests(application),
             http="h11",
             log_config=None,
-            # A bad request is its sender's trouble: no line in our log for each.
+            # Do not log every malformed request.
             log_level="error",
             access_log=False,
             lifespan="off",
             server_header=False,
-            # Whoever connects is the client: shares are by its address.
+            # Limits apply to the address that connects, not to X-Forwarded-For.
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
             timeout_keep_alive=_IDLE_SECONDS,
@@ -102,7 +101,7 @@ class WebServer(uvicorn.Server):
         self._accepting: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept; called by `serve`."""
+        """Start to accept connections; called by `serve`."""
         self.servers = []
         self._accepting = [
             asyncio.create_task(self._acceptor.accept(listening)) for listening in sockets or ()
@@ -110,21 +109,21 @@ class WebServer(uvicorn.Server):
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more and let answers end; called by `serve`."""
+        """Stop accepting and let running requests finish; called by `serve`."""
         for task in self._accepting:
             task.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
         await super().shutdown(sockets)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve on ``sockets`` until told to stop, and close them."""
+        """Serve on ``sockets`` until stopped, then close them."""
         await super().serve(sockets)
-        self._connections.cut_all()
-        # Connections that were cut close at the loop's next turns.
+        self._connections.abort_all()
+        # Aborted connections close in the next iterations of the event loop.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone: uvicorn would raise them again after its shutdown."""
+        """Install no signal handlers: uvicorn would raise the signals again after shutdown."""
         yield

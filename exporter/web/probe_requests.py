@@ -1,4 +1,4 @@
-"""One probe now, for whoever asks: how many at once, and how long they may take."""
+"""Run probes on demand, with a limit on their number and a deadline for each."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from math import isfinite
@@ -7,44 +7,46 @@ from exporter.model import ProbeResult, Target
 from exporter.web.errors import RequestRefusedError
 
 _PROBES_AT_ONCE = 64
-_PATIENCE_MAX_SECONDS = 120.0
-# What a probe may wait for its turn when nobody says how long they will.
+_DEADLINE_MAX_SECONDS = 120.0
+# Maximum wait for the rate limit when the request has no timeout header.
 _WAIT_SECONDS = 10.0
-# What blackbox_exporter leaves of Prometheus' timeout for the answer to travel.
-_PATIENCE_OFFSET = 0.5
+# Kept back from Prometheus' timeout for the response to arrive, as in blackbox_exporter.
+_TIMEOUT_OFFSET_SECONDS = 0.5
 
 _BAD_REQUEST = 400
 _UNAVAILABLE = 503
 
 
 class ProbeRequests:
-    """Probes for those who ask over HTTP; all routes share one bound."""
+    """Probes requested over HTTP; all routes share one limit.
+
+    ``probe_now`` takes a target and the seconds until the deadline.
+    """
 
     def __init__(self, probe_now: Callable[[Target, float], Awaitable[ProbeResult]]) -> None:
-        """Probe with ``probe_now``, which takes a target and the seconds there are for it."""
         self._probe_now = probe_now
         self._probing = 0
 
     async def probe(self, target: Target, headers: Mapping[str, str]) -> ProbeResult:
-        """Probe a target within the time that a request's ``headers`` leave.
+        """Probe a target within the timeout given in a request's ``headers``.
 
-        Raises `RequestRefusedError` when the time is none, or too many probes are running.
+        Raises `RequestRefusedError` if the timeout is invalid or too many probes are running.
         """
-        patience = _patience(headers, target)
+        seconds = _deadline_seconds(headers, target)
         if self._probing >= _PROBES_AT_ONCE:
             raise RequestRefusedError(
-                f"{_PROBES_AT_ONCE} probes on demand are running already; ask again later",
+                f"{_PROBES_AT_ONCE} probes on demand are already running; try again later",
                 _UNAVAILABLE,
             )
         self._probing += 1
         try:
-            return await self._probe_now(target, patience)
+            return await self._probe_now(target, seconds)
         finally:
             self._probing -= 1
 
 
-def _patience(headers: Mapping[str, str], target: Target) -> float:
-    """Return the seconds there are for a probe; Prometheus says when it will give up."""
+def _deadline_seconds(headers: Mapping[str, str], target: Target) -> float:
+    """Return the seconds until a probe's deadline; Prometheus sends its scrape timeout."""
     header = headers.get("x-prometheus-scrape-timeout-seconds")
     if header is None:
         return target.timeout + _WAIT_SECONDS
@@ -57,5 +59,5 @@ def _patience(headers: Mapping[str, str], target: Target) -> float:
             "header X-Prometheus-Scrape-Timeout-Seconds must be a number of seconds above 0",
             _BAD_REQUEST,
         )
-    offset = _PATIENCE_OFFSET if seconds > 2 * _PATIENCE_OFFSET else 0.0
-    return min(seconds - offset, _PATIENCE_MAX_SECONDS)
+    offset = _TIMEOUT_OFFSET_SECONDS if seconds > 2 * _TIMEOUT_OFFSET_SECONDS else 0.0
+    return min(seconds - offset, _DEADLINE_MAX_SECONDS)

@@ -1,4 +1,4 @@
-"""What Prometheus asks for: ``/metrics``, and one probe on demand at ``/probe``."""
+"""Routes for Prometheus: ``/metrics``, and probes on demand at ``/probe``."""
 
 import json
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from exporter.web.target_lookup import choose_target
 
 
 def scraping_routes(view: ExporterView, on_demand: ProbeRequests) -> list[BaseRoute]:
-    """Return ``/metrics`` and ``/probe`` over a running program."""
+    """Return ``/metrics`` and ``/probe`` of a running exporter."""
     routes = _Scraping(view, on_demand)
     return [Route("/metrics", routes.metrics), Route("/probe", routes.probe)]
 
@@ -30,16 +30,16 @@ class _Scraping:
 
     async def metrics(self, request: Request) -> Response:
         started = perf_counter()
-        form = negotiate(request.headers.get("accept"))
+        text_format = negotiate(request.headers.get("accept"))
         names = frozenset(request.query_params.getlist("name[]"))
-        pieces = self._view.exposition.pieces(form, names)
+        pieces = self._view.exposition.pieces(text_format, names)
 
         async def timed() -> AsyncIterator[bytes]:
             async for piece in pieces:
                 yield piece
             self._view.scraped(perf_counter() - started)
 
-        headers = {"content-type": form.content_type, "vary": "Accept"}
+        headers = {"content-type": text_format.content_type, "vary": "Accept"}
         return StreamingResponse(timed(), headers=headers)
 
     async def probe(self, request: Request) -> Response:
@@ -48,9 +48,10 @@ class _Scraping:
             result = await self._on_demand.probe(target, request.headers)
         except RequestRefusedError as error:
             return PlainTextResponse(f"{error}\n", error.status)
-        form = negotiate(request.headers.get("accept"))
+        text_format = negotiate(request.headers.get("accept"))
         if request.query_params.get("debug") == "true":
-            told = json.dumps(as_json(result), indent=2)
+            result_json = json.dumps(as_json(result), indent=2)
             metrics = probe_text(result, Format.TEXT).decode()
-            return PlainTextResponse(f"{waterfall(result)}\n{told}\n\n{metrics}")
-        return Response(probe_text(result, form), headers={"content-type": form.content_type})
+            return PlainTextResponse(f"{waterfall(result)}\n{result_json}\n\n{metrics}")
+        headers = {"content-type": text_format.content_type}
+        return Response(probe_text(result, text_format), headers=headers)

@@ -1,4 +1,4 @@
-"""Which configured target a request means; nothing else can be probed."""
+"""Find the configured target that a request names; nothing else can be probed."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,14 +14,15 @@ _NOT_FOUND = 404
 
 
 def choose_target(view: ExporterView, query: Mapping[str, str]) -> Target:
-    """Return the target that ``target=ID_OR_NAME[&project=][&depth=]`` means.
+    """Return the target that ``target=ID_OR_NAME[&project=][&depth=]`` names.
 
-    An id goes before a name. Raises `RequestRefusedError`, also for a target of another shard.
+    An id takes precedence over a name. Raises `RequestRefusedError`, also for a target of another
+    shard.
     """
     wanted = query.get("target", "")
     if not wanted:
         raise RequestRefusedError(
-            "parameter target is missing: the id or name of a server", _BAD_REQUEST
+            "parameter target is missing; give the id or name of a server", _BAD_REQUEST
         )
     known = chain((state.target for state in view.state), view.elsewhere())
     try:
@@ -30,23 +31,23 @@ def choose_target(view: ExporterView, query: Mapping[str, str]) -> Target:
         status = _BAD_REQUEST if error.found else _NOT_FOUND
         raise RequestRefusedError(str(error), status) from None
     if view.state.get(target.key) is None:
-        raise of_another_shard(view, target)
-    return to_depth(target, query.get("depth"))
+        raise wrong_shard_error(view, target)
+    return with_depth(target, query.get("depth"))
 
 
-def of_another_shard(view: ExporterView, target: Target) -> RequestRefusedError:
-    """Return the refusal that tells which shard to ask about a target."""
+def wrong_shard_error(view: ExporterView, target: Target) -> RequestRefusedError:
+    """Return the error that names the shard which probes a target."""
     shard = view.shard
     return RequestRefusedError(
-        f"this is {shard}, and shard {shard.owner(target.key)} probes this server: ask there",
+        f"this is {shard}, but shard {shard.owner(target.key)} probes this server; ask that one",
         _NOT_FOUND,
     )
 
 
-def to_depth(target: Target, depth: str | None) -> Target:
-    """Return a target that is probed to ``depth``, to its own where that is None.
+def with_depth(target: Target, depth: str | None) -> Target:
+    """Return a copy of a target with ``depth``, or the target itself if that is None.
 
-    Raises `RequestRefusedError` when there is no such depth.
+    Raises `RequestRefusedError` for an unknown depth.
     """
     if depth is None:
         return target

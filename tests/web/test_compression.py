@@ -1,4 +1,4 @@
-"""Every answer is compressed for who takes gzip, and the same for who does not."""
+"""Responses are compressed if the client accepts gzip, with the same content."""
 
 import asyncio
 import gzip
@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from exporter.web.compression import Compression
 
-LINES = [b"line %d of an answer that comes in pieces\n" % number for number in range(5000)]
+LINES = [b"line %d of a response that comes in pieces\n" % number for number in range(5000)]
 LONG = b"".join(LINES)
 LONG_SLICES = len(LONG) // (64 * 1024)
 
@@ -36,14 +36,16 @@ async def short(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-async def packed_already(_request: Request) -> Response:
+async def compressed_already(_request: Request) -> Response:
     return Response(gzip.compress(LONG), headers={"content-encoding": "gzip"})
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     application = Starlette(
-        routes=[Route(f"/{one.__name__}", one) for one in (streamed, whole, short, packed_already)],
+        routes=[
+            Route(f"/{one.__name__}", one) for one in (streamed, whole, short, compressed_already)
+        ],
         middleware=[Middleware(Compression)],
     )
     async with httpx.AsyncClient(
@@ -53,73 +55,77 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def raw(client: httpx.AsyncClient, path: str, accept: str) -> tuple[httpx.Response, bytes]:
-    async with client.stream("GET", path, headers={"accept-encoding": accept}) as answer:
-        return answer, b"".join([piece async for piece in answer.aiter_raw()])
+    async with client.stream("GET", path, headers={"accept-encoding": accept}) as response:
+        return response, b"".join([piece async for piece in response.aiter_raw()])
 
 
 @pytest.mark.parametrize("path", ["/streamed", "/whole"])
-async def test_a_long_answer_is_compressed_for_who_takes_gzip(
+async def test_long_response_is_compressed_if_the_client_accepts_gzip(
     client: httpx.AsyncClient, path: str
 ) -> None:
-    answer, body = await raw(client, path, "gzip")
-    assert answer.headers["content-encoding"] == "gzip"
-    assert "content-length" not in answer.headers
+    response, body = await raw(client, path, "gzip")
+    assert response.headers["content-encoding"] == "gzip"
+    assert "content-length" not in response.headers
     assert gzip.decompress(body) == LONG
     assert len(body) < len(LONG) / 5
 
 
 @pytest.mark.parametrize("path", ["/streamed", "/whole"])
-async def test_it_is_plain_for_all_others(client: httpx.AsyncClient, path: str) -> None:
-    answer, body = await raw(client, path, "gzip;q=0")
-    assert "content-encoding" not in answer.headers
+async def test_response_is_not_compressed_if_the_client_rejects_gzip(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    response, body = await raw(client, path, "gzip;q=0")
+    assert "content-encoding" not in response.headers
     assert body == LONG
 
 
-async def test_a_short_answer_stays_plain(client: httpx.AsyncClient) -> None:
-    answer, body = await raw(client, "/short", "gzip")
-    assert "content-encoding" not in answer.headers
-    assert (answer.headers["content-length"], body) == ("3", b"ok\n")
+async def test_short_response_is_not_compressed(client: httpx.AsyncClient) -> None:
+    response, body = await raw(client, "/short", "gzip")
+    assert "content-encoding" not in response.headers
+    assert (response.headers["content-length"], body) == ("3", b"ok\n")
 
 
-async def test_what_is_compressed_already_stays_as_it_is(client: httpx.AsyncClient) -> None:
-    _, body = await raw(client, "/packed_already", "gzip")
+async def test_compressed_response_is_not_compressed_again(client: httpx.AsyncClient) -> None:
+    _, body = await raw(client, "/compressed_already", "gzip")
     assert gzip.decompress(body) == LONG
 
 
 @pytest.mark.parametrize(
     ("path", "vary"), [("/short", "Accept-Encoding"), ("/whole", "Accept, Accept-Encoding")]
 )
-async def test_caches_are_told_what_the_answer_depends_on(
+async def test_vary_header_names_accept_encoding(
     client: httpx.AsyncClient, path: str, vary: str
 ) -> None:
     assert (await client.get(path)).headers["vary"] == vary
 
 
 @pytest.mark.parametrize(("path", "least"), [("/streamed", len(LINES)), ("/whole", LONG_SLICES)])
-async def test_the_event_loop_runs_between_slices(
+async def test_event_loop_runs_between_slices(
     client: httpx.AsyncClient, path: str, least: int
 ) -> None:
     runs = 0
 
-    async def all_else() -> None:
+    async def other_task() -> None:
         nonlocal runs
         while True:
             runs += 1
             await asyncio.sleep(0)
 
-    task = asyncio.create_task(all_else())
+    task = asyncio.create_task(other_task())
     await raw(client, path, "gzip")
     task.cancel()
     assert runs >= least
 
 
-async def test_a_client_that_leaves_midway_does_no_harm(client: httpx.AsyncClient) -> None:
-    async with client.stream("GET", "/streamed", headers={"accept-encoding": "gzip"}) as answer:
-        await anext(answer.aiter_raw())
+async def test_disconnect_during_a_response_does_not_affect_the_next_one(
+    client: httpx.AsyncClient,
+) -> None:
+    async with client.stream("GET", "/streamed", headers={"accept-encoding": "gzip"}) as response:
+        await anext(response.aiter_raw())
     _, body = await raw(client, "/streamed", "gzip")
     assert gzip.decompress(body) == LONG
 
 
-async def test_answers_are_compressed_side_by_side(client: httpx.AsyncClient) -> None:
-    answers = await asyncio.gather(*(raw(client, "/streamed", "gzip") for _ in range(5)))
-    assert {gzip.decompress(body) for _, body in answers} == {LONG}
+async def test_concurrent_responses_are_compressed_independently(client: httpx.AsyncClient) -> None:
+    responses = await asyncio.gather(*(raw(client, "/streamed", "gzip") for _ in range(5)))
+    assert {gzip.decompress(body) for _, body in responses} == {LONG}

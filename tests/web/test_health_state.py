@@ -1,11 +1,16 @@
-"""The condition of a target: its last verdict, until that is too old."""
+"""The health state of a target: its last verdict, until that is stale."""
 
 import pytest
 
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome, Verdict
 from exporter.state import StateStore, TargetState
-from exporter.web.health_state import STALE_INTERVALS, HealthState, could_not_tell, health_state_of
+from exporter.web.health_state import (
+    STALE_INTERVALS,
+    HealthState,
+    health_state_of,
+    last_inconclusive,
+)
 from monitoring.parameters import Parameters
 
 NOW = 1_800_000_000.0
@@ -23,28 +28,28 @@ def after(*outcomes: Outcome, at: float = NOW) -> TargetState:
     return state
 
 
-def test_a_target_is_as_its_last_verdict_says() -> None:
+def test_health_state_follows_the_last_verdict() -> None:
     assert health_state_of(after(), NOW) is HealthState.UNKNOWN
     assert health_state_of(after(Outcome.SUCCESS), NOW) is HealthState.WORKING
     assert health_state_of(after(Outcome.SUCCESS, Outcome.TIMEOUT), NOW) is HealthState.FAILING
 
 
 @pytest.mark.parametrize("outcome", INCONCLUSIVE)
-def test_a_probe_that_cannot_tell_changes_nothing_and_is_told_of(outcome: Outcome) -> None:
+def test_inconclusive_probe_keeps_the_health_state_and_is_reported(outcome: Outcome) -> None:
     assert health_state_of(after(outcome), NOW) is HealthState.UNKNOWN
     assert health_state_of(after(Outcome.SUCCESS, outcome), NOW) is HealthState.WORKING
     assert health_state_of(after(Outcome.TIMEOUT, outcome), NOW) is HealthState.FAILING
-    assert could_not_tell(after(Outcome.SUCCESS, outcome))
-    assert not could_not_tell(after(outcome, Outcome.SUCCESS))
-    assert not could_not_tell(after())
+    assert last_inconclusive(after(Outcome.SUCCESS, outcome))
+    assert not last_inconclusive(after(outcome, Outcome.SUCCESS))
+    assert not last_inconclusive(after())
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.TIMEOUT])
-def test_a_verdict_is_believed_for_five_intervals(outcome: Outcome) -> None:
+def test_verdict_is_stale_after_five_intervals(outcome: Outcome) -> None:
     state = after(outcome)
     assert health_state_of(state, NOW + 300) is not HealthState.STALE
     assert health_state_of(state, NOW + 300.1) is HealthState.STALE
 
 
-def test_pages_and_alerts_call_the_same_age_stale() -> None:
+def test_pages_and_alerts_use_the_same_stale_age() -> None:
     assert Parameters().stale_intervals == STALE_INTERVALS

@@ -1,1 +1,1 @@
-"""Who may ask the exporter's own web server, and how."""
+"""Access control of the web server: TLS, users, cross-site checks, external URL."""

@@ -1,4 +1,4 @@
-"""Who is who among clients, for shares and limits."""
+"""Identify clients by address, for fair shares and limits."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -8,9 +8,9 @@ _IPV6_SITE = 64
 
 
 def client_of(host: str | None) -> str:
-    """Return what a client counts as: its address, or its network where it can choose from many.
+    """Return the identity of a client for limits: its IPv4 address, or its IPv6 /64 network.
 
-    An IPv6 client has a whole /64 to itself.
+    One IPv6 client usually has a whole /64 to choose addresses from.
     """
     try:
         address = ip_address((host or "").partition("%")[0])

@@ -1,4 +1,4 @@
-"""User names and passwords as they come with requests, and whether they are right."""
+"""Parse HTTP Basic credentials and verify them against bcrypt hashes."""
 
 import asyncio
 import base64
@@ -14,22 +14,22 @@ import bcrypt
 
 from exporter.web.access.password_checks import PasswordChecks
 
-# bcrypt looks at no more, whatever makes the hash; the library wants it cut by its user.
+# bcrypt uses no more of a password; the library leaves it to the caller to cut it.
 _BCRYPT_BYTES = 72
 _HEADER_MAX = 4096
-_REMEMBERED = 1024
+_CACHE_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client says that it is."""
+    """User name and password sent by a client."""
 
     user: str
     password: bytes = field(repr=False)
 
 
 def read_basic(header: bytes) -> Credentials | None:
-    """Read an Authorization header of RFC 7617; None when it is none."""
+    """Parse a Basic Authorization header (RFC 7617); return None if it is invalid."""
     scheme, _, encoded = header.partition(b" ")
     if scheme.lower() != b"basic" or len(header) > _HEADER_MAX:
         return None
@@ -44,62 +44,63 @@ def read_basic(header: bytes) -> Credentials | None:
 
 
 class Verifier:
-    """Says whether credentials are right, and remembers those that were.
+    """Verify credentials, and cache those that were valid.
 
-    What is remembered is a keyed hash over user, stored hash and password: it is worth nothing
-    without the key, which never leaves the process, and matches nothing once the user is removed
-    or has a new password.
+    The cache holds a keyed hash of user, stored hash and password. It is useless without the key,
+    which never leaves the process, and no longer matches when the user is removed or has a new
+    password.
     """
 
     def __init__(self, checks: PasswordChecks) -> None:
-        """Remember nothing yet."""
         self._checks = checks
         self._secret = secrets.token_bytes(32)
-        self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._view: dict[bytes, asyncio.Future[bool]] = {}
+        self._valid: OrderedDict[bytes, None] = OrderedDict()
+        self._pending: dict[bytes, asyncio.Future[bool]] = {}
 
-    async def right(self, given: Credentials, users: Mapping[str, str], client: str) -> bool:
-        """Return whether ``given`` is one of ``users``, of whom there must be one at least.
+    async def verify(self, credentials: Credentials, users: Mapping[str, str], client: str) -> bool:
+        """Return whether ``credentials`` are those of one of ``users``, which must not be empty.
 
         Raises `TooManyChecksError`.
         """
-        stored = users.get(given.user)
-        # An unknown user costs what a known one costs: the check of somebody's hash, the same
-        # somebody each time.
-        hashed = stored or self._somebody(given.user, users)
-        mark = self._mark(given, hashed)
-        if stored is not None and mark in self._right:
-            self._right.move_to_end(mark)
+        stored = users.get(credentials.user)
+        # An unknown user costs the same time as a known one: the check of another user's hash,
+        # always the same one for the same name.
+        hashed = stored or self._decoy_hash(credentials.user, users)
+        key = self._cache_key(credentials, hashed)
+        if stored is not None and key in self._valid:
+            self._valid.move_to_end(key)
             return True
-        view = self._view.get(mark)
-        if view is None:
-            view = asyncio.ensure_future(
-                self._checks.run(client, given.user, lambda: _matches(given.password, hashed))
+        check = self._pending.get(key)
+        if check is None:
+            name, password = credentials.user, credentials.password
+            check = asyncio.ensure_future(
+                self._checks.run(client, name, lambda: _matches(password, hashed))
             )
-            self._view[mark] = view
-            view.add_done_callback(lambda _: self._view.pop(mark))
-        matches = await asyncio.shield(view)
+            self._pending[key] = check
+            check.add_done_callback(lambda _: self._pending.pop(key))
+        matches = await asyncio.shield(check)
         if matches and stored is not None:
-            self._remember(mark)
+            self._cache(key)
         return matches and stored is not None
 
-    def _remember(self, mark: bytes) -> None:
-        self._right[mark] = None
-        if len(self._right) > _REMEMBERED:
-            self._right.popitem(last=False)
+    def _cache(self, key: bytes) -> None:
+        self._valid[key] = None
+        if len(self._valid) > _CACHE_MAX:
+            self._valid.popitem(last=False)
 
-    def _mark(self, given: Credentials, hashed: str) -> bytes:
-        parts = (given.user.encode(errors="surrogateescape"), hashed.encode(), given.password)
-        # With their lengths, so that nothing moves from one part to the next.
+    def _cache_key(self, credentials: Credentials, hashed: str) -> bytes:
+        user = credentials.user.encode(errors="surrogateescape")
+        parts = (user, hashed.encode(), credentials.password)
+        # Length prefixes: different parts must not give the same bytes when joined.
         framed = b"".join(len(part).to_bytes(4) + part for part in parts)
         return hmac.digest(self._secret, framed, hashlib.sha256)
 
-    def _somebody(self, user: str, users: Mapping[str, str]) -> str:
+    def _decoy_hash(self, user: str, users: Mapping[str, str]) -> str:
         digest = hmac.digest(self._secret, user.encode(errors="surrogateescape"), hashlib.sha256)
         hashes = list(users.values())
         return hashes[int.from_bytes(digest[:8]) % len(hashes)]
 
 
 def _matches(password: bytes, hashed: str) -> bool:
-    """Compare in constant time, some tens of milliseconds without the interpreter's lock."""
+    """Compare in constant time; takes tens of milliseconds and releases the GIL."""
     return bcrypt.checkpw(password, hashed.encode())

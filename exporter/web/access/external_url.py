@@ -1,4 +1,4 @@
-"""Where people find the exporter, and the prefix that its own routes have."""
+"""The external URL (``--web.external-url``) and the prefix of all routes."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
@@ -13,15 +13,15 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class ExternalUrlError(Exception):
-    """A flag cannot be understood; the message says what is expected."""
+    """A flag is invalid; the message says what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalUrl:
-    """What browsers call us, and what our routes begin with.
+    """The origin that browsers use, and the prefix of all routes.
 
-    ``origin`` is as browsers write it, without a default port; None when it is not known.
-    ``prefix`` is empty, or begins with a slash and ends without one.
+    ``origin`` is written as browsers do, without a default port; None if it is not known.
+    ``prefix`` is empty, or starts with a slash and ends without one.
     """
 
     origin: str | None = None
@@ -29,7 +29,7 @@ class ExternalUrl:
 
     @classmethod
     def of_flags(cls, external_url: str | None, route_prefix: str | None) -> "ExternalUrl":
-        """Read the two flags; the prefix is the external URL's path unless it is given.
+        """Parse the two flags; the prefix defaults to the path of the external URL.
 
         Raises `ExternalUrlError`.
         """
@@ -38,11 +38,11 @@ class ExternalUrl:
 
 
 DIRECT = ExternalUrl()
-"""Reached by whatever address, with nothing in front."""
+"""No external URL and no prefix."""
 
 
 def _split(text: str) -> tuple[str, str]:
-    expected = f"--web.external-url {text!r}: expected an address such as https://host/path"
+    expected = f"--web.external-url {text!r}: expected a URL such as https://host/path"
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -54,14 +54,14 @@ def _split(text: str) -> tuple[str, str]:
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ExternalUrlError(f"{expected}, without user name, query and fragment")
     shown = f"[{host}]" if ":" in host else host
-    known = port in {None, DEFAULT_PORTS[parts.scheme]}
-    return f"{parts.scheme}://{shown}" + ("" if known else f":{port}"), parts.path
+    is_default = port in {None, DEFAULT_PORTS[parts.scheme]}
+    return f"{parts.scheme}://{shown}" + ("" if is_default else f":{port}"), parts.path
 
 
 def _prefix(text: str) -> str:
     path = "/".join(part for part in text.split("/") if part)
-    strange = any(part in {".", ".."} for part in path.split("/"))
-    if strange or not path.isprintable() or len(path) > _PATH_MAX or set(path) & set("?#%\\"):
+    has_dots = any(part in {".", ".."} for part in path.split("/"))
+    if has_dots or not path.isprintable() or len(path) > _PATH_MAX or set(path) & set("?#%\\"):
         raise ExternalUrlError(
             f"--web.route-prefix {text!r}: expected a path such as /console-exporter"
         )
@@ -69,22 +69,21 @@ def _prefix(text: str) -> str:
 
 
 class Prefixed:
-    """Serves an application under a prefix, and sends who asks at the root there."""
+    """Serve an application under a prefix; redirect ``/`` to it."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
-        """Serve ``app`` under ``prefix``."""
         self._app = app
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or have the request answered."""
+        """Pass the request on, redirect, or answer 404."""
         path = scope["path"]
         if not self._prefix or path.startswith(f"{self._prefix}/"):
             await self._app({**scope, "root_path": self._prefix}, receive, send)
         elif path in {"/", self._prefix}:
-            # Pages lead on by relative links, which need the slash at the end.
-            there = RedirectResponse(f"{quote(self._prefix)}/", 302)
-            await there(scope, receive, send)
+            # The pages' relative links need the trailing slash.
+            redirect = RedirectResponse(f"{quote(self._prefix)}/", 302)
+            await redirect(scope, receive, send)
         else:
-            what = f"not found; everything is under {self._prefix}/\n"
-            await PlainTextResponse(what, 404)(scope, receive, send)
+            text = f"not found; all paths start with {self._prefix}/\n"
+            await PlainTextResponse(text, 404)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Everything that stands between a request and the routes."""
+"""Combine all access checks around the web application."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,9 +20,9 @@ def guarded(
     clock: Clock,
     open_paths: tuple[str, ...] = (),
 ) -> ASGIApp:
-    """Return ``app`` with the web configuration's login and headers, under the prefix.
+    """Return ``app`` behind authentication, cross-site checks and the configured headers.
 
-    ``open_paths`` need no login; they are those of ``app``, without the prefix.
+    ``open_paths`` need no login; they are paths of ``app``, without the prefix.
     """
     opened = frozenset(external.prefix + path for path in open_paths)
     verifier = Verifier(PasswordChecks())
@@ -33,7 +33,7 @@ def guarded(
 
 
 class _Headers:
-    """Puts the web configuration's headers on every answer, in place of our own of that name."""
+    """Set the web configuration's headers on every response; they replace headers of that name."""
 
     def __init__(self, app: ASGIApp, live: LiveConfig) -> None:
         self._app = app
@@ -44,13 +44,13 @@ class _Headers:
         if not headers:
             await self._app(scope, receive, send)
             return
-        ours = [(name.lower().encode(), value.encode()) for name, value in headers]
-        names = {name for name, _ in ours}
+        configured = [(name.lower().encode(), value.encode()) for name, value in headers]
+        names = {name for name, _ in configured}
 
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept = [one for one in message.get("headers", ()) if one[0].lower() not in names]
-                message["headers"] = [*kept, *ours]
+                others = [one for one in message.get("headers", ()) if one[0].lower() not in names]
+                message["headers"] = [*others, *configured]
             await send(message)
 
-        await self._app(scope, receive, sending)
+        await self._app(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""The web configuration as it stands at this moment: read again when its files have changed."""
+"""The current web configuration, reloaded when its files change."""
 
 import asyncio
 import os
@@ -14,9 +14,9 @@ from exporter.web.access.tls import server_context
 from exporter.web.access.web_config import WebConfig
 from exporter.web.access.web_config_loader import load_web_config
 
-# Two writes within a file system's tick leave the same times behind: a file that was written just
-# before it was read is read again.
-_UNSETTLED_SECONDS = 2.0
+# Two writes within one tick of the file system's clock leave the same modification time, so a file
+# that was written shortly before it was read is read again.
+_SETTLE_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -33,81 +33,84 @@ class Rules:
 
 
 OPEN = Rules(WebConfig(), None)
-"""No web configuration: everybody is let in, over plain HTTP."""
+"""No web configuration: plain HTTP, no authentication."""
 
 
 def load_rules(path: Path) -> Rules:
-    """Read the web configuration at ``path`` and try its TLS. Raises `ConfigError`."""
+    """Load the web configuration at ``path`` and create its TLS context. Raises `ConfigError`."""
     config = load_web_config(path)
     try:
         return Rules(config, server_context(config.tls) if config.tls else None)
     except ssl.SSLError as error:
-        why = (error.reason or "unknown reason").lower().replace("_", " ")
-        message = f"OpenSSL refuses cipher_suites or curve_preferences: {why}"
+        reason = (error.reason or "unknown reason").lower().replace("_", " ")
+        message = f"OpenSSL rejects cipher_suites or curve_preferences: {reason}"
         raise ConfigError([ConfigErrorDetail(path, 0, 0, "tls_server_config", message)]) from None
 
 
 class LiveConfig:
-    """Gives the rules in force, and looks whether files have changed each time it is asked."""
+    """Provide the current rules; every call checks whether the files have changed.
+
+    The first file of ``rules`` is the configuration file itself.
+    """
 
     def __init__(self, rules: Rules, clock_time: Callable[[], float]) -> None:
-        """Begin with ``rules``, whose first file is the configuration itself."""
         self._rules = rules
         self._clock_time = clock_time
         self._files = rules.config.files
         self._stamp: Stamp = ()
         self._settled = False
-        self._refused: Stamp = ()
-        self._reading = asyncio.Lock()
-        self._readings = 0
+        self._rejected: Stamp = ()
+        self._lock = asyncio.Lock()
+        self._loads = 0
 
     async def current(self) -> Rules:
-        """Return the rules in force; a change is in force from the next call on.
+        """Return the current rules; a change takes effect with the next call.
 
-        Files that cannot be used are told of once, and the last good rules stay.
+        If the files are invalid, the errors are logged once and the last good rules stay active.
         """
         if self._files and self._changed():
-            seen = self._readings
-            async with self._reading:
-                # Whoever waited while a reading began and ended has its result.
-                if self._readings == seen:
-                    self._readings += 1
-                    await self._read_again()
+            loads = self._loads
+            async with self._lock:
+                # If another call has loaded the files meanwhile, use its result.
+                if self._loads == loads:
+                    self._loads += 1
+                    await self._reload()
         return self._rules
 
     def _changed(self) -> bool:
         return not self._settled or self._stamp != _stamp(self._files)
 
-    async def _read_again(self) -> None:
+    async def _reload(self) -> None:
         path = self._files[0]
-        stamp, began = _stamp(self._files), self._clock_time()
+        stamp, started = _stamp(self._files), self._clock_time()
         try:
             rules = await asyncio.to_thread(load_rules, path)
         except ConfigError as error:
-            self._refuse(stamp, str(error).splitlines())
+            self._reject(stamp, str(error).splitlines())
         else:
-            weaker = [f"{path}: {what}" for what in _weaker(self._rules.config, rules.config)]
-            if weaker:
-                self._refuse(stamp, weaker)
+            removed = _removed_protection(self._rules.config, rules.config)
+            messages = [f"{path}: {message}" for message in removed]
+            if messages:
+                self._reject(stamp, messages)
             else:
-                self._go_over_to(rules)
-        # Of files that were not known before the reading nothing is known yet.
-        known = len(stamp) == len(self._files)
+                self._apply(rules)
+        # Files that the new configuration adds have no stamp yet.
+        complete = len(stamp) == len(self._files)
         self._stamp = stamp
-        self._settled = known and began - _newest(stamp) > _UNSETTLED_SECONDS
+        self._settled = complete and started - _newest(stamp) > _SETTLE_SECONDS
 
-    def _refuse(self, stamp: Stamp, details: list[str]) -> None:
-        if stamp != self._refused:
-            for detail in details:
-                log.error("web configuration not loaded", error=detail)
-        self._refused = stamp
+    def _reject(self, stamp: Stamp, messages: list[str]) -> None:
+        if stamp != self._rejected:
+            for message in messages:
+                log.error("web configuration not loaded", error=message)
+        self._rejected = stamp
 
-    def _go_over_to(self, rules: Rules) -> None:
+    def _apply(self, rules: Rules) -> None:
         if rules.config != self._rules.config:
             log.info("web configuration loaded", file=str(rules.config.files[0]))
             self._rules = rules
             self._files = rules.config.files
-        self._refused = ()
+        self._rejected = ()
 
 
 def _stamp(files: tuple[Path, ...]) -> Stamp:
@@ -116,7 +119,7 @@ def _stamp(files: tuple[Path, ...]) -> Stamp:
 
 def _file_stamp(path: Path) -> FileStamp:
     try:
-        found = os.stat(path)  # noqa: PTH116 - asked at every request, and pathlib is slower
+        found = os.stat(path)  # noqa: PTH116 - runs with every request, and pathlib is slower
     except OSError:
         return 0, 0, 0, 0
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
@@ -126,17 +129,17 @@ def _newest(stamp: Stamp) -> float:
     return max(max(modified, changed) for modified, changed, _, _ in stamp) / 1e9
 
 
-def _weaker(old: WebConfig, new: WebConfig) -> Iterator[str]:
-    """Yield what a new configuration would let down.
+def _removed_protection(old: WebConfig, new: WebConfig) -> Iterator[str]:
+    """Yield a message for each protection that a new configuration removes.
 
-    A file that is half written at the moment lets down whatever its other half holds.
+    Such a change needs a restart: a file that is only half written would look the same.
     """
     if old.users and not new.users:
-        yield "basic_auth_users is gone or empty; restart to serve without a login"
+        yield "basic_auth_users was removed or is empty; restart to serve without a login"
     if old.tls and not new.tls:
-        yield "tls_server_config is gone; restart to serve without TLS"
+        yield "tls_server_config was removed; restart to serve without TLS"
     if old.tls and new.tls:
         if new.tls.client_certificate.value < old.tls.client_certificate.value:
-            yield "client_auth_type asks for less than before; restart to allow that"
+            yield "client_auth_type is weaker than before; restart to allow that"
         if old.tls.client_allowed_sans and not new.tls.client_allowed_sans:
-            yield "client_allowed_sans is gone; restart to allow that"
+            yield "client_allowed_sans was removed; restart to allow that"

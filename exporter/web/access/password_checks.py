@@ -1,8 +1,8 @@
-"""Password checks, one at a time beside everything else, in turn for all who ask.
+"""Run password checks one at a time in a background thread, fairly for all clients.
 
-A check takes tens of milliseconds on purpose, so whoever sends passwords can make work. Therefore
-few wait, they wait in one lane for each client and user name, and the lanes take turns: somebody
-who floods waits behind himself, and the first log-in of somebody else comes next.
+A check takes tens of milliseconds on purpose, so clients can cause load by sending passwords. The
+number of waiting checks is limited, each client and user name has its own queue, and the queues
+take turns. A flooding client delays only itself.
 """
 
 import asyncio
@@ -17,111 +17,114 @@ from dataclasses import dataclass
 WAITING_MAX = 64
 WAITING_OF_A_CLIENT = 8
 WAITING_OF_A_NAME = 2
-# So that a probe goes first where there is one processor.
+# Probes go first on a machine with one processor.
 _NICENESS = 10
 
 
 class TooManyChecksError(Exception):
-    """The check was not made, for too many wait; ask again later."""
+    """The check was not made because too many are waiting; try again later."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    work: Callable[[], bool]
-    answer: asyncio.Future[bool]
+    check: Callable[[], bool]
+    result: asyncio.Future[bool]
 
 
-_Lanes = OrderedDict[str, deque[_Waiting]]
+_Queues = OrderedDict[str, deque[_Waiting]]
+"""The queues of one client, by user name."""
 
 
 class PasswordChecks:
-    """Runs checks in a thread of their own; at most `WAITING_MAX` wait."""
+    """Run checks in a thread of their own; at most `WAITING_MAX` wait.
+
+    The thread starts with the first check.
+    """
 
     def __init__(self) -> None:
-        """Start nothing until the first check."""
-        self._clients: OrderedDict[str, _Lanes] = OrderedDict()
+        self._clients: OrderedDict[str, _Queues] = OrderedDict()
         self._waiting = 0
         self._runner: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "password-check", initializer=_step_back)
+        self._thread = ThreadPoolExecutor(1, "password-check", initializer=_lower_priority)
 
-    async def run(self, client: str, name: str, work: Callable[[], bool]) -> bool:
-        """Return what ``work`` returns, when its turn has come.
+    async def run(self, client: str, name: str, check: Callable[[], bool]) -> bool:
+        """Wait in the queue of ``client`` and user ``name``, then return the result of ``check``.
 
-        Raises `TooManyChecksError` when too many wait, at once or when others need the place.
+        Raises `TooManyChecksError` if too many checks wait, at once or while this one waits.
         """
-        self._make_room(client, name)
-        waiting = _Waiting(work, asyncio.get_running_loop().create_future())
-        lanes = self._clients.setdefault(client, OrderedDict())
-        lanes.setdefault(name, deque()).append(waiting)
+        self._enforce_limits(client, name)
+        waiting = _Waiting(check, asyncio.get_running_loop().create_future())
+        queues = self._clients.setdefault(client, OrderedDict())
+        queues.setdefault(name, deque()).append(waiting)
         self._waiting += 1
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
-        return await waiting.answer
+        return await waiting.result
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            for waiting in self._in_turn():
+            for waiting in self._round_robin():
                 try:
-                    right = await loop.run_in_executor(self._thread, waiting.work)
-                except Exception as error:  # noqa: BLE001 - whoever waits shall have it
-                    if not waiting.answer.done():
-                        waiting.answer.set_exception(error)
+                    matches = await loop.run_in_executor(self._thread, waiting.check)
+                except Exception as error:  # noqa: BLE001 - passed on to the caller of `run`
+                    if not waiting.result.done():
+                        waiting.result.set_exception(error)
                 else:
-                    if not waiting.answer.done():
-                        waiting.answer.set_result(right)
+                    if not waiting.result.done():
+                        waiting.result.set_result(matches)
         finally:
             self._runner = None
 
-    def _in_turn(self) -> Iterator[_Waiting]:
-        """Yield the first of the next user name of the next client, until nobody waits."""
+    def _round_robin(self) -> Iterator[_Waiting]:
+        """Yield one check of the next user name of the next client, until none waits."""
         while self._clients:
-            client, lanes = self._clients.popitem(last=False)
-            name, lane = lanes.popitem(last=False)
-            waiting = lane.popleft()
+            client, queues = self._clients.popitem(last=False)
+            name, queue = queues.popitem(last=False)
+            waiting = queue.popleft()
             self._waiting -= 1
-            # What remains goes to the end of the queue.
-            if lane:
-                lanes[name] = lane
-            if lanes:
-                self._clients[client] = lanes
+            # Client and name go to the end of the line with what remains.
+            if queue:
+                queues[name] = queue
+            if queues:
+                self._clients[client] = queues
             yield waiting
 
-    def _make_room(self, client: str, name: str) -> None:
-        """Refuse the new check, or the last of whoever has more waiting than its asker has."""
-        lanes = self._clients.get(client, OrderedDict[str, deque[_Waiting]]())
-        own = len(lanes.get(name, ()))
+    def _enforce_limits(self, client: str, name: str) -> None:
+        """Reject the new check, or the newest check of a longer queue if there is one."""
+        queues = self._clients.get(client, OrderedDict[str, deque[_Waiting]]())
+        own = len(queues.get(name, ()))
         if own >= WAITING_OF_A_NAME:
             raise TooManyChecksError
-        if _size(lanes) >= WAITING_OF_A_CLIENT:
-            longest = max(lanes, key=lambda one: len(lanes[one]))
-            if len(lanes[longest]) <= own + 1:
+        if _size(queues) >= WAITING_OF_A_CLIENT:
+            longest = max(queues, key=lambda one: len(queues[one]))
+            if len(queues[longest]) <= own + 1:
                 raise TooManyChecksError
-            self._refuse_last(client, longest)
+            self._reject_newest(client, longest)
         elif self._waiting >= WAITING_MAX:
-            crowd = max(self._clients, key=lambda one: _size(self._clients[one]))
-            if _size(self._clients[crowd]) <= _size(lanes) + 1:
+            largest = max(self._clients, key=lambda one: _size(self._clients[one]))
+            if _size(self._clients[largest]) <= _size(queues) + 1:
                 raise TooManyChecksError
-            theirs = self._clients[crowd]
-            self._refuse_last(crowd, max(theirs, key=lambda one: len(theirs[one])))
+            theirs = self._clients[largest]
+            self._reject_newest(largest, max(theirs, key=lambda one: len(theirs[one])))
 
-    def _refuse_last(self, client: str, name: str) -> None:
-        lanes = self._clients[client]
-        waiting = lanes[name].pop()
+    def _reject_newest(self, client: str, name: str) -> None:
+        queues = self._clients[client]
+        waiting = queues[name].pop()
         self._waiting -= 1
-        if not lanes[name]:
-            del lanes[name]
-        if not lanes:
+        if not queues[name]:
+            del queues[name]
+        if not queues:
             del self._clients[client]
-        if not waiting.answer.done():
-            waiting.answer.set_exception(TooManyChecksError())
+        if not waiting.result.done():
+            waiting.result.set_exception(TooManyChecksError())
 
 
-def _size(lanes: _Lanes) -> int:
-    return sum(len(lane) for lane in lanes.values())
+def _size(queues: _Queues) -> int:
+    return sum(len(queue) for queue in queues.values())
 
 
-def _step_back() -> None:
-    """Give the checking thread, and no other, a lower priority: on Linux each has its own."""
+def _lower_priority() -> None:
+    """Lower the priority of the current thread only; on Linux each thread has its own."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

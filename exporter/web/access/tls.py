@@ -1,4 +1,4 @@
-"""TLS as the web configuration asks for it."""
+"""Create the server's TLS context from the web configuration."""
 
 import ssl
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ _VERIFY = {
 
 
 def server_context(tls: ServerTls) -> ssl.SSLContext:
-    """Return what new connections shake hands by.
+    """Return the TLS context for new connections.
 
-    Raises `ssl.SSLError` when OpenSSL refuses a cipher or a curve that others allow.
+    Raises `ssl.SSLError` if this OpenSSL rejects a configured cipher or curve.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[tls.oldest]
     context.maximum_version = _VERSIONS[tls.newest]
     context.set_alpn_protocols(["http/1.1"])
-    # No renegotiation, which lets a client make the server work again and again.
+    # Renegotiation would let clients cause CPU load with repeated handshakes.
     context.options |= ssl.OP_NO_RENEGOTIATION
     if not tls.prefer_server_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -42,11 +42,11 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
     return context
 
 
-def welcome(tls: ServerTls, connection: ssl.SSLObject) -> bool:
-    """Return whether the client's verified certificate has one of the names that are let in."""
+def has_allowed_name(tls: ServerTls, connection: ssl.SSLObject) -> bool:
+    """Return whether the client's verified certificate has one of ``client_allowed_sans``."""
     if not tls.client_allowed_sans:
         return True
-    allowed = {_in_one_form(name) for name in tls.client_allowed_sans}
+    allowed = {_normalized(name) for name in tls.client_allowed_sans}
     return not allowed.isdisjoint(_names(connection.getpeercert() or {}))
 
 
@@ -55,11 +55,11 @@ def _names(certificate: dict[str, Any]) -> Iterator[str]:
         if kind in {"DNS", "email", "URI"}:
             yield name
         elif kind == "IP Address":
-            yield _in_one_form(name)
+            yield _normalized(name)
 
 
-def _in_one_form(name: str) -> str:
-    """Write an address in its usual form; OpenSSL writes out all zeros of IPv6."""
+def _normalized(name: str) -> str:
+    """Return an IP address in its canonical form; OpenSSL writes IPv6 without shortening zeros."""
     try:
         return str(ip_address(name.strip()))
     except ValueError:

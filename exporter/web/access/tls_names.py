@@ -1,22 +1,22 @@
-"""The names by which exporter-toolkit, and so Go, knows versions, ciphers and curves of TLS."""
+"""Names of TLS versions, ciphers and curves as exporter-toolkit and Go use them."""
 
 from exporter.web.access.web_config import ClientCertificate
 
-# OpenSSL as distributions build it speaks nothing older than TLS 1.2: older minima mean that.
+# OpenSSL as distributions build it supports no version below TLS 1.2, so a lower minimum means 1.2.
 OLDEST = {"TLS10": 2, "TLS11": 2, "TLS12": 2, "TLS13": 3}
 NEWEST = {"TLS12": 2, "TLS13": 3}
 
 CLIENT_AUTH = {
     "NoClientCert": ClientCertificate.NOT_ASKED,
-    # Go asks, and then looks at nothing of it.
+    # Go requests a certificate and then ignores it.
     "RequestClientCert": ClientCertificate.NOT_ASKED,
     "VerifyClientCertIfGiven": ClientCertificate.VERIFIED_IF_GIVEN,
     "RequireAndVerifyClientCert": ClientCertificate.REQUIRED,
 }
-# Any certificate at all, even one that the client made up a moment ago.
+# These accept any certificate, even a self-signed one.
 UNVERIFIED_CLIENT_AUTH = ("RequireAnyClientCert", "RequireClientCert")
 
-# Those that are always there with TLS 1.3, for Go as for us.
+# Always enabled with TLS 1.3, as in Go.
 CIPHERS_OF_TLS13 = (
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",

@@ -1,7 +1,7 @@
-"""The validated web configuration, as frozen values: who may ask the exporter's own server.
+"""The validated web configuration as frozen values: TLS, users and headers of the web server.
 
-The format is that of Prometheus' exporter-toolkit, so that one file serves all exporters of a
-machine. It is read by `exporter.web.access.web_config_loader`.
+The format is that of Prometheus' exporter-toolkit, so one file works for all exporters of a
+machine. `exporter.web.access.web_config_loader` reads it.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class ClientCertificate(Enum):
-    """What is asked of a client's certificate; each member is stricter than the one before."""
+    """What is required of client certificates; each member is stricter than the one before."""
 
     NOT_ASKED = 0
     VERIFIED_IF_GIVEN = 1
@@ -20,10 +20,10 @@ class ClientCertificate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """How to serve TLS; the PEM texts are those that were checked, wherever they stood.
+    """TLS settings; the PEM texts have been checked, whether given inline or as files.
 
-    ``ciphers`` are OpenSSL's names of suites for TLS 1.2, empty for OpenSSL's own choice, and
-    ``curve`` the only one for key exchange, None for any. ``oldest`` and ``newest`` are minor
+    ``ciphers`` are OpenSSL's names of suites for TLS 1.2; empty means OpenSSL's default. ``curve``
+    is the only curve for key exchange; None means any. ``oldest`` and ``newest`` are minor
     versions: 2 for TLS 1.2, 3 for TLS 1.3.
     """
 
@@ -41,10 +41,10 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """A whole web configuration; the default lets everybody in, over plain HTTP.
+    """A web configuration. By default: plain HTTP, no authentication.
 
-    ``headers`` go with every answer. ``users`` are names and their bcrypt hashes. ``files`` are all
-    that were read.
+    ``headers`` are sent with every response. ``users`` maps user names to bcrypt hashes. ``files``
+    lists all files that were read.
     """
 
     tls: ServerTls | None = None

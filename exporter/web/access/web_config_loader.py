@@ -1,4 +1,4 @@
-"""Read a web configuration file whole, with the certificates it names, or say what is wrong."""
+"""Load a web configuration file and its certificates, or report every error."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from exporter.config.environment import Data, literal
 from exporter.config.errors import ConfigError, Finding
 from exporter.config.pem import check_ca_file, check_key_pair, pem_files
 from exporter.config.validation_errors import explain
-from exporter.config.yaml_file import parsed, placed, read_bytes
+from exporter.config.yaml_file import locate, parse_document, read_bytes
 from exporter.web.access.tls_names import CIPHERS, CLIENT_AUTH, NEWEST, OLDEST
 from exporter.web.access.web_config import ClientCertificate, ServerTls, WebConfig
 from exporter.web.access.web_config_schema import WEB_SECTIONS, Headers, TlsServerConfig, WebRoot
@@ -18,29 +18,29 @@ from exporter.web.access.web_config_schema import WEB_SECTIONS, Headers, TlsServ
 _MAX_BYTES = 1024 * 1024
 _SECTION = "tls_server_config"
 _EXPECTED = (
-    "tls_server_config, http_server_config or basic_auth_users; leave --web.config.file out to"
-    " serve everybody over plain HTTP"
+    "tls_server_config, http_server_config or basic_auth_users; omit --web.config.file to"
+    " serve plain HTTP without a login"
 )
 
 
 def load_web_config(path: Path) -> WebConfig:
-    """Read and check the web configuration at ``path``; its paths begin at its own folder.
+    """Load and check the web configuration at ``path``; paths in it are relative to its directory.
 
-    Unlike in our own configuration ``${VAR}`` is not replaced: the format does not know it.
-    Raises `ConfigError` with every mistake that can be found.
+    ``${VAR}`` is not expanded, because the format of exporter-toolkit does not have it.
+    Raises `ConfigError` with every error found.
     """
-    document = parsed(path, read_bytes(path, _MAX_BYTES), _EXPECTED)
+    document = parse_document(path, read_bytes(path, _MAX_BYTES), _EXPECTED)
     root, findings = _validated(literal(document.root))
     tls: ServerTls | None = None
     files: list[Path] = []
     if root is not None and root.tls_server_config is not None:
         section = root.tls_server_config
         findings = list(_contradictions(section))
-        texts = _Texts(path.parent, section, findings)
+        texts = _PemTexts(path.parent, section, findings)
         files = texts.files
         if not findings:
             tls = _server_tls(section, texts)
-    details = placed(path, document, [findings])
+    details = locate(path, document, [findings])
     if root is None or details:
         raise ConfigError(details)
     return WebConfig(
@@ -59,15 +59,15 @@ def _validated(data: Data) -> tuple[WebRoot | None, list[Finding]]:
 
 
 class _Pair(NamedTuple):
-    """The two ways to give a PEM text."""
+    """The two ways to give a PEM text: inline or as a file."""
 
     name: str
     text: str | None
     file: Path | None
 
 
-class _Texts:
-    """The PEM texts of a section, read and tried; what is wrong is added to ``findings``."""
+class _PemTexts:
+    """The PEM texts of a section, read and checked; errors are added to ``findings``."""
 
     def __init__(self, folder: Path, section: TlsServerConfig, findings: list[Finding]) -> None:
         self._folder = folder
@@ -77,9 +77,9 @@ class _Texts:
         self.key = self._text(_Pair("key", section.key, section.key_file))
         self.client_ca = self._text(_Pair("client_ca", section.client_ca, section.client_ca_file))
         if self.certificate and self.key:
-            self._try_pair("key_file" if section.key is None else "key")
+            self._check_pair("key_file" if section.key is None else "key")
         if self.client_ca:
-            self._try_authorities("client_ca" if section.client_ca else "client_ca_file")
+            self._check_authorities("client_ca" if section.client_ca else "client_ca_file")
 
     def _text(self, pair: _Pair) -> bytes:
         if pair.file is None:
@@ -90,25 +90,25 @@ class _Texts:
             with path.open("rb") as stream:
                 return stream.read(_MAX_BYTES)
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not a path"
-            self._find(f"{pair.name}_file", f"cannot be read: {why}")
+            reason = error.strerror if isinstance(error, OSError) else "not a path"
+            self._add_finding(f"{pair.name}_file", f"cannot be read: {reason}")
             return b""
 
-    def _try_pair(self, key: str) -> None:
+    def _check_pair(self, key: str) -> None:
         try:
             with pem_files(self.certificate, self.key) as (certificate, its_key):
                 check_key_pair(certificate, its_key)
         except ValueError as error:
-            self._find(key, str(error))
+            self._add_finding(key, str(error))
 
-    def _try_authorities(self, key: str) -> None:
+    def _check_authorities(self, key: str) -> None:
         try:
             with pem_files(self.client_ca) as [authorities]:
                 check_ca_file(authorities)
         except ValueError as error:
-            self._find(key, str(error))
+            self._add_finding(key, str(error))
 
-    def _find(self, key: str, message: str) -> None:
+    def _add_finding(self, key: str, message: str) -> None:
         self._findings.append(Finding((_SECTION, key), message))
 
 
@@ -121,54 +121,53 @@ def _contradictions(section: TlsServerConfig) -> Iterator[Finding]:
     for name in ("cert", "key", "client_ca"):
         if getattr(section, name) is not None and getattr(section, f"{name}_file") is not None:
             yield Finding((*here, name), f"expected only one of {name} and {name}_file, got both")
-    asked = CLIENT_AUTH[section.client_auth_type]
+    required = CLIENT_AUTH[section.client_auth_type]
     authorities = section.client_ca is not None or section.client_ca_file is not None
     at = (*here, "client_auth_type")
-    if authorities and asked is ClientCertificate.NOT_ASKED:
+    if authorities and required is ClientCertificate.NOT_ASKED:
         yield Finding(
             at,
             f"expected RequireAndVerifyClientCert with client_ca_file, got"
-            f" {section.client_auth_type}, which verifies nothing",
+            f" {section.client_auth_type}, which does not verify certificates",
         )
-    if not authorities and asked is not ClientCertificate.NOT_ASKED:
+    if not authorities and required is not ClientCertificate.NOT_ASKED:
         yield Finding(
             at,
-            f"{section.client_auth_type} needs client_ca_file; else every certificate of a public"
-            " authority would do",
+            f"{section.client_auth_type} needs client_ca_file; without it every certificate of a"
+            " public authority would be accepted",
         )
     if section.client_allowed_sans is not None:
-        if asked is not ClientCertificate.REQUIRED:
+        if required is not ClientCertificate.REQUIRED:
             yield Finding(
                 (*here, "client_allowed_sans"),
-                "expected client_auth_type: RequireAndVerifyClientCert with it",
+                "expected client_auth_type: RequireAndVerifyClientCert with client_allowed_sans",
             )
         if not section.client_allowed_sans:
             yield Finding((*here, "client_allowed_sans"), "expected at least one entry, got none")
-    yield from _unspeakable(section)
+    yield from _unsupported_by_openssl(section)
 
 
-def _unspeakable(section: TlsServerConfig) -> Iterator[Finding]:
+def _unsupported_by_openssl(section: TlsServerConfig) -> Iterator[Finding]:
     here = (_SECTION,)
     if OLDEST[section.min_version] > NEWEST[section.max_version]:
         yield Finding(
             (*here, "max_version"),
-            f"expected {section.min_version}, which is min_version, or newer;"
-            f" got {section.max_version}",
+            f"expected {section.min_version} (the min_version) or newer, got {section.max_version}",
         )
     suites = section.cipher_suites
     if suites and not _ciphers(suites) and NEWEST[section.max_version] < NEWEST["TLS13"]:
         yield Finding(
-            (*here, "cipher_suites"), "expected a suite of TLS 1.2, which max_version asks for"
+            (*here, "cipher_suites"), "expected a suite of TLS 1.2, because max_version is TLS12"
         )
     if len(section.curve_preferences) > 1:
         yield Finding(
             (*here, "curve_preferences"),
-            "expected one curve: this server can be held to one, or leave all to OpenSSL,"
-            " which prefers X25519, without this key",
+            "expected one curve: this server supports one, or all of OpenSSL's without this key;"
+            " OpenSSL prefers X25519",
         )
 
 
-def _server_tls(section: TlsServerConfig, texts: _Texts) -> ServerTls:
+def _server_tls(section: TlsServerConfig, texts: _PemTexts) -> ServerTls:
     ciphers = _ciphers(section.cipher_suites)
     only_newest = bool(section.cipher_suites) and not ciphers
     return ServerTls(

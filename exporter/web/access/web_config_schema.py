@@ -1,6 +1,7 @@
-"""The format of the web configuration file, as pydantic models: what is there, value by value.
+"""The format of the web configuration file as pydantic models.
 
-What must hold between values, and in the files that they name, is in `exporter.web.access.web_config_loader`.
+They check each value on its own. `exporter.web.access.web_config_loader` checks combinations and
+the files that are named.
 """
 
 import re
@@ -24,7 +25,7 @@ from exporter.web.access.tls_names import (
 
 Check = Callable[[object], Any]
 
-# A check at this cost takes about two seconds; the exporter could not stop in time for longer.
+# A check at this cost takes about two seconds; a longer one would delay the exporter's shutdown.
 BCRYPT_COST_MAX = 14
 USERS_MAX = 1000
 _NAME_MAX = 255
@@ -51,7 +52,7 @@ def _client_auth(value: object) -> str:
     if value in UNVERIFIED_CLIENT_AUTH:
         raise ValueError(
             f"{value} asks for a certificate and does not verify it, which proves nothing and is"
-            " not supported; write RequireAndVerifyClientCert, and client_ca_file"
+            " not supported; use RequireAndVerifyClientCert with client_ca_file"
         )
     return str(_one_of(names)(value))
 
@@ -68,7 +69,7 @@ def _file(value: object) -> Path:
 
 
 def _pem(value: object) -> str:
-    # Nothing of it is repeated: it may be the key.
+    # The error does not repeat the value: it may be the private key.
     if isinstance(value, str) and "-----BEGIN " in value:
         return str(value)
     got = "text without -----BEGIN" if isinstance(value, str) else described(value)
@@ -76,7 +77,7 @@ def _pem(value: object) -> str:
 
 
 def _san(value: object) -> str:
-    text = text_of(value, "a name, an address, a mail address or a URI")
+    text = text_of(value, "a DNS name, an IP address, a mail address or a URI")
     if not text or not text.isprintable():
         raise ValueError("expected printable characters")
     return text
@@ -87,7 +88,7 @@ def _header(value: object) -> str:
     if len(text) > _HEADER_MAX or not re.fullmatch(r"[ -~]*", text) or text != text.strip():
         raise ValueError(
             "expected a header's value: ASCII, on one line, without spaces around it,"
-            f" {_HEADER_MAX} characters at most"
+            f" at most {_HEADER_MAX} characters"
         )
     return text
 
@@ -102,18 +103,18 @@ def _user(value: object) -> str:
 
 
 def _bcrypt(value: object) -> str:
-    # Nothing of it is repeated: it may be a password.
+    # The error does not repeat the value: it may be a password.
     text = text_of(value, "a bcrypt hash")
     found = _BCRYPT.fullmatch(text)
     if not found:
         raise ValueError(
             "expected a bcrypt hash, such as $2y$10$ and 53 more characters;"
-            " htpasswd -nBC 10 NAME makes one"
+            " create one with htpasswd -nBC 10 NAME"
         )
     if int(found[1]) > BCRYPT_COST_MAX:
         raise ValueError(
-            f"expected a bcrypt hash of cost {BCRYPT_COST_MAX} at most, got {int(found[1])};"
-            " each check would take seconds: htpasswd -nBC 10 NAME makes a quicker one"
+            f"expected a bcrypt hash of cost {BCRYPT_COST_MAX} or less, got {int(found[1])};"
+            " each check would take seconds; create a cheaper one with htpasswd -nBC 10 NAME"
         )
     return text
 
@@ -122,11 +123,11 @@ _FileName = Annotated[Path, PlainValidator(_file)]
 _Pem = Annotated[str, PlainValidator(_pem)]
 _Switch = Annotated[bool, PlainValidator(switch)]
 _Header = Annotated[str, PlainValidator(_header)]
-_OLDER = "; OpenSSL speaks nothing older than TLS 1.2"
+_OLDER = "; OpenSSL supports TLS 1.2 and newer"
 
 
 class TlsServerConfig(Section):
-    """Certificates, and what is asked of clients."""
+    """Server certificate, client certificates, TLS versions and ciphers."""
 
     cert: _Pem | None = None
     key: _Pem | None = None
@@ -146,7 +147,7 @@ class TlsServerConfig(Section):
 
 
 class Headers(Section):
-    """The headers that may be added to every answer: a closed list."""
+    """The only headers that can be added to every response."""
 
     content_security_policy: _Header = Field(default="", alias="Content-Security-Policy")
     x_frame_options: Annotated[str, PlainValidator(_one_of(("deny", "sameorigin")))] = Field(
@@ -160,14 +161,14 @@ class Headers(Section):
 
 
 class HttpServerConfig(Section):
-    """HTTP/2 is allowed to be allowed: HTTP/1.1 is what is spoken."""
+    """HTTP settings; ``http2`` is accepted but has no effect, the server speaks HTTP/1.1."""
 
     http2: _Switch = True
     headers: Headers = Field(default_factory=Headers)
 
 
 class WebRoot(Section):
-    """A web configuration."""
+    """The root of a web configuration file."""
 
     tls_server_config: TlsServerConfig | None = None
     http_server_config: HttpServerConfig = Field(default_factory=HttpServerConfig)

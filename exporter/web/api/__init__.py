@@ -1,4 +1,4 @@
-"""What the exporter knows, as JSON for programs."""
+"""The JSON API below ``/api/v1``."""
 
 from exporter.web.api.routes import api_routes
 

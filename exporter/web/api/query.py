@@ -1,4 +1,4 @@
-"""Which servers a request asks for."""
+"""Parse the query parameters of the API and filter servers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from exporter.state import TargetState
 from exporter.web.errors import RequestRefusedError
 from exporter.web.health_state import HealthState, health_state_of
 
-_Word = TypeVar("_Word", bound=StrEnum)
+_Member = TypeVar("_Member", bound=StrEnum)
 
 _LIMIT_MAX = 10_000
 _TEXT_MAX = 256
 _SHOWN_MAX = 64
 _BAD_REQUEST = 400
-_OFTEN = ("project", "state")
-_ONE = ("q", "limit", "after", "format")
+_REPEATABLE = ("project", "state")
+_SINGLE = ("q", "limit", "after", "format")
 
 
 @unique
 class ResponseFormat(StrEnum):
-    """A form to answer in."""
+    """Format of the list of servers."""
 
     JSON = "json"
     HTTP_SD = "http_sd"
@@ -32,10 +32,10 @@ class ResponseFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerQuery:
-    """Which servers are asked for, in which form.
+    """The requested servers, page and format.
 
-    Empty sets and texts ask for all. ``text`` is case-folded, ``after`` a `place`, ``limit``
-    None when there is none.
+    Empty sets and texts match all. ``text`` is case-folded, ``after`` is a `position`, ``limit``
+    None means no limit.
     """
 
     projects: frozenset[str]
@@ -43,10 +43,10 @@ class ServerQuery:
     text: str
     after: str
     limit: int | None
-    form: ResponseFormat
+    response_format: ResponseFormat
 
-    def wants(self, state: TargetState, now: float) -> bool:
-        """Return whether a server is asked for, whatever its place."""
+    def matches(self, state: TargetState, now: float) -> bool:
+        """Return whether a server matches the filters, on any page."""
         target = state.target
         if self.projects and target.key.project not in self.projects:
             return False
@@ -55,41 +55,43 @@ class ServerQuery:
         return not self.text or any(self.text in text.casefold() for text in _texts(target))
 
 
-def place(target: Target) -> str:
-    """Return where a server stands in the order of all answers: ``project/server_id``."""
+def position(target: Target) -> str:
+    """Return the sort key of a server, which is used for paging: ``project/server_id``."""
     return f"{target.key.project}/{target.key.server_id}"
 
 
 def server_query(parameters: QueryParams) -> ServerQuery:
-    """Return what a request asks for; raises `RequestRefusedError`."""
-    check_parameters(parameters, once=_ONE, often=_OFTEN)
-    states = (_word("state", text, HealthState) for text in parameters.getlist("state"))
+    """Parse the query parameters of a request. Raises `RequestRefusedError`."""
+    check_parameters(parameters, single=_SINGLE, repeatable=_REPEATABLE)
+    states = (_member("state", text, HealthState) for text in parameters.getlist("state"))
     return ServerQuery(
         projects=frozenset(parameters.getlist("project")),
         states=frozenset(states),
         text=parameters.get("q", "").casefold(),
         after=parameters.get("after", ""),
         limit=_limit(parameters["limit"]) if "limit" in parameters else None,
-        form=_word("format", parameters.get("format", ResponseFormat.JSON), ResponseFormat),
+        response_format=_member(
+            "format", parameters.get("format", ResponseFormat.JSON), ResponseFormat
+        ),
     )
 
 
 def check_parameters(
-    parameters: QueryParams, *, once: Sequence[str] = (), often: Sequence[str] = ()
+    parameters: QueryParams, *, single: Sequence[str] = (), repeatable: Sequence[str] = ()
 ) -> None:
-    """Refuse parameters that are not known, given twice or too long.
+    """Reject parameters that are unknown, too long, or repeated although not ``repeatable``.
 
-    Others may ignore what they do not know. Here a filter that is misspelt would be answered
-    with the whole fleet. Raises `RequestRefusedError`.
+    Unknown parameters are not ignored, because a misspelt filter would then return the whole
+    fleet. Raises `RequestRefusedError`.
     """
-    known = (*often, *once)
-    there_are = f"there are {', '.join(known)}" if known else "there are none here"
+    known = (*repeatable, *single)
+    supported = f"supported are {', '.join(known)}" if known else "this path supports none"
     for name, text in parameters.multi_items():
         if name not in known:
-            raise _refused(f"unknown parameter {name[:_SHOWN_MAX]!r}; {there_are}")
+            raise _refused(f"unknown parameter {name[:_SHOWN_MAX]!r}; {supported}")
         if len(text) > _TEXT_MAX:
             raise _refused(f"parameter {name} is longer than {_TEXT_MAX} characters")
-    for name in once:
+    for name in single:
         if len(parameters.getlist(name)) > 1:
             raise _refused(f"parameter {name} is given more than once")
 
@@ -98,11 +100,11 @@ def _texts(target: Target) -> tuple[str, ...]:
     return (target.name, target.key.server_id, *(text for _, text in target.labels))
 
 
-def _word(name: str, text: str, words: type[_Word]) -> _Word:
+def _member(name: str, text: str, values: type[_Member]) -> _Member:
     try:
-        return words(text)
+        return values(text)
     except ValueError:
-        raise _refused(f"parameter {name} must be one of {', '.join(words)}") from None
+        raise _refused(f"parameter {name} must be one of {', '.join(values)}") from None
 
 
 def _limit(text: str) -> int:

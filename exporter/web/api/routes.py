@@ -22,7 +22,7 @@ from exporter.web.api.query import (
     ResponseFormat,
     ServerQuery,
     check_parameters,
-    place,
+    position,
     server_query,
 )
 from exporter.web.api.server_json import full_server_json, project_json, server_json
@@ -30,19 +30,19 @@ from exporter.web.api.service_discovery import target_group
 from exporter.web.errors import RequestRefusedError
 from exporter.web.exporter_view import ExporterView
 from exporter.web.probe_requests import ProbeRequests
-from exporter.web.target_lookup import of_another_shard, to_depth
+from exporter.web.target_lookup import with_depth, wrong_shard_error
 
-# Looking at this many takes well under a millisecond.
+# Filtering this many takes well under a millisecond.
 _SERVERS_AT_ONCE = 200
 _NOT_FOUND = 404
 _UNAVAILABLE = 503
 
 
 def api_routes(view: ExporterView, on_demand: ProbeRequests) -> list[BaseRoute]:
-    """Return the routes of the API over a running program; its errors are JSON too."""
+    """Return the API routes of a running exporter; errors are JSON too."""
     routes = _Api(view, on_demand)
     server = "/servers/{project}/{server_id}"
-    handlers = dict.fromkeys((RequestRefusedError, HTTPException), _refusal)
+    handlers = dict.fromkeys((RequestRefusedError, HTTPException), _error_response)
     api = Router(
         [
             Route("/openapi.yaml", routes.openapi),
@@ -68,12 +68,12 @@ class _Api:
     async def servers(self, request: Request) -> Response:
         query = server_query(request.query_params)
         now = self._view.clock_time()
-        if query.form is ResponseFormat.HTTP_SD:
-            self._refuse_unless_complete()
-        found = await _found(self._view.state, query, now)
+        if query.response_format is ResponseFormat.HTTP_SD:
+            self._require_complete_list()
+        found = await _matching(self._view.state, query, now)
         start = bisect_right(found, query.after, key=itemgetter(0))
         page = found[start:][: query.limit]
-        if query.form is ResponseFormat.HTTP_SD:
+        if query.response_format is ResponseFormat.HTTP_SD:
             return bare_array(target_group(state.target) for _, state in page)
         fields = {
             "projects": [
@@ -88,57 +88,60 @@ class _Api:
 
     async def server(self, request: Request) -> Response:
         check_parameters(request.query_params)
-        state = self._known(request)
+        state = self._state(request)
         fields = full_server_json(state, self._view.clock_time())
         return success_with(fields, "history", map(as_json, reversed(list(state.history))))
 
     async def probe(self, request: Request) -> Response:
-        check_parameters(request.query_params, once=("depth",))
-        target = to_depth(self._known(request).target, request.query_params.get("depth"))
+        check_parameters(request.query_params, single=("depth",))
+        target = with_depth(self._state(request).target, request.query_params.get("depth"))
         return success(as_json(await self._on_demand.probe(target, request.headers)))
 
-    def _known(self, request: Request) -> TargetState:
-        """Return the state of the server that a path names."""
+    def _state(self, request: Request) -> TargetState:
+        """Return the state of the server in the path. Raises `RequestRefusedError`."""
         key = TargetKey(request.path_params["project"], request.path_params["server_id"])
         state = self._view.state.get(key)
         if state is None:
             for target in self._view.elsewhere():
                 if target.key == key:
-                    raise of_another_shard(self._view, target)
+                    raise wrong_shard_error(self._view, target)
             raise RequestRefusedError(
                 "no server with this id is configured in this project;"
-                " GET /api/v1/servers lists those there are",
+                " GET /api/v1/servers lists all servers",
                 _NOT_FOUND,
             )
         return state
 
-    def _refuse_unless_complete(self) -> None:
-        """Prometheus keeps the targets it has when it is refused, and drops what is not listed."""
+    def _require_complete_list(self) -> None:
+        """Raise `RequestRefusedError` while the list of servers may be incomplete.
+
+        On an error Prometheus keeps its targets; it would drop those missing from a partial list.
+        """
         reason = self._view.not_ready() or self._view.incomplete()
         if reason is not None:
-            raise RequestRefusedError(f"not ready: {reason}; ask again later", _UNAVAILABLE)
+            raise RequestRefusedError(f"not ready: {reason}; try again later", _UNAVAILABLE)
 
 
-async def _found(
+async def _matching(
     states: Iterable[TargetState], query: ServerQuery, now: float
 ) -> list[tuple[str, TargetState]]:
-    """Return the servers that are asked for with their places, in order."""
+    """Return the matching servers with their positions, in order."""
     found: list[tuple[str, TargetState]] = []
     remaining = iter(tuple(states))
     while batch := tuple(islice(remaining, _SERVERS_AT_ONCE)):
         await asyncio.sleep(0)
-        found += sorted((place(one.target), one) for one in batch if query.wants(one, now))
-    # Made of sorted runs, which takes a third of the time that a sort of all would hold the loop.
+        found += sorted((position(one.target), one) for one in batch if query.matches(one, now))
+    # The batches are sorted runs, so this blocks the loop for a third of the time of a full sort.
     found.sort()
     return found
 
 
-async def _refusal(_request: Request, error: Exception) -> Response:
-    """Answer what cannot be answered, a path or a method that there is not among it."""
+async def _error_response(_request: Request, error: Exception) -> Response:
+    """Return the JSON response for a rejected request or an unknown path or method."""
     match error:
         case RequestRefusedError():
             return failure(str(error), error.status)
         case HTTPException():
-            cure = "GET /api/v1/openapi.yaml describes every path and its methods"
-            return failure(f"{error.detail}; {cure}", error.status_code, error.headers)
+            hint = "GET /api/v1/openapi.yaml describes every path and its methods"
+            return failure(f"{error.detail}; {hint}", error.status_code, error.headers)
     raise error

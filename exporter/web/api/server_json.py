@@ -1,7 +1,7 @@
-"""What is known of servers and projects as JSON values.
+"""Convert servers and projects to JSON values.
 
-Times end in ``_at`` and are Unix time in seconds, as Prometheus' own; durations end in
-``_seconds``. What is not known is null.
+Fields that end in ``_at`` are Unix time in seconds, as in Prometheus; fields that end in
+``_seconds`` are durations. Unknown values are null.
 """
 
 from exporter.model import ProbeResult, ProjectStatus, Target
@@ -11,7 +11,7 @@ from exporter.web.health_state import health_state_of, since
 
 
 def project_json(status: ProjectStatus) -> dict[str, object]:
-    """Return how a project's throttle and login stand; paces are requests a second."""
+    """Return a project's throttle and login status; rates are in requests per second."""
     return {
         "project": status.name,
         "region": status.region,
@@ -24,9 +24,9 @@ def project_json(status: ProjectStatus) -> dict[str, object]:
 
 
 def server_json(state: TargetState, now: float) -> dict[str, object]:
-    """Return a server's attributes and its state in short; ``now`` is Unix time in seconds.
+    """Return a server's attributes and state; ``now`` is Unix time in seconds.
 
-    ``success`` is what the last verdict said, ``outcome`` to ``detail`` are of the last probe.
+    ``success`` is the last verdict; ``outcome`` to ``detail`` describe the last probe.
     """
     last, attempt = state.last, state.last_attempt
     return {
@@ -38,7 +38,7 @@ def server_json(state: TargetState, now: float) -> dict[str, object]:
         "verdict": last.verdict.value if last else None,
         "stage": _failed_stage(last) if last else None,
         "detail": last.detail if last else None,
-        # Where no stage ran, zero would claim a very quick probe.
+        # If no stage ran, 0 would look like a very fast probe.
         "duration_seconds": round(attempt.duration_seconds, 6)
         if attempt and attempt.stages
         else None,
@@ -50,7 +50,7 @@ def server_json(state: TargetState, now: float) -> dict[str, object]:
 
 
 def full_server_json(state: TargetState, now: float) -> dict[str, object]:
-    """Return all that is known of a server, save its history itself."""
+    """Return all fields of a server except its history."""
     target = state.target
     return {
         **server_json(state, now),

@@ -1,15 +1,14 @@
-"""Servers as targets for Prometheus' HTTP service discovery, to be probed through ``/probe``."""
+"""Target groups for Prometheus' HTTP service discovery, to be probed through ``/probe``."""
 
 from exporter.model import Target
-from exporter.web.api.query import place
+from exporter.web.api.query import position
 
 
 def target_group(target: Target) -> dict[str, object]:
-    """Return the group of one server.
+    """Return the target group of one server.
 
-    ``__param_…`` is what Prometheus puts into the query of ``/probe``, so that only the address
-    is left to relabel. ``instance`` tells apart what ids alone would not: they are unique within
-    a project only.
+    Prometheus sends ``__param_…`` as query parameters of ``/probe``, so only the address needs
+    relabelling. ``instance`` contains the project, because ids are unique only within a project.
     """
     key = target.key
     meta = {
@@ -23,7 +22,7 @@ def target_group(target: Target) -> dict[str, object]:
     return {
         "targets": [key.server_id],
         "labels": {
-            "instance": place(target),
+            "instance": position(target),
             "__param_target": key.server_id,
             "__param_project": key.project,
             **{f"__meta_console_{name}": text for name, text in meta.items()},

@@ -1,1 +1,1 @@
-"""What people open: the status pages."""
+"""The HTML status pages."""

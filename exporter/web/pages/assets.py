@@ -1,4 +1,4 @@
-"""What the pages are made of: templates, and static files under addresses that change with them."""
+"""Templates and static files of the pages; the URL of a static file changes with its content."""
 
 import hashlib
 from pathlib import Path
@@ -15,47 +15,49 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 _NOT_FOUND = 404
-_FOR_EVER = "public, max-age=31536000, immutable"
+_CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 
 class StaticFiles:
-    """The static files, read once. A browser keeps one for ever, by a name that tells its text."""
+    """The static files, read once at start.
+
+    Their URLs contain a hash of the content, so browsers may cache them forever.
+    """
 
     def __init__(self) -> None:
-        """Read them all; they are few and small."""
         self._files = {path.name: path.read_bytes() for path in sorted(_STATIC.iterdir())}
         self._tags = {
             name: hashlib.sha256(text).hexdigest()[:12] for name, text in self._files.items()
         }
 
-    def address(self, name: str) -> str:
-        """Return a file's address, relative to the root of the pages."""
+    def url(self, name: str) -> str:
+        """Return a file's URL, relative to the root of the pages."""
         return f"static/{name}?v={self._tags[name]}"
 
-    async def answer(self, request: Request) -> Response:
-        """Answer the file that a path asks for."""
+    async def file(self, request: Request) -> Response:
+        """Return the file named in the path."""
         return self._file(request.path_params["name"], request.query_params.get("v"))
 
     async def icon(self, _request: Request) -> Response:
-        """Answer the icon that browsers ask for when no page has told them of ours."""
+        """Return the icon for browsers that request ``/favicon.ico``."""
         return self._file("icon.svg", None)
 
     def _file(self, name: str, tag: str | None) -> Response:
         if name not in self._files:
             raise HTTPException(_NOT_FOUND)
-        # Another tag is that of another version, whose page may still be open.
-        cached = _FOR_EVER if tag == self._tags[name] else "no-cache"
+        # A different tag comes from an open page of another version.
+        cache_control = _CACHE_FOREVER if tag == self._tags[name] else "no-cache"
         return Response(
             self._files[name],
             headers={
                 "content-type": _MEDIA_TYPES[Path(name).suffix],
-                "cache-control": cached,
+                "cache-control": cache_control,
             },
         )
 
 
 def templates(files: StaticFiles, version: str) -> Environment:
-    """Return the pages' templates. They escape all that they are given."""
+    """Return the pages' templates; they escape every value."""
     environment = Environment(
         loader=PackageLoader("exporter.web.pages"),
         autoescape=True,
@@ -63,5 +65,5 @@ def templates(files: StaticFiles, version: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"static": files.address, "version": version}
+    environment.globals |= {"static": files.url, "version": version}
     return environment

@@ -1,4 +1,4 @@
-"""One server as a cell of the grid: what it shows, and its HTML."""
+"""One server as a cell of the grid: its content and its HTML."""
 
 import re
 from typing import NamedTuple
@@ -8,18 +8,19 @@ from markupsafe import escape
 
 from exporter.model import Target
 from exporter.state import TargetState
-from exporter.web.health_state import HealthState, could_not_tell, health_state_of
+from exporter.web.health_state import HealthState, health_state_of, last_inconclusive
 from exporter.web.pages.text import outcome_text
 
-# A longer name is cut off in the grid, and shown whole under the pointer.
+# The grid truncates longer names; the tooltip shows the whole name.
 _NAME_FITS = 18
 _DIGITS = re.compile("[0-9]+")
 
 
 class Cell(NamedTuple):
-    """What a cell shows, and nothing that changes with each probe.
+    """The content of a cell, without anything that changes with every probe.
 
-    ``note`` says why it is not working; ``doubt`` why the newest probe could not tell.
+    ``note`` is the reason why the server is not working. ``doubt`` is the reason why the newest
+    probe was inconclusive, else empty.
     """
 
     href: str
@@ -34,7 +35,7 @@ class Cell(NamedTuple):
         """Return the cell as a link to its server."""
         hints = [self.name] if len(self.name) > _NAME_FITS else []
         if self.doubt:
-            hints.append(f"the last probe could not tell: {self.doubt}")
+            hints.append(f"the last probe was inconclusive: {self.doubt}")
         return "".join(
             (
                 f'<a href="{escape(self.href)}"',
@@ -48,7 +49,7 @@ class Cell(NamedTuple):
         )
 
     def matches(self, terms: tuple[str, ...]) -> bool:
-        """Return whether all of ``terms``, in lower case, are found in what is known of it."""
+        """Return whether the cell contains all ``terms``, which are in lower case."""
         text = f"{self.project} {self.name} {self.href} {self.labels} {self.note}".lower()
         return all(term in text for term in terms)
 
@@ -64,7 +65,7 @@ def cell_of(state: TargetState, href: str, labels: str, now: float) -> Cell:
         labels,
         health_state,
         _note(state, health_state),
-        outcome_text(last) if last is not None and could_not_tell(state) else "",
+        outcome_text(last) if last is not None and last_inconclusive(state) else "",
     )
 
 
@@ -75,12 +76,12 @@ def server_path(target: Target) -> str:
 
 
 def label_text(target: Target) -> str:
-    """Return a target's labels as one text that can be searched."""
+    """Return a target's labels as one searchable text."""
     return " ".join(f"{name}={text}" for name, text in target.labels)
 
 
 def order_of(target: Target) -> tuple[str, str]:
-    """Return what to sort servers by: their names, web-2 before web-10."""
+    """Return the sort key of a server: its name in natural order, web-2 before web-10."""
     name = _DIGITS.sub(lambda digits: digits[0].zfill(12), target.name.lower())
     return name, target.key.server_id
 

@@ -1,9 +1,9 @@
-"""The grid's cells, made when a result arrives, and what changed since when.
+"""Keep the cells of the grid current, and record which changed in which revision.
 
-A probe that changes nothing to be seen costs a comparison. One that does gives its cell the next
-revision; `changes_since` walks back from the newest, so it costs what there is to tell. A verdict
-also grows old without any event: a heap holds one entry a server, with a time before which it
-cannot be stale.
+A result that changes nothing visible costs one comparison. Otherwise the cell gets the next
+revision. `changes_since` walks back from the newest revision, so its cost is proportional to the
+number of changes. Verdicts become stale without an event, so a heap holds one entry per server
+with the earliest time at which it can be stale.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from exporter.model import ProbeResult, Target, TargetKey
 from exporter.state import TargetState
 from exporter.web.health_state import HealthState, stale_at
 from exporter.web.pages.cell import Cell, cell_of, label_text, order_of, server_path
-from exporter.web.pages.project_text import tells_of_login
+from exporter.web.pages.project_text import shows_login_status
 
 _CHANGES_MAX = 500
-_GONE_MAX = 1000
-# Stale ones that each result looks for on the way, and that are looked for without a pause.
-_AGEING_A_RESULT = 2
-_AGEING_AT_ONCE = 200
+_REMOVED_MAX = 1000
+# How many heap entries each result checks, and how many `refresh_stale` checks between pauses.
+_CHECKS_PER_RESULT = 2
+_CHECKS_AT_ONCE = 200
 
 
 @dataclass(slots=True)
 class _Entry:
-    """One server: its cell as it was last seen, and its HTML.
+    """One server with its current cell and HTML.
 
-    ``seen`` counts all that was heard of it.
+    ``updates`` counts all updates. ``in_heap`` tells whether the heap of stale times has an entry.
     """
 
     state: TargetState
@@ -40,15 +40,15 @@ class _Entry:
     order: tuple[str, str]
     cell: Cell | None = None
     html: str = ""
-    seen: int = 0
+    updates: int = 0
     last: ProbeResult | None = None
-    ageing: bool = False
-    gone: bool = False
+    in_heap: bool = False
+    removed: bool = False
 
 
 @dataclass(slots=True)
 class ProjectCells:
-    """The cells of one project; ``login`` is its newest result that tells of the login."""
+    """The cells of one project; ``login`` is its newest result that `shows_login_status`."""
 
     name: str
     region: str = ""
@@ -57,21 +57,22 @@ class ProjectCells:
     _sorted: list[_Entry] | None = None
 
     def in_order(self) -> list[_Entry]:
-        """Return the entries by name; sorts only when servers came, went or were renamed."""
+        """Return the entries sorted by name; the order is cached until the servers change."""
         if self._sorted is None:
             self._sorted = sorted(self.entries.values(), key=lambda entry: entry.order)
         return self._sorted
 
-    def disordered(self) -> None:
-        """Note that servers came, went or were renamed."""
+    def reset_order(self) -> None:
+        """Discard the cached order after servers were added, removed or renamed."""
         self._sorted = None
 
 
 @dataclass(frozen=True, slots=True)
 class CellChanges:
-    """What changed since some revision, at most so much that a browser takes it at once.
+    """The changes since a revision, in batches that a browser can apply at once.
 
-    ``reset`` says that this cannot be told: the page must be had anew.
+    ``more`` tells that further changes follow. ``reset`` tells that the changes are not known and
+    the page must be reloaded.
     """
 
     revision: str
@@ -82,77 +83,79 @@ class CellChanges:
 
 
 class FleetCells:
-    """The cells of all servers, kept current as a `StateListener`."""
+    """The cells of all servers, kept current as a `StateListener`.
+
+    ``time`` returns Unix time in seconds.
+    """
 
     def __init__(self, time: Callable[[], float]) -> None:
-        """Start with no servers; ``time`` gives Unix time in seconds."""
         self._time = time
-        self._boot = secrets.token_hex(4)
+        self._run_id = secrets.token_hex(4)
         self._revision = 0
-        # Before this one not all can be told any more.
+        # The oldest revision from which the changes are completely known.
         self._oldest = 0
         self._changed: dict[TargetKey, int] = {}
-        self._gone: dict[TargetKey, str] = {}
-        self._ageing: list[tuple[float, int, _Entry]] = []
+        self._removed: dict[TargetKey, str] = {}
+        self._stale_heap: list[tuple[float, int, _Entry]] = []
         self._order = count()
         self.projects: dict[str, ProjectCells] = {}
 
     @property
     def revision(self) -> str:
-        """Return the revision that the cells have now; no other run of the program knows it."""
-        return f"{self._boot}.{self._revision}"
+        """Return the current revision; it is valid only for this run of the exporter."""
+        return f"{self._run_id}.{self._revision}"
 
     def on_change(self, state: TargetState) -> None:
-        """Take in what is new of a server."""
+        """Update the cell of a server."""
         key = state.target.key
         project = self.projects.get(key.project) or self._new_project(key.project)
         entry = project.entries.get(key.server_id)
         if entry is None or entry.target is not state.target:
             entry = self._put(project, state, entry)
-        entry.seen += 1
+        entry.updates += 1
         last = state.last
         if last is not None and last is not entry.last:
             entry.last = last
-            if tells_of_login(last):
+            if shows_login_status(last):
                 project.login = last
         now = self._time()
-        self._renew(entry, now)
-        self._age(now, _AGEING_A_RESULT)
+        self._update(entry, now)
+        self._check_stale(now, _CHECKS_PER_RESULT)
 
     def on_remove(self, key: TargetKey) -> None:
-        """Forget a server."""
+        """Remove the cell of a server."""
         project = self.projects[key.project]
         entry = project.entries.pop(key.server_id)
-        entry.gone = True
-        project.disordered()
-        self._mark(key)
-        self._gone[key] = entry.href
-        if len(self._gone) > _GONE_MAX:
-            oldest = next(iter(self._gone))
-            del self._gone[oldest]
+        entry.removed = True
+        project.reset_order()
+        self._mark_changed(key)
+        self._removed[key] = entry.href
+        if len(self._removed) > _REMOVED_MAX:
+            oldest = next(iter(self._removed))
+            del self._removed[oldest]
             self._oldest = self._changed.pop(oldest)
         if not project.entries:
             del self.projects[key.project]
             self._oldest = self._revision
 
-    def seen(self, target: Target) -> str:
-        """Return a text that changes with all that is heard of a server, and with a restart."""
+    def version(self, target: Target) -> str:
+        """Return a text that changes with every update of a server, and with a restart."""
         entry = self.projects[target.key.project].entries[target.key.server_id]
         health_state = entry.cell.health_state if entry.cell else ""
-        return f"{self._boot}.{entry.seen}.{health_state}"
+        return f"{self._run_id}.{entry.updates}.{health_state}"
 
-    async def settle(self) -> None:
-        """Find the verdicts that have become too old by now, letting all else run meanwhile."""
-        for _ in range(0, len(self._ageing) + 1, _AGEING_AT_ONCE):
-            if self._age(self._time(), _AGEING_AT_ONCE):
+    async def refresh_stale(self) -> None:
+        """Update all cells whose verdict has become stale, without blocking the event loop."""
+        for _ in range(0, len(self._stale_heap) + 1, _CHECKS_AT_ONCE):
+            if self._check_stale(self._time(), _CHECKS_AT_ONCE):
                 return
             await asyncio.sleep(0)
 
     def changes_since(self, revision: str) -> CellChanges:
-        """Return what changed after ``revision``, the oldest first."""
-        boot, _, number = revision.partition(".")
+        """Return the changes after ``revision``, the oldest first."""
+        run_id, _, number = revision.partition(".")
         known = int(number) if len(number) < 20 and number.isascii() and number.isdigit() else -1  # noqa: PLR2004
-        if boot != self._boot or not self._oldest <= known <= self._revision:
+        if run_id != self._run_id or not self._oldest <= known <= self._revision:
             return CellChanges(self.revision, reset=True)
         newer: list[TargetKey] = []
         for key, changed_at in reversed(self._changed.items()):
@@ -160,19 +163,19 @@ class FleetCells:
                 break
             newer.append(key)
         newer.reverse()
-        told = newer[:_CHANGES_MAX]
-        until = self._changed[told[-1]] if told else self._revision
-        entries = [(key, self._entry(key)) for key in told]
+        batch = newer[:_CHANGES_MAX]
+        until = self._changed[batch[-1]] if batch else self._revision
+        entries = [(key, self._entry(key)) for key in batch]
         return CellChanges(
-            revision=f"{self._boot}.{until}",
+            revision=f"{self._run_id}.{until}",
             cells=[entry.cell for _, entry in entries if entry is not None and entry.cell],
-            gone=[self._gone[key] for key, entry in entries if entry is None],
-            more=len(newer) > len(told),
+            gone=[self._removed[key] for key, entry in entries if entry is None],
+            more=len(newer) > len(batch),
         )
 
     def _new_project(self, name: str) -> ProjectCells:
         project = self.projects[name] = ProjectCells(name)
-        # It has no place on pages that are open.
+        # Open pages have no section for it, so they must reload.
         self._revision += 1
         self._oldest = self._revision
         return project
@@ -181,37 +184,37 @@ class FleetCells:
         target = state.target
         entry = _Entry(state, target, server_path(target), label_text(target), order_of(target))
         if old is not None:
-            old.gone = True
-            entry.seen, entry.last = old.seen, old.last
+            old.removed = True
+            entry.updates, entry.last = old.updates, old.last
             entry.cell, entry.html = old.cell, old.html
-        self._gone.pop(target.key, None)
+        self._removed.pop(target.key, None)
         project.region = target.region
         project.entries[target.key.server_id] = entry
-        project.disordered()
+        project.reset_order()
         return entry
 
-    def _renew(self, entry: _Entry, now: float) -> None:
-        if not entry.ageing and (end := stale_at(entry.state)) is not None and end >= now:
-            entry.ageing = True
-            heapq.heappush(self._ageing, (end, next(self._order), entry))
+    def _update(self, entry: _Entry, now: float) -> None:
+        if not entry.in_heap and (end := stale_at(entry.state)) is not None and end >= now:
+            entry.in_heap = True
+            heapq.heappush(self._stale_heap, (end, next(self._order), entry))
         cell = cell_of(entry.state, entry.href, entry.labels, now)
         if cell == entry.cell:
             return
         entry.cell, entry.html = cell, cell.html()
-        self._mark(entry.target.key)
+        self._mark_changed(entry.target.key)
 
-    def _age(self, now: float, most: int) -> bool:
-        """Look at ``most`` verdicts that may be too old by now; return whether those were all."""
-        for _ in range(most):
-            if not self._ageing or self._ageing[0][0] >= now:
+    def _check_stale(self, now: float, limit: int) -> bool:
+        """Update up to ``limit`` cells that may be stale; return whether none is left."""
+        for _ in range(limit):
+            if not self._stale_heap or self._stale_heap[0][0] >= now:
                 return True
-            entry = heapq.heappop(self._ageing)[2]
-            entry.ageing = False
-            if not entry.gone:
-                self._renew(entry, now)
+            entry = heapq.heappop(self._stale_heap)[2]
+            entry.in_heap = False
+            if not entry.removed:
+                self._update(entry, now)
         return False
 
-    def _mark(self, key: TargetKey) -> None:
+    def _mark_changed(self, key: TargetKey) -> None:
         self._revision += 1
         self._changed.pop(key, None)
         self._changed[key] = self._revision
@@ -222,6 +225,6 @@ class FleetCells:
 
 
 def worst(project: ProjectCells) -> int:
-    """Return the place of a project's worst condition in `HealthState`, the worst being 0."""
+    """Return the index in `HealthState` of a project's worst health state; 0 is the worst."""
     found = {entry.cell.health_state for entry in project.entries.values() if entry.cell}
-    return next((place for place, one in enumerate(HealthState) if one in found), len(HealthState))
+    return next((index for index, one in enumerate(HealthState) if one in found), len(HealthState))

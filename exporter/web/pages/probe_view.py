@@ -1,4 +1,4 @@
-"""Results as a server's page shows them: the waterfall of one, the timeline of many."""
+"""Prepare results for a server's page: the waterfall of one, the timeline of many."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ from exporter.web.pages.text import clock_text, duration_text, outcome_text
 _HEIGHTS = 8
 _FULL = 100.0
 _BAR_MIN = 0.6
-_VERDICT_WORDS = {
+_VERDICT_TEXT = {
     Verdict.SUCCESS: "working",
     Verdict.FAILURE: "failing",
-    Verdict.INCONCLUSIVE: "could not tell",
+    Verdict.INCONCLUSIVE: "inconclusive",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One stage: where its bar begins and how long it is, in percent of the whole."""
+    """The bar of one stage; ``start`` and ``length`` are percentages of the total duration."""
 
     stage: str
     start: float
@@ -34,10 +34,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class ProbeView:
-    """One result, in words and bars. ``facts`` are what the cloud's support asks for."""
+    """One result as texts and bars. ``facts`` are what the cloud's support asks for."""
 
     verdict: str
-    words: str
+    verdict_text: str
     outcome: str
     detail: str
     at: float
@@ -50,7 +50,7 @@ class ProbeView:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One result of the timeline; ``height`` from 1 to 8 tells how long it took."""
+    """One result of the timeline; ``height``, from 1 to 8, shows the duration."""
 
     verdict: str
     height: int
@@ -59,10 +59,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The newest results, the newest last, and what they come to in words."""
+    """The newest results, the newest last, with a summary."""
 
     marks: tuple[Mark, ...]
-    words: str
+    summary: str
     slowest: str
     begins: str
     ends: str
@@ -77,7 +77,7 @@ def probe_view(result: ProbeResult, now: float) -> ProbeView:
     }
     return ProbeView(
         verdict=result.verdict.value,
-        words=_VERDICT_WORDS[result.verdict],
+        verdict_text=_VERDICT_TEXT[result.verdict],
         outcome=outcome_text(result),
         detail=result.detail,
         at=result.started_at,
@@ -90,13 +90,13 @@ def probe_view(result: ProbeResult, now: float) -> ProbeView:
 
 
 def timeline(results: list[ProbeResult], now: float) -> Timeline:
-    """Return results, the newest last, as the page draws them."""
+    """Return the timeline of results, the newest last."""
     slowest = max((result.duration_seconds for result in results), default=0.0)
     counts = Counter(result.verdict for result in results)
-    told = [f"{counts[verdict]} {_VERDICT_WORDS[verdict]}" for verdict in Verdict]
+    parts = [f"{counts[verdict]} {_VERDICT_TEXT[verdict]}" for verdict in Verdict]
     return Timeline(
         marks=tuple(_mark(result, slowest) for result in results),
-        words=f"{len(results)} {'result' if len(results) == 1 else 'results'}: {', '.join(told)}",
+        summary=f"{len(results)} result{'' if len(results) == 1 else 's'}: {', '.join(parts)}",
         slowest=duration_text(slowest),
         begins=clock_text(results[0].started_at, now) if results else "",
         ends=clock_text(results[-1].started_at, now) if results else "",
@@ -121,7 +121,7 @@ def _bars(result: ProbeResult) -> Iterable[Bar]:
 
 
 def _mark(result: ProbeResult, slowest: float) -> Mark:
-    # By the root, so that quick ones can be told apart beside a timeout.
+    # On a square-root scale, fast results stay distinguishable next to a timeout.
     share = sqrt(result.duration_seconds / slowest) if slowest else 0.0
     at = datetime.fromtimestamp(result.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     took = f", {duration_text(result.duration_seconds)}" if result.stages else ""

@@ -1,4 +1,4 @@
-"""How a project's throttle and login stand, in words."""
+"""Describe the status of a project's throttle and login."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from exporter.model import ProbeResult, ProjectStatus, Stage
 from exporter.outcome import Outcome
 from exporter.web.pages.text import clock_text
 
-# Only whom the cloud has let in is told these.
-_LET_IN = frozenset(
+# The cloud returns these only after it has accepted the credentials.
+_AUTHENTICATED = frozenset(
     {
         Outcome.SUCCESS,
         Outcome.FORBIDDEN,
@@ -20,7 +20,10 @@ _LET_IN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ProjectText:
-    """One sentence each on throttle and login, and whether something is amiss there."""
+    """The status of throttle and login, and whether there is a problem.
+
+    ``slowed`` means that the rate is reduced; ``refused`` means that the login was rejected.
+    """
 
     throttle: str
     login: str
@@ -28,16 +31,16 @@ class ProjectText:
     refused: bool = False
 
 
-def tells_of_login(result: ProbeResult) -> bool:
-    """Return whether a result shows that the project's login works, or that it does not."""
+def shows_login_status(result: ProbeResult) -> bool:
+    """Return whether a result shows that the project's login works or fails."""
     beyond_api = result.failed_stage not in {None, Stage.API}
-    return beyond_api or result.outcome in _LET_IN or result.outcome is Outcome.UNAUTHORIZED
+    return beyond_api or result.outcome in _AUTHENTICATED or result.outcome is Outcome.UNAUTHORIZED
 
 
 def project_text(status: ProjectStatus, evidence: ProbeResult | None, now: float) -> ProjectText:
-    """Put a project's status at ``now``, Unix time in seconds, in words.
+    """Describe a project's status at ``now``, Unix time in seconds.
 
-    ``evidence`` is its newest result that `tells_of_login`.
+    ``evidence`` is its newest result that `shows_login_status`.
     """
     refused = evidence is not None and evidence.outcome is Outcome.UNAUTHORIZED
     slowed = status.limit < status.ceiling or _cooling(status, now)
@@ -50,28 +53,27 @@ def project_text(status: ProjectStatus, evidence: ProbeResult | None, now: float
 
 
 def _throttle(status: ProjectStatus, now: float) -> str:
-    pace = f"asks at up to {_rate(status.ceiling)} requests a second"
+    rate = f"up to {_rate(status.ceiling)} requests per second"
     if status.limit < status.ceiling:
-        pace = f"asks at {_rate(status.limit)} of {_rate(status.ceiling)} requests a second"
-    parts = [pace]
+        rate = f"slowed to {_rate(status.limit)} of {_rate(status.ceiling)} requests per second"
+    parts = [rate]
     if status.queue_length:
-        parts.append(f"{status.queue_length} wait{'s' if status.queue_length == 1 else ''}")
+        parts.append(f"{status.queue_length} waiting")
     if status.resume_at is not None and _cooling(status, now):
-        parts.append(f"the cloud said 429, asking again at {clock_text(status.resume_at, now)}")
+        parts.append(f"paused until {clock_text(status.resume_at, now)} after a 429")
     elif status.resume_at is not None and status.limit < status.ceiling:
-        when = clock_text(status.resume_at, now)
-        parts.append(f"still slow after a 429, asking again since {when}")
+        parts.append(f"resumed at {clock_text(status.resume_at, now)} after a 429")
     return "; ".join(parts)
 
 
 def _login(status: ProjectStatus, evidence: ProbeResult | None, now: float) -> str:
     if evidence is not None and evidence.outcome is Outcome.UNAUTHORIZED:
-        return f"log-in refused: {evidence.detail or 'the cloud gave no reason'}"
+        return f"login rejected: {evidence.detail or 'the cloud gave no reason'}"
     if status.login_expires_at is not None:
-        left = status.login_expires_at > now
+        valid = status.login_expires_at > now
         when = clock_text(status.login_expires_at, now)
-        return f"logged in until {when}" if left else f"log-in ended at {when}"
-    return "not logged in yet" if evidence is None else "log-in accepted"
+        return f"logged in until {when}" if valid else f"login expired at {when}"
+    return "not logged in yet" if evidence is None else "login accepted"
 
 
 def _cooling(status: ProjectStatus, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""The status pages, what keeps them current, and what they are made of."""
+"""Routes of the status pages, their updates and their static files."""
 
 import json
 from zlib import crc32
@@ -18,25 +18,25 @@ from exporter.web.errors import RequestRefusedError
 from exporter.web.exporter_view import ExporterView
 from exporter.web.pages.assets import StaticFiles, templates
 from exporter.web.pages.fleet_cells import FleetCells
-from exporter.web.pages.fleet_page import Filter, FleetPage, told_words
+from exporter.web.pages.fleet_page import Filter, FleetPage, project_texts_json
 from exporter.web.pages.server_page import ServerPage
 from exporter.web.probe_requests import ProbeRequests
 
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304
-# Asked for anew each time, so that a browser shows no page of yesterday as today's.
-_FRESH = {"cache-control": "no-cache"}
+# Browsers must revalidate, so that they never show an old page as current.
+_NO_CACHE = {"cache-control": "no-cache"}
 
 
 def page_routes(view: ExporterView, on_demand: ProbeRequests) -> list[BaseRoute]:
-    """Return the pages over a running program."""
+    """Return the page routes of a running exporter."""
     files = StaticFiles()
     routes = _Pages(view, on_demand, files)
     return [
         Route("/", routes.fleet),
         Route("/fleet/changes", routes.changes),
         Route("/servers/{project}/{server_id}", routes.server, methods=["GET", "POST"]),
-        Route("/static/{name}", files.answer),
+        Route("/static/{name}", files.file),
         Route("/favicon.ico", files.icon),
     ]
 
@@ -57,18 +57,18 @@ class _Pages:
             wanted = Filter.of(request.query_params)
         except RequestRefusedError as error:
             return PlainTextResponse(f"{error}\n", error.status)
-        await self._cells.settle()
+        await self._cells.refresh_stale()
         pieces = self._fleet.pieces(self._view.projects(), wanted, self._view.clock_time())
-        return StreamingResponse(pieces, media_type="text/html", headers=_FRESH)
+        return StreamingResponse(pieces, media_type="text/html", headers=_NO_CACHE)
 
     async def changes(self, request: Request) -> Response:
-        await self._cells.settle()
+        await self._cells.refresh_stale()
         now = self._view.clock_time()
         changes = self._cells.changes_since(request.query_params.get("since", ""))
-        words = told_words(self._view.projects(), self._cells, now)
-        digest = f"{crc32(repr(words).encode(errors='replace')):08x}"
-        # In ASCII: half a surrogate pair cannot be told in UTF-8.
-        told = json.dumps(
+        texts = project_texts_json(self._view.projects(), self._cells, now)
+        digest = f"{crc32(repr(texts).encode(errors='replace')):08x}"
+        # ASCII, because lone surrogates cannot be encoded as UTF-8.
+        body = json.dumps(
             {
                 "now": now,
                 "revision": changes.revision,
@@ -77,22 +77,22 @@ class _Pages:
                 "gone": changes.gone,
                 "cells": [cell._asdict() for cell in changes.cells],
                 "words": digest,
-                "projects": [] if request.query_params.get("words") == digest else words,
+                "projects": [] if request.query_params.get("words") == digest else texts,
             }
         )
-        return Response(told, media_type="application/json", headers=_FRESH)
+        return Response(body, media_type="application/json", headers=_NO_CACHE)
 
     async def server(self, request: Request) -> Response:
         if request.method == "POST":
             return await self._probe(request)
-        await self._cells.settle()
+        await self._cells.refresh_stale()
         state = self._state_of(request)
         if state is None:
             return self._not_found(request)
-        tag = f'"{self._cells.seen(state.target)}"'
+        tag = f'"{self._cells.version(state.target)}"'
         if request.headers.get("if-none-match") == tag:
             return Response(
-                status_code=_NOT_MODIFIED, headers={**_FRESH, "etag": tag, **self._now()}
+                status_code=_NOT_MODIFIED, headers={**_NO_CACHE, "etag": tag, **self._now()}
             )
         return self._page(state, None, tag)
 
@@ -100,17 +100,17 @@ class _Pages:
         state = self._state_of(request)
         if state is None:
             return self._not_found(request)
-        told: ProbeResult | str
+        result: ProbeResult | str
         status = 200
         try:
-            told = await self._on_demand.probe(state.target, request.headers)
+            result = await self._on_demand.probe(state.target, request.headers)
         except RequestRefusedError as error:
-            told, status = str(error), error.status
-        # It may be gone meanwhile.
+            result, status = str(error), error.status
+        # The server may have been removed during the probe.
         state = self._state_of(request)
         if state is None:
             return self._not_found(request)
-        return self._page(state, told, f'"{self._cells.seen(state.target)}"', status)
+        return self._page(state, result, f'"{self._cells.version(state.target)}"', status)
 
     def _state_of(self, request: Request) -> TargetState | None:
         parameters = request.path_params
@@ -118,16 +118,16 @@ class _Pages:
         return self._view.state.get(key)
 
     def _page(
-        self, state: TargetState, told: ProbeResult | str | None, tag: str, status: int = 200
+        self, state: TargetState, on_demand: ProbeResult | str | None, tag: str, status: int = 200
     ) -> Response:
-        html = self._server.render(state, self._view.clock_time(), tag, told)
+        html = self._server.render(state, self._view.clock_time(), tag, on_demand)
         text = html.encode(errors="replace")
-        return HTMLResponse(text, status, headers={**_FRESH, "etag": tag, **self._now()})
+        return HTMLResponse(text, status, headers={**_NO_CACHE, "etag": tag, **self._now()})
 
     def _not_found(self, request: Request) -> Response:
         html = self._unknown.render(root="../../", key=request.path_params)
         return HTMLResponse(html.encode(errors="replace"), _NOT_FOUND)
 
     def _now(self) -> dict[str, str]:
-        """Return the time by our clock, which the pages' script counts ages from."""
+        """Return the header with the exporter's time, from which the page's script counts ages."""
         return {"console-exporter-time": f"{self._view.clock_time():.3f}"}

@@ -1,4 +1,4 @@
-"""One server: its state since when, its last probe as a waterfall, its history, a probe now."""
+"""Render the page of one server: state, last probe, history, and a probe on demand."""
 
 from itertools import islice
 
@@ -10,23 +10,22 @@ from exporter.state import TargetState
 from exporter.web.health_state import (
     STALE_INTERVALS,
     HealthState,
-    could_not_tell,
     health_state_of,
+    last_inconclusive,
     since,
 )
 from exporter.web.pages.probe_view import probe_view, timeline
 from exporter.web.pages.text import clock_text, outcome_text
 
-# More bars could not be told apart, and more rows nobody reads.
+# More bars would be too thin, and more rows too many to read.
 _MARKS_MAX = 60
 _ROWS_MAX = 50
 
 
 class ServerPage:
-    """Renders the page."""
+    """Render the page of one server."""
 
     def __init__(self, environment: Environment) -> None:
-        """Prepare the template."""
         self._template = environment.get_template("server.html")
 
     def render(
@@ -34,13 +33,13 @@ class ServerPage:
     ) -> str:
         """Return the page at ``now``, Unix time in seconds.
 
-        ``seen`` changes with all that is heard of the server. ``on_demand`` is the result of a
-        probe that was asked for, or why it was not made.
+        ``seen`` is the page's ETag. ``on_demand`` is the result of a probe on demand, or the
+        reason why it was rejected.
         """
         target, last = state.target, state.last
         newest = list(islice(reversed(list(state.history)), _MARKS_MAX))
         health_state = health_state_of(state, now)
-        began = since(state, now)
+        since_at = since(state, now)
         return self._template.render(
             root="../../",
             target=target,
@@ -48,11 +47,11 @@ class ServerPage:
             at=clock_text(now, now),
             seen=seen,
             health_state=health_state.value,
-            since=began,
-            since_clock=clock_text(began, now) if began is not None else "",
+            since=since_at,
+            since_clock=clock_text(since_at, now) if since_at is not None else "",
             reason=_reason(state, health_state),
-            doubt=outcome_text(last) if last and could_not_tell(state) else "",
-            doubt_detail=last.detail if last and could_not_tell(state) else "",
+            doubt=outcome_text(last) if last and last_inconclusive(state) else "",
+            doubt_detail=last.detail if last and last_inconclusive(state) else "",
             attempt=probe_view(state.last_attempt, now) if state.last_attempt else None,
             timeline=timeline(newest[::-1], now),
             rows=[probe_view(result, now) for result in newest[:_ROWS_MAX]],
@@ -66,10 +65,10 @@ class ServerPage:
 def _reason(state: TargetState, health_state: HealthState) -> str:
     verdict = state.last_verdict
     if health_state is HealthState.UNKNOWN:
-        return "It has not been probed yet." if state.last is None else "No probe could tell yet."
+        return "Not probed yet." if state.last is None else "All probes so far were inconclusive."
     if health_state is HealthState.STALE:
         return (
-            f"No verdict for more than {STALE_INTERVALS} intervals. The last one:"
+            f"No conclusive probe for more than {STALE_INTERVALS} intervals. The last verdict was:"
             f" {'working' if state.success else 'failing'}."
         )
     if verdict is None or health_state is HealthState.WORKING:
@@ -86,16 +85,16 @@ def _settings(state: TargetState) -> list[tuple[str, str]]:
         ("Server id", target.key.server_id),
         ("Project", target.key.project),
         ("Region", target.region),
-        ("Probed every", format_duration(target.interval)),
-        ("Within", format_duration(target.timeout)),
-        ("Down to stage", target.depth.value),
+        ("Interval", format_duration(target.interval)),
+        ("Timeout", format_duration(target.timeout)),
+        ("Depth", target.depth.value),
     ]
 
 
 def _counters(state: TargetState) -> list[tuple[str, int]]:
     return [
         ("Verdicts", state.verdicts),
-        ("Failures among them", state.failures),
+        ("Failures", state.failures),
         ("Failures in a row", state.consecutive_failures),
-        ("Answered 429", state.throttled),
+        ("Throttled (429)", state.throttled),
     ]

@@ -1,4 +1,4 @@
-"""Times, durations and outcomes in words; all times are UTC, as in the log."""
+"""Format times, durations and outcomes; all times are UTC, as in the log."""
 
 from datetime import UTC, datetime
 
@@ -9,14 +9,14 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def clock_text(at: float, now: float) -> str:
-    """Return the time of day of ``at``, with its date when that is not today's."""
+    """Return the time of day of ``at``, with the date unless it is today."""
     then = datetime.fromtimestamp(at, UTC)
     same_day = then.date() == datetime.fromtimestamp(now, UTC).date()
     return then.strftime("%H:%M:%S UTC" if same_day else "%Y-%m-%d %H:%M:%S UTC")
 
 
 def ago_text(seconds: float) -> str:
-    """Return an age, as coarse as people say it; the pages' script says it in the same words."""
+    """Return a rounded age; ``ago`` in live.js returns the same text."""
     whole = max(0, int(seconds))
     if whole < 2 * _MINUTE:
         return f"{whole} s ago"
@@ -28,15 +28,15 @@ def ago_text(seconds: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Return how long something took."""
+    """Return a duration in milliseconds or seconds."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.2f} s"
 
 
 def outcome_text(result: ProbeResult) -> str:
-    """Return how a probe ended, and at which stage where a failure's name does not say so."""
-    words, stage = result.outcome.value.replace("_", " "), result.failed_stage
-    if stage is None or result.verdict is not Verdict.FAILURE or words.startswith(stage.value):
-        return words
-    return f"{words} at {stage.value}"
+    """Return a result's outcome, with the failed stage unless the outcome's name contains it."""
+    text, stage = result.outcome.value.replace("_", " "), result.failed_stage
+    if stage is None or result.verdict is not Verdict.FAILURE or text.startswith(stage.value):
+        return text
+    return f"{text} at {stage.value}"

@@ -1,4 +1,4 @@
-"""Which requests of browsers may change something."""
+"""Cross-site requests that change something are rejected."""
 
 import httpx
 import pytest
@@ -16,13 +16,13 @@ from tests.conftest import MovedClock
 EXTERNAL = ExternalUrl.of_flags("https://exporter.example/console", None)
 
 
-async def changed(_request: Request) -> Response:
+async def handler(_request: Request) -> Response:
     return PlainTextResponse("changed")
 
 
-def asking(url: str, external: ExternalUrl = EXTERNAL, rules: Rules = OPEN) -> httpx.AsyncClient:
+def client_of(url: str, external: ExternalUrl = EXTERNAL, rules: Rules = OPEN) -> httpx.AsyncClient:
     live = LiveConfig(rules, MovedClock().time)
-    app = Starlette(routes=[Route("/", changed, methods=["GET", "POST", "PUT", "DELETE"])])
+    app = Starlette(routes=[Route("/", handler, methods=["GET", "POST", "PUT", "DELETE"])])
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(SameSite(app, live, external)), base_url=url
     )
@@ -44,7 +44,7 @@ HERE = "http://127.0.0.1:10429"
         ("http://[::1]:10429", {"origin": "http://[::1]:10429"}, 200),
         ("http://192.0.2.7:10429", {"origin": "http://192.0.2.7:10429"}, 200),
         ("http://192.0.2.7", {"origin": "http://192.0.2.7"}, 200),
-        # Our own pages behind a proxy that speaks TLS, whatever host it asks for.
+        # Our own pages behind a proxy that terminates TLS, with any Host header.
         (HERE, {"origin": "https://exporter.example"}, 200),
         (HERE, {"origin": "https://exporter.example", "sec-fetch-site": "same-origin"}, 200),
         ("http://192.0.2.7", {"origin": "https://192.0.2.7", "host": "192.0.2.7:443"}, 200),
@@ -63,10 +63,10 @@ HERE = "http://127.0.0.1:10429"
         (HERE, {"origin": f"{HERE}@evil.example"}, 403),
         (HERE, {"origin": f"{HERE}/"}, 403),
         (HERE, {"origin": "http://127.0.0.1:99999999"}, 403),
-        # The same host over plain HTTP, by somebody in between.
+        # The same host over plain HTTP: a downgrade.
         ("https://192.0.2.7", {"origin": "http://192.0.2.7"}, 403),
         (HERE, {"origin": "http://exporter.example"}, 403),
-        # DNS rebinding: the page's own name leads to us.
+        # DNS rebinding: the page's host name resolves to us.
         (
             "http://evil.example:10429",
             {"origin": "http://evil.example:10429", "sec-fetch-site": "same-origin"},
@@ -81,36 +81,36 @@ HERE = "http://127.0.0.1:10429"
     "content_type",
     ["application/json", "application/x-www-form-urlencoded", "text/plain", ""],
 )
-async def test_only_programs_and_our_own_pages_change_something(
+async def test_only_programs_and_own_pages_may_post(
     url: str, headers: dict[str, str], status: int, content_type: str
 ) -> None:
     sent = headers | ({"content-type": content_type} if content_type else {})
-    async with asking(url) as client:
+    async with client_of(url) as client:
         assert (await client.post("/", headers=sent, content=b"{}")).status_code == status
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_other_changing_methods_are_guarded_too(method: str) -> None:
-    async with asking(HERE) as client:
-        answer = await client.request(method, "/", headers={"origin": "https://evil.example"})
-    assert answer.status_code == 403
+async def test_put_and_delete_are_checked_too(method: str) -> None:
+    async with client_of(HERE) as client:
+        response = await client.request(method, "/", headers={"origin": "https://evil.example"})
+    assert response.status_code == 403
 
 
-async def test_reading_is_for_the_browser_to_guard() -> None:
-    async with asking("http://any.name") as client:
-        answer = await client.get("/", headers={"sec-fetch-site": "cross-site"})
-    assert answer.status_code == 200
+async def test_cross_site_get_is_allowed() -> None:
+    async with client_of("http://any.name") as client:
+        response = await client.get("/", headers={"sec-fetch-site": "cross-site"})
+    assert response.status_code == 200
 
 
-async def test_a_refused_name_is_told_the_cure() -> None:
-    async with asking("http://exporter.lan", ExternalUrl()) as client:
-        answer = await client.post("/", headers={"origin": "http://exporter.lan"})
-    assert "--web.external-url" in answer.text
+async def test_rejected_host_name_response_names_the_flag() -> None:
+    async with client_of("http://exporter.lan", ExternalUrl()) as client:
+        response = await client.post("/", headers={"origin": "http://exporter.lan"})
+    assert "--web.external-url" in response.text
 
 
-async def test_a_name_of_their_own_will_do_where_there_is_a_login() -> None:
-    rules = Rules(WebConfig(users={"somebody": "hash"}), None)
-    async with asking("http://exporter.lan", ExternalUrl(), rules) as client:
+async def test_any_host_name_is_allowed_with_a_login() -> None:
+    rules = Rules(WebConfig(users={"user": "hash"}), None)
+    async with client_of("http://exporter.lan", ExternalUrl(), rules) as client:
         for origin, status in (("http://exporter.lan", 200), ("http://evil.example", 403)):
-            answer = await client.post("/", headers={"origin": origin})
-            assert answer.status_code == status
+            response = await client.post("/", headers={"origin": origin})
+            assert response.status_code == status

@@ -1,4 +1,4 @@
-"""The external URL, the prefix, and what is served under it."""
+"""The external URL and the route prefix."""
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ from exporter.web.access.external_url import ExternalUrl, ExternalUrlError, Pref
         (None, "", ExternalUrl()),
     ],
 )
-def test_the_prefix_is_the_external_urls_path_unless_given(
+def test_prefix_defaults_to_the_path_of_the_external_url(
     external: str | None, prefix: str | None, expected: ExternalUrl
 ) -> None:
     assert ExternalUrl.of_flags(external, prefix) == expected
@@ -37,29 +37,29 @@ def test_the_prefix_is_the_external_urls_path_unless_given(
         "http://h/?q", "http://h/#f", "http://h/../x", "http://h/%2e", "http://h/a\\b",
     ],
 )  # fmt: skip
-def test_an_external_url_that_is_none_is_refused(external: str) -> None:
+def test_invalid_external_url_is_rejected(external: str) -> None:
     with pytest.raises(ExternalUrlError, match="--web"):
         ExternalUrl.of_flags(external, None)
 
 
 @pytest.fixture
 def client() -> httpx.AsyncClient:
-    async def said(request: Request) -> Response:
+    async def handler(request: Request) -> Response:
         return PlainTextResponse(request.url.path)
 
-    app = Starlette(routes=[Route("/", said), Route("/metrics", said)])
+    app = Starlette(routes=[Route("/", handler), Route("/metrics", handler)])
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(Prefixed(app, "/console exporter")), base_url="http://h"
     )
 
 
 @pytest.mark.parametrize("path", ["/", "/console%20exporter"])
-async def test_the_root_leads_to_the_prefix(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.get(path)
-    assert (answer.status_code, answer.headers["location"]) == (302, "/console%20exporter/")
+async def test_root_redirects_to_the_prefix(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert (response.status_code, response.headers["location"]) == (302, "/console%20exporter/")
 
 
-async def test_routes_are_under_the_prefix_and_nowhere_else(client: httpx.AsyncClient) -> None:
+async def test_routes_exist_only_under_the_prefix(client: httpx.AsyncClient) -> None:
     assert (await client.get("/console%20exporter/")).status_code == 200
     assert (await client.get("/console%20exporter/metrics")).status_code == 200
     for path in ("/metrics", "/console%20exporterx/metrics", "/console%20exporter/no"):

@@ -1,4 +1,4 @@
-"""The guard as a whole: login, open paths, headers, and what the log says of it."""
+"""All access checks together: login, open paths, headers, log."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +24,7 @@ async def inside(_request: Request) -> Response:
     return PlainTextResponse("inside", headers={"x-frame-options": "sameorigin"})
 
 
-def asking(app: object) -> httpx.AsyncClient:
+def client_of(app: object) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app),  # type: ignore[arg-type]
         base_url="http://127.0.0.1",
@@ -32,7 +32,7 @@ def asking(app: object) -> httpx.AsyncClient:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def web_config(tmp_path: Path) -> Path:
     stored = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
     path = tmp_path / "web.yml"
     path.write_text(
@@ -44,28 +44,26 @@ basic_auth_users: {{prometheus: "{stored}"}}
     return path
 
 
-def guard(file: Path, clock: MovedClock, open_paths: tuple[str, ...] = ()) -> object:
+def guard(web_config: Path, clock: MovedClock, open_paths: tuple[str, ...] = ()) -> object:
     app = Starlette(
         routes=[Route(path, inside, methods=["GET", "POST"]) for path in PATHS if "no-" not in path]
     )
-    live = LiveConfig(load_rules(file), clock.time)
+    live = LiveConfig(load_rules(web_config), clock.time)
     return guarded(app, live, ExternalUrl(prefix="/ce"), clock, open_paths)
 
 
 @pytest.fixture
-async def client(file: Path, clock: MovedClock) -> AsyncIterator[httpx.AsyncClient]:
-    async with asking(guard(file, clock)) as client:
+async def client(web_config: Path, clock: MovedClock) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(guard(web_config, clock)) as client:
         yield client
 
 
 @pytest.mark.parametrize("path", ["/", "/ce", *[f"/ce{path}" for path in PATHS], "/elsewhere"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
-async def test_nothing_is_open_without_a_login(
-    client: httpx.AsyncClient, path: str, method: str
-) -> None:
-    answer = await client.request(method, path)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"].startswith("Basic realm=")
+async def test_every_path_needs_a_login(client: httpx.AsyncClient, path: str, method: str) -> None:
+    response = await client.request(method, path)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Basic realm=")
 
 
 @pytest.mark.parametrize(
@@ -76,35 +74,35 @@ async def test_wrong_credentials_are_401(client: httpx.AsyncClient, login: tuple
     assert (await client.get("/ce/metrics", auth=login)).status_code == 401
 
 
-async def test_right_credentials_are_let_in(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/ce/metrics", auth=("prometheus", "secret"))
-    assert (answer.status_code, answer.text) == (200, "inside")
+async def test_valid_credentials_are_accepted(client: httpx.AsyncClient) -> None:
+    response = await client.get("/ce/metrics", auth=("prometheus", "secret"))
+    assert (response.status_code, response.text) == (200, "inside")
 
 
-async def test_two_authorization_headers_are_none(client: httpx.AsyncClient) -> None:
-    right = httpx.BasicAuth("prometheus", "secret")._auth_header  # noqa: SLF001 - a header's text
-    headers = [("authorization", right), ("authorization", right)]
+async def test_two_authorization_headers_are_401(client: httpx.AsyncClient) -> None:
+    valid = httpx.BasicAuth("prometheus", "secret")._auth_header  # noqa: SLF001 - a header's text
+    headers = [("authorization", valid), ("authorization", valid)]
     assert (await client.get("/ce/metrics", headers=headers)).status_code == 401
 
 
-async def test_only_the_health_checks_can_be_opened(file: Path, clock: MovedClock) -> None:
-    async with asking(guard(file, clock, HEALTH_PATHS)) as client:
+async def test_only_the_health_checks_can_be_opened(web_config: Path, clock: MovedClock) -> None:
+    async with client_of(guard(web_config, clock, HEALTH_PATHS)) as client:
         opened = [p for p in PATHS if (await client.get(f"/ce{p}")).status_code != 401]
         assert opened == list(HEALTH_PATHS)
-        for near in ("/-/healthy", "/ce/-/healthy/", "/ce//-/healthy", "/ce/-/healthy%2f"):
-            assert (await client.get(near)).status_code == 401
+        for similar in ("/-/healthy", "/ce/-/healthy/", "/ce//-/healthy", "/ce/-/healthy%2f"):
+            assert (await client.get(similar)).status_code == 401
 
 
-async def test_configured_headers_are_on_every_answer_in_place_of_our_own(
+async def test_configured_headers_replace_those_of_every_response(
     client: httpx.AsyncClient,
 ) -> None:
     for login in (None, ("prometheus", "secret")):
-        answer = await client.get("/ce/metrics", auth=login)
-        assert answer.headers.get_list("x-frame-options") == ["deny"]
-        assert answer.headers["x-xss-protection"] == "0"
+        response = await client.get("/ce/metrics", auth=login)
+        assert response.headers.get_list("x-frame-options") == ["deny"]
+        assert response.headers["x-xss-protection"] == "0"
 
 
-async def test_refused_logins_are_told_of_now_and_then_and_without_what_was_typed(
+async def test_rejected_logins_are_logged_rarely_and_without_user_input(
     client: httpx.AsyncClient, clock: MovedClock
 ) -> None:
     with capture_logs() as logs:

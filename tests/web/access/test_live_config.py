@@ -1,4 +1,4 @@
-"""The web configuration in force: new at the next request, and never weaker by accident."""
+"""Reloading of the web configuration: at the next request, and never weaker by accident."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from exporter.web.access.live_config import OPEN, LiveConfig, Rules, load_rules
 from tests.conftest import MovedClock
 from tests.real.certificates import Certificates
 
-# Of the password hunter2.
+# Hash of the password hunter2.
 HASH = "$2y$04$cnyRtc/Oifgk7dGLtyFuUOg6XdI5TJZn0Sbbdc0ovLEsrtfHWEzGW"
 USERS = f"basic_auth_users:\n  one: {HASH}\n  two: {HASH}\n"
 TLS = "tls_server_config:\n  cert_file: certificate.pem\n  key_file: key.pem\n"
 CLIENTS = f"{TLS}  client_ca_file: ca.pem\n  client_auth_type: RequireAndVerifyClientCert\n"
 NAMES = f"{CLIENTS}  client_allowed_sans: [a]\n"
 
-Begin = Callable[[str], LiveConfig]
+Start = Callable[[str], LiveConfig]
 
 
 @pytest.fixture
@@ -30,35 +30,35 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def begin(file: Path, clock: MovedClock) -> Begin:
-    def begun(text: str) -> LiveConfig:
+def start(file: Path, clock: MovedClock) -> Start:
+    def started(text: str) -> LiveConfig:
         file.write_text(text)
         return LiveConfig(load_rules(file), clock.time)
 
-    return begun
+    return started
 
 
 async def users_of(live: LiveConfig) -> set[str]:
     return set((await live.current()).config.users)
 
 
-async def test_without_a_file_everybody_is_let_in(clock: MovedClock) -> None:
+async def test_without_a_file_there_is_no_tls_and_no_login(clock: MovedClock) -> None:
     rules = await LiveConfig(OPEN, clock.time).current()
     assert (rules.tls, dict(rules.config.users)) == (None, {})
 
 
-async def test_a_removed_user_is_gone_at_the_next_request(begin: Begin, file: Path) -> None:
-    live = begin(USERS)
+async def test_removed_user_is_rejected_at_the_next_request(start: Start, file: Path) -> None:
+    live = start(USERS)
     assert await users_of(live) == {"one", "two"}
     file.write_text(f"basic_auth_users:\n  two: {HASH}\n")
     assert await users_of(live) == {"two"}
 
 
 @pytest.mark.parametrize(("age", "readings"), [(0.5, 5), (10.0, 1)])
-async def test_only_files_that_were_written_just_now_are_read_again_unchanged(
+async def test_unchanged_files_are_read_again_only_if_written_recently(
     file: Path, monkeypatch: pytest.MonkeyPatch, age: float, readings: int
 ) -> None:
-    """Two writes within a file system's tick leave the same times behind."""
+    """Two writes within one tick of the file system's clock leave the same times."""
     file.write_text(USERS)
     rules = load_rules(file)
     written = file.stat().st_ctime
@@ -74,10 +74,10 @@ async def test_only_files_that_were_written_just_now_are_read_again_unchanged(
     assert len(read) == readings
 
 
-async def test_many_requests_at_a_change_read_it_once_or_twice(
-    begin: Begin, file: Path, monkeypatch: pytest.MonkeyPatch
+async def test_concurrent_requests_after_a_change_load_it_at_most_twice(
+    start: Start, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = begin(USERS)
+    live = start(USERS)
     await live.current()
     read: list[Path] = []
 
@@ -93,10 +93,10 @@ async def test_many_requests_at_a_change_read_it_once_or_twice(
 
 
 @pytest.mark.parametrize("broken", ["basic_auth_users: [", "", "basic_auth_users: {a: b}", None])
-async def test_a_broken_file_leaves_the_last_good_rules_and_is_told_of_once(
-    begin: Begin, file: Path, broken: str | None
+async def test_invalid_file_keeps_the_last_good_rules_and_is_logged_once(
+    start: Start, file: Path, broken: str | None
 ) -> None:
-    live = begin(USERS)
+    live = start(USERS)
     with capture_logs() as logs:
         if broken is None:
             file.unlink()
@@ -104,9 +104,9 @@ async def test_a_broken_file_leaves_the_last_good_rules_and_is_told_of_once(
             file.write_text(broken)
         for _ in range(5):
             assert await users_of(live) == {"one", "two"}
-    told = [one for one in logs if one["log_level"] == "error"]
-    assert len(told) == 1
-    assert "web.yml" in told[0]["error"]
+    errors = [one for one in logs if one["log_level"] == "error"]
+    assert len(errors) == 1
+    assert "web.yml" in errors[0]["error"]
     file.write_text(USERS.replace("one", "three"))
     with capture_logs() as logs:
         assert await users_of(live) == {"two", "three"}
@@ -114,36 +114,34 @@ async def test_a_broken_file_leaves_the_last_good_rules_and_is_told_of_once(
 
 
 @pytest.mark.parametrize(
-    ("strong", "weak", "said"),
+    ("strong", "weak", "message"),
     [
-        (TLS + USERS, TLS, "basic_auth_users is gone"),
-        (TLS + USERS, f"{TLS}basic_auth_users:\n", "basic_auth_users is gone"),
-        (TLS + USERS, USERS, "tls_server_config is gone"),
-        (CLIENTS, TLS, "client_auth_type asks for less"),
-        (NAMES, CLIENTS, "client_allowed_sans is gone"),
+        (TLS + USERS, TLS, "basic_auth_users was removed"),
+        (TLS + USERS, f"{TLS}basic_auth_users:\n", "basic_auth_users was removed"),
+        (TLS + USERS, USERS, "tls_server_config was removed"),
+        (CLIENTS, TLS, "client_auth_type is weaker"),
+        (NAMES, CLIENTS, "client_allowed_sans was removed"),
     ],
 )
-async def test_what_would_let_down_the_guard_needs_a_restart(
-    begin: Begin, file: Path, strong: str, weak: str, said: str
+async def test_removing_protection_needs_a_restart(
+    start: Start, file: Path, strong: str, weak: str, message: str
 ) -> None:
-    live = begin(strong)
+    live = start(strong)
     rules = await live.current()
     file.write_text(weak)
     with capture_logs() as logs:
         assert (await live.current()).config == rules.config
-    assert said in logs[0]["error"]
+    assert message in logs[0]["error"]
     assert "restart" in logs[0]["error"]
-    # The other way round is taken at once.
-    other = begin(weak)
+    # Adding protection takes effect at once.
+    other = start(weak)
     await other.current()
     file.write_text(strong)
     assert (await other.current()).config == rules.config
 
 
-async def test_a_file_that_the_new_configuration_names_is_watched_too(
-    begin: Begin, file: Path
-) -> None:
-    live = begin(USERS)
+async def test_files_named_by_a_new_configuration_are_watched(start: Start, file: Path) -> None:
+    live = start(USERS)
     await live.current()
     file.write_text(TLS + USERS)
     before = (await live.current()).tls

@@ -1,4 +1,4 @@
-"""Who waits how long for a password check, and who is sent away."""
+"""Fairness and limits of password checks."""
 
 import asyncio
 import os
@@ -18,106 +18,107 @@ from exporter.web.access.password_checks import (
 
 
 @dataclass
-class Desk:
-    """Checks that end when they are let, and the order in which they began."""
+class Harness:
+    """Checks that end when released, and the order in which they started."""
 
     checks: PasswordChecks = field(default_factory=PasswordChecks)
-    begun: list[str] = field(default_factory=list)
-    let: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    asked: list[asyncio.Task[bool]] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    release: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    tasks: list[asyncio.Task[bool]] = field(default_factory=list)
 
-    def work(self, label: str) -> Callable[[], bool]:
-        def check() -> bool:
-            self.begun.append(label)
-            self.let.acquire()
+    def check(self, label: str) -> Callable[[], bool]:
+        def blocking() -> bool:
+            self.started.append(label)
+            self.release.acquire()
             return True
 
-        return check
+        return blocking
 
     async def ask(self, client: str, name: str) -> "asyncio.Task[bool]":
-        task = asyncio.create_task(self.checks.run(client, name, self.work(f"{client}/{name}")))
-        self.asked.append(task)
+        task = asyncio.create_task(self.checks.run(client, name, self.check(f"{client}/{name}")))
+        self.tasks.append(task)
         await asyncio.sleep(0)
         return task
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    desk = Desk()
-    yield desk
-    desk.let.release(1000)
-    await asyncio.gather(*desk.asked, return_exceptions=True)
+async def harness() -> AsyncIterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.release.release(1000)
+    await asyncio.gather(*harness.tasks, return_exceptions=True)
 
 
-async def refused(task: "asyncio.Task[bool]") -> bool:
+async def rejected(task: "asyncio.Task[bool]") -> bool:
     await asyncio.sleep(0)
     return task.done() and isinstance(task.exception(), TooManyChecksError)
 
 
-async def test_a_newcomer_comes_next_though_another_client_has_many_waiting(desk: Desk) -> None:
+async def test_new_client_goes_next_although_another_floods(harness: Harness) -> None:
     for number in range(WAITING_OF_A_CLIENT):
-        await desk.ask("flood", f"name-{number}")
-    newcomer = await desk.ask("newcomer", "prometheus")
-    desk.let.release(3)
-    assert await newcomer
-    # One was being checked already, one more of the flood at most goes before.
-    assert desk.begun.index("newcomer/prometheus") <= 2
+        await harness.ask("flood", f"name-{number}")
+    new_client = await harness.ask("new-client", "prometheus")
+    harness.release.release(3)
+    assert await new_client
+    # One check was already running, and at most one more of the flood goes first.
+    assert harness.started.index("new-client/prometheus") <= 2
 
 
-async def test_a_name_comes_next_though_another_name_of_the_same_client_waits(desk: Desk) -> None:
+async def test_new_name_goes_next_although_another_name_waits(harness: Harness) -> None:
     for _ in range(WAITING_OF_A_NAME + 1):
-        await desk.ask("proxy", "admin")
-    newcomer = await desk.ask("proxy", "prometheus")
-    desk.let.release(3)
-    assert await newcomer
-    assert desk.begun.index("proxy/prometheus") <= 2
+        await harness.ask("proxy", "admin")
+    new_client = await harness.ask("proxy", "prometheus")
+    harness.release.release(3)
+    assert await new_client
+    assert harness.started.index("proxy/prometheus") <= 2
 
 
-async def test_a_name_of_a_client_may_wait_a_few_times_only(desk: Desk) -> None:
-    # The first is taken out at once, to be checked.
-    tasks = [await desk.ask("flood", "admin") for _ in range(WAITING_OF_A_NAME + 5)]
-    assert sum([await refused(task) for task in tasks]) >= 4
+async def test_waiting_checks_per_name_are_limited(harness: Harness) -> None:
+    # The first leaves the queue at once and is checked.
+    tasks = [await harness.ask("flood", "admin") for _ in range(WAITING_OF_A_NAME + 5)]
+    assert sum([await rejected(task) for task in tasks]) >= 4
 
 
-async def test_a_client_may_wait_a_few_times_only(desk: Desk) -> None:
-    tasks = [await desk.ask("flood", f"name-{number}") for number in range(100)]
-    waiting = [task for task in tasks if not await refused(task)]
+async def test_waiting_checks_per_client_are_limited(harness: Harness) -> None:
+    tasks = [await harness.ask("flood", f"name-{number}") for number in range(100)]
+    waiting = [task for task in tasks if not await rejected(task)]
     assert len(waiting) <= WAITING_OF_A_CLIENT + 1
 
 
-async def test_all_clients_together_may_wait_a_bounded_number_of_times(desk: Desk) -> None:
+async def test_waiting_checks_of_all_clients_are_limited(harness: Harness) -> None:
     tasks = [
-        await desk.ask(f"client-{client}", f"name-{name}")
+        await harness.ask(f"client-{client}", f"name-{name}")
         for name in range(4)
         for client in range(100)
     ]
-    waiting = [task for task in tasks if not await refused(task)]
+    waiting = [task for task in tasks if not await rejected(task)]
     assert len(waiting) <= WAITING_MAX + 1
 
 
-async def test_where_all_places_are_taken_whoever_has_most_gives_one_up(desk: Desk) -> None:
+async def test_full_queue_rejects_a_check_of_the_largest_client(harness: Harness) -> None:
     floods = [
-        await desk.ask(f"flood-{number % 8}", f"name-{number}") for number in range(WAITING_MAX + 1)
+        await harness.ask(f"flood-{number % 8}", f"name-{number}")
+        for number in range(WAITING_MAX + 1)
     ]
-    newcomer = await desk.ask("newcomer", "prometheus")
-    assert not await refused(newcomer)
-    assert sum([await refused(task) for task in floods]) == 1
+    new_client = await harness.ask("new-client", "prometheus")
+    assert not await rejected(new_client)
+    assert sum([await rejected(task) for task in floods]) == 1
 
 
-async def test_a_failing_check_fails_for_its_asker_alone(desk: Desk) -> None:
+async def test_failing_check_affects_only_its_caller(harness: Harness) -> None:
     def fails() -> bool:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        await desk.checks.run("a", "a", fails)
-    desk.let.release()
-    assert await desk.checks.run("a", "a", desk.work("after"))
+        await harness.checks.run("a", "a", fails)
+    harness.release.release()
+    assert await harness.checks.run("a", "a", harness.check("after"))
 
 
-async def test_checks_run_beside_the_event_loop_at_a_lower_priority(desk: Desk) -> None:
+async def test_checks_run_in_a_thread_with_lower_priority(harness: Harness) -> None:
     def niceness() -> bool:
         mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
         return threading.current_thread() is not threading.main_thread() and mine >= 10
 
-    assert await desk.checks.run("a", "a", niceness)
+    assert await harness.checks.run("a", "a", niceness)
     assert os.getpriority(os.PRIO_PROCESS, 0) < 10

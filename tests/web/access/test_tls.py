@@ -1,4 +1,4 @@
-"""TLS as asked for: real handshakes against our server."""
+"""TLS settings, tested with real handshakes."""
 
 import asyncio
 import contextlib
@@ -53,8 +53,8 @@ def _client(authority: trustme.CA, own: trustme.LeafCert | None = None) -> ssl.S
     return context
 
 
-async def _ask(server: Served, context: ssl.SSLContext) -> ssl.SSLObject:
-    """Ask for the page, and return the TLS that it came over."""
+async def _get(server: Served, context: ssl.SSLContext) -> ssl.SSLObject:
+    """Request the page, and return the TLS connection that was used."""
     reader, writer = await asyncio.open_connection("localhost", server.port, ssl=context)
     try:
         writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
@@ -74,17 +74,17 @@ async def serving_tls(rules: Rules, limits: Limits | None = None) -> AsyncIterat
         yield server
 
 
-async def test_a_page_comes_over_tls_13_and_http_11(authority: trustme.CA, load: Load) -> None:
+async def test_server_uses_tls_13_and_http_11(authority: trustme.CA, load: Load) -> None:
     client = _client(authority)
     client.set_alpn_protocols(["h2", "http/1.1"])
     async with serving_tls(load(TLS)) as server:
-        found = await _ask(server, client)
+        found = await _get(server, client)
     assert found.version() == "TLSv1.3"
     assert found.selected_alpn_protocol() == "http/1.1"
 
 
 @pytest.mark.parametrize(
-    ("auth", "certificate", "welcome"),
+    ("auth", "certificate", "accepted"),
     [
         ("NoClientCert", "none", True),
         ("RequestClientCert", "none", True),
@@ -99,12 +99,12 @@ async def test_a_page_comes_over_tls_13_and_http_11(authority: trustme.CA, load:
     ],
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_client_certificates_are_asked_for_as_told(  # noqa: PLR0913, PLR0917 - a table
+async def test_client_auth_type_decides_which_certificates_are_accepted(  # noqa: PLR0913, PLR0917 - a table
     authority: trustme.CA,
     load: Load,
     auth: str,
     certificate: str,
-    welcome: bool,  # noqa: FBT001 - a table
+    accepted: bool,  # noqa: FBT001 - a table
     version: ssl.TLSVersion,
 ) -> None:
     own = {
@@ -117,15 +117,15 @@ async def test_client_certificates_are_asked_for_as_told(  # noqa: PLR0913, PLR0
     verifying = auth.endswith(("VerifyClientCert", "IfGiven"))
     text = VERIFY + auth if verifying else f"{TLS}  client_auth_type: {auth}"
     async with serving_tls(load(text)) as server:
-        if welcome:
-            await _ask(server, client)
+        if accepted:
+            await _get(server, client)
         else:
             with pytest.raises(SSLError):
-                await _ask(server, client)
+                await _get(server, client)
 
 
 @pytest.mark.parametrize(
-    ("names", "welcome"),
+    ("names", "accepted"),
     [
         (("scraper.example",), True),
         (("other.example", "scraper.example"), True),
@@ -137,25 +137,23 @@ async def test_client_certificates_are_asked_for_as_told(  # noqa: PLR0913, PLR0
         (("10.1.2.4",), False),
     ],
 )
-async def test_client_certificates_need_one_of_the_allowed_names(
+async def test_client_certificate_needs_an_allowed_name(
     authority: trustme.CA,
     load: Load,
     names: tuple[str, ...],
-    welcome: bool,  # noqa: FBT001 - a table
+    accepted: bool,  # noqa: FBT001 - a table
 ) -> None:
     allowed = "[scraper.example, 10.1.2.3, '2001:db8::1', ops@example.com]"
     client = _client(authority, authority.issue_cert(*names))
     async with serving_tls(load(f"{REQUIRE}  client_allowed_sans: {allowed}")) as server:
-        if welcome:
-            await _ask(server, client)
+        if accepted:
+            await _get(server, client)
         else:
             with pytest.raises(SSLError):
-                await _ask(server, client)
+                await _get(server, client)
 
 
-async def test_versions_ciphers_and_curve_are_what_is_offered(
-    authority: trustme.CA, load: Load
-) -> None:
+async def test_versions_ciphers_and_curve_are_enforced(authority: trustme.CA, load: Load) -> None:
     suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
     text = f"{TLS}  max_version: TLS12\n  cipher_suites: [{suite}]\n  curve_preferences: [X25519]\n"
     refused = _client(authority)
@@ -165,56 +163,56 @@ async def test_versions_ciphers_and_curve_are_what_is_offered(
     other_curve = _client(authority)
     other_curve.set_ecdh_curve("secp521r1")
     async with serving_tls(load(text)) as server:
-        found = await _ask(server, _client(authority))
+        found = await _get(server, _client(authority))
         assert found.version() == "TLSv1.2"
         assert (found.cipher() or ("",))[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
         for client in (refused, too_new, other_curve):
             with pytest.raises(SSLError):
-                await _ask(server, client)
+                await _get(server, client)
 
 
-async def test_tls_13_alone_refuses_older_clients(authority: trustme.CA, load: Load) -> None:
+async def test_min_version_tls_13_rejects_older_clients(authority: trustme.CA, load: Load) -> None:
     old = _client(authority)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     async with serving_tls(load(f"{TLS}  min_version: TLS13")) as server:
         with pytest.raises(SSLError):
-            await _ask(server, old)
+            await _get(server, old)
 
 
-async def test_a_new_certificate_is_shown_to_the_next_connection(
+async def test_new_certificate_is_used_for_the_next_connection(
     authority: trustme.CA, load: Load, tmp_path: Path
 ) -> None:
     client = _client(authority)
     async with serving_tls(load(TLS)) as server:
-        before = (await _ask(server, client)).getpeercert(binary_form=True)
+        before = (await _get(server, client)).getpeercert(binary_form=True)
         _write(authority, tmp_path)
-        after = (await _ask(server, client)).getpeercert(binary_form=True)
-        # A key that does not fit, as between two steps of a rotation.
+        after = (await _get(server, client)).getpeercert(binary_form=True)
+        # A key that does not match, as during a rotation.
         trustme.CA().issue_cert("h").private_key_pem.write_to_path(str(tmp_path / "key.pem"))
-        kept = (await _ask(server, client)).getpeercert(binary_form=True)
+        unchanged = (await _get(server, client)).getpeercert(binary_form=True)
     assert before != after
-    assert after == kept
+    assert after == unchanged
 
 
-async def test_a_new_authority_for_clients_holds_for_the_next_connection(
+async def test_new_client_authority_applies_to_the_next_connection(
     authority: trustme.CA, load: Load, tmp_path: Path
 ) -> None:
     client = _client(authority, authority.issue_cert("client.example"))
     async with serving_tls(load(REQUIRE)) as server:
-        await _ask(server, client)
+        await _get(server, client)
         trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         with pytest.raises(SSLError):
-            await _ask(server, client)
+            await _get(server, client)
 
 
 @pytest.mark.parametrize("first", [b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"])
-async def test_a_handshake_that_stalls_or_is_none_ends(load: Load, first: bytes) -> None:
+async def test_stalled_or_invalid_handshake_is_aborted(load: Load, first: bytes) -> None:
     async with serving_tls(load(TLS), Limits(handshake=0.3)) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        began = time.monotonic()
+        started = time.monotonic()
         writer.write(first)
         with contextlib.suppress(ConnectionResetError):
             assert b"hello" not in await asyncio.wait_for(reader.read(), 9)
-        # By default it would be 10 s.
-        assert time.monotonic() - began < 8
+        # The default is 10 s.
+        assert time.monotonic() - started < 8
         writer.close()

@@ -1,4 +1,4 @@
-"""The web configuration: what is taken, what is refused, and that promtool agrees."""
+"""Loading of the web configuration: valid keys, errors, agreement with promtool."""
 
 import subprocess
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from exporter.web.access.web_config_loader import load_web_config
 from tests.real.certificates import Certificates
 from tests.real.programs import required
 
-Refusals = Callable[[str], list[str]]
+Errors = Callable[[str], list[str]]
 # The password is hunter2.
 HASH = "$2y$04$cnyRtc/Oifgk7dGLtyFuUOg6XdI5TJZn0Sbbdc0ovLEsrtfHWEzGW"
 PAIR = "  cert_file: certificate.pem\n  key_file: key.pem\n"
@@ -60,14 +60,14 @@ def loaded(folder: Path) -> Callable[[str], WebConfig]:
 
 
 @pytest.fixture
-def refusals(loaded: Callable[[str], WebConfig]) -> Refusals:
-    def refused(text: str) -> list[str]:
+def errors_of(loaded: Callable[[str], WebConfig]) -> Errors:
+    def errors(text: str) -> list[str]:
         with pytest.raises(ConfigError) as caught:
             loaded(text)
         assert "hunter2" not in f"{caught.value}"
         return [f"{m.line}:{m.column} {m.path}: {m.message}" for m in caught.value.details]
 
-    return refused
+    return errors
 
 
 def test_every_key_is_read(loaded: Callable[[str], WebConfig], folder: Path) -> None:
@@ -88,18 +88,18 @@ def test_every_key_is_read(loaded: Callable[[str], WebConfig], folder: Path) -> 
     assert config.files == tuple(folder / name for name in names)
 
 
-def test_nothing_secret_shows_in_a_representation(loaded: Callable[[str], WebConfig]) -> None:
+def test_repr_contains_no_secret(loaded: Callable[[str], WebConfig]) -> None:
     shown = repr(loaded(EVERYTHING))
     assert "PRIVATE KEY" not in shown
     assert HASH not in shown
 
 
-def test_promtool_takes_the_same_file(loaded: Callable[[str], WebConfig], folder: Path) -> None:
+def test_promtool_accepts_the_same_file(loaded: Callable[[str], WebConfig], folder: Path) -> None:
     loaded(EVERYTHING)
     subprocess.run([required("promtool"), "check", "web-config", "web.yml"], check=True, cwd=folder)
 
 
-def test_pem_texts_may_stand_in_the_file(loaded: Callable[[str], WebConfig], folder: Path) -> None:
+def test_pem_texts_can_be_inline(loaded: Callable[[str], WebConfig], folder: Path) -> None:
     texts = {"cert": "certificate.pem", "key": "key.pem", "client_ca": "ca.pem"}
     text = "tls_server_config:\n  client_auth_type: VerifyClientCertIfGiven\n"
     for key, name in texts.items():
@@ -112,7 +112,7 @@ def test_pem_texts_may_stand_in_the_file(loaded: Callable[[str], WebConfig], fol
     assert config.tls.key.startswith(b"-----BEGIN")
 
 
-def test_suites_of_tls_13_alone_leave_older_versions_out(
+def test_only_tls_13_suites_disable_older_versions(
     loaded: Callable[[str], WebConfig],
 ) -> None:
     config = loaded(f"tls_server_config:\n{PAIR}  cipher_suites: [TLS_AES_256_GCM_SHA384]\n")
@@ -120,7 +120,7 @@ def test_suites_of_tls_13_alone_leave_older_versions_out(
     assert (config.tls.oldest, config.tls.ciphers) == (3, ())
 
 
-def test_a_dollar_is_nothing_special(loaded: Callable[[str], WebConfig]) -> None:
+def test_variables_are_not_expanded(loaded: Callable[[str], WebConfig]) -> None:
     text = "http_server_config: {headers: {X-XSS-Protection: '${HOME}'}}"
     assert loaded(text).headers == (("X-XSS-Protection", "${HOME}"),)
 
@@ -129,7 +129,7 @@ TLS = f"tls_server_config:\n{PAIR}"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("tls_server_confg: {}", "1:1 tls_server_confg: unknown key; did you mean"),
         ("# nothing\n", "0:0 : the file is empty; expected tls_server_config, http_server_config"),
@@ -142,7 +142,7 @@ TLS = f"tls_server_config:\n{PAIR}"
         ),
         (
             "tls_server_config: {cert_file: ca.pem, key_file: key.pem}",
-            "1:50 tls_server_config.key_file: expected the key of cert_file, got the key of",
+            "1:50 tls_server_config.key_file: expected the key of cert_file, got another key",
         ),
         (f"{TLS}  client_auth_type: Verify", "4:21 tls_server_config.client_auth_type: expected"),
         (
@@ -153,18 +153,18 @@ TLS = f"tls_server_config:\n{PAIR}"
         (f"{TLS}  client_ca_file: ca.pem", "expected RequireAndVerifyClientCert with client_ca_"),
         (
             f"{TLS}  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: web.yml",
-            "5:19 tls_server_config.client_ca_file: expected certificates in PEM form",
+            "5:19 tls_server_config.client_ca_file: expected PEM certificates",
         ),
         (f"{TLS}  client_allowed_sans: [a]", "expected client_auth_type: RequireAndVerifyClient"),
         (f"{TLS}  min_version: SSL3", "expected TLS10, TLS11, TLS12 or TLS13, got 'SSL3'"),
-        (f"{TLS}  max_version: TLS11", "OpenSSL speaks nothing older than TLS 1.2"),
+        (f"{TLS}  max_version: TLS11", "OpenSSL supports TLS 1.2 and newer"),
         (f"{TLS}  min_version: TLS13\n  max_version: TLS12", "5:16 tls_server_config.max_version"),
         (f"{TLS}  cipher_suites: [RC4]", "4:19 tls_server_config.cipher_suites[0]: expected TLS_"),
         (
             f"{TLS}  cipher_suites: [TLS_AES_128_GCM_SHA256]\n  max_version: TLS12",
             "expected a suite of TLS 1.2",
         ),
-        (f"{TLS}  curve_preferences: [X25519, CurveP256]", "expected one curve: this server can"),
+        (f"{TLS}  curve_preferences: [X25519, CurveP256]", "expected one curve: this server supp"),
         (f"{TLS}  curve_preferences: [X448]", "expected CurveP256, CurveP384, CurveP521 or X2551"),
         ("http_server_config: {http2: maybe}", "expected true or false, got 'maybe'"),
         (
@@ -182,24 +182,24 @@ TLS = f"tls_server_config:\n{PAIR}"
         ("basic_auth_users: {a: hunter2}", "1:23 basic_auth_users.a: expected a bcrypt hash"),
         (
             f"basic_auth_users: {{a: '{HASH.replace('$04', '$17')}'}}",
-            "expected a bcrypt hash of cost 14 at most, got 17",
+            "expected a bcrypt hash of cost 14 or less, got 17",
         ),
         (f"basic_auth_users: {{'a:b': '{HASH}'}}", '1:20 basic_auth_users["a:b"]: expected a user'),
-        (f"basic_auth_users:\n  a: '{HASH}'\n  a: '{HASH}'", "given twice, first in line 2"),
+        (f"basic_auth_users:\n  a: '{HASH}'\n  a: '{HASH}'", "duplicate key, first set in line 2"),
         ("basic_auth_users: [a]", "1:19 basic_auth_users: expected a mapping, got a list"),
         ("rate_limit: {interval: 1s}", "1:1 rate_limit: unknown key; expected one of"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_its_cure(
-    refusals: Refusals, text: str, said: str
+def test_error_has_its_position_and_what_is_expected(
+    errors_of: Errors, text: str, message: str
 ) -> None:
-    assert said in "\n".join(refusals(text))
+    assert message in "\n".join(errors_of(text))
 
 
-def test_every_mistake_is_told_at_once(refusals: Refusals) -> None:
-    assert len(refusals("basic_auth_users: {a: x, b: y}\nhttp_server_config: {http3: true}")) == 3
+def test_all_errors_are_reported_at_once(errors_of: Errors) -> None:
+    assert len(errors_of("basic_auth_users: {a: x, b: y}\nhttp_server_config: {http3: true}")) == 3
 
 
-def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
+def test_unreadable_file_gives_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no\.yml: cannot be read: No such file"):
         load_web_config(tmp_path / "no.yml")

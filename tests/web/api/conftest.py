@@ -1,4 +1,4 @@
-"""A running program that answers as a test wants, and a client of its API."""
+"""A fake running exporter, and a client of its API."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -24,8 +24,8 @@ PROJECTS = [
 
 
 @dataclass
-class Pretend:
-    """A running program."""
+class FakeExporter:
+    """A fake running exporter with configurable servers and results."""
 
     state: StateStore = field(default_factory=lambda: StateStore(history_length=3))
     outcome: Outcome = Outcome.SUCCESS
@@ -34,7 +34,7 @@ class Pretend:
     asked: list[tuple[Target, float]] = field(default_factory=list)
 
     def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target:
-        """Add a server that has had these outcomes, one a minute, the last one ten seconds ago."""
+        """Add a server with these outcomes, one per minute, the last one ten seconds ago."""
         labels = {name: text for name, text in more.items() if name not in {"project", "name"}}
         target = Target(
             TargetKey(more.get("project", "southwest"), server_id),
@@ -49,15 +49,15 @@ class Pretend:
             self.state.record(result(target, outcome, NOW - 10 - 60 * ago))
         return target
 
-    async def probe_now(self, target: Target, patience: float) -> ProbeResult:
-        self.asked.append((target, patience))
+    async def probe_now(self, target: Target, seconds: float) -> ProbeResult:
+        self.asked.append((target, seconds))
         return result(target, self.outcome, NOW)
 
     async def reload(self) -> None:
-        """Find nothing new."""
+        """Do nothing."""
 
     def application(self) -> Starlette:
-        """Return the routes over this program."""
+        """Return the web application of this exporter."""
         return web_application(
             ExporterView(
                 state=self.state,
@@ -89,13 +89,13 @@ def result(target: Target, outcome: Outcome, started_at: float) -> ProbeResult:
 
 
 @pytest.fixture
-def pretend() -> Pretend:
-    return Pretend()
+def fake() -> FakeExporter:
+    return FakeExporter()
 
 
 @pytest.fixture
-async def client(pretend: Pretend) -> AsyncIterator[httpx.AsyncClient]:
+async def client(fake: FakeExporter) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(pretend.application()), base_url="http://exporter"
+        transport=httpx.ASGITransport(fake.application()), base_url="http://exporter"
     ) as client:
         yield client

@@ -1,4 +1,4 @@
-"""The lines that docs/api.md shows do what it says."""
+"""The shell examples of docs/api.md work."""
 
 import re
 import subprocess
@@ -10,10 +10,12 @@ from tests.real.programs import exporter, required, simulator, until
 from tests.real.simulated_project import listed_servers, write_config
 
 ROOT = Path(__file__).parents[3]
-LINES = "".join(re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL))
+EXAMPLES = "".join(
+    re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+)
 
 
-def test_every_line_that_is_shown_works_against_the_pretend_cloud(tmp_path: Path) -> None:
+def test_examples_of_the_document_work_against_the_simulated_cloud(tmp_path: Path) -> None:
     required("curl")
     required("jq")
     with simulator("--seed=1") as cloud:
@@ -24,14 +26,14 @@ def test_every_line_that_is_shown_works_against_the_pretend_cloud(tmp_path: Path
         with exporter(config) as ours:
 
             def names(state: str) -> set[str]:
-                answer = httpx.get(f"http://{ours.url}/api/v1/servers", params={"state": state})
-                return {one["server"] for one in answer.json()["data"]["servers"]}
+                response = httpx.get(f"http://{ours.url}/api/v1/servers", params={"state": state})
+                return {one["server"] for one in response.json()["data"]["servers"]}
 
             until(
                 lambda: names("failing") >= {"db-04", "gpu-03"} and "db-01" in names("working"), 40
             )
             ran = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", LINES.replace("localhost:10429", ours.url)],
+                ["bash", "-euo", "pipefail", "-c", EXAMPLES.replace("localhost:10429", ours.url)],
                 capture_output=True,
                 text=True,
                 timeout=60,

@@ -1,4 +1,4 @@
-"""The description says what the program answers, and the program answers what it says."""
+"""The OpenAPI document and the exporter agree."""
 
 import json
 import subprocess
@@ -26,49 +26,49 @@ DOCUMENT: dict[str, Any] = yaml.safe_load(TEXT)
 METHODS = {"get", "post", "put", "patch", "delete", "options", "head", "trace"}
 
 
-class Pretend(Protocol):
+class FakeExporter(Protocol):
     def application(self) -> Starlette: ...
 
 
-def answered(routes: Iterable[BaseRoute], above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield path and method of every route; HEAD goes without saying where there is GET."""
+def operations(routes: Iterable[BaseRoute], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield path and method of every route, without HEAD, which comes with GET."""
     for route in routes:
         if isinstance(route, Mount):
-            yield from answered(route.routes, above + route.path)
+            yield from operations(route.routes, above + route.path)
         else:
             assert isinstance(route, Route)
             for method in (route.methods or set()) - {"HEAD"}:
                 yield above + route.path, method.lower()
 
 
-def test_every_route_is_described_and_every_description_is_of_a_route(pretend: Pretend) -> None:
+def test_document_describes_exactly_the_existing_routes(fake: FakeExporter) -> None:
     described = {
         (path, method)
-        for path, operations in DOCUMENT["paths"].items()
-        for method in operations.keys() & METHODS
+        for path, item in DOCUMENT["paths"].items()
+        for method in item.keys() & METHODS
     }
-    assert described == set(answered(pretend.application().routes))
+    assert described == set(operations(fake.application().routes))
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "enum"),
     [("State", HealthState), ("Stage", Stage), ("Outcome", Outcome), ("Verdict", Verdict)],
 )
-def test_its_words_are_those_of_the_program(name: str, words: type[StrEnum]) -> None:
-    assert DOCUMENT["components"]["schemas"][name]["enum"] == [str(word) for word in words]
+def test_enums_match_the_code(name: str, enum: type[StrEnum]) -> None:
+    assert DOCUMENT["components"]["schemas"][name]["enum"] == [str(member) for member in enum]
 
 
-def test_the_stage_that_failed_is_a_stage_or_none() -> None:
+def test_failed_stage_is_a_stage_or_empty() -> None:
     assert DOCUMENT["components"]["schemas"]["FailedStage"]["enum"] == ["", *Stage]
 
 
-async def test_the_program_answers_its_own_description(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/api/v1/openapi.yaml")
-    assert answer.headers["content-type"] == "application/yaml"
-    assert answer.content == TEXT
+async def test_exporter_serves_its_openapi_document(client: httpx.AsyncClient) -> None:
+    response = await client.get("/api/v1/openapi.yaml")
+    assert response.headers["content-type"] == "application/yaml"
+    assert response.content == TEXT
 
 
-def test_the_running_program_does_what_the_description_says(tmp_path: Path) -> None:
+def test_running_exporter_conforms_to_the_openapi_document(tmp_path: Path) -> None:
     with simulator("--seed=1", "--scenario=calm") as cloud:
         servers = listed_servers(cloud.url)[:3]
         config = write_config(tmp_path / "config.yaml", cloud.url, servers)
@@ -93,9 +93,9 @@ def test_the_running_program_does_what_the_description_says(tmp_path: Path) -> N
 
 
 def schemathesis_settings(folder: Path, ids: list[str]) -> Path:
-    """Write what schemathesis cannot guess: which servers there are.
+    """Write the settings of schemathesis, with the ids of existing servers.
 
-    It invents others too. Whatever it could not reach is a failure of the run.
+    It also generates other ids. An operation that it could not reach fails the run.
     """
     (folder / "schemathesis.toml").write_text(
         f"""

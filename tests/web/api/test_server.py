@@ -1,4 +1,4 @@
-"""One server: all that is known of it, and one probe now."""
+"""The API of one server, and probes on demand."""
 
 from typing import Protocol
 from urllib.parse import quote
@@ -15,7 +15,7 @@ FAIL, GOOD, BUSY = Outcome.SERVER_ERROR, Outcome.SUCCESS, Outcome.THROTTLED
 SERVER = "/api/v1/servers/southwest/id-1"
 
 
-class Pretend(Protocol):
+class FakeExporter(Protocol):
     state: StateStore
     outcome: Outcome
     asked: list[tuple[Target, float]]
@@ -23,16 +23,18 @@ class Pretend(Protocol):
     def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
 
 
-async def test_all_that_is_known_is_told(client: httpx.AsyncClient, pretend: Pretend) -> None:
-    pretend.add("id-1", GOOD, FAIL, BUSY, name="db-01", rack="r12")
-    answer = await client.get(SERVER)
-    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    told = answer.json()["data"]
-    in_short = (await client.get("/api/v1/servers")).json()["data"]["servers"][0]
-    assert {name: told.pop(name) for name in in_short} == in_short
-    history = told.pop("history")
+async def test_server_has_all_fields_and_its_history(
+    client: httpx.AsyncClient, fake: FakeExporter
+) -> None:
+    fake.add("id-1", GOOD, FAIL, BUSY, name="db-01", rack="r12")
+    response = await client.get(SERVER)
+    assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
+    data = response.json()["data"]
+    listed = (await client.get("/api/v1/servers")).json()["data"]["servers"][0]
+    assert {name: data.pop(name) for name in listed} == listed
+    history = data.pop("history")
     assert [one["outcome"] for one in history] == ["throttled", "server_error", "success"]
-    assert told == {
+    assert data == {
         "interval_seconds": 60.0,
         "timeout_seconds": 10.0,
         "verdicts": 2,
@@ -68,49 +70,49 @@ async def test_all_that_is_known_is_told(client: httpx.AsyncClient, pretend: Pre
         ([FAIL, GOOD, GOOD], "working", NOW - 70),
         ([GOOD, FAIL, FAIL], "failing", NOW - 70),
         ([FAIL, BUSY, FAIL], "failing", NOW - 130),
-        # Though only three results are kept.
+        # Although the history holds only three results.
         ([GOOD, FAIL, FAIL, FAIL], "failing", NOW - 130),
         ([GOOD, BUSY, BUSY, BUSY], "working", NOW - 190),
-        # Its last verdict is not believed from five intervals after it.
+        # The last verdict is stale after five intervals.
         ([GOOD, *[BUSY] * 6], "stale", NOW - 70),
     ],
 )
-async def test_a_state_stands_since_the_first_probe_that_gave_it(
+async def test_since_is_the_start_of_the_current_state(
     client: httpx.AsyncClient,
-    pretend: Pretend,
+    fake: FakeExporter,
     outcomes: list[Outcome],
     state: str,
     since: float | None,
 ) -> None:
-    pretend.add("id-1", *outcomes)
-    told = (await client.get(SERVER)).json()["data"]
-    assert (told["state"], told["since"]) == (state, since)
+    fake.add("id-1", *outcomes)
+    data = (await client.get(SERVER)).json()["data"]
+    assert (data["state"], data["since"]) == (state, since)
 
 
-async def test_a_server_never_probed_has_no_last_probe(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_unprobed_server_has_no_last_probe(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    pretend.add("id-1")
-    told = (await client.get(SERVER)).json()["data"]
-    assert (told["last"], told["history"]) == (None, [])
+    fake.add("id-1")
+    data = (await client.get(SERVER)).json()["data"]
+    assert (data["last"], data["history"]) == (None, [])
 
 
-async def test_a_server_is_told_whole_and_nothing_can_be_chosen(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_server_rejects_query_parameters(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    pretend.add("id-1")
-    answer = await client.get(f"{SERVER}?limit=1")
-    assert (answer.status_code, answer.json()["error"]) == (
+    fake.add("id-1")
+    response = await client.get(f"{SERVER}?limit=1")
+    assert (response.status_code, response.json()["error"]) == (
         400,
-        "unknown parameter 'limit'; there are none here",
+        "unknown parameter 'limit'; this path supports none",
     )
 
 
 @pytest.mark.parametrize("name", ["prod & test", "机房", "a?b#c", "100%"])
-async def test_a_project_may_have_any_name(
-    client: httpx.AsyncClient, pretend: Pretend, name: str
+async def test_project_may_have_any_name(
+    client: httpx.AsyncClient, fake: FakeExporter, name: str
 ) -> None:
-    pretend.add("id-1", project=name)
+    fake.add("id-1", project=name)
     path = f"/api/v1/servers/{quote(name, safe='')}/id-1"
     assert (await client.get(path)).json()["data"]["project"] == name
 
@@ -120,69 +122,69 @@ async def test_a_project_may_have_any_name(
     [
         ("GET", "/api/v1/servers/southwest/id-2"),
         ("GET", "/api/v1/servers/east/id-1"),
-        # By its name it is found with ?q=, not here.
+        # Names are not ids; ?q= finds them.
         ("GET", "/api/v1/servers/southwest/db-01"),
         ("POST", "/api/v1/servers/southwest/169.254.169.254/probe"),
     ],
 )
-async def test_only_a_configured_server_is_told_or_probed(
-    client: httpx.AsyncClient, pretend: Pretend, method: str, path: str
+async def test_unknown_server_is_404(
+    client: httpx.AsyncClient, fake: FakeExporter, method: str, path: str
 ) -> None:
-    pretend.add("id-1", name="db-01")
-    answer = await client.request(method, path)
-    assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
-    assert "GET /api/v1/servers lists" in answer.json()["error"]
-    assert pretend.asked == []
+    fake.add("id-1", name="db-01")
+    response = await client.request(method, path)
+    assert (response.status_code, response.json()["errorType"]) == (404, "not_found")
+    assert "GET /api/v1/servers lists" in response.json()["error"]
+    assert fake.asked == []
 
 
-async def test_a_probe_now_is_told_and_not_recorded(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_probe_on_demand_is_returned_and_not_recorded(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    target = pretend.add("id-1", GOOD)
-    pretend.outcome = Outcome.TIMEOUT
-    answer = await client.post(f"{SERVER}/probe")
-    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    told = answer.json()["data"]
-    assert (told["outcome"], told["started_at"]) == ("timeout", NOW)
-    assert pretend.asked == [(target, 20.0)]
+    target = fake.add("id-1", GOOD)
+    fake.outcome = Outcome.TIMEOUT
+    response = await client.post(f"{SERVER}/probe")
+    assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
+    data = response.json()["data"]
+    assert (data["outcome"], data["started_at"]) == ("timeout", NOW)
+    assert fake.asked == [(target, 20.0)]
     after = (await client.get(SERVER)).json()["data"]
     assert (after["state"], len(after["history"])) == ("working", 1)
 
 
-async def test_depth_and_patience_of_a_probe_now_can_be_chosen(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_depth_and_timeout_of_a_probe_on_demand_can_be_set(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    pretend.add("id-1")
+    fake.add("id-1")
     timeout = {"X-Prometheus-Scrape-Timeout-Seconds": "5"}
     await client.post(f"{SERVER}/probe?depth=rfb", headers=timeout)
-    assert [(target.depth, patience) for target, patience in pretend.asked] == [(Stage.RFB, 4.5)]
+    assert [(target.depth, seconds) for target, seconds in fake.asked] == [(Stage.RFB, 4.5)]
 
 
 @pytest.mark.parametrize(
     ("query", "seconds", "says"),
     [
-        ("?depht=rfb", "5", "unknown parameter 'depht'; there are depth"),
+        ("?depht=rfb", "5", "unknown parameter 'depht'; supported are depth"),
         ("?depth=everything", "5", "parameter depth must be one of api, page"),
         ("", "nan", "must be a number of seconds above 0"),
     ],
 )
-async def test_a_probe_now_refuses_nonsense(
-    client: httpx.AsyncClient, pretend: Pretend, query: str, seconds: str, says: str
+async def test_probe_on_demand_rejects_invalid_parameters(
+    client: httpx.AsyncClient, fake: FakeExporter, query: str, seconds: str, says: str
 ) -> None:
-    pretend.add("id-1")
+    fake.add("id-1")
     headers = {"X-Prometheus-Scrape-Timeout-Seconds": seconds}
-    answer = await client.post(f"{SERVER}/probe{query}", headers=headers)
-    assert (answer.status_code, answer.json()["errorType"]) == (400, "bad_data")
-    assert says in answer.json()["error"]
-    assert pretend.asked == []
+    response = await client.post(f"{SERVER}/probe{query}", headers=headers)
+    assert (response.status_code, response.json()["errorType"]) == (400, "bad_data")
+    assert says in response.json()["error"]
+    assert fake.asked == []
 
 
-async def test_probes_now_are_bounded(
-    client: httpx.AsyncClient, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+async def test_number_of_concurrent_probes_is_limited(
+    client: httpx.AsyncClient, fake: FakeExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend.add("id-1")
+    fake.add("id-1")
     monkeypatch.setattr("exporter.web.probe_requests._PROBES_AT_ONCE", 0)
-    answer = await client.post(f"{SERVER}/probe")
-    assert (answer.status_code, answer.json()["errorType"]) == (503, "unavailable")
-    assert "ask again later" in answer.json()["error"]
-    assert pretend.asked == []
+    response = await client.post(f"{SERVER}/probe")
+    assert (response.status_code, response.json()["errorType"]) == (503, "unavailable")
+    assert "try again later" in response.json()["error"]
+    assert fake.asked == []

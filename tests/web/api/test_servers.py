@@ -1,4 +1,4 @@
-"""The list of servers: what it tells, how it is filtered and paged, what it refuses."""
+"""The list of servers: fields, filters, paging, errors."""
 
 import asyncio
 from typing import Any, Protocol
@@ -14,27 +14,27 @@ NOW = 1_800_000_000.0
 SERVERS = "/api/v1/servers"
 
 
-class Pretend(Protocol):
+class FakeExporter(Protocol):
     state: StateStore
 
     def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
 
 
 async def listed(client: httpx.AsyncClient, **query: Any) -> list[str]:
-    answer = await client.get(SERVERS, params=query)
-    assert answer.status_code == 200, answer.text
-    return [one["server_id"] for one in answer.json()["data"]["servers"]]
+    response = await client.get(SERVERS, params=query)
+    assert response.status_code == 200, response.text
+    return [one["server_id"] for one in response.json()["data"]["servers"]]
 
 
-async def test_a_server_is_told_with_its_state_in_short(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_listed_server_has_attributes_and_state(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    pretend.add("id-1", Outcome.SUCCESS, Outcome.TIMEOUT, Outcome.SKIPPED, name="db-01", rack="r12")
-    answer = await client.get(SERVERS)
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.json()["status"] == "success"
-    assert answer.json()["data"]["servers"] == [
+    fake.add("id-1", Outcome.SUCCESS, Outcome.TIMEOUT, Outcome.SKIPPED, name="db-01", rack="r12")
+    response = await client.get(SERVERS)
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["status"] == "success"
+    assert response.json()["data"]["servers"] == [
         {
             "project": "southwest",
             "server_id": "id-1",
@@ -58,8 +58,8 @@ async def test_a_server_is_told_with_its_state_in_short(
     ]
 
 
-async def test_what_is_not_known_is_null(client: httpx.AsyncClient, pretend: Pretend) -> None:
-    pretend.add("id-1")
+async def test_unknown_values_are_null(client: httpx.AsyncClient, fake: FakeExporter) -> None:
+    fake.add("id-1")
     (server,) = (await client.get(SERVERS)).json()["data"]["servers"]
     assert server["state"] == "unknown"
     assert {name for name, value in server.items() if value is None} == {
@@ -76,7 +76,7 @@ async def test_what_is_not_known_is_null(client: httpx.AsyncClient, pretend: Pre
     }
 
 
-async def test_projects_are_told_with_throttle_and_login(client: httpx.AsyncClient) -> None:
+async def test_projects_are_listed_with_throttle_and_login(client: httpx.AsyncClient) -> None:
     data = (await client.get(SERVERS)).json()["data"]
     assert data["projects"] == [
         {
@@ -124,22 +124,22 @@ async def test_projects_are_told_with_throttle_and_login(client: httpx.AsyncClie
         ({"after": "southwest/d"}, []),
     ],
 )
-async def test_servers_are_filtered_and_come_in_order(
-    client: httpx.AsyncClient, pretend: Pretend, query: dict[str, Any], found: list[str]
+async def test_servers_are_filtered_and_sorted(
+    client: httpx.AsyncClient, fake: FakeExporter, query: dict[str, Any], found: list[str]
 ) -> None:
-    pretend.add("d")
-    pretend.add("a", Outcome.SUCCESS, name="db-01")
-    pretend.add("c", Outcome.SUCCESS, *[Outcome.THROTTLED] * 5, rack="r1")
-    pretend.add("b", Outcome.TIMEOUT, Outcome.THROTTLED, project="east", rack="r12")
+    fake.add("d")
+    fake.add("a", Outcome.SUCCESS, name="db-01")
+    fake.add("c", Outcome.SUCCESS, *[Outcome.THROTTLED] * 5, rack="r1")
+    fake.add("b", Outcome.TIMEOUT, Outcome.THROTTLED, project="east", rack="r12")
     assert await listed(client, **query) == found
 
 
-async def test_pages_walk_over_all_servers_once(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_paging_returns_every_server_once(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
     ids = [f"id-{number:02}" for number in range(7)]
     for server_id in reversed(ids):
-        pretend.add(server_id, Outcome.SUCCESS)
+        fake.add(server_id, Outcome.SUCCESS)
     seen: list[str] = []
     after: str | None = ""
     pages = 0
@@ -152,17 +152,17 @@ async def test_pages_walk_over_all_servers_once(
     assert (seen, pages) == (ids, 3)
 
 
-async def test_a_page_stands_though_the_server_it_starts_after_is_gone(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_paging_continues_after_a_removed_server(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    pretend.add("b")
+    fake.add("b")
     assert await listed(client, after="southwest/a") == ["b"]
 
 
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("projct=east", "unknown parameter 'projct'; there are project, state, q, limit"),
+        ("projct=east", "unknown parameter 'projct'; supported are project, state, q, limit"),
         ("state=broken", "parameter state must be one of failing, stale, unknown, working"),
         ("state=failing&state=", "parameter state must be one of"),
         ("format=xml", "parameter format must be one of json, http_sd"),
@@ -177,27 +177,27 @@ async def test_a_page_stands_though_the_server_it_starts_after_is_gone(
         ("q=a&q=b", "parameter q is given more than once"),
         ("q=" + "x" * 257, "parameter q is longer than 256 characters"),
         ("project=" + "x" * 257, "parameter project is longer than 256 characters"),
-        ("x" * 5000 + "=1", "unknown parameter '" + "x" * 64 + "'; there are"),
+        ("x" * 5000 + "=1", "unknown parameter '" + "x" * 64 + "'; supported are"),
     ],
 )
-async def test_what_is_wrong_with_a_query_is_named(
+async def test_invalid_query_is_rejected_with_the_reason(
     client: httpx.AsyncClient, query: str, says: str
 ) -> None:
-    answer = await client.get(f"{SERVERS}?{query}")
-    assert answer.status_code == 400
-    assert (answer.json()["status"], answer.json()["errorType"]) == ("error", "bad_data")
-    assert says in answer.json()["error"]
-    assert len(answer.content) < 300
+    response = await client.get(f"{SERVERS}?{query}")
+    assert response.status_code == 400
+    assert (response.json()["status"], response.json()["errorType"]) == ("error", "bad_data")
+    assert says in response.json()["error"]
+    assert len(response.content) < 300
 
 
-async def test_names_from_outside_come_back_as_they_are(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_untrusted_names_are_returned_unchanged(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
     name = '<script>"机房"\\\n\ud800'
-    pretend.add("id-1", name=name)
-    answer = await client.get(SERVERS)
-    assert answer.json()["data"]["servers"][0]["server"] == name
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    fake.add("id-1", name=name)
+    response = await client.get(SERVERS)
+    assert response.json()["data"]["servers"][0]["server"] == name
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(
@@ -211,45 +211,43 @@ async def test_names_from_outside_come_back_as_they_are(
         ("GET", f"{SERVERS}/southwest/id-1/probe", 405),
     ],
 )
-async def test_paths_and_methods_that_are_not_there_are_json_too(
-    client: httpx.AsyncClient, pretend: Pretend, method: str, path: str, status: int
+async def test_unknown_paths_and_methods_are_json_errors(
+    client: httpx.AsyncClient, fake: FakeExporter, method: str, path: str, status: int
 ) -> None:
-    pretend.add("id-1")
-    answer = await client.request(method, path)
-    assert answer.status_code == status
-    assert "GET /api/v1/openapi.yaml describes every path" in answer.json()["error"]
-    assert ("allow" in answer.headers) == (status == 405)
+    fake.add("id-1")
+    response = await client.request(method, path)
+    assert response.status_code == status
+    assert "GET /api/v1/openapi.yaml describes every path" in response.json()["error"]
+    assert ("allow" in response.headers) == (status == 405)
 
 
-async def test_head_answers_what_get_would(client: httpx.AsyncClient) -> None:
+async def test_head_matches_get(client: httpx.AsyncClient) -> None:
     head, get = await client.head(SERVERS), await client.get(SERVERS)
     assert (head.status_code, head.headers) == (200, get.headers)
     assert (await client.head(f"{SERVERS}?limit=0")).status_code == 400
 
 
 @pytest.mark.parametrize("form", ["json", "http_sd"])
-async def test_all_else_runs_while_a_large_fleet_is_answered(
-    client: httpx.AsyncClient, pretend: Pretend, form: str
+async def test_event_loop_runs_while_a_large_fleet_is_rendered(
+    client: httpx.AsyncClient, fake: FakeExporter, form: str
 ) -> None:
-    target = pretend.add("id")
-    pretend.state.reconcile(
-        [target, *(with_id(target, f"id-{number:05}") for number in range(4_999))]
-    )
-    permits = 0
+    target = fake.add("id")
+    fake.state.reconcile([target, *(with_id(target, f"id-{number:05}") for number in range(4_999))])
+    iterations = 0
 
-    async def all_else() -> None:
-        nonlocal permits
+    async def other_task() -> None:
+        nonlocal iterations
         while True:
-            permits += 1
+            iterations += 1
             await asyncio.sleep(0)
 
-    task = asyncio.create_task(all_else())
-    answer = await client.get(SERVERS, params={"format": form})
+    task = asyncio.create_task(other_task())
+    response = await client.get(SERVERS, params={"format": form})
     task.cancel()
-    told = answer.json() if form == "http_sd" else answer.json()["data"]["servers"]
-    assert len(told) == 5000
-    # One turn for every 200 servers looked at, and one for every 50 rendered.
-    assert permits >= 5000 / 200 + 5000 / 50
+    listed = response.json() if form == "http_sd" else response.json()["data"]["servers"]
+    assert len(listed) == 5000
+    # One iteration per 200 servers filtered, and one per 50 rendered.
+    assert iterations >= 5000 / 200 + 5000 / 50
 
 
 def with_id(target: Target, server_id: str) -> Target:

@@ -1,4 +1,4 @@
-"""Servers as targets: the form that Prometheus reads, and a real Prometheus that reads it."""
+"""HTTP service discovery: the format, and a real Prometheus that uses it."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
 HTTP_SD = "/api/v1/servers?format=http_sd"
 
 
-class Pretend(Protocol):
+class FakeExporter(Protocol):
     state: StateStore
     unready: str | None
     incomplete: str | None
@@ -29,14 +29,12 @@ class Pretend(Protocol):
     def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
 
 
-async def test_a_server_is_a_target_with_all_that_can_be_relabelled(
-    client: httpx.AsyncClient, pretend: Pretend
-) -> None:
-    target = pretend.add("id-1", name="db-01", rack="r12", team="storage")
-    pretend.state.reconcile([replace(target, depth=Stage.RFB)])
-    answer = await client.get(HTTP_SD)
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == [
+async def test_target_has_all_meta_labels(client: httpx.AsyncClient, fake: FakeExporter) -> None:
+    target = fake.add("id-1", name="db-01", rack="r12", team="storage")
+    fake.state.reconcile([replace(target, depth=Stage.RFB)])
+    response = await client.get(HTTP_SD)
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == [
         {
             "targets": ["id-1"],
             "labels": {
@@ -55,41 +53,41 @@ async def test_a_server_is_a_target_with_all_that_can_be_relabelled(
     ]
 
 
-async def test_filters_hold_for_targets_too(client: httpx.AsyncClient, pretend: Pretend) -> None:
-    pretend.add("b", Outcome.SUCCESS)
-    pretend.add("a", Outcome.TIMEOUT)
-    pretend.add("c", Outcome.TIMEOUT, project="east")
-    answer = await client.get(f"{HTTP_SD}&state=failing&limit=1&after=east/c")
-    assert [one["targets"] for one in answer.json()] == [["a"]]
+async def test_filters_apply_to_targets(client: httpx.AsyncClient, fake: FakeExporter) -> None:
+    fake.add("b", Outcome.SUCCESS)
+    fake.add("a", Outcome.TIMEOUT)
+    fake.add("c", Outcome.TIMEOUT, project="east")
+    response = await client.get(f"{HTTP_SD}&state=failing&limit=1&after=east/c")
+    assert [one["targets"] for one in response.json()] == [["a"]]
 
 
-async def test_no_servers_are_no_targets(client: httpx.AsyncClient) -> None:
+async def test_no_servers_give_an_empty_list(client: httpx.AsyncClient) -> None:
     assert (await client.get(HTTP_SD)).json() == []
 
 
-async def test_targets_are_refused_until_all_are_known(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_targets_are_503_until_the_exporter_is_ready(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    pretend.add("id-1")
-    pretend.unready = "shutting down"
-    answer = await client.get(HTTP_SD)
-    assert (answer.status_code, answer.json()["errorType"]) == (503, "unavailable")
-    assert answer.json()["error"] == "not ready: shutting down; ask again later"
+    fake.add("id-1")
+    fake.unready = "shutting down"
+    response = await client.get(HTTP_SD)
+    assert (response.status_code, response.json()["errorType"]) == (503, "unavailable")
+    assert response.json()["error"] == "not ready: shutting down; try again later"
     assert (await client.get("/api/v1/servers")).status_code == 200
 
 
-async def test_targets_are_refused_until_every_source_has_told_its_servers(
-    client: httpx.AsyncClient, pretend: Pretend
+async def test_targets_are_503_until_every_source_has_listed_its_servers(
+    client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    pretend.incomplete = "the servers of project east from source cloud are not known yet"
-    answer = await client.get("/api/v1/servers", params={"format": "http_sd"})
-    assert answer.status_code == 503
-    assert pretend.incomplete in answer.json()["error"]
+    fake.incomplete = "the servers of project east from source cloud are not known yet"
+    response = await client.get("/api/v1/servers", params={"format": "http_sd"})
+    assert response.status_code == 503
+    assert fake.incomplete in response.json()["error"]
     assert (await client.get("/api/v1/servers")).status_code == 200
 
 
-def test_a_real_prometheus_discovers_the_servers_and_probes_them(tmp_path: Path) -> None:
-    """The scrape configuration is the one of docs/api.md, asked more often."""
+def test_prometheus_discovers_and_probes_the_servers(tmp_path: Path) -> None:
+    """Uses the scrape configuration of docs/api.md with a shorter interval."""
     (shown,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     with simulator("--seed=1", "--scenario=calm") as cloud:
         servers = listed_servers(cloud.url)[:3]
@@ -98,7 +96,7 @@ def test_a_real_prometheus_discovers_the_servers_and_probes_them(tmp_path: Path)
             until(lambda: len(query(url, "console_probe_success == 1")) == len(servers), 30)
             until(lambda: {one["health"] for one in active_targets(url)} == {"up"}, 30)
             targets = active_targets(url)
-            # One scrape a server, of `/probe` at our address.
+            # One scrape per server, of `/probe` at the exporter's address.
             assert {one["scrapeUrl"].partition("?")[0] for one in targets} == {
                 f"http://{ours.url}/probe"
             }
@@ -121,7 +119,7 @@ def active_targets(url: str) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def prometheus(folder: Path, shown: str, address: str) -> Iterator[str]:
-    """Run a real Prometheus with the scrape configuration shown, our address in it."""
+    """Run a real Prometheus with the given scrape configuration and the exporter's address."""
     written = yaml.safe_load(shown.replace("localhost:10429", address))
     (job,) = written["scrape_configs"]
     job |= {"scrape_interval": "1s", "scrape_timeout": "1s"}

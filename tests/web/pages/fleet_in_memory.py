@@ -1,4 +1,4 @@
-"""A fleet without a program around it, whose time tests move."""
+"""A fake exporter with servers in memory and a clock that tests set."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ HOSTILE = '"><script>alert(1)</script>&'
 
 
 def target(name: str, project: str = "southwest", **more: Any) -> Target:
-    """Return a server whose id is its name, in letters that ids may have."""
+    """Return a server whose id is its name, with other characters replaced."""
     server_id = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
     base = Target(TargetKey(project, server_id), name, "cn-southwest-2", 60.0, 10.0)
     return replace(base, **more)
@@ -44,7 +44,7 @@ def result(
 
 @dataclass
 class InMemory:
-    """A running program made of its state alone."""
+    """A fake running exporter that consists of its state."""
 
     now: float = NOW
     state: StateStore = field(default_factory=lambda: StateStore(history_length=5))
@@ -53,11 +53,11 @@ class InMemory:
     asked: list[Target] = field(default_factory=list)
 
     def record(self, of: Target, *outcomes: Outcome, detail: str = "") -> None:
-        """Let probes of a server end now."""
+        """Record probes of a server that end now."""
         for outcome in outcomes:
             self.state.record(result(of, outcome, self.now, detail))
 
-    async def probe_now(self, of: Target, _patience: float) -> ProbeResult:
+    async def probe_now(self, of: Target, _seconds: float) -> ProbeResult:
         """Probe on demand."""
         self.asked.append(of)
         verdict = self.outcome.verdict
@@ -66,11 +66,11 @@ class InMemory:
         )
 
     async def reload(self) -> None:
-        """Load nothing."""
+        """Do nothing."""
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Open a client of its routes."""
+        """Open a client of the web application."""
         application = web_application(
             ExporterView(
                 state=self.state,

@@ -1,4 +1,4 @@
-"""The grid and its changes over HTTP, within one process."""
+"""The fleet page and its changes over HTTP."""
 
 import asyncio
 import re
@@ -30,11 +30,13 @@ async def client(fleet: InMemory) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def order(html: str) -> list[tuple[str, str]]:
-    """Return projects and servers in the order in which they stand."""
+    """Return projects and servers in the order of the page."""
     return re.findall(r'data-project="([^"]*)"|<a href="servers/[^>]*>([^<]*)', html)
 
 
-async def test_the_worst_stand_first(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_worst_projects_and_servers_are_first(
+    fleet: InMemory, client: httpx.AsyncClient
+) -> None:
     fleet.record(DB, Outcome.SUCCESS)
     fleet.record(WEB, Outcome.SUCCESS)
     fleet.record(EAST, Outcome.TIMEOUT)
@@ -46,13 +48,11 @@ async def test_the_worst_stand_first(fleet: InMemory, client: httpx.AsyncClient)
     assert order((await client.get("/")).text)[:2] == [("southwest", ""), ("", "web-01")]
 
 
-async def test_a_project_without_servers_is_shown(
-    fleet: InMemory, client: httpx.AsyncClient
-) -> None:
+async def test_project_without_servers_is_shown(fleet: InMemory, client: httpx.AsyncClient) -> None:
     fleet.statuses.append(ProjectStatus("empty", "cn-north-1", 1.0, 1.0, 0))
     html = (await client.get("/")).text
     assert "cn-north-1" in html
-    assert "No servers are configured" in html
+    assert "This project has no servers" in html
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_a_project_without_servers_is_shown(
         ({"q": "nothing"}, []),
     ],
 )
-async def test_the_filter_of_a_link_or_form(
+async def test_filter_in_the_query_selects_servers(
     fleet: InMemory, client: httpx.AsyncClient, query: dict[str, str], names: list[str]
 ) -> None:
     fleet.record(DB, Outcome.SUCCESS, Outcome.THROTTLED)
@@ -78,17 +78,13 @@ async def test_the_filter_of_a_link_or_form(
 
 
 @pytest.mark.parametrize("query", [{"state": "red"}, {"q": "x" * 257}])
-async def test_a_filter_that_cannot_be_is_refused(
-    client: httpx.AsyncClient, query: dict[str, str]
-) -> None:
-    answer = await client.get("/", params=query)
-    assert answer.status_code == 400
-    assert f"parameter {next(iter(query))}" in answer.text
+async def test_invalid_filter_is_rejected(client: httpx.AsyncClient, query: dict[str, str]) -> None:
+    response = await client.get("/", params=query)
+    assert response.status_code == 400
+    assert f"parameter {next(iter(query))}" in response.text
 
 
-async def test_all_that_comes_from_outside_is_escaped(
-    fleet: InMemory, client: httpx.AsyncClient
-) -> None:
+async def test_untrusted_text_is_escaped(fleet: InMemory, client: httpx.AsyncClient) -> None:
     hostile = target(HOSTILE, HOSTILE.replace("/", ""), labels=(("x", HOSTILE),))
     fleet.state.reconcile([hostile])
     fleet.statuses.append(ProjectStatus(hostile.key.project, HOSTILE, 1.0, 1.0, 0))
@@ -99,9 +95,7 @@ async def test_all_that_comes_from_outside_is_escaped(
     assert not re.findall(r"<[^>]*\s(?:style|on\w+)=", html)
 
 
-async def test_half_a_surrogate_pair_breaks_nothing(
-    fleet: InMemory, client: httpx.AsyncClient
-) -> None:
+async def test_lone_surrogate_is_replaced(fleet: InMemory, client: httpx.AsyncClient) -> None:
     strange = target("a\ud800b")
     fleet.state.reconcile([strange])
     fleet.record(strange, Outcome.TIMEOUT)
@@ -110,7 +104,7 @@ async def test_half_a_surrogate_pair_breaks_nothing(
         assert (await client.get(path)).status_code == 200
 
 
-async def test_a_page_learns_what_changed_since_it_was_made(
+async def test_changes_since_a_revision_are_returned(
     fleet: InMemory, client: httpx.AsyncClient
 ) -> None:
     html = (await client.get("/")).text
@@ -136,12 +130,12 @@ async def test_a_page_learns_what_changed_since_it_was_made(
     assert (again["cells"], again["projects"], again["reset"]) == ([], [], False)
 
 
-async def test_a_page_is_not_kept_by_caches(client: httpx.AsyncClient) -> None:
+async def test_pages_are_not_cached(client: httpx.AsyncClient) -> None:
     for path in ("/", "/fleet/changes", "/servers/southwest/db-01"):
         assert (await client.get(path)).headers["cache-control"] == "no-cache"
 
 
-async def test_what_the_page_is_made_of_is_there_and_kept_for_ever(
+async def test_static_files_exist_and_are_cached_forever(
     client: httpx.AsyncClient,
 ) -> None:
     for page in ("/", "/servers/southwest/db-01"):
@@ -149,10 +143,10 @@ async def test_what_the_page_is_made_of_is_there_and_kept_for_ever(
         addresses = re.findall(r'"([./]*static/[^"]+)"', html)
         assert len(set(addresses)) == 4
         for address in addresses:
-            answer = await client.get(httpx.URL(f"http://exporter{page}").join(address))
-            assert answer.status_code == 200
-            assert "immutable" in answer.headers["cache-control"]
-            other = await client.get(answer.url.copy_set_param("v", "of-another-version"))
+            response = await client.get(httpx.URL(f"http://exporter{page}").join(address))
+            assert response.status_code == 200
+            assert "immutable" in response.headers["cache-control"]
+            other = await client.get(response.url.copy_set_param("v", "of-another-version"))
             assert other.headers["cache-control"] == "no-cache"
     assert (await client.get("/static/routes.py")).status_code == 404
     assert (await client.get("/favicon.ico")).headers["content-type"] == "image/svg+xml"
@@ -166,7 +160,7 @@ async def test_every_link_is_relative(client: httpx.AsyncClient) -> None:
         assert not [link for link in links if link.startswith("/") or ":" in link]
 
 
-async def test_the_policy_allows_our_own_files_and_nothing_inline(
+async def test_security_policy_allows_only_own_files_and_nothing_inline(
     client: httpx.AsyncClient,
 ) -> None:
     policy = (await client.get("/")).headers["content-security-policy"]
@@ -179,7 +173,7 @@ async def test_the_policy_allows_our_own_files_and_nothing_inline(
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("query", [{}, {"q": "server-00"}, {"q": "matches nothing"}])
-async def test_a_large_fleet_does_not_hold_the_event_loop(query: dict[str, str]) -> None:
+async def test_large_fleet_does_not_block_the_event_loop(query: dict[str, str]) -> None:
     fleet = InMemory(statuses=[QUIET])
     servers = [target(f"server-{number:05d}") for number in range(10_000)]
     fleet.state.reconcile(servers)
@@ -191,5 +185,5 @@ async def test_a_large_fleet_does_not_hold_the_event_loop(query: dict[str, str])
             await asyncio.sleep(0)
             stretches.append(thread_time() - began)
         assert (await asking).status_code == 200
-    # By the processor's time: what else the machine does is no fault of ours.
+    # Measured as CPU time of the thread, independent of other load on the machine.
     assert max(stretches) < 0.025

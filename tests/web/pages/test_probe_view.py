@@ -1,4 +1,4 @@
-"""The waterfall and the timeline as the page draws them."""
+"""The data of the waterfall and the timeline."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ DEEP = replace(
 )
 
 
-def test_each_bar_begins_where_the_one_before_ends() -> None:
+def test_each_bar_starts_where_the_previous_one_ends() -> None:
     bars = probe_view(DEEP, NOW).bars
     assert [(bar.stage, bar.start, bar.length, bar.took, bar.passed) for bar in bars] == [
         ("api", 0.0, 25.0, "100 ms", True),
@@ -26,24 +26,24 @@ def test_each_bar_begins_where_the_one_before_ends() -> None:
     ]
 
 
-def test_a_wait_in_the_throttle_is_told_apart_from_the_duration() -> None:
+def test_wait_for_the_rate_limit_is_shown_apart_from_the_duration() -> None:
     view = probe_view(DEEP, NOW)
     assert (view.waited, view.took) == ("1.25 s", "400 ms")
 
 
-def test_a_stage_too_short_to_be_seen_is_seen_within_the_picture() -> None:
+def test_very_short_stage_has_a_visible_bar() -> None:
     stages = (StageTiming(Stage.API, 10.0, passed=True), StageTiming(Stage.PAGE, 1e-6, passed=True))
     last = probe_view(replace(DEEP, stages=stages), NOW).bars[-1]
     assert last.length > 0.5
     assert last.start + last.length == pytest.approx(100)
 
 
-def test_a_probe_that_sent_nothing_has_no_bars_and_no_duration() -> None:
+def test_skipped_probe_has_no_bars_and_no_duration() -> None:
     view = probe_view(result(DB, Outcome.SKIPPED), NOW)
     assert (view.bars, view.took) == ((), "")
 
 
-def test_the_timeline_tells_verdicts_and_durations_the_newest_last() -> None:
+def test_timeline_shows_verdicts_and_durations_the_newest_last() -> None:
     slow = replace(DEEP, stages=(StageTiming(Stage.API, 4.0, passed=True),))
     drawn = timeline([result(DB), result(DB, Outcome.SKIPPED), slow], NOW)
     assert [(mark.verdict, mark.height) for mark in drawn.marks] == [
@@ -51,4 +51,4 @@ def test_the_timeline_tells_verdicts_and_durations_the_newest_last() -> None:
         ("inconclusive", 1),
         ("failure", 8),
     ]
-    assert drawn.words == "3 results: 1 working, 1 failing, 1 could not tell"
+    assert drawn.summary == "3 results: 1 working, 1 failing, 1 inconclusive"

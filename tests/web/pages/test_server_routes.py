@@ -1,4 +1,4 @@
-"""A server's page over HTTP, within one process."""
+"""A server's page over HTTP."""
 
 from collections.abc import AsyncIterator
 
@@ -24,13 +24,13 @@ async def client(fleet: InMemory) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_server_never_probed_is_unknown(client: httpx.AsyncClient) -> None:
+async def test_unprobed_server_is_unknown(client: httpx.AsyncClient) -> None:
     html = (await client.get(PATH)).text
     assert 'class="state unknown"' in html
-    assert "It has not been probed yet." in html
+    assert "Not probed yet." in html
 
 
-async def test_since_when_is_the_first_verdict_of_its_kind(
+async def test_since_is_the_first_verdict_of_the_current_state(
     fleet: InMemory, client: httpx.AsyncClient
 ) -> None:
     fleet.record(DB, Outcome.SUCCESS)
@@ -43,7 +43,7 @@ async def test_since_when_is_the_first_verdict_of_its_kind(
     assert "Timeout at api, 2 times in a row" in html
 
 
-async def test_since_when_is_known_for_longer_than_results_are_kept(
+async def test_since_is_known_for_longer_than_the_history(
     fleet: InMemory, client: httpx.AsyncClient
 ) -> None:
     began = fleet.now
@@ -53,29 +53,25 @@ async def test_since_when_is_known_for_longer_than_results_are_kept(
     assert f'data-at="{began}"' in (await client.get(PATH)).text
 
 
-async def test_an_inconclusive_probe_leaves_the_verdict_and_is_told(
+async def test_inconclusive_probe_keeps_the_verdict_and_is_shown(
     fleet: InMemory, client: httpx.AsyncClient
 ) -> None:
     fleet.record(DB, Outcome.SUCCESS)
     fleet.record(DB, Outcome.UNAUTHORIZED, detail="IAM answered 401")
     html = (await client.get(PATH)).text
     assert 'class="state working"' in html
-    assert "could not tell: unauthorized, IAM answered 401. The verdict before it stands." in html
+    assert "inconclusive: unauthorized, IAM answered 401. The older verdict is shown." in html
 
 
-async def test_a_verdict_too_old_is_stale_and_told(
-    fleet: InMemory, client: httpx.AsyncClient
-) -> None:
+async def test_old_verdict_is_shown_as_stale(fleet: InMemory, client: httpx.AsyncClient) -> None:
     fleet.record(DB, Outcome.TIMEOUT)
     fleet.now += 301
     html = (await client.get(PATH)).text
     assert 'class="state stale"' in html
-    assert "No verdict for more than 5 intervals. The last one: failing." in html
+    assert "No conclusive probe for more than 5 intervals. The last verdict was: failing." in html
 
 
-async def test_an_unchanged_page_is_not_sent_again(
-    fleet: InMemory, client: httpx.AsyncClient
-) -> None:
+async def test_unchanged_page_is_304(fleet: InMemory, client: httpx.AsyncClient) -> None:
     fleet.record(DB, Outcome.SUCCESS)
     tag = (await client.get(PATH)).headers["etag"]
     fleet.now += 5
@@ -89,53 +85,53 @@ async def test_an_unchanged_page_is_not_sent_again(
     assert (await client.get(PATH, headers={"if-none-match": tag})).status_code == 200
 
 
-async def test_a_probe_now_is_shown_and_not_recorded(
+async def test_probe_on_demand_is_shown_and_not_recorded(
     fleet: InMemory, client: httpx.AsyncClient
 ) -> None:
     fleet.outcome = Outcome.TIMEOUT
-    answer = await client.post(PATH)
-    assert answer.status_code == 200
-    assert "Not counted" in answer.text
-    assert "&lt;i&gt;why&lt;/i&gt;" in answer.text
+    response = await client.post(PATH)
+    assert response.status_code == 200
+    assert "Not recorded" in response.text
+    assert "&lt;i&gt;why&lt;/i&gt;" in response.text
     assert fleet.asked == [DB]
     state = fleet.state.get(DB.key)
     assert state is not None
     assert state.last is None
 
 
-async def test_a_probe_now_is_bounded_as_all_on_demand(
+async def test_number_of_concurrent_probes_on_the_page_is_limited(
     fleet: InMemory, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.web.probe_requests._PROBES_AT_ONCE", 0)
-    answer = await client.post(PATH)
-    assert answer.status_code == 503
-    assert "Not probed: 0 probes on demand are running already" in answer.text
+    response = await client.post(PATH)
+    assert response.status_code == 503
+    assert "Not probed: 0 probes on demand are already running" in response.text
     assert fleet.asked == []
 
 
-async def test_only_a_watched_server_has_a_page(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_unknown_server_has_no_page(fleet: InMemory, client: httpx.AsyncClient) -> None:
     for path in ("/servers/southwest/nobody", "/servers/east/db-01", "/servers/<b>/db-01"):
         assert (await client.get(path)).status_code == 404
-        answer = await client.post(path)
-        assert answer.status_code == 404
-        assert "No such server" in answer.text
-        assert "<b>" not in answer.text.partition("<main")[2]
+        response = await client.post(path)
+        assert response.status_code == 404
+        assert "No such server" in response.text
+        assert "<b>" not in response.text.partition("<main")[2]
     assert fleet.asked == []
 
 
-async def test_every_name_has_an_address(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_every_project_name_gives_a_working_link(
+    fleet: InMemory, client: httpx.AsyncClient
+) -> None:
     for project in ("a b", "q?x=1#y", "50%25", "süd & ost", "<&\"'>;"):
         one = target("db-01", project)
         fleet.state.reconcile([one])
         html = (await client.get("/")).text
         href = html.partition('<a href="servers/')[2].partition('"')[0]
-        answer = await client.get(f"/servers/{href}")
-        assert (answer.status_code, "db-01" in answer.text) == (200, True), project
+        response = await client.get(f"/servers/{href}")
+        assert (response.status_code, "db-01" in response.text) == (200, True), project
 
 
-async def test_all_that_comes_from_outside_is_escaped(
-    fleet: InMemory, client: httpx.AsyncClient
-) -> None:
+async def test_untrusted_text_is_escaped(fleet: InMemory, client: httpx.AsyncClient) -> None:
     hostile = target(HOSTILE, labels=(("rack", HOSTILE),), region=HOSTILE)
     fleet.state.reconcile([hostile])
     fleet.record(hostile, Outcome.TIMEOUT, Outcome.UNAUTHORIZED, detail=HOSTILE)
@@ -144,7 +140,7 @@ async def test_all_that_comes_from_outside_is_escaped(
     assert "<script>" not in html
 
 
-async def test_no_more_results_are_drawn_than_can_be_told_apart() -> None:
+async def test_number_of_results_shown_is_limited() -> None:
     fleet = InMemory()
     fleet.state.set_history_length(1000)
     fleet.state.reconcile([DB])

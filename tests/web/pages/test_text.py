@@ -1,4 +1,4 @@
-"""Times, durations, and how throttle and login stand, in words."""
+"""Texts for times, durations, throttle and login."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 
 from exporter.model import ProbeResult, ProjectStatus, Stage
 from exporter.outcome import Outcome
-from exporter.web.pages.project_text import project_text, tells_of_login
+from exporter.web.pages.project_text import project_text, shows_login_status
 from exporter.web.pages.text import ago_text, clock_text, duration_text, outcome_text
 from tests.web.pages.fleet_in_memory import NOW, result, target
 
@@ -15,56 +15,54 @@ DB = target("db-01")
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "slowed"),
+    ("status", "text", "slowed"),
     [
-        (QUIET, "asks at up to 5 requests a second", False),
+        (QUIET, "up to 5 requests per second", False),
         (
             replace(QUIET, limit=2.1, queue_length=3, resume_at=NOW + 10),
             (
-                "asks at 2.1 of 5 requests a second; 3 wait;"
-                " the cloud said 429, asking again at 08:00:10 UTC"
+                "slowed to 2.1 of 5 requests per second; 3 waiting;"
+                " paused until 08:00:10 UTC after a 429"
             ),
             True,
         ),
         (
             replace(QUIET, limit=0.25, queue_length=1, resume_at=NOW - 10),
             (
-                "asks at 0.25 of 5 requests a second; 1 waits;"
-                " still slow after a 429, asking again since 07:59:50 UTC"
+                "slowed to 0.25 of 5 requests per second; 1 waiting;"
+                " resumed at 07:59:50 UTC after a 429"
             ),
             True,
         ),
-        (replace(QUIET, resume_at=NOW - 600), "asks at up to 5 requests a second", False),
+        (replace(QUIET, resume_at=NOW - 600), "up to 5 requests per second", False),
     ],
 )
-def test_the_throttle_in_words(status: ProjectStatus, words: str, slowed: bool) -> None:  # noqa: FBT001
-    told = project_text(status, None, NOW)
-    assert (told.throttle, told.slowed) == (words, slowed)
+def test_throttle_text(status: ProjectStatus, text: str, slowed: bool) -> None:  # noqa: FBT001
+    project = project_text(status, None, NOW)
+    assert (project.throttle, project.slowed) == (text, slowed)
 
 
 REFUSED = result(DB, Outcome.UNAUTHORIZED, detail="IAM answered 401: wrong password")
 
 
 @pytest.mark.parametrize(
-    ("expires_at", "evidence", "words"),
+    ("expires_at", "evidence", "text"),
     [
         (None, None, "not logged in yet"),
-        (None, result(DB), "log-in accepted"),
+        (None, result(DB), "login accepted"),
         (NOW + 3600, result(DB), "logged in until 09:00:00 UTC"),
         (NOW + 86_400, None, "logged in until 2027-01-16 08:00:00 UTC"),
-        (NOW - 1, None, "log-in ended at 07:59:59 UTC"),
-        (NOW + 3600, REFUSED, "log-in refused: IAM answered 401: wrong password"),
+        (NOW - 1, None, "login expired at 07:59:59 UTC"),
+        (NOW + 3600, REFUSED, "login rejected: IAM answered 401: wrong password"),
     ],
 )
-def test_the_login_in_words(
-    expires_at: float | None, evidence: ProbeResult | None, words: str
-) -> None:
-    told = project_text(replace(QUIET, login_expires_at=expires_at), evidence, NOW)
-    assert (told.login, told.refused) == (words, evidence is REFUSED)
+def test_login_text(expires_at: float | None, evidence: ProbeResult | None, text: str) -> None:
+    project = project_text(replace(QUIET, login_expires_at=expires_at), evidence, NOW)
+    assert (project.login, project.refused) == (text, evidence is REFUSED)
 
 
-def test_only_some_results_tell_of_the_login() -> None:
-    telling = {outcome for outcome in Outcome if tells_of_login(result(DB, outcome))}
+def test_only_some_results_show_the_login_status() -> None:
+    telling = {outcome for outcome in Outcome if shows_login_status(result(DB, outcome))}
     assert telling == {
         Outcome.SUCCESS,
         Outcome.NOT_FOUND,
@@ -73,12 +71,12 @@ def test_only_some_results_tell_of_the_login() -> None:
         Outcome.FORBIDDEN,
         Outcome.UNAUTHORIZED,
     }
-    # An address was handed out before the console failed.
-    assert tells_of_login(replace(result(DB, Outcome.TIMEOUT), failed_stage=Stage.PAGE))
+    # The API had already returned a console address.
+    assert shows_login_status(replace(result(DB, Outcome.TIMEOUT), failed_stage=Stage.PAGE))
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [
         (-3, "0 s ago"),
         (119, "119 s ago"),
@@ -87,20 +85,20 @@ def test_only_some_results_tell_of_the_login() -> None:
         (2e5, "2 days ago"),
     ],
 )
-def test_ages_are_as_coarse_as_people_say_them(seconds: float, words: str) -> None:
-    assert ago_text(seconds) == words
+def test_ages_are_rounded(seconds: float, text: str) -> None:
+    assert ago_text(seconds) == text
 
 
-def test_times_of_another_day_have_their_date() -> None:
+def test_times_of_another_day_include_the_date() -> None:
     assert clock_text(NOW, NOW) == "08:00:00 UTC"
     assert clock_text(NOW - 86_400, NOW) == "2027-01-14 08:00:00 UTC"
 
 
-def test_durations_are_milliseconds_below_a_second() -> None:
+def test_durations_below_a_second_are_milliseconds() -> None:
     assert (duration_text(0.0124), duration_text(1.5)) == ("12 ms", "1.50 s")
 
 
-def test_an_outcome_is_told_with_its_stage_once() -> None:
+def test_outcome_text_names_the_stage_once() -> None:
     timeout = result(DB, Outcome.TIMEOUT)
     assert outcome_text(timeout) == "timeout at api"
     rejected = replace(timeout, outcome=Outcome.WEBSOCKET_REJECTED, failed_stage=Stage.WEBSOCKET)

@@ -1,22 +1,23 @@
-// The grid: filter while typing, arrow keys, and cells that change as the exporter tells.
+// The grid: filter while typing, keyboard navigation, and live updates of cells.
 //
-// All cells are kept in `lists`, one list for each project and health state, in the order of names;
-// what the filter lets through is laid out in blocks, of which the browser renders those in sight.
+// `lists` holds all cells, one list per project and health state, sorted by name. Cells that match
+// the filter are laid out in blocks; the browser renders only the visible blocks.
 "use strict";
 
 (() => {
   const BLOCK = 240; // divisible by every number of columns in status.css
-  const AT_ONCE = 4 * BLOCK;
-  const SAY_EVERY = 5000;
+  const AT_ONCE = 4 * BLOCK; // cells laid out before the browser may repaint
+  const SAY_EVERY = 5000; // ms between two announcements to screen readers
   const fleet = document.getElementById("fleet");
   const form = document.getElementById("filter");
   const found = document.getElementById("found");
   const order = new Intl.Collator(undefined, { numeric: true }).compare;
 
-  // A filter in the query was for the server, which then left out all else.
-  const asked = new URLSearchParams(location.search);
-  if (asked.get("q") || asked.get("state")) {
-    location.replace(`./#${new URLSearchParams([...asked].filter(([, text]) => text))}`);
+  // With a filter in the query string the page holds only the matching cells: load all of them, and
+  // move the filter into the fragment.
+  const query = new URLSearchParams(location.search);
+  if (query.get("q") || query.get("state")) {
+    location.replace(`./#${new URLSearchParams([...query].filter(([, text]) => text))}`);
     return;
   }
 
@@ -31,7 +32,7 @@
         count: box.querySelector("[data-count]"),
         grid: box.querySelector(".cells"),
         cells: [],
-        stop: null,
+        tabStop: null,
         filling: 0,
       };
       lists.set(key(list.project, list.healthState), list);
@@ -61,7 +62,7 @@
     return terms.every((term) => cell.text.includes(term));
   }
 
-  function lay(list) {
+  function layOut(list) {
     const shown = terms.length || state ? list.cells.filter(matches) : list.cells;
     const blocks = list.grid.children;
     while (blocks.length > Math.ceil(shown.length / BLOCK)) blocks[blocks.length - 1].remove();
@@ -69,11 +70,12 @@
     fill(list, shown, 0);
     list.box.hidden = !shown.length;
     list.count.textContent = shown.length === list.cells.length ? shown.length : `${shown.length} of ${list.cells.length}`;
-    if (!shown.includes(list.stop)) stopAt(list, shown[0]);
+    if (!shown.includes(list.tabStop)) setTabStop(list, shown[0]);
     return shown.length;
   }
 
-  // What is in sight at once, all else behind it: who types must not wait for ten thousand cells.
+  // Lays out the first cells at once and the rest in later tasks, so that typing stays responsive
+  // with ten thousand cells.
   function fill(list, shown, from) {
     const blocks = list.grid.children;
     const until = Math.min(shown.length, from + AT_ONCE);
@@ -97,11 +99,11 @@
   }
 
   function filter() {
-    const query = form.q.value.trim();
-    terms = query.toLowerCase().split(/\s+/).filter(Boolean);
+    const text = form.q.value.trim();
+    terms = text.toLowerCase().split(/\s+/).filter(Boolean);
     state = form.state.value;
     let shown = 0;
-    for (const list of lists.values()) shown += lay(list);
+    for (const list of lists.values()) shown += layOut(list);
     const filtering = terms.length || state;
     found.textContent = filtering ? `${shown} of ${cells.size} servers` : "";
     document.getElementById("nothing").hidden = !(filtering && cells.size && !shown);
@@ -110,7 +112,7 @@
     }
   }
 
-  function remember() {
+  function saveFilter() {
     const parts = new URLSearchParams();
     if (form.q.value.trim()) parts.set("q", form.q.value.trim());
     if (form.state.value) parts.set("state", form.state.value);
@@ -118,43 +120,43 @@
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname);
   }
 
-  function ask(text, wanted) {
+  function setFilter(text, wanted) {
     form.q.value = text;
     for (const radio of form.state) radio.checked = radio.value === wanted;
   }
 
-  function recall() {
+  function restoreFilter() {
     const parts = new URLSearchParams(location.hash.slice(1));
     if (location.hash && !parts.has("q") && !parts.has("state")) return;
-    ask(parts.get("q") || "", parts.get("state") || "");
+    setFilter(parts.get("q") || "", parts.get("state") || "");
     filter();
   }
 
   form.addEventListener("input", () => {
     filter();
-    remember();
+    saveFilter();
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-  addEventListener("hashchange", recall);
+  addEventListener("hashchange", restoreFilter);
   document.querySelector("#nothing a").addEventListener("click", (event) => {
     event.preventDefault();
-    ask("", "");
+    setFilter("", "");
     filter();
-    remember();
+    saveFilter();
     form.q.focus();
   });
 
-  // ---- Keyboard: each list is one stop of the tab key, arrows move within it
+  // ---- Keyboard: Tab moves between lists, arrow keys within one
 
-  function stopAt(list, cell) {
-    if (list.stop) list.stop.link.tabIndex = -1;
-    list.stop = cell || null;
+  function setTabStop(list, cell) {
+    if (list.tabStop) list.tabStop.link.tabIndex = -1;
+    list.tabStop = cell || null;
     if (cell) cell.link.tabIndex = 0;
   }
 
   fleet.addEventListener("focusin", (event) => {
     const cell = event.target.closest(".block a") && cells.get(event.target.getAttribute("href"));
-    if (cell) stopAt(cell.list, cell);
+    if (cell) setTabStop(cell.list, cell);
   });
 
   fleet.addEventListener("keydown", (event) => {
@@ -177,46 +179,46 @@
     shown[to]?.focus();
   });
 
-  // ---- What changes
+  // ---- Live updates
 
   let revision = fleet.dataset.revision;
   let words = "";
   let spokenAt = 0;
   const loadedAt = Date.now();
 
-  function renew(told, changed, news) {
-    const list = lists.get(key(told.project, told.health_state));
+  function update(values, changed, news) {
+    const list = lists.get(key(values.project, values.health_state));
     if (!list) return;
-    let cell = cells.get(told.href);
+    let cell = cells.get(values.href);
     if (!cell) {
       const link = document.createElement("a");
-      link.setAttribute("href", told.href);
+      link.setAttribute("href", values.href);
       link.tabIndex = -1;
       cell = { link, list: null, name: "", text: "" };
-      cells.set(told.href, cell);
+      cells.set(values.href, cell);
     }
-    if (cell.list !== list || cell.name !== told.name) {
-      leave(cell, changed);
-      cell.name = told.name;
-      list.cells.splice(placeOf(list, cell), 0, cell);
-      if (told.health_state === "failing") news.push(`${told.name} is failing: ${told.note}`);
+    if (cell.list !== list || cell.name !== values.name) {
+      removeFromList(cell, changed);
+      cell.name = values.name;
+      list.cells.splice(indexFor(list, cell), 0, cell);
+      if (values.health_state === "failing") news.push(`${values.name} is failing: ${values.note}`);
       cell.list = list;
       flash(cell.link);
     }
-    dress(cell.link, told);
+    render(cell.link, values);
     cell.text = "";
     changed.add(list);
   }
 
-  function leave(cell, changed) {
+  function removeFromList(cell, changed) {
     if (!cell.list) return;
     const { list } = cell;
     list.cells.splice(list.cells.indexOf(cell), 1);
     changed.add(list);
-    if (list.stop === cell) stopAt(list, null);
+    if (list.tabStop === cell) setTabStop(list, null);
   }
 
-  function placeOf(list, cell) {
+  function indexFor(list, cell) {
     let low = 0;
     let high = list.cells.length;
     while (low < high) {
@@ -227,19 +229,19 @@
     return low;
   }
 
-  function dress(link, told) {
-    link.replaceChildren(told.name);
-    if (told.note) {
+  function render(link, values) {
+    link.replaceChildren(values.name);
+    if (values.note) {
       const note = document.createElement("small");
-      note.textContent = told.note;
+      note.textContent = values.note;
       link.append(note);
     }
-    link.classList.toggle("doubt", told.doubt !== "");
-    const hints = told.name.length > 18 ? [told.name] : [];
-    if (told.doubt) hints.push(`the last probe could not tell: ${told.doubt}`);
+    link.classList.toggle("doubt", values.doubt !== "");
+    const hints = values.name.length > 18 ? [values.name] : [];
+    if (values.doubt) hints.push(`the last probe was inconclusive: ${values.doubt}`);
     if (hints.length) link.title = hints.join("; ");
     else link.removeAttribute("title");
-    if (told.labels) link.dataset.labels = told.labels;
+    if (values.labels) link.dataset.labels = values.labels;
   }
 
   function flash(link) {
@@ -250,35 +252,35 @@
   function count() {
     const totals = {};
     for (const list of lists.values()) totals[list.healthState] = (totals[list.healthState] || 0) + list.cells.length;
-    let doubtful = 0;
-    for (const { link } of cells.values()) doubtful += link.classList.contains("doubt");
+    let inconclusive = 0;
+    for (const { link } of cells.values()) inconclusive += link.classList.contains("doubt");
     for (const [healthState, total] of Object.entries(totals)) {
       document.getElementById(`count-${healthState}`).textContent = total;
     }
-    document.getElementById("count-inconclusive").textContent = doubtful;
+    document.getElementById("count-inconclusive").textContent = inconclusive;
     document.getElementById("count-all").textContent = cells.size;
   }
 
-  function show(answer) {
+  function applyChanges(changes) {
     const focused = document.activeElement;
     const changed = new Set();
     const news = [];
-    for (const href of answer.gone) {
+    for (const href of changes.gone) {
       const cell = cells.get(href);
       if (!cell) continue;
-      leave(cell, changed);
+      removeFromList(cell, changed);
       cell.link.remove();
       cells.delete(href);
     }
-    for (const told of answer.cells) renew(told, changed, news);
+    for (const values of changes.cells) update(values, changed, news);
     if (changed.size) {
       if (terms.length || state) filter();
-      else changed.forEach(lay);
+      else changed.forEach(layOut);
       count();
-      // A cell that moved has lost the focus.
+      // Moving a cell in the document removes the focus from it.
       if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
     }
-    for (const project of answer.projects) {
+    for (const project of changes.projects) {
       const section = lists.get(key(project.project, "working"))?.box.parentElement;
       for (const [what, amiss] of [["throttle", "slowed"], ["login", "refused"]]) {
         const place = section?.querySelector(`[data-words="${what}"]`);
@@ -293,21 +295,21 @@
     }
   }
 
-  recall();
-  for (const list of lists.values()) if (!list.stop) stopAt(list, list.cells[0]);
+  restoreFilter();
+  for (const list of lists.values()) if (!list.tabStop) setTabStop(list, list.cells[0]);
 
   keepCurrent(async (signal) => {
-    const answer = await fetch(`fleet/changes?since=${revision}&words=${words}`, { signal, cache: "no-store" });
-    if (!answer.ok) refuse(answer);
-    const told = await answer.json();
-    if (told.reset) {
-      // Another run of the exporter, or too much has changed. Never twice in a moment.
+    const response = await fetch(`fleet/changes?since=${revision}&words=${words}`, { signal, cache: "no-store" });
+    if (!response.ok) throwStatus(response);
+    const changes = await response.json();
+    if (changes.reset) {
+      // The exporter was restarted, or too much has changed. Do not reload in a tight loop.
       if (Date.now() - loadedAt > 3000) location.reload();
-      return { now: told.now, more: false };
+      return { now: changes.now, more: false };
     }
-    show(told);
-    revision = told.revision;
-    words = told.words;
-    return told;
+    applyChanges(changes);
+    revision = changes.revision;
+    words = changes.words;
+    return changes;
   }, Number(fleet.dataset.now));
 })();

@@ -1,14 +1,14 @@
-// What keeps a page current, and says so when it is not: asks again and again while somebody can
-// see it, shows how old the data is, and raises a banner when the exporter does not answer.
+// Keeps a page current: polls the exporter while the page is visible, shows the age of the data, and
+// shows a banner when the exporter does not respond.
 "use strict";
 
-const EVERY = 2000; // ms between two questions
-const PATIENCE = 8000; // ms that one may take
-const OLD = 10; // seconds after which what is shown may no longer be true
+const POLL_INTERVAL = 2000; // ms between two requests
+const TIMEOUT = 8000; // ms for one request
+const OLD = 10; // seconds until the data shown is marked as old
 
 document.documentElement.classList.add("scripted");
 
-// Counts ages in words, as words.py does.
+// Formats an age, like ago_text in text.py.
 function ago(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 120) return `${whole} s ago`;
@@ -17,50 +17,51 @@ function ago(seconds) {
   return `${Math.floor(whole / 86400)} days ago`;
 }
 
-// Keeps a page current. `ask(signal)` gets and shows what is new; it returns {now, more}: the
-// exporter's time in seconds, and whether there is more to have at once. It throws what to say.
-function keepCurrent(ask, shownAt) {
+// Keeps a page current. `refresh(signal)` fetches and shows changes. It returns {now, more}: the
+// exporter's time in seconds, and whether more changes are ready. It throws `Rejected` with the
+// text for the banner.
+function keepCurrent(refresh, shownAt) {
   const root = document.documentElement;
   const banner = document.getElementById("banner");
-  let exporterTime = shownAt; // by the exporter's clock, when it last answered
-  let answeredAt = null; // by ours
-  let trouble = "";
+  let exporterTime = shownAt; // time of the last response by the exporter's clock, in seconds
+  let respondedAt = null; // the same by the browser's clock, in ms
+  let problem = "";
   let timer = 0;
-  let asking = false;
+  let polling = false;
 
-  const age = () => (answeredAt === null ? 0 : (Date.now() - answeredAt) / 1000);
+  const age = () => (respondedAt === null ? 0 : (Date.now() - respondedAt) / 1000);
 
   function tick() {
-    const old = trouble !== "" && (answeredAt === null || age() > OLD);
-    root.classList.toggle("live", answeredAt !== null && age() <= OLD);
+    const old = problem !== "" && (respondedAt === null || age() > OLD);
+    root.classList.toggle("live", respondedAt !== null && age() <= OLD);
     root.classList.toggle("old", old || age() > OLD);
-    // Said once, not with every second.
-    const words = old ? `${trouble} What is shown is as of ${clock(exporterTime)}.` : "";
-    if (banner.textContent !== words) banner.textContent = words;
+    // Changed only when needed: screen readers announce every change.
+    const text = old ? `${problem} The data shown is as of ${clock(exporterTime)}.` : "";
+    if (banner.textContent !== text) banner.textContent = text;
     banner.hidden = !old;
     document.getElementById("as-of").textContent = clock(exporterTime);
-    document.getElementById("age").textContent = answeredAt === null ? "" : `(${ago(age())})`;
+    document.getElementById("age").textContent = respondedAt === null ? "" : `(${ago(age())})`;
     for (const one of document.querySelectorAll(".ago[data-at]")) {
-      const words = `(${ago(exporterTime + age() - Number(one.dataset.at))})`;
-      if (one.textContent !== words) one.textContent = words;
+      const text = `(${ago(exporterTime + age() - Number(one.dataset.at))})`;
+      if (one.textContent !== text) one.textContent = text;
     }
   }
 
   async function poll() {
     clearTimeout(timer);
-    if (asking || document.hidden) return;
-    asking = true;
-    let pause = EVERY;
+    if (polling || document.hidden) return;
+    polling = true;
+    let pause = POLL_INTERVAL;
     try {
-      const { now, more } = await ask(AbortSignal.timeout(PATIENCE));
+      const { now, more } = await refresh(AbortSignal.timeout(TIMEOUT));
       exporterTime = now;
-      answeredAt = Date.now();
-      trouble = "";
+      respondedAt = Date.now();
+      problem = "";
       if (more) pause = 50;
     } catch (error) {
-      trouble = error instanceof Refused ? error.message : "The exporter does not answer.";
+      problem = error instanceof Rejected ? error.message : "The exporter does not respond.";
     }
-    asking = false;
+    polling = false;
     tick();
     if (!document.hidden) timer = setTimeout(poll, pause);
   }
@@ -72,18 +73,18 @@ function keepCurrent(ask, shownAt) {
   return poll;
 }
 
-// The exporter answered, but not with what was asked for.
-class Refused extends Error {}
+// The exporter responded with an error; the message is shown in the banner.
+class Rejected extends Error {}
 
-function refuse(answer) {
-  throw new Refused(`The exporter answers ${answer.status}.`);
+function throwStatus(response) {
+  throw new Rejected(`The exporter responds with status ${response.status}.`);
 }
 
 function clock(seconds) {
   return `${new Date(seconds * 1000).toISOString().slice(11, 19)} UTC`;
 }
 
-// Says something to those who listen rather than look.
-function say(words) {
-  document.getElementById("news").textContent = words;
+// Announces a text to screen readers.
+function say(text) {
+  document.getElementById("news").textContent = text;
 }
