@@ -86,18 +86,20 @@ def _annotations() -> list[AnnotationQuery]:
     firing = f"count by (alertname, severity, project) ({queries.firing()})"
     loaded = f"{queries.select(catalog.CONFIG_RELOAD_SUCCESS_TIME)} * 1000"
     failed = f"{queries.select(catalog.CONFIG_RELOAD_SUCCESSFUL)} == 0"
-    alerts = _mark("Firing alerts", RED, firing, "{{severity}} {{project}}")
+    alerts = _annotation("Firing alerts", RED, firing, "{{severity}} {{project}}")
     alerts.title_format = "{{alertname}}"
-    reloads = _mark("Configuration loaded", BLUE, loaded, "by {{instance}}")
+    reloads = _annotation("Configuration loaded", BLUE, loaded, "by {{instance}}")
     reloads.use_value_for_time = True
     return [
         alerts,
         reloads,
-        _mark("Configuration reload failed", ORANGE, failed, "{{instance}} keeps the previous one"),
+        _annotation(
+            "Configuration reload failed", ORANGE, failed, "{{instance}} keeps the previous one"
+        ),
     ]
 
 
-def _mark(name: str, color: str, expression: str, text: str) -> AnnotationQuery:
+def _annotation(name: str, color: str, expression: str, text: str) -> AnnotationQuery:
     """Return an annotation of all graphs at the times at which a query has a result."""
     return AnnotationQuery(
         name=name,

@@ -87,14 +87,14 @@ def _now(parameters: Parameters) -> Row:
                 "Servers whose console could not be opened in the last conclusive probe. The row"
                 " below shows the failed stages, the table further down the servers.",
                 f"sum(1 - {select(catalog.PROBE_SUCCESS)})",
-                _bad_if_any(words.RED),
+                _problem_count(words.RED),
             ),
             stat_panel(
                 "Stale",
                 f"Servers without a conclusive probe for {stale_after}; they still show their last"
                 " verdict. Check Inconclusive next to this panel, then the Exporter dashboard.",
                 or_zero(stale, f"sum({recorded(recording.SERVERS)})"),
-                _bad_if_any(words.ORANGE),
+                _problem_count(words.ORANGE),
             ),
             stat_panel(
                 "Inconclusive",
@@ -104,7 +104,7 @@ def _now(parameters: Parameters) -> Row:
                     f"sum({select(catalog.PROBE_OUTCOME, inconclusive)})",
                     f"sum({select(catalog.PROBE_OUTCOME)})",
                 ),
-                _bad_if_any(words.YELLOW),
+                _problem_count(words.YELLOW),
             ),
             stat_panel(
                 "Error budget left",
@@ -160,7 +160,7 @@ def _over_time(parameters: Parameters) -> Row:
     )
 
 
-def _bad_if_any(color: str) -> ValueFormat:
+def _problem_count(color: str) -> ValueFormat:
     return ValueFormat(
         unit="none",
         base=words.GREEN,

@@ -8,17 +8,17 @@ from monitoring.parameters import Parameters
 FLEET, SERVER, API = "console-fleet", "console-server", "console-api"
 EXPORTER, SLO = "console-exporter", "console-slo"
 
-_KEPT = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+_SELECTION = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 
 
 def to_server() -> str:
     """Return the link to the server of a row."""
-    return f"/d/{SERVER}?{_KEPT}&{_field('project')}&{_field('server')}&{_field('server_id')}"
+    return f"/d/{SERVER}?{_SELECTION}&{_field('project')}&{_field('server')}&{_field('server_id')}"
 
 
 def to_project(uid: str) -> str:
     """Return the link to a dashboard for the project of a row."""
-    return f"/d/{uid}?{_KEPT}&{_field('project')}"
+    return f"/d/{uid}?{_SELECTION}&{_field('project')}"
 
 
 def to_runbook(parameters: Parameters) -> str:

@@ -84,7 +84,7 @@ def test_series_with_known_labels_start_at_zero(
         assert value(instruments, "console_exporter_log_messages_total", level=level) == 0
 
 
-def test_a_request_is_in_flight_until_it_ends(
+def test_request_is_in_flight_until_it_ends(
     instruments: Instruments, project: ProjectInstruments
 ) -> None:
     project.request_started("remote_console")

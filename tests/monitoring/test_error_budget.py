@@ -61,8 +61,8 @@ def test_each_pair_of_windows_has_its_own_threshold(rules: Path) -> None:
     inputs = InputSeries()
     for failed in table:
         half = failed / 2
-        well = 100 - failed
-        _probed(inputs, 40, f"{failed} %", success=well, server_error=half, rfb_error=half)
+        succeeding = 100 - failed
+        _probed(inputs, 40, f"{failed} %", success=succeeding, server_error=half, rfb_error=half)
     expected = [
         alert
         for failed, burning in table.items()
@@ -91,8 +91,8 @@ def test_windows_with_few_verdicts_do_not_fire(rules: Path) -> None:
 
 def test_short_windows_end_the_alert_after_an_outage(rules: Path) -> None:
     inputs = InputSeries()
-    for outcome, failing, well in (("success", 0, 100), ("timeout", 100, 0)):
-        samples = counting((20, well), (20, failing), (60, well))
+    for outcome, failing, succeeding in (("success", 0, 100), ("timeout", 100, 0)):
+        samples = counting((20, succeeding), (20, failing), (60, succeeding))
         inputs.add(PROBES, samples, project="southwest", outcome=outcome)
     expected = {
         "35m": _burning("1h", "6h", "1d", "3d"),
@@ -122,8 +122,8 @@ def test_each_project_has_its_own_budget(rules: Path) -> None:
 def test_long_windows_are_weighted_by_the_number_of_probes(rules: Path) -> None:
     hour, step = 60, 120
     inputs = InputSeries(step=step)
-    for outcome, failing, well in (("success", 80, 100), ("timeout", 20, 0)):
-        samples = counting((60 * hour, well), (12 * hour, failing), step=step)
+    for outcome, failing, succeeding in (("success", 80, 100), ("timeout", 20, 0)):
+        samples = counting((60 * hour, succeeding), (12 * hour, failing), step=step)
         inputs.add(PROBES, samples, project="southwest", outcome=outcome)
     expr, series = _ratio("3d")
     assert_query(rules, inputs, "71h50m", expr, {series: 0.033}, every="10m")

@@ -15,7 +15,7 @@ def row(first: str) -> list[str]:
     return [cell.strip() for cell in found[0].strip("|").split("|")]
 
 
-def test_the_committed_page_is_the_generated_one() -> None:
+def test_committed_page_is_up_to_date() -> None:
     assert COMMITTED.read_text() == metrics_page(), "run `make generate`"
 
 

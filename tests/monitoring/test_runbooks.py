@@ -33,7 +33,7 @@ METRICS = {metric.name: metric for metric in CATALOG}
 OTHERS = {"up"}
 ADDED = {"job", "instance", "le"}
 PROBE_PARAMETERS = {"target", "project", "depth", "debug"}
-FROM_ELSEWHERE = {
+EXTERNAL_PROGRAMS = {
     "curl", "docker", "getent", "journalctl", "kubectl", "make", "openssl", "prometheus", "time",
     "timedatectl",
 }  # fmt: skip
@@ -184,10 +184,10 @@ def test_flags_of_our_commands_exist(document: Path) -> None:
             assert words[1:3] == ["-m", "monitoring"]
             assert flags(words) <= flags(re.split(r"[\s\[\],]+", help_of(generate, [])))
         else:
-            assert words[0] in FROM_ELSEWHERE | {"amtool"}, words
+            assert words[0] in EXTERNAL_PROGRAMS | {"amtool"}, words
 
 
-def test_the_flags_of_amtool_exist() -> None:
+def test_flags_of_amtool_exist() -> None:
     silences = [words for path in RUNBOOKS for words in commands(path) if words[0] == "amtool"]
     assert silences
     done = subprocess.run(
