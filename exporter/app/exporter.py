@@ -102,12 +102,12 @@ class Exporter:
     async def start(self) -> None:
         """Read the server files, then start probing; the cloud's server lists follow later."""
         self._run_in_background(self.loop_lag.run())
-        self._run_in_background(malloc_trim.give_back(self._clock))
+        self._run_in_background(malloc_trim.trim_periodically(self._clock))
         files = await self._discoverers.read_files(self.config.projects)
         for discovery, targets in files.items():
             if targets is not None:
                 await self._discovered(discovery.project.name, Source.FILE, targets)
-        gc_tuning.keep()
+        gc_tuning.freeze()
         self._discoverers.update(self._projects, files, self._listed)
         if self._writer is not None:
             self._run_in_background(self._writer.run())
@@ -154,7 +154,7 @@ class Exporter:
                 self.instruments.config_refused()
                 raise
             finally:
-                gc_tuning.go_on()
+                gc_tuning.resume()
             self._discoverers.update(self._projects, files, self._listed)
         log.info("configuration reloaded", targets=len(self.state))
 
@@ -247,7 +247,7 @@ class Exporter:
         if not changes.put and not changes.gone:
             return
         if len(changes.put) >= _LARGE_CHANGE_TARGETS:
-            gc_tuning.keep()
+            gc_tuning.freeze()
         log.info(
             "target set changed",
             project=name,
@@ -287,7 +287,7 @@ class Exporter:
             # Also runs when the program stops during the wait.
             await parts.aclose()
         # The parts form reference cycles.
-        gc_tuning.look_through_everything()
+        gc_tuning.collect_frozen()
 
     def _record(self, result: ProbeResult) -> None:
         if self.state.get(result.target.key) is None:

@@ -1,1 +1,1 @@
-"""The process around the program: log, systemd, memory."""
+"""Process-level concerns: logging, systemd and memory."""

@@ -1,7 +1,7 @@
-"""Logging: one line an event, logfmt or JSON, and no secret in any of them.
+"""Configure logging: one line per event, in logfmt or JSON, with secrets redacted.
 
-By construction no secret reaches a log call; the redaction here is the second wall, because
-libraries log what they like.
+The exporter passes no secrets to log calls. Redaction is a second line of defense, mainly for the
+messages of libraries.
 """
 
 import logging
@@ -17,7 +17,7 @@ FORMATS = ("logfmt", "json")
 
 _REDACTED = "<redacted>"
 _SECRETS = (
-    # The query of a URL: console addresses carry their token there.
+    # The query of a URL, which holds the token of a console address.
     (re.compile(r"(\b(?:https?|wss?)://[^\s\"'?#<>]*)[?#][^\s\"'<>]*"), rf"\1?{_REDACTED}"),
     # User info of a URL.
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@"), rf"\1{_REDACTED}@"),
@@ -31,24 +31,24 @@ _SECRETS = (
         rf"\1\2{_REDACTED}",
     ),
 )
-# These print whole URLs at INFO or DEBUG.
-_TALKATIVE = ("httpx", "httpcore", "aiohttp", "uvicorn", "apscheduler", "asyncio")
+# Libraries that log full URLs at INFO or DEBUG.
+_URL_LOGGERS = ("httpx", "httpcore", "aiohttp", "uvicorn", "apscheduler", "asyncio")
 
 Event = MutableMapping[str, Any]
 
 
 class Stream(Protocol):
-    """Where lines go."""
+    """Output of log lines."""
 
     def write(self, text: str, /) -> object:
-        """Take one line."""
+        """Write one line."""
 
     def flush(self) -> object:
-        """Let go of what is held."""
+        """Write buffered lines."""
 
 
 def redact(text: str) -> str:
-    """Return ``text`` with everything that looks like a secret replaced."""
+    """Return ``text`` with everything replaced that looks like a secret."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
@@ -61,10 +61,10 @@ def configure(
     count: Callable[[str], None] = lambda _level: None,
     stream: Stream | None = None,
 ) -> None:
-    """Send all log messages, those of libraries too, to ``stream`` (standard error by default).
+    """Write all log messages, including those of libraries, to ``stream`` (default: stderr).
 
-    ``level`` is one of `LEVELS`, ``form`` one of `FORMATS`; ``count`` is told the level of each
-    message that is written.
+    ``level`` is one of `LEVELS`, ``form`` one of `FORMATS`. ``count`` is called with the level of
+    each message.
     """
 
     def counted(_logger: object, _method: str, event: Event) -> Event:
@@ -99,7 +99,7 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _TALKATIVE:
+    for name in _URL_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -119,7 +119,7 @@ def _redact_event(_logger: object, _method: str, event: Event) -> Event:
 
 
 def _flatten(_logger: object, _method: str, event: Event) -> Event:
-    """Make every value a single printable line: text from outside cannot forge a second one."""
+    """Escape unprintable characters, so that external text cannot forge a log line."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = "".join(

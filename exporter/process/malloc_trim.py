@@ -1,8 +1,8 @@
-"""Give memory back that was needed for a while: glibc keeps it, for a next time that may not come.
+"""Return freed memory to the system, which glibc would otherwise keep for reuse.
 
-Six hundred TLS connections that wait for an answer take 180 MB. When they have ended it is free
-but in pieces, and each such outage leaves other pages touched. To give them back takes some
-milliseconds, seldom enough and in a thread; Python's own small objects are not among them.
+Six hundred TLS connections that wait for a response take 180 MB. After they end, the memory is free
+but fragmented, and each such outage touches other pages. Trimming takes a few milliseconds and runs
+in a thread. Small objects in Python's own memory pools are not affected.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from exporter.clock import Clock
 _PERIOD = 30.0
 
 
-async def give_back(clock: Clock) -> None:
-    """Give back what is free, every half a minute until cancelled; nothing where this is not glibc.
+async def trim_periodically(clock: Clock) -> None:
+    """Call malloc_trim every 30 seconds until cancelled; return at once without glibc.
 
-    Source: malloc_trim(3), which looks through all arenas since glibc 2.8.
+    Source: malloc_trim(3), which trims all arenas since glibc 2.8.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     while trim is not None:

@@ -1,4 +1,4 @@
-"""Log lines: one event each, counted, and free of secrets."""
+"""Log lines: one per event, counted, and without secrets."""
 
 import io
 import json
@@ -25,7 +25,7 @@ SECRETS = [
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
+def _restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -35,23 +35,23 @@ def _as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("text", SECRETS)
-def test_what_looks_like_a_secret_is_redacted(text: str) -> None:
+def test_secrets_are_redacted(text: str) -> None:
     assert "CANARY" not in log.redact(text)
 
 
-def test_what_is_no_secret_stays_readable() -> None:
+def test_other_text_is_not_redacted() -> None:
     text = "cannot connect to clouddc.cn-east-3.myhuaweicloud.com:443: Connection refused"
     assert log.redact(text) == text
     assert log.redact("https://host/path?query").startswith("https://host/path?")
 
 
 @pytest.mark.parametrize("form", log.FORMATS)
-def test_our_events_and_those_of_libraries_share_one_form_and_are_redacted(form: str) -> None:
+def test_messages_of_exporter_and_libraries_have_one_format_and_are_redacted(form: str) -> None:
     stream, counted = io.StringIO(), list[str]()
     log.configure(level="info", form=form, count=counted.append, stream=stream)
-    structlog.get_logger("exporter").warning("it broke", url=SECRETS[0])
+    structlog.get_logger("exporter").warning("probe failed", url=SECRETS[0])
     logging.getLogger("library").error("failed for %s", SECRETS[0])
-    structlog.get_logger("exporter").debug("not shown")
+    structlog.get_logger("exporter").debug("filtered out")
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
     assert counted == ["warning", "error"]
@@ -62,28 +62,30 @@ def test_our_events_and_those_of_libraries_share_one_form_and_are_redacted(form:
         assert all(f"level={level}" in line for level, line in zip(counted, lines, strict=True))
 
 
-def test_text_from_outside_cannot_forge_a_line() -> None:
+def test_external_text_cannot_forge_a_line() -> None:
     stream = io.StringIO()
     log.configure(level="info", form="logfmt", stream=stream)
-    structlog.get_logger("exporter").info("seen", name="a\nlevel=error event=forged\x1b[31m")
+    structlog.get_logger("exporter").info(
+        "server added", name="a\nlevel=error event=forged\x1b[31m"
+    )
     assert len(stream.getvalue().splitlines()) == 1
     assert "\x1b" not in stream.getvalue()
 
 
-def test_a_traceback_is_logged_on_one_line_without_values() -> None:
+def test_traceback_is_logged_on_one_line_without_secrets() -> None:
     stream = io.StringIO()
     log.configure(level="info", form="logfmt", stream=stream)
     try:
-        raise ValueError(SECRETS[0])  # noqa: TRY301 - it is the traceback that counts
+        raise ValueError(SECRETS[0])  # noqa: TRY301 - the test needs a traceback
     except ValueError:
-        structlog.get_logger("exporter").exception("a fault")
+        structlog.get_logger("exporter").exception("unexpected error")
     assert len(stream.getvalue().splitlines()) == 1
     assert "ValueError" in stream.getvalue()
     assert "CANARY" not in stream.getvalue()
 
 
 @pytest.mark.parametrize("name", ["httpx", "aiohttp.client", "uvicorn.access", "apscheduler"])
-def test_libraries_that_print_urls_stay_quiet_at_debug(name: str) -> None:
+def test_libraries_that_log_urls_are_silent_at_debug(name: str) -> None:
     stream = io.StringIO()
     log.configure(level="debug", form="logfmt", stream=stream)
     logging.getLogger(name).info("HTTP Request: GET https://host/?token=CANARY")

@@ -1,4 +1,4 @@
-"""Log lines leave by a thread of their own: in order and whole, or counted as lost."""
+"""Log lines are written by a thread: whole and in order, or counted as lost."""
 
 import fcntl
 import logging
@@ -21,7 +21,7 @@ _MIB = 1 << 20
 
 
 class Pipe:
-    """A pipe that holds four lines."""
+    """A pipe with a capacity of four lines, and a writer to it."""
 
     def __init__(self) -> None:
         self.reading, self.writing = os.pipe()
@@ -30,29 +30,29 @@ class Pipe:
         self.writer = LogWriter(self.writing, lambda: self.lost.put(None))
 
     def read(self, size: int) -> bytes:
-        found = b""
-        while len(found) < size:
-            found += os.read(self.reading, size - len(found))
-        return found
+        data = b""
+        while len(data) < size:
+            data += os.read(self.reading, size - len(data))
+        return data
 
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    made = Pipe()
-    yield made
-    # The writer's thread must have nothing left that it could write to another's file.
-    Thread(target=_empty, args=(made.reading,), daemon=True).start()
-    made.writer.drain(5)
-    os.close(made.writing)
+    pipe = Pipe()
+    yield pipe
+    # Empty the writer's queue, so that it cannot write to a reused file descriptor.
+    Thread(target=_read_all, args=(pipe.reading,), daemon=True).start()
+    pipe.writer.drain(5)
+    os.close(pipe.writing)
 
 
-def _empty(reading: int) -> None:
+def _read_all(reading: int) -> None:
     while os.read(reading, _MIB):
         pass
     os.close(reading)
 
 
-def test_lines_come_in_order(pipe: Pipe) -> None:
+def test_lines_are_written_in_order(pipe: Pipe) -> None:
     for number in range(100):
         pipe.writer.write(f"{number}\n")
     expected = "".join(f"{number}\n" for number in range(100)).encode()
@@ -60,35 +60,35 @@ def test_lines_come_in_order(pipe: Pipe) -> None:
     assert pipe.lost.empty()
 
 
-def test_nobody_waits_for_a_reader_and_a_mebibyte_waits_for_it(pipe: Pipe) -> None:
+def test_writing_never_blocks_and_one_mebibyte_is_queued(pipe: Pipe) -> None:
     started = time.monotonic()
     for _ in range(2000):
         pipe.writer.write(LINE)
     assert time.monotonic() - started < 5
-    taken = 2000 - pipe.lost.qsize()
-    assert _MIB - 6 * len(LINE) < taken * len(LINE) < _MIB + 6 * len(LINE)
-    # Whole lines only, and all of those that were taken.
-    assert pipe.read(taken * len(LINE)).decode() == LINE * taken
+    accepted = 2000 - pipe.lost.qsize()
+    assert _MIB - 6 * len(LINE) < accepted * len(LINE) < _MIB + 6 * len(LINE)
+    # Only whole lines, and all accepted lines.
+    assert pipe.read(accepted * len(LINE)).decode() == LINE * accepted
 
 
-def test_what_was_lost_is_told_when_lines_leave_again(
+def test_lost_lines_are_logged_when_writing_works_again(
     pipe: Pipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2000):
         pipe.writer.write(LINE)
     pipe.read((2000 - pipe.lost.qsize()) * len(LINE))
-    said = ""
+    output = ""
 
-    def told() -> bool:
-        nonlocal said
-        said += capsys.readouterr().out
-        return "log messages were lost" in said
+    def logged() -> bool:
+        nonlocal output
+        output += capsys.readouterr().out
+        return "log messages lost" in output
 
-    until(told, 30)
-    assert str(pipe.lost.qsize()) in said
+    until(logged, 30)
+    assert str(pipe.lost.qsize()) in output
 
 
-def test_a_reader_that_has_gone_costs_each_line_and_no_more() -> None:
+def test_closed_pipe_loses_each_line_once() -> None:
     lost: SimpleQueue[None] = SimpleQueue()
     reading, writing = os.pipe()
     os.close(reading)
@@ -99,7 +99,7 @@ def test_a_reader_that_has_gone_costs_each_line_and_no_more() -> None:
     os.close(writing)
 
 
-def test_a_full_disk_costs_each_line_and_no_more() -> None:
+def test_full_disk_loses_each_line_once() -> None:
     lost: SimpleQueue[None] = SimpleQueue()
     with Path("/dev/full").open("wb") as full:
         writer = LogWriter(full.fileno(), lambda: lost.put(None))
@@ -107,7 +107,7 @@ def test_a_full_disk_costs_each_line_and_no_more() -> None:
         until(lambda: lost.qsize() == 1, 30)
 
 
-def test_a_pipe_that_does_not_block_gets_every_line_too(pipe: Pipe) -> None:
+def test_non_blocking_pipe_receives_every_line(pipe: Pipe) -> None:
     os.set_blocking(pipe.writing, False)
     for _ in range(100):
         pipe.writer.write(LINE)
@@ -115,7 +115,7 @@ def test_a_pipe_that_does_not_block_gets_every_line_too(pipe: Pipe) -> None:
     assert pipe.lost.empty()
 
 
-def test_the_last_lines_are_waited_for_and_not_for_ever(pipe: Pipe) -> None:
+def test_drain_waits_for_the_last_lines_with_a_timeout(pipe: Pipe) -> None:
     pipe.writer.write("the last\n")
     pipe.writer.drain(5)
     os.set_blocking(pipe.reading, False)
@@ -128,18 +128,18 @@ def test_the_last_lines_are_waited_for_and_not_for_ever(pipe: Pipe) -> None:
     os.set_blocking(pipe.reading, True)
 
 
-def test_characters_that_cannot_be_written_are_escaped(pipe: Pipe) -> None:
+def test_characters_that_cannot_be_encoded_are_escaped(pipe: Pipe) -> None:
     pipe.writer.write("a\udc80b\n")
     assert pipe.read(9) == b"a\\udc80b\n"
 
 
-def test_it_serves_as_the_stream_of_the_log(pipe: Pipe) -> None:
+def test_writer_is_usable_as_log_stream(pipe: Pipe) -> None:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
         log.configure(level="info", form="json", stream=pipe.writer)
-        structlog.get_logger("exporter").info("it goes")
-        assert b'"event": "it goes"' in os.read(pipe.reading, 4096)
+        structlog.get_logger("exporter").info("started")
+        assert b'"event": "started"' in os.read(pipe.reading, 4096)
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -1,4 +1,4 @@
-"""systemd's side of the program: sockets taken over, steps told, signs of life."""
+"""systemd integration: inherited sockets, notifications and the watchdog."""
 
 import asyncio
 import os
@@ -16,18 +16,18 @@ PID = str(os.getpid())
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.bind(str(tmp_path / "notify"))
-        told.setblocking(False)
-        yield told
+def receiver(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.setblocking(False)
+        yield receiver
 
 
-def heard(told: socket.socket) -> list[str]:
+def received(receiver: socket.socket) -> list[str]:
     messages = []
     while True:
         try:
-            messages.append(told.recv(4096).decode())
+            messages.append(receiver.recv(4096).decode())
         except BlockingIOError:
             return messages
 
@@ -42,66 +42,68 @@ def heard(told: socket.socket) -> list[str]:
         {"LISTEN_FDS": "0", "LISTEN_PID": PID},
     ],
 )
-def test_sockets_of_another_process_are_left_alone(environ: dict[str, str]) -> None:
+def test_sockets_of_another_process_are_ignored(environ: dict[str, str]) -> None:
     assert inherited_sockets(environ) == []
 
 
-def test_too_many_sockets_are_a_mistake_and_the_variables_are_dropped() -> None:
+def test_too_many_sockets_are_an_error_and_the_variables_are_removed() -> None:
     environ = {"LISTEN_FDS": "1000000", "LISTEN_PID": PID, "LISTEN_FDNAMES": "a", "X": "y"}
-    with pytest.raises(InheritedSocketError, match="64 are the most"):
+    with pytest.raises(InheritedSocketError, match="the maximum is 64"):
         inherited_sockets(environ)
     assert environ == {"X": "y"}
 
 
-def test_steps_are_told_as_systemd_wants_them(told: socket.socket, clock: MovedClock) -> None:
-    environ = {"NOTIFY_SOCKET": str(told.getsockname())}
+def test_notifications_follow_the_systemd_protocol(
+    receiver: socket.socket, clock: MovedClock
+) -> None:
+    environ = {"NOTIFY_SOCKET": str(receiver.getsockname())}
     systemd = Notifier(environ, clock)
     systemd.ready("3 servers\nSTOPPING=1")
     systemd.reloading()
     systemd.stopping()
-    assert heard(told) == [
+    assert received(receiver) == [
         "READY=1\nSTATUS=3 servers STOPPING=1",
         "RELOADING=1\nMONOTONIC_USEC=1000000000",
-        "STOPPING=1\nSTATUS=letting running probes end",
+        "STOPPING=1\nSTATUS=waiting for running probes to finish",
     ]
-    # No child shall answer for us.
+    # Child processes must not send notifications.
     assert environ == {}
 
 
-async def test_signs_of_life_come_twice_in_the_time_that_systemd_waits(
-    told: socket.socket, clock: MovedClock
+async def test_watchdog_notifications_are_sent_twice_per_timeout(
+    receiver: socket.socket, clock: MovedClock
 ) -> None:
     environ = {
-        "NOTIFY_SOCKET": str(told.getsockname()),
+        "NOTIFY_SOCKET": str(receiver.getsockname()),
         "WATCHDOG_USEC": "30000000",
         "WATCHDOG_PID": PID,
     }
-    beating = asyncio.create_task(Notifier(environ, clock).keep_alive())
+    keep_alive = asyncio.create_task(Notifier(environ, clock).keep_alive())
     await clock.advance(60)
-    assert heard(told) == ["WATCHDOG=1"] * 5
-    beating.cancel()
+    assert received(receiver) == ["WATCHDOG=1"] * 5
+    keep_alive.cancel()
 
 
 @pytest.mark.parametrize(
     "watchdog",
     [{}, {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "x"}],
 )
-async def test_signs_of_life_are_given_only_when_asked_for(
-    told: socket.socket, clock: MovedClock, watchdog: dict[str, str]
+async def test_watchdog_notifications_are_sent_only_if_expected(
+    receiver: socket.socket, clock: MovedClock, watchdog: dict[str, str]
 ) -> None:
-    environ = {"NOTIFY_SOCKET": str(told.getsockname()), **watchdog}
+    environ = {"NOTIFY_SOCKET": str(receiver.getsockname()), **watchdog}
     await asyncio.wait_for(Notifier(environ, clock).keep_alive(), 1)
-    assert heard(told) == []
+    assert received(receiver) == []
 
 
 @pytest.mark.parametrize("address", ["", "relative", "vsock:2:1234"])
-def test_without_a_socket_of_this_machine_nobody_is_told(clock: MovedClock, address: str) -> None:
+def test_without_a_local_socket_nothing_is_sent(clock: MovedClock, address: str) -> None:
     with capture_logs() as logs:
         Notifier({"NOTIFY_SOCKET": address}, clock).ready("3 servers")
     assert logs == []
 
 
-def test_a_socket_that_is_gone_is_a_warning(clock: MovedClock, tmp_path: Path) -> None:
+def test_missing_socket_is_logged_as_a_warning(clock: MovedClock, tmp_path: Path) -> None:
     with capture_logs() as logs:
         Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}, clock).ready("3 servers")
-    assert [one["log_level"] for one in logs] == ["warning"]
+    assert [entry["log_level"] for entry in logs] == ["warning"]
