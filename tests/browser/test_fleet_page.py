@@ -142,22 +142,22 @@ def test_hidden_tab_sends_no_requests_and_catches_up_when_visible(
     with open_page(browser) as one:
         page = opened(one, fleet)
         page.clock.install()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
         page.evaluate("Object.defineProperty(document, 'hidden', {get: () => window.away})")
         page.evaluate("window.away = true; document.dispatchEvent(new Event('visibilitychange'))")
         page.wait_for_timeout(100)
-        asked.clear()
+        requests.clear()
         page.clock.run_for(20_000)
         page.wait_for_timeout(100)
         # A request that was running when the tab was hidden may still have finished.
-        assert len(asked) <= 1
-        asked.clear()
+        assert len(requests) <= 1
+        requests.clear()
         with page.expect_response(re.compile("/fleet/changes")):
             page.evaluate(
                 "window.away = false; document.dispatchEvent(new Event('visibilitychange'))"
             )
-        assert len(asked) == 1
+        assert len(requests) == 1
 
 
 def test_banner_shows_when_the_exporter_is_down_and_hides_on_recovery(

@@ -34,11 +34,11 @@ class FakeExporter:
     outcome: Outcome = Outcome.SUCCESS
     reload_error: str = ""
     unready: str | None = None
-    asked: list[tuple[Target, float]] = field(default_factory=list)
+    probed: list[tuple[Target, float]] = field(default_factory=list)
     scrapes: list[float] = field(default_factory=list)
 
     async def probe_now(self, target: Target, seconds: float) -> ProbeResult:
-        self.asked.append((target, seconds))
+        self.probed.append((target, seconds))
         return result(target, self.outcome)
 
     async def reload(self) -> None:
@@ -181,7 +181,7 @@ async def test_only_a_configured_server_can_be_probed(
 ) -> None:
     response = await client.get(f"/probe?{query}")
     assert (response.status_code, says in response.text) == (status, True)
-    assert fake.asked == []
+    assert fake.probed == []
 
 
 @pytest.mark.parametrize("wanted", [ELSEWHERE.key.server_id, ELSEWHERE.name])
@@ -201,7 +201,7 @@ async def test_server_is_found_by_id_or_name_within_a_project(
     client: httpx.AsyncClient, fake: FakeExporter, name: str
 ) -> None:
     await client.get("/probe", params={"target": name, "project": "east"})
-    assert [target for target, _ in fake.asked] == [TWIN]
+    assert [target for target, _ in fake.probed] == [TWIN]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ async def test_probe_on_demand_ends_before_the_scrape_timeout(
 ) -> None:
     headers = {"x-prometheus-scrape-timeout-seconds": header} if header else {}
     await client.get("/probe", params={"target": "id-2"}, headers=headers)
-    assert [given for _, given in fake.asked] == [pytest.approx(seconds)]
+    assert [given for _, given in fake.probed] == [pytest.approx(seconds)]
 
 
 @pytest.mark.parametrize("header", ["nan", "inf", "-1", "0", "soon"])
@@ -223,7 +223,7 @@ async def test_invalid_scrape_timeout_is_rejected(
         "/probe?target=id-2", headers={"x-prometheus-scrape-timeout-seconds": header}
     )
     assert response.status_code == 400
-    assert fake.asked == []
+    assert fake.probed == []
 
 
 async def test_not_ready_response_gives_the_reason(
@@ -268,11 +268,11 @@ async def test_number_of_concurrent_probes_on_demand_is_limited(
     monkeypatch.setattr("exporter.web.probe_requests._PROBES_AT_ONCE", 0)
     response = await client.get("/probe?target=id-2")
     assert response.status_code == 503
-    assert fake.asked == []
+    assert fake.probed == []
 
 
 async def test_depth_parameter_sets_the_depth_of_a_probe(
     client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
     await client.get("/probe?target=id-2&depth=api")
-    assert [target for target, _ in fake.asked] == [replace(WEB, depth=Stage.API)]
+    assert [target for target, _ in fake.probed] == [replace(WEB, depth=Stage.API)]

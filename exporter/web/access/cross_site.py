@@ -45,17 +45,17 @@ class SameSite:
         headers = Headers(scope=scope)
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if site is not None and site not in _OWN_SITE:
-            return "refused: the request comes from a page of another site"
+            return "rejected: the request comes from a page of another site"
         if origin is None and site is None:
             return None
         if self._external.origin is not None and origin == self._external.origin:
             return None
         own = _host_and_port(headers.get("host", ""), scope["scheme"])
         if origin is not None and _of_origin(origin, scope["scheme"]) != own:
-            return "refused: the request comes from a page of another site"
+            return "rejected: the request comes from a page of another site"
         if own is None or not (_cannot_be_rebound(own[0]) or await self._has_tls_or_login()):
             return (
-                "refused: browsers may only do this at the address in --web.external-url,"
+                "rejected: browsers may only do this at the address in --web.external-url,"
                 " at localhost, or at an IP address"
             )
         return None

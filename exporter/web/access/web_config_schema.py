@@ -35,13 +35,13 @@ _BCRYPT = re.compile(
 )
 
 
-def _one_of(names: tuple[str, ...], *, cure: str = "") -> Check:
+def _one_of(names: tuple[str, ...], *, hint: str = "") -> Check:
     expected = " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
     def check(value: object) -> str:
         text = text_of(value, expected)
         if text not in names:
-            raise ValueError(f"expected {expected}, got {shown(value)}{cure}")
+            raise ValueError(f"expected {expected}, got {shown(value)}{hint}")
         return text
 
     return check
@@ -138,7 +138,7 @@ class TlsServerConfig(Section):
     client_ca_file: _FileName | None = None
     client_allowed_sans: list[Annotated[str, PlainValidator(_san)]] | None = None
     min_version: Annotated[str, PlainValidator(_one_of(tuple(OLDEST)))] = "TLS12"
-    max_version: Annotated[str, PlainValidator(_one_of(tuple(NEWEST), cure=_OLDER))] = "TLS13"
+    max_version: Annotated[str, PlainValidator(_one_of(tuple(NEWEST), hint=_OLDER))] = "TLS13"
     cipher_suites: list[Annotated[str, PlainValidator(_one_of((*CIPHERS, *CIPHERS_OF_TLS13)))]] = (
         Field(default_factory=list)
     )

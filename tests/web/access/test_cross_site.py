@@ -20,7 +20,9 @@ async def handler(_request: Request) -> Response:
     return PlainTextResponse("changed")
 
 
-def client_of(url: str, external: ExternalUrl = EXTERNAL, rules: Rules = OPEN) -> httpx.AsyncClient:
+def http_client(
+    url: str, external: ExternalUrl = EXTERNAL, rules: Rules = OPEN
+) -> httpx.AsyncClient:
     live = LiveConfig(rules, MovedClock().time)
     app = Starlette(routes=[Route("/", handler, methods=["GET", "POST", "PUT", "DELETE"])])
     return httpx.AsyncClient(
@@ -85,32 +87,32 @@ async def test_only_programs_and_own_pages_may_post(
     url: str, headers: dict[str, str], status: int, content_type: str
 ) -> None:
     sent = headers | ({"content-type": content_type} if content_type else {})
-    async with client_of(url) as client:
+    async with http_client(url) as client:
         assert (await client.post("/", headers=sent, content=b"{}")).status_code == status
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_put_and_delete_are_checked_too(method: str) -> None:
-    async with client_of(HERE) as client:
+    async with http_client(HERE) as client:
         response = await client.request(method, "/", headers={"origin": "https://evil.example"})
     assert response.status_code == 403
 
 
 async def test_cross_site_get_is_allowed() -> None:
-    async with client_of("http://any.name") as client:
+    async with http_client("http://any.name") as client:
         response = await client.get("/", headers={"sec-fetch-site": "cross-site"})
     assert response.status_code == 200
 
 
 async def test_rejected_host_name_response_names_the_flag() -> None:
-    async with client_of("http://exporter.lan", ExternalUrl()) as client:
+    async with http_client("http://exporter.lan", ExternalUrl()) as client:
         response = await client.post("/", headers={"origin": "http://exporter.lan"})
     assert "--web.external-url" in response.text
 
 
 async def test_any_host_name_is_allowed_with_a_login() -> None:
     rules = Rules(WebConfig(users={"user": "hash"}), None)
-    async with client_of("http://exporter.lan", ExternalUrl(), rules) as client:
+    async with http_client("http://exporter.lan", ExternalUrl(), rules) as client:
         for origin, status in (("http://exporter.lan", 200), ("http://evil.example", 403)):
             response = await client.post("/", headers={"origin": origin})
             assert response.status_code == status

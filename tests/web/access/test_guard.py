@@ -24,7 +24,7 @@ async def inside(_request: Request) -> Response:
     return PlainTextResponse("inside", headers={"x-frame-options": "sameorigin"})
 
 
-def client_of(app: object) -> httpx.AsyncClient:
+def http_client(app: object) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app),  # type: ignore[arg-type]
         base_url="http://127.0.0.1",
@@ -54,7 +54,7 @@ def guard(web_config: Path, clock: MovedClock, open_paths: tuple[str, ...] = ())
 
 @pytest.fixture
 async def client(web_config: Path, clock: MovedClock) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(guard(web_config, clock)) as client:
+    async with http_client(guard(web_config, clock)) as client:
         yield client
 
 
@@ -86,7 +86,7 @@ async def test_two_authorization_headers_are_401(client: httpx.AsyncClient) -> N
 
 
 async def test_only_the_health_checks_can_be_opened(web_config: Path, clock: MovedClock) -> None:
-    async with client_of(guard(web_config, clock, HEALTH_PATHS)) as client:
+    async with http_client(guard(web_config, clock, HEALTH_PATHS)) as client:
         opened = [p for p in PATHS if (await client.get(f"/ce{p}")).status_code != 401]
         assert opened == list(HEALTH_PATHS)
         for similar in ("/-/healthy", "/ce/-/healthy/", "/ce//-/healthy", "/ce/-/healthy%2f"):

@@ -23,18 +23,18 @@ class Harness:
 
     checks: PasswordChecks = field(default_factory=PasswordChecks)
     started: list[str] = field(default_factory=list)
-    release: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    semaphore: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     tasks: list[asyncio.Task[bool]] = field(default_factory=list)
 
     def check(self, label: str) -> Callable[[], bool]:
         def blocking() -> bool:
             self.started.append(label)
-            self.release.acquire()
+            self.semaphore.acquire()
             return True
 
         return blocking
 
-    async def ask(self, client: str, name: str) -> "asyncio.Task[bool]":
+    async def submit(self, client: str, name: str) -> "asyncio.Task[bool]":
         task = asyncio.create_task(self.checks.run(client, name, self.check(f"{client}/{name}")))
         self.tasks.append(task)
         await asyncio.sleep(0)
@@ -45,7 +45,7 @@ class Harness:
 async def harness() -> AsyncIterator[Harness]:
     harness = Harness()
     yield harness
-    harness.release.release(1000)
+    harness.semaphore.release(1000)
     await asyncio.gather(*harness.tasks, return_exceptions=True)
 
 
@@ -56,9 +56,9 @@ async def rejected(task: "asyncio.Task[bool]") -> bool:
 
 async def test_new_client_goes_next_although_another_floods(harness: Harness) -> None:
     for number in range(WAITING_OF_A_CLIENT):
-        await harness.ask("flood", f"name-{number}")
-    new_client = await harness.ask("new-client", "prometheus")
-    harness.release.release(3)
+        await harness.submit("flood", f"name-{number}")
+    new_client = await harness.submit("new-client", "prometheus")
+    harness.semaphore.release(3)
     assert await new_client
     # One check was already running, and at most one more of the flood goes first.
     assert harness.started.index("new-client/prometheus") <= 2
@@ -66,28 +66,28 @@ async def test_new_client_goes_next_although_another_floods(harness: Harness) ->
 
 async def test_new_name_goes_next_although_another_name_waits(harness: Harness) -> None:
     for _ in range(WAITING_OF_A_NAME + 1):
-        await harness.ask("proxy", "admin")
-    new_client = await harness.ask("proxy", "prometheus")
-    harness.release.release(3)
+        await harness.submit("proxy", "admin")
+    new_client = await harness.submit("proxy", "prometheus")
+    harness.semaphore.release(3)
     assert await new_client
     assert harness.started.index("proxy/prometheus") <= 2
 
 
 async def test_waiting_checks_per_name_are_limited(harness: Harness) -> None:
     # The first leaves the queue at once and is checked.
-    tasks = [await harness.ask("flood", "admin") for _ in range(WAITING_OF_A_NAME + 5)]
+    tasks = [await harness.submit("flood", "admin") for _ in range(WAITING_OF_A_NAME + 5)]
     assert sum([await rejected(task) for task in tasks]) >= 4
 
 
 async def test_waiting_checks_per_client_are_limited(harness: Harness) -> None:
-    tasks = [await harness.ask("flood", f"name-{number}") for number in range(100)]
+    tasks = [await harness.submit("flood", f"name-{number}") for number in range(100)]
     waiting = [task for task in tasks if not await rejected(task)]
     assert len(waiting) <= WAITING_OF_A_CLIENT + 1
 
 
 async def test_waiting_checks_of_all_clients_are_limited(harness: Harness) -> None:
     tasks = [
-        await harness.ask(f"client-{client}", f"name-{name}")
+        await harness.submit(f"client-{client}", f"name-{name}")
         for name in range(4)
         for client in range(100)
     ]
@@ -97,10 +97,10 @@ async def test_waiting_checks_of_all_clients_are_limited(harness: Harness) -> No
 
 async def test_full_queue_rejects_a_check_of_the_largest_client(harness: Harness) -> None:
     floods = [
-        await harness.ask(f"flood-{number % 8}", f"name-{number}")
+        await harness.submit(f"flood-{number % 8}", f"name-{number}")
         for number in range(WAITING_MAX + 1)
     ]
-    new_client = await harness.ask("new-client", "prometheus")
+    new_client = await harness.submit("new-client", "prometheus")
     assert not await rejected(new_client)
     assert sum([await rejected(task) for task in floods]) == 1
 
@@ -111,7 +111,7 @@ async def test_failing_check_affects_only_its_caller(harness: Harness) -> None:
 
     with pytest.raises(ValueError, match="broken"):
         await harness.checks.run("a", "a", fails)
-    harness.release.release()
+    harness.semaphore.release()
     assert await harness.checks.run("a", "a", harness.check("after"))
 
 

@@ -156,8 +156,8 @@ async def test_client_certificate_needs_an_allowed_name(
 async def test_versions_ciphers_and_curve_are_enforced(authority: trustme.CA, load: Load) -> None:
     suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
     text = f"{TLS}  max_version: TLS12\n  cipher_suites: [{suite}]\n  curve_preferences: [X25519]\n"
-    refused = _client(authority)
-    refused.set_ciphers("ECDHE+AESGCM")
+    other_cipher = _client(authority)
+    other_cipher.set_ciphers("ECDHE+AESGCM")
     too_new = _client(authority)
     too_new.minimum_version = ssl.TLSVersion.TLSv1_3
     other_curve = _client(authority)
@@ -166,7 +166,7 @@ async def test_versions_ciphers_and_curve_are_enforced(authority: trustme.CA, lo
         found = await _get(server, _client(authority))
         assert found.version() == "TLSv1.2"
         assert (found.cipher() or ("",))[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
-        for client in (refused, too_new, other_curve):
+        for client in (other_cipher, too_new, other_curve):
             with pytest.raises(SSLError):
                 await _get(server, client)
 

@@ -31,7 +31,7 @@ class FakeExporter:
     outcome: Outcome = Outcome.SUCCESS
     unready: str | None = None
     incomplete: str | None = None
-    asked: list[tuple[Target, float]] = field(default_factory=list)
+    probed: list[tuple[Target, float]] = field(default_factory=list)
 
     def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target:
         """Add a server with these outcomes, one per minute, the last one ten seconds ago."""
@@ -50,7 +50,7 @@ class FakeExporter:
         return target
 
     async def probe_now(self, target: Target, seconds: float) -> ProbeResult:
-        self.asked.append((target, seconds))
+        self.probed.append((target, seconds))
         return result(target, self.outcome, NOW)
 
     async def reload(self) -> None:

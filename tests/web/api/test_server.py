@@ -18,7 +18,7 @@ SERVER = "/api/v1/servers/southwest/id-1"
 class FakeExporter(Protocol):
     state: StateStore
     outcome: Outcome
-    asked: list[tuple[Target, float]]
+    probed: list[tuple[Target, float]]
 
     def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
 
@@ -134,7 +134,7 @@ async def test_unknown_server_is_404(
     response = await client.request(method, path)
     assert (response.status_code, response.json()["errorType"]) == (404, "not_found")
     assert "GET /api/v1/servers lists" in response.json()["error"]
-    assert fake.asked == []
+    assert fake.probed == []
 
 
 async def test_probe_on_demand_is_returned_and_not_recorded(
@@ -146,7 +146,7 @@ async def test_probe_on_demand_is_returned_and_not_recorded(
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
     data = response.json()["data"]
     assert (data["outcome"], data["started_at"]) == ("timeout", NOW)
-    assert fake.asked == [(target, 20.0)]
+    assert fake.probed == [(target, 20.0)]
     after = (await client.get(SERVER)).json()["data"]
     assert (after["state"], len(after["history"])) == ("working", 1)
 
@@ -157,7 +157,7 @@ async def test_depth_and_timeout_of_a_probe_on_demand_can_be_set(
     fake.add("id-1")
     timeout = {"X-Prometheus-Scrape-Timeout-Seconds": "5"}
     await client.post(f"{SERVER}/probe?depth=rfb", headers=timeout)
-    assert [(target.depth, seconds) for target, seconds in fake.asked] == [(Stage.RFB, 4.5)]
+    assert [(target.depth, seconds) for target, seconds in fake.probed] == [(Stage.RFB, 4.5)]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ async def test_probe_on_demand_rejects_invalid_parameters(
     response = await client.post(f"{SERVER}/probe{query}", headers=headers)
     assert (response.status_code, response.json()["errorType"]) == (400, "bad_data")
     assert says in response.json()["error"]
-    assert fake.asked == []
+    assert fake.probed == []
 
 
 async def test_number_of_concurrent_probes_is_limited(
@@ -187,4 +187,4 @@ async def test_number_of_concurrent_probes_is_limited(
     response = await client.post(f"{SERVER}/probe")
     assert (response.status_code, response.json()["errorType"]) == (503, "unavailable")
     assert "try again later" in response.json()["error"]
-    assert fake.asked == []
+    assert fake.probed == []

@@ -50,7 +50,7 @@ class InMemory:
     state: StateStore = field(default_factory=lambda: StateStore(history_length=5))
     statuses: list[ProjectStatus] = field(default_factory=list)
     outcome: Outcome = Outcome.SUCCESS
-    asked: list[Target] = field(default_factory=list)
+    probed: list[Target] = field(default_factory=list)
 
     def record(self, of: Target, *outcomes: Outcome, detail: str = "") -> None:
         """Record probes of a server that end now."""
@@ -59,7 +59,7 @@ class InMemory:
 
     async def probe_now(self, of: Target, _seconds: float) -> ProbeResult:
         """Probe on demand."""
-        self.asked.append(of)
+        self.probed.append(of)
         verdict = self.outcome.verdict
         return result(
             of, self.outcome, self.now, "" if verdict is Verdict.SUCCESS else "<i>why</i>"

@@ -99,8 +99,8 @@ async def test_lone_surrogate_is_replaced(fleet: InMemory, client: httpx.AsyncCl
     strange = target("a\ud800b")
     fleet.state.reconcile([strange])
     fleet.record(strange, Outcome.TIMEOUT)
-    boot = (await client.get("/fleet/changes")).json()["revision"].partition(".")[0]
-    for path in ("/", "/servers/southwest/a_b", f"/fleet/changes?since={boot}.0"):
+    run_id = (await client.get("/fleet/changes")).json()["revision"].partition(".")[0]
+    for path in ("/", "/servers/southwest/a_b", f"/fleet/changes?since={run_id}.0"):
         assert (await client.get(path)).status_code == 200
 
 
@@ -111,9 +111,9 @@ async def test_changes_since_a_revision_are_returned(
     (revision,) = re.findall(r'data-revision="([^"]+)"', html)
     fleet.record(WEB, Outcome.TIMEOUT)
     fleet.now += 2
-    told = (await client.get("/fleet/changes", params={"since": revision})).json()
-    assert told["now"] == NOW + 2
-    assert told["cells"] == [
+    changes = (await client.get("/fleet/changes", params={"since": revision})).json()
+    assert changes["now"] == NOW + 2
+    assert changes["cells"] == [
         {
             "href": "servers/southwest/web-01",
             "project": "southwest",
@@ -124,8 +124,8 @@ async def test_changes_since_a_revision_are_returned(
             "doubt": "",
         }
     ]
-    assert [one["project"] for one in told["projects"]] == ["southwest", "east"]
-    query = {"since": told["revision"], "words": told["words"]}
+    assert [one["project"] for one in changes["projects"]] == ["southwest", "east"]
+    query = {"since": changes["revision"], "words": changes["words"]}
     again = (await client.get("/fleet/changes", params=query)).json()
     assert (again["cells"], again["projects"], again["reset"]) == ([], [], False)
 

@@ -93,7 +93,7 @@ async def test_probe_on_demand_is_shown_and_not_recorded(
     assert response.status_code == 200
     assert "Not recorded" in response.text
     assert "&lt;i&gt;why&lt;/i&gt;" in response.text
-    assert fleet.asked == [DB]
+    assert fleet.probed == [DB]
     state = fleet.state.get(DB.key)
     assert state is not None
     assert state.last is None
@@ -106,7 +106,7 @@ async def test_number_of_concurrent_probes_on_the_page_is_limited(
     response = await client.post(PATH)
     assert response.status_code == 503
     assert "Not probed: 0 probes on demand are already running" in response.text
-    assert fleet.asked == []
+    assert fleet.probed == []
 
 
 async def test_unknown_server_has_no_page(fleet: InMemory, client: httpx.AsyncClient) -> None:
@@ -116,7 +116,7 @@ async def test_unknown_server_has_no_page(fleet: InMemory, client: httpx.AsyncCl
         assert response.status_code == 404
         assert "No such server" in response.text
         assert "<b>" not in response.text.partition("<main")[2]
-    assert fleet.asked == []
+    assert fleet.probed == []
 
 
 async def test_every_project_name_gives_a_working_link(
