@@ -57,8 +57,8 @@ def inconsistencies(data: Data) -> Iterator[Finding]:
             not servers or section.get("server_files") or section.get("discovery") is not None
         )
         for number, server in enumerate([*servers, None] if unlisted else servers):
-            below = (*location, "servers", number)
-            finding = _too_long(project_times.overridden(server, below))
+            server_location = (*location, "servers", number)
+            finding = _too_long(project_times.overridden(server, server_location))
             if finding and finding.location not in reported:
                 reported.add(finding.location)
                 yield finding

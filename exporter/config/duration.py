@@ -44,14 +44,14 @@ def format_duration(seconds: float) -> str:
 
     Years and weeks are used only without a remainder: ``8d``, not ``1w1d``.
     """
-    rest = round(seconds * 1000)
-    if rest == 0:
+    remaining = round(seconds * 1000)
+    if remaining == 0:
         return "0s"
     text = ""
     for unit, size in _UNITS.items():
-        count, below = divmod(rest, size)
-        if count == 0 or (below and unit in {"y", "w"}):
+        count, remainder = divmod(remaining, size)
+        if count == 0 or (remainder and unit in {"y", "w"}):
             continue
         text += f"{count}{unit}"
-        rest = below
+        remaining = remainder
     return text

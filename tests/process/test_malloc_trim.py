@@ -38,7 +38,7 @@ async def running(clock: Any, tmp_path: Path) -> AsyncIterator[None]:
 
 @pytest.mark.usefixtures("running")
 async def test_fragmented_free_memory_is_returned_within_30_seconds(clock: Any) -> None:
-    kept = [bytes(_PIECE_BYTES) for _ in range(_PIECES)][::_KEEP_EVERY]
+    retained = [bytes(_PIECE_BYTES) for _ in range(_PIECES)][::_KEEP_EVERY]
     fragmented_bytes = _resident_bytes()
 
     await clock.advance(29)
@@ -48,7 +48,7 @@ async def test_fragmented_free_memory_is_returned_within_30_seconds(clock: Any) 
         while _resident_bytes() > fragmented_bytes - _PIECE_BYTES * _PIECES * 0.8:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
 
-    assert len(kept) == _PIECES / _KEEP_EVERY
+    assert len(retained) == _PIECES / _KEEP_EVERY
 
 
 def _resident_bytes() -> int:
