@@ -57,8 +57,8 @@ def _assert_probing_continues(ours: Program, step: str) -> None:
     results = after.outcomes(LOGIN) - before.outcomes(LOGIN)
     assert set(results) == {"success"}, step
     assert slots - 2 < results["success"] / PROJECTS[LOGIN] < slots + 2, step
-    # A signature with a wrong time is rejected, and rejected keys are not used for two minutes. Such
-    # probes are inconclusive.
+    # A signature with a wrong time is rejected, and rejected keys are not used for two minutes.
+    # Such probes are inconclusive.
     assert set(after.outcomes(SIGNED) - before.outcomes(SIGNED)) == {"unauthorized"}, step
     assert _all_green(after), step
 

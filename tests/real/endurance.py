@@ -80,10 +80,10 @@ def scrape(address: str, timeout: float = 5.0, names: Sequence[str] = ()) -> Scr
     """Scrape an exporter as Prometheus does: the metrics ``names``, or all."""
     at = time.time()
     query = {"name[]": list(names)}
-    answer = httpx.get(f"http://{address}/metrics", params=query, timeout=timeout)
-    answer.raise_for_status()
+    response = httpx.get(f"http://{address}/metrics", params=query, timeout=timeout)
+    response.raise_for_status()
     samples: dict[str, list[tuple[Mapping[str, str], float]]] = {}
-    for family in text_string_to_metric_families(answer.text):
+    for family in text_string_to_metric_families(response.text):
         for sample in family.samples:
             samples.setdefault(sample.name, []).append((sample.labels, sample.value))
     return Scrape(at, samples)
@@ -91,10 +91,10 @@ def scrape(address: str, timeout: float = 5.0, names: Sequence[str] = ()) -> Scr
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of a project while ``holds`` is entered, and its maximum recovery time in seconds."""
+    """A fault while ``active_while`` is entered, and its maximum recovery time in seconds."""
 
-    holds: AbstractContextManager[object]
-    patience: float = RECOVERY
+    active_while: AbstractContextManager[object]
+    recovery_seconds: float = RECOVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +195,14 @@ class Environment:
         entered during the faults and must affect no project.
         """
         before, held = self.steady(), self.resources()
-        with meanwhile, ExitStack() as holding:
+        with meanwhile, ExitStack() as active:
             for fault in faults.values():
-                holding.enter_context(fault.holds)
+                active.enter_context(fault.active_while)
             time.sleep(settle)
-            begun = self.scrape()
+            settled = self.scrape()
             time.sleep(FAULT_SECONDS)
             during = self.scrape()
-        self.recover({name: fault.patience for name, fault in faults.items()})
+        self.recover({name: fault.recovery_seconds for name, fault in faults.items()})
         after = self.scrape()
         for project in self.projects.keys() - faults.keys():
             self.assert_unaffected(project, before, after)
@@ -212,20 +212,20 @@ class Environment:
                 before=before,
                 during=during,
                 after=after,
-                outcomes=during.outcomes(project) - begun.outcomes(project),
+                outcomes=during.outcomes(project) - settled.outcomes(project),
                 around=after.outcomes(project) - before.outcomes(project),
                 verdicts=set(during.each("console_probe_success", project).values()),
             )
             for project in self.projects
         }
 
-    def recover(self, patience: Mapping[str, float]) -> None:
+    def recover(self, recovery_seconds: Mapping[str, float]) -> None:
         """Wait until each project is healthy; fail if one takes longer than its maximum."""
         ended = time.time()
-        unhealthy = set(patience)
+        unhealthy = set(recovery_seconds)
         while unhealthy:
             unhealthy -= self.healthy_since(ended, unhealthy)
-            late = {name for name in unhealthy if time.time() - ended > patience[name]}
+            late = {name for name in unhealthy if time.time() - ended > recovery_seconds[name]}
             assert not late, f"not recovered in time: {late}"
             time.sleep(0.1)
 
@@ -234,36 +234,36 @@ class Environment:
         outcomes = after.outcomes(project) - before.outcomes(project)
         assert set(outcomes) == {"success"}, (project, outcomes)
         name = "console_probe_verdicts_total"
-        was, now = before.each(name, project), after.each(name, project)
+        earlier, now = before.each(name, project), after.each(name, project)
         slots = (after.at - before.at) / INTERVAL
-        made = {server: now[server] - was[server] for server in was}
-        assert all(slots - 2 < count < slots + 2 for count in made.values()), (slots, made)
+        probes = {server: now[server] - earlier[server] for server in earlier}
+        assert all(slots - 2 < count < slots + 2 for count in probes.values()), (slots, probes)
 
     def assert_no_leaks(self, held: ProcessResources) -> None:
         """Assert that the process holds no more resources than ``held``, after a while."""
-        give_up = time.monotonic() + _CLEANUP_SECONDS
-        while left := self._left(held):
-            assert time.monotonic() < give_up, left
+        deadline = time.monotonic() + _CLEANUP_SECONDS
+        while leaks := self._leaks(held):
+            assert time.monotonic() < deadline, leaks
             time.sleep(0.1)
         self.assert_quiet_log()
 
-    def _left(self, held: ProcessResources) -> list[str]:
+    def _leaks(self, held: ProcessResources) -> list[str]:
         now, seen = self.resources(), self.scrape()
-        kept = sum(self.projects.values()) + len(self.projects)
+        connections_max = sum(self.projects.values()) + len(self.projects)
         # After a quota was cut, the rate stays low for minutes.
         slow = self.projects.get(QUOTA, 0)
-        wrong = {
+        excess = {
             "requests in flight": seen.total("console_api_requests_in_flight"),
             "queued": max(0, seen.total("console_throttle_queue_length") - slow),
             "overdue": max(0, seen.total("console_scheduler_overdue_servers") - slow),
             "sockets closed by the peer": now.sockets["CLOSE_WAIT"],
             "files": max(0, now.files - held.files),
             # At most one connection per server is kept open, plus a few scrapes.
-            "connections": max(0, now.sockets["ESTABLISHED"] - kept - 4),
+            "connections": max(0, now.sockets["ESTABLISHED"] - connections_max - 4),
             "threads": max(0, now.threads - THREADS_MAX),
             "memory": max(0, now.resident_bytes - held.resident_bytes - _GROWTH_BYTES_MAX),
         }
-        return [f"{what}: {count}" for what, count in wrong.items() if count]
+        return [f"{what}: {count}" for what, count in excess.items() if count]
 
     def assert_quiet_log(self) -> None:
         """Assert that the log has no errors and no tracebacks."""

@@ -17,7 +17,7 @@ _DATAGRAM = 512
 class DnsBehaviour(Enum):
     """How the server answers a query."""
 
-    WELL = auto()
+    NORMAL = auto()
     FAILING = auto()
     SILENT = auto()
 
@@ -47,15 +47,15 @@ class NameServer:
             if not query:
                 return
             end = query.index(b"\0", _QUESTION_AT)
-            behaviour = self._behaviours.get(query[_QUESTION_AT:end], DnsBehaviour.WELL)
+            behaviour = self._behaviours.get(query[_QUESTION_AT:end], DnsBehaviour.NORMAL)
             if behaviour is not DnsBehaviour.SILENT:
                 self._server.sendto(self._answer(query, end + 5, behaviour), client)
 
     def _answer(self, query: bytes, end: int, behaviour: DnsBehaviour) -> bytes:
         number, kind = query[:2], query[end - 4 : end - 2]
-        well = behaviour is DnsBehaviour.WELL
-        found = well and kind == _TYPE_A
-        answer = number + _HEADER.pack(_ANSWER if well else _SERVER_FAILURE, 1, int(found), 0, 0)
+        normal = behaviour is DnsBehaviour.NORMAL
+        found = normal and kind == _TYPE_A
+        answer = number + _HEADER.pack(_ANSWER if normal else _SERVER_FAILURE, 1, int(found), 0, 0)
         answer += query[_QUESTION_AT:end]
         if found:
             # A pointer to the name in the question.

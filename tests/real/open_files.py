@@ -32,7 +32,7 @@ async def asserting_no_leaks() -> AsyncIterator[None]:
     """
     files, tasks = open_files(), len(asyncio.all_tasks())
     yield
-    give_up = time.monotonic() + _CLEANUP_SECONDS
+    deadline = time.monotonic() + _CLEANUP_SECONDS
     while not (open_files() <= files and len(asyncio.all_tasks()) <= tasks):
-        assert time.monotonic() < give_up, (open_files() - files, asyncio.all_tasks())
+        assert time.monotonic() < deadline, (open_files() - files, asyncio.all_tasks())
         await asyncio.sleep(0.01)

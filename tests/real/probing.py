@@ -41,7 +41,7 @@ class TokenLogin:
 
     async def authorize(self, request: Request) -> None:
         if not self._tokens:
-            raise LoginFailedError("the log-in was refused: check the password")
+            raise LoginFailedError("the login was rejected: check the password")
         request.headers["x-auth-token"] = self._tokens[0]
 
     async def renew(self, rejected: Request) -> bool:

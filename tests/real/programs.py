@@ -240,7 +240,7 @@ def free_port() -> int:
 
 def until(condition: Callable[[], object], seconds: float, every: float = 0.05) -> None:
     """Wait for a condition; fail if it is not met within ``seconds``."""
-    give_up = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < give_up, f"condition not met within {seconds} s"
+        assert time.monotonic() < deadline, f"condition not met within {seconds} s"
         time.sleep(every)

@@ -17,9 +17,9 @@ from typing import Any
 
 import httpx
 import yaml
-from exporter.simulator.path import load_scenario
 
 from exporter.simulator.scenario import Project, Scenario
+from exporter.simulator.scenario_file import load_scenario
 from tests.real.programs import Program, alertmanager, exporter, prometheus, query, simulator
 
 ROOT = Path(__file__).parent.parent.parent
@@ -121,7 +121,7 @@ def write_outage_scenario(name: str, folder: Path) -> Path:
         span["from"], span["until"] = QUIET_SECONDS, QUIET_SECONDS + OUTAGE_SECONDS
         if "seconds" in span:
             span["seconds"] = _SLOW_SECONDS
-    path = folder / "story.yaml"
+    path = folder / "scenario.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
 
@@ -235,8 +235,8 @@ def rehearse(
     seen.scrapes_missing = running.scrapes_missing()
     if recover is not None:
         recover(running)
-    give_up = time.monotonic() + RECOVERY_SECONDS
-    while time.monotonic() < give_up:
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while time.monotonic() < deadline:
         seen.left = {one["labels"]["alertname"] for one in running.alerts()}
         if not seen.left:
             break

@@ -161,8 +161,8 @@ def _account(result: SoakResult, first: Scrape, last: Scrape, rate: int) -> None
     result.in_progress = sum(last.total(name) + first.total(name) for name in _IN_PROGRESS)
 
 
-def _results(samples: Scrape) -> float:
-    return samples.total(_PROBES) - samples.total(_PROBES, outcome="skipped")
+def _results(scraped: Scrape) -> float:
+    return scraped.total(_PROBES) - scraped.total(_PROBES, outcome="skipped")
 
 
 def _probes(samples: Scrape) -> int:
@@ -233,7 +233,7 @@ def _running(folder: Path, spec: SoakSpec) -> Iterator[tuple[Program, _Faults]]:
             ours,
             {
                 "endpoint down": proxy.closed,
-                "answers 503": lambda: broken(kind="status", status=503),
+                "errors 503": lambda: broken(kind="status", status=503),
                 "resets": proxy.resetting,
                 "slow responses": lambda: broken(kind="slow", seconds=1),
                 "half-open": proxy.half_open,
