@@ -1,4 +1,4 @@
-"""The pretend cloud, in a process of its own."""
+"""The simulated cloud, in its own process."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from tests.real.simulated_project import listed_servers
 
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[str]:
-    """Yield the address of a pretend cloud with its default scenario."""
+    """Run a simulated cloud with the default scenario; yield its address."""
     with simulator("--seed=1") as running:
         yield running.url
 
 
 @pytest.fixture(scope="session")
 def servers(cloud: str) -> list[tuple[str, str]]:
-    """Return id and name of the servers of the cloud's first project."""
+    """Return the id and name of each server of the cloud's first project."""
     return listed_servers(cloud)

@@ -1,4 +1,4 @@
-"""The web server's access, with the program as a process and a real Prometheus before it."""
+"""Tests of TLS, authentication and systemd sockets with a running exporter and Prometheus."""
 
 import contextlib
 import re
@@ -34,7 +34,7 @@ def config(tmp_path: Path, cloud: str, servers: list[tuple[str, str]]) -> Path:
 
 @pytest.fixture
 def web_files(tmp_path: Path) -> WebConfigFiles:
-    """Return the document's example, with a password that is known."""
+    """Return the example of the documentation with a known password."""
     web_files = WebConfigFiles(tmp_path)
     example = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)[0]
     web_files.issue("exporter", "127.0.0.1", "localhost")
@@ -46,7 +46,7 @@ def web_files(tmp_path: Path) -> WebConfigFiles:
     return web_files
 
 
-def test_the_documents_example_is_what_promtool_and_we_take(
+def test_the_documented_example_is_valid_for_promtool_and_the_exporter(
     web_files: WebConfigFiles, config: Path
 ) -> None:
     for one in (
@@ -59,11 +59,11 @@ def test_the_documents_example_is_what_promtool_and_we_take(
         subprocess.run(one, check=True, capture_output=True)
 
 
-def test_the_documents_scrape_configuration_is_the_one_that_is_tested() -> None:
+def test_the_tested_scrape_configuration_is_documented() -> None:
     assert SCRAPE in DOCUMENT
 
 
-def test_a_mistake_in_the_web_configuration_ends_the_start(
+def test_an_invalid_web_configuration_is_an_error_at_the_start(
     web_files: WebConfigFiles, config: Path
 ) -> None:
     web_files.web_config.write_text("basic_auth_users: {a: hunter2}")
@@ -74,10 +74,10 @@ def test_a_mistake_in_the_web_configuration_ends_the_start(
         assert "hunter2" not in done.stdout + done.stderr
 
 
-def test_a_real_prometheus_scrapes_through_tls_client_certificate_and_login(
+def test_prometheus_scrapes_with_tls_client_certificate_and_password(
     web_files: WebConfigFiles, config: Path, tmp_path: Path
 ) -> None:
-    """Prometheus' own server runs with the very same file."""
+    # Prometheus' own web server uses the same file.
     ours = exporter(config, None, f"--web.config.file={web_files.web_config}")
     with ours as running:
         both = prometheus(
@@ -91,8 +91,10 @@ def test_a_real_prometheus_scrapes_through_tls_client_certificate_and_login(
             with web_files.client(url, "prometheus") as client:
 
                 def up() -> bool:
-                    answer = client.get("/api/v1/query", params={"query": "console_probe_success"})
-                    return len(answer.json()["data"]["result"]) == 3
+                    response = client.get(
+                        "/api/v1/query", params={"query": "console_probe_success"}
+                    )
+                    return len(response.json()["data"]["result"]) == 3
 
                 until(up, 20)
             with pytest.raises(httpx.TransportError):
@@ -104,7 +106,7 @@ def test_a_real_prometheus_scrapes_through_tls_client_certificate_and_login(
                 assert "strict-transport-security" in client.get("/metrics").headers
 
 
-def test_everything_changes_with_its_files_and_nothing_by_a_broken_one(
+def test_changed_files_apply_at_once_and_invalid_ones_are_ignored(
     web_files: WebConfigFiles, config: Path
 ) -> None:
     text = web_files.web_config.read_text().replace("RequireAndVerifyClientCert", "NoClientCert")
@@ -124,30 +126,30 @@ def test_everything_changes_with_its_files_and_nothing_by_a_broken_one(
             return ssl.get_server_certificate((host, int(port)))
 
         assert status() == 200
-        # A new certificate, for the next connection.
+        # A new certificate applies to the next connection.
         web_files.issue("exporter", "127.0.0.1", "localhost")
         assert certificate() == (web_files.folder / "exporter.crt").read_text()
         assert status() == 200
-        # A broken file: the old users stay, and an error is logged.
+        # With an invalid file the old users stay valid, and an error is logged.
         web_files.web_config.write_text(text + "  nobody: CANARYSECRET\n")
         assert status() == 200
         until(lambda: "web configuration not loaded" in ours.output, 30)
-        # The user removed, though remembered, and a connection that stays open.
+        # A removed user is rejected even if cached and on an open connection.
         other = text.replace(f"{USER}:", "other:")
-        with web_files.client(url) as kept:
-            assert kept.get("/metrics").status_code == 200
+        with web_files.client(url) as open_client:
+            assert open_client.get("/metrics").status_code == 200
             web_files.web_config.write_text(other)
-            assert kept.get("/metrics").status_code == 401
+            assert open_client.get("/metrics").status_code == 401
         assert status(("other", PASSWORD)) == 200
         # A new password for the same user.
         web_files.web_config.write_text(re.sub(r"\$2y\$.*", bcrypt_hash("another", 4), text))
         assert status() == 401
         assert status((USER, "another")) == 200
         ours.stop()
-    said = ours.output
+    output = ours.output
     (stored,) = re.findall(r"\$2y\S+", text)
     for secret in (PASSWORD, "CANARYSECRET", stored, "Basic ", "PRIVATE KEY", "another"):
-        assert secret not in said
+        assert secret not in output
 
 
 @pytest.fixture
@@ -163,7 +165,7 @@ def prefixed(web_files: WebConfigFiles, config: Path) -> Iterator[str]:
         yield f"http://{ours.url}"
 
 
-def test_everything_is_under_the_prefix(prefixed: str) -> None:
+def test_all_paths_have_the_prefix(prefixed: str) -> None:
     with httpx.Client(base_url=prefixed, auth=LOGIN) as client:
         assert client.get("/").headers["location"] == "/console/"
         page = client.get("/", follow_redirects=True)
@@ -186,14 +188,14 @@ def test_everything_is_under_the_prefix(prefixed: str) -> None:
         ({"Sec-Fetch-Site": "cross-site"}, 403),
     ],
 )
-def test_only_programs_and_our_own_pages_reload(
+def test_a_reload_from_another_origin_is_rejected(
     prefixed: str, headers: dict[str, str], status: int
 ) -> None:
-    answer = httpx.post(f"{prefixed}/console/-/reload", headers=headers, auth=LOGIN)
-    assert answer.status_code == status
+    response = httpx.post(f"{prefixed}/console/-/reload", headers=headers, auth=LOGIN)
+    assert response.status_code == status
 
 
-def test_several_addresses_are_listened_on(config: Path) -> None:
+def test_the_exporter_listens_on_several_addresses(config: Path) -> None:
     with exporter(config, None, "--web.listen-address=127.0.0.2:0") as ours:
         until(lambda: "127.0.0.2:" in ours.output, 30)
         (other,) = re.findall(r"address=(127\.0\.0\.2:\d+)", ours.output)
@@ -202,7 +204,7 @@ def test_several_addresses_are_listened_on(config: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--web.external-url=nonsense", "--web.route-prefix=/a?b"])
-def test_a_flag_that_is_wrong_is_one_clear_line(config: Path, flag: str) -> None:
+def test_an_invalid_flag_is_a_one_line_error(config: Path, flag: str) -> None:
     done = command("serve", f"--config.file={config}", flag)
     assert done.returncode == 1
     assert done.stderr.startswith("--web.")
@@ -219,7 +221,7 @@ class TestSystemd:
             unix.bind(str(tmp_path / "socket"))
             unix.listen()
             inherited = (tcp.fileno(), unix.fileno())
-            # As systemd does it: descriptors from 3 on, and the service's own process id.
+            # As systemd does: descriptors start at 3, LISTEN_PID is the id of the service.
             script = (
                 f"exec 3<&{inherited[0]} 4<&{inherited[1]};"
                 " LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:unix exec "
@@ -234,60 +236,60 @@ class TestSystemd:
                 assert ours.stop() == 0
             assert "address=127.0.0.1" in ours.output
 
-    def test_without_the_sockets_that_were_promised_it_does_not_start(self, config: Path) -> None:
+    def test_missing_sockets_are_an_error(self, config: Path) -> None:
         done = command("serve", f"--config.file={config}", "--web.systemd-socket")
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
         assert "systemd" in done.stderr
 
     @pytest.mark.parametrize("abstract", [False, True])
-    def test_systemd_is_told_of_every_step(
+    def test_systemd_is_notified_of_every_step(
         self,
         config: Path,
         tmp_path: Path,
         abstract: bool,  # noqa: FBT001 - a kind of socket
     ) -> None:
         name = f"@console-exporter-test-{tmp_path.name}" if abstract else str(tmp_path / "notify")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.bind(name.replace("@", "\0", 1) if abstract else name)
-            told.settimeout(10)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify_socket:
+            notify_socket.bind(name.replace("@", "\0", 1) if abstract else name)
+            notify_socket.settimeout(10)
 
-            def heard(word: str) -> dict[str, str]:
+            def received(word: str) -> dict[str, str]:
                 while True:
-                    lines = told.recv(4096).decode().splitlines()
+                    lines = notify_socket.recv(4096).decode().splitlines()
                     message = dict(line.split("=", 1) for line in lines)
                     if word in message:
                         return message
 
             environ = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}
             with exporter(config, environ) as ours:
-                assert heard("READY")["STATUS"] == "3 servers"
-                assert heard("WATCHDOG")
-                assert heard("WATCHDOG")
+                assert received("READY")["STATUS"] == "3 servers"
+                assert received("WATCHDOG")
+                assert received("WATCHDOG")
                 httpx.post(f"http://{ours.url}/-/reload")
-                assert int(heard("RELOADING")["MONOTONIC_USEC"]) > 0
-                assert heard("READY")["STATUS"] == "3 servers"
+                assert int(received("RELOADING")["MONOTONIC_USEC"]) > 0
+                assert received("READY")["STATUS"] == "3 servers"
                 config.write_text("nonsense")
                 httpx.post(f"http://{ours.url}/-/reload")
-                assert heard("RELOADING")
-                assert "mistakes" in heard("READY")["STATUS"]
+                assert received("RELOADING")
+                assert "invalid" in received("READY")["STATUS"]
                 ours.stop()
-                assert heard("STOPPING")
+                assert received("STOPPING")
 
 
-def until_silence(told: socket.socket) -> Iterator[bytes]:
+def until_silence(notify_socket: socket.socket) -> Iterator[bytes]:
     with contextlib.suppress(TimeoutError):
         while True:
-            yield told.recv(4096)
+            yield notify_socket.recv(4096)
 
 
-def test_a_stuck_event_loop_gives_no_sign_of_life(config: Path, tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.bind(str(tmp_path / "notify"))
+def test_a_stuck_event_loop_sends_no_watchdog_notification(config: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify_socket:
+        notify_socket.bind(str(tmp_path / "notify"))
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
         with exporter(config, environ) as ours:
             ours.process.send_signal(signal.SIGSTOP)
-            told.settimeout(0.5)
-            assert len(list(until_silence(told))) < 30
+            notify_socket.settimeout(0.5)
+            assert len(list(until_silence(notify_socket))) < 30
             ours.process.send_signal(signal.SIGCONT)
-            told.settimeout(5)
-            assert told.recv(4096) == b"WATCHDOG=1"
+            notify_socket.settimeout(5)
+            assert notify_socket.recv(4096) == b"WATCHDOG=1"

@@ -1,4 +1,4 @@
-"""The commands as a user runs them: what they print, and how they exit."""
+"""Tests of the output and exit statuses of all commands."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def bad_config(tmp_path: Path) -> Path:
     return path
 
 
-def assert_lists_every_mistake(text: str) -> None:
+def assert_lists_every_error(text: str) -> None:
     for part in ("colour", "timeout", "endpoint", "NOT_SET_ANYWHERE", "servers[1]"):
         assert part in text, part
     for line in text.strip().splitlines():
@@ -42,13 +42,15 @@ def assert_lists_every_mistake(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["serve", "check-config"])
-def test_a_bad_configuration_ends_the_start_with_every_mistake(bad_config: Path, name: str) -> None:
+def test_an_invalid_configuration_is_an_error_that_lists_everything(
+    bad_config: Path, name: str
+) -> None:
     ended = command(name, f"--config.file={bad_config}")
     assert ended.returncode == 1
-    assert_lists_every_mistake(ended.stderr)
+    assert_lists_every_error(ended.stderr)
 
 
-def test_a_bad_configuration_at_reload_leaves_the_old_one_running(
+def test_an_invalid_configuration_at_reload_keeps_the_old_one_active(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(tmp_path / "bad.yaml", cloud, servers[:2])
@@ -56,9 +58,9 @@ def test_a_bad_configuration_at_reload_leaves_the_old_one_running(
         base = f"http://{ours.url}"
         until(lambda: "console_probe_success{" in httpx.get(f"{base}/metrics").text, 10)
         config.write_text(BAD)
-        answer = httpx.post(f"{base}/-/reload")
-        assert answer.status_code == 400
-        assert_lists_every_mistake(answer.text)
+        response = httpx.post(f"{base}/-/reload")
+        assert response.status_code == 400
+        assert_lists_every_error(response.text)
         ours.process.send_signal(signal.SIGHUP)
         until(lambda: ours.output.count("configuration reload failed") > len(BAD) // 100, 30)
         metrics = httpx.get(f"{base}/metrics").text
@@ -76,7 +78,7 @@ def attempts(metrics: str) -> float:
     return sum(float(value) for value in re.findall(pattern, metrics))
 
 
-def test_a_taken_port_is_one_clear_line(
+def test_a_port_in_use_is_a_one_line_error(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers)
@@ -91,7 +93,7 @@ def test_a_taken_port_is_one_clear_line(
 
 
 @pytest.mark.parametrize("address", ["nonsense", ":99999", "127.0.0.1:http"])
-def test_a_bad_listen_address_is_one_clear_line(
+def test_an_invalid_listen_address_is_a_one_line_error(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]], address: str
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers)
@@ -101,21 +103,21 @@ def test_a_bad_listen_address_is_one_clear_line(
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_a_listen_address_whose_name_does_not_resolve_says_so(
+def test_an_unresolvable_listen_address_is_an_error(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers)
     address = "does-not-exist.invalid:10429"
     ended = command("serve", f"--config.file={config}", f"--web.listen-address={address}")
     assert ended.returncode == 1
-    # The second is a resolver's word that has nobody to ask.
+    # The second message appears where no name server is reachable.
     assert re.search(
         rf"cannot listen on {address}: (Name or service not known|Temporary failure in .*);",
         ended.stderr,
     )
 
 
-def test_serve_warns_of_probes_that_do_not_fit(
+def test_serve_warns_if_the_rate_limit_is_too_low(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers, interval="10s", rate=0.5)
@@ -124,7 +126,7 @@ def test_serve_warns_of_probes_that_do_not_fit(
 
 
 @pytest.mark.parametrize("name", ["serve", "check-config", "discover", "probe"])
-def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_a_one_line_error(tmp_path: Path, name: str) -> None:
     arguments = ["db-01"] if name == "probe" else []
     ended = command(name, f"--config.file={tmp_path / 'none.yaml'}", *arguments)
     assert ended.returncode == 1
@@ -132,7 +134,7 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path, name: str) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_check_config_prints_the_probe_budget(
+def test_check_config_prints_the_capacity_plan(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers[:10], interval="10s", rate=2.0)
@@ -141,7 +143,7 @@ def test_check_config_prints_the_probe_budget(
     assert "10 servers need 1 probes per second, 50% of the 2 allowed" in ended.stdout
 
 
-def test_check_config_exits_2_when_the_plan_cannot_fit(
+def test_check_config_exits_2_if_the_rate_limit_is_too_low(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers[:10], interval="10s", rate=0.5)
@@ -150,20 +152,20 @@ def test_check_config_exits_2_when_the_plan_cannot_fit(
     assert "The rate limit is too low" in ended.stdout
 
 
-def test_probe_exits_0_only_on_success_and_tells_programs_the_same(
+def test_probe_exits_0_only_on_success_and_prints_json(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers)
     ended = command("probe", f"--config.file={config}", "db-01", "--format=json")
-    told = json.loads(ended.stdout)
-    assert (ended.returncode, told["outcome"], told["stage"]) == (0, "success", "")
+    result = json.loads(ended.stdout)
+    assert (ended.returncode, result["outcome"], result["stage"]) == (0, "success", "")
     assert command("probe", f"--config.file={config}", "db-01").returncode == 0
-    nobody = command("probe", f"--config.file={config}", "nobody")
-    assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert nobody.stderr == "console-exporter: no configured server has this id or name\n"
+    missing = command("probe", f"--config.file={config}", "nobody")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr == "console-exporter: no configured server has this id or name\n"
 
 
-def test_the_schema_is_printed_as_json() -> None:
+def test_config_schema_prints_json() -> None:
     ended = command("config-schema")
     assert ended.returncode == 0
     assert json.loads(ended.stdout)["type"] == "object"
@@ -171,7 +173,7 @@ def test_the_schema_is_printed_as_json() -> None:
 
 @pytest.mark.alone
 @retry_if_machine_stalled
-def test_sigterm_ends_the_program_within_5_seconds_though_a_probe_hangs(
+def test_sigterm_ends_the_program_within_5_seconds_despite_a_hanging_probe(
     tmp_path: Path, servers: list[tuple[str, str]]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as never_answers:
@@ -180,14 +182,14 @@ def test_sigterm_ends_the_program_within_5_seconds_though_a_probe_hangs(
             tmp_path / "config.yaml", cloud, servers, interval="60s", timeout="50s"
         )
         with exporter(config) as ours:
-            until(lambda: attempted(ours.url), 30)
+            until(lambda: is_ready(ours.url), 30)
             started = time.monotonic()
             assert ours.stop(signal.SIGTERM) == 0
             assert time.monotonic() - started < 5
             assert "Traceback" not in ours.output
 
 
-def attempted(url: str) -> bool:
+def is_ready(url: str) -> bool:
     try:
         return httpx.get(f"http://{url}/-/ready").status_code == 200
     except httpx.HTTPError:
@@ -200,12 +202,12 @@ def test_a_signal_ends_the_program_cleanly(
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers)
     with exporter(config) as ours:
-        until(lambda: attempted(ours.url), 30)
+        until(lambda: is_ready(ours.url), 30)
         assert ours.stop(number) == 0
         assert "Traceback" not in ours.output
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_help_lists_all_commands() -> None:
     ended = command("--help")
     assert ended.returncode == 0
     for name in ("serve", "check-config", "discover", "probe", "simulate", "demo", "config-schema"):

@@ -1,4 +1,4 @@
-"""A newcomer sees an alert fire within three minutes."""
+"""Tests of the demo: with Prometheus an alert fires within three minutes."""
 
 import socket
 import sys
@@ -22,7 +22,7 @@ def firing() -> list[dict[str, Any]]:
     return found
 
 
-def test_the_demonstration_with_prometheus_raises_an_alert() -> None:
+def test_the_demo_with_prometheus_fires_an_alert() -> None:
     required("prometheus")
     required("prometheus-alertmanager")
     with program(
@@ -35,13 +35,13 @@ def test_the_demonstration_with_prometheus_raises_an_alert() -> None:
         ]
         assert {"server", "outcome", "stage", "region"} <= unavailable[0]["labels"].keys()
         running.stop()
-    # Nobody is left behind.
+    # No process is left running.
     for port in (9090, 9093, 18080, 10429):
-        with socket.socket() as knocking:
-            assert knocking.connect_ex(("127.0.0.1", port)) != 0, port
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.1", port)) != 0, port
 
 
-def test_the_demonstration_says_what_is_in_its_way() -> None:
+def test_a_port_in_use_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 9090)):
         ended = command("demo", "--prometheus")
     assert ended.returncode == 1
@@ -49,7 +49,7 @@ def test_the_demonstration_says_what_is_in_its_way() -> None:
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
-def test_the_demonstration_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     ended = command("demo", "--prometheus")
     assert ended.returncode == 1

@@ -1,4 +1,4 @@
-"""Servers from files and from the cloud, as a user of the program sees them."""
+"""Tests of discovery from files and from the cloud with a running exporter."""
 
 import json
 import re
@@ -14,25 +14,25 @@ from tests.real.standstill import measuring_stalls
 
 MANY = 10_000
 LISTED = 20
-"""What the default scenario lists by itself."""
+"""Servers of the default scenario."""
 REFRESHES = "console_discovery_refreshes_total"
 LABELS = "labels: {rack: location.rack}"
-# Some 0.015 s on two quiet cores; the rest is for a machine that others use too.
+# About 0.015 s on two idle cores; the rest is for busy machines.
 LAG_SECONDS = 0.3
 
 
 def write(
-    path: Path, cloud: str, servers: list[tuple[str, str]], more: str, *, interval: str = "300s"
+    path: Path, cloud: str, servers: list[tuple[str, str]], sources: str, *, interval: str = "300s"
 ) -> Path:
-    """Write a configuration whose project has more sources than its own list."""
+    """Write a configuration with further sources of servers."""
     write_config(path, cloud, servers, interval=interval, timeout="5s", rate=50.0)
     text = path.read_text() if servers else path.read_text().replace("    servers:\n", "")
-    path.write_text(f"{text}    {more}\n")
+    path.write_text(f"{text}    {sources}\n")
     return path
 
 
 def metric(url: str, name: str, **labels: str) -> float | None:
-    """Return the value of the first sample of a name with these labels."""
+    """Return the value of the first sample with this name and these labels."""
     text = httpx.get(f"http://{url}/metrics", params={"name[]": name}, timeout=30).text
     for line in text.splitlines():
         if line.startswith(name) and all(f'{k}="{v}"' in line for k, v in labels.items()):
@@ -54,23 +54,23 @@ def names(url: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def large() -> Iterator[Program]:
-    """Run a pretend cloud with very many servers."""
+    """Run a simulated cloud with many servers."""
     with simulator(f"--servers={MANY}") as running:
         yield running
 
 
-def test_ten_thousand_servers_are_found_page_by_page_and_no_probe_waits_for_it(
+def test_ten_thousand_servers_are_discovered_without_delaying_probes(
     tmp_path: Path, large: Program
 ) -> None:
     mine = [("5b0f0c53-6f0b-4c1e-9a51-2d3c6a1e0001", "mine")]
     discovery = f"discovery: {{refresh_interval: 10s, {LABELS}}}"
     config = write(tmp_path / "config.yaml", large.url, mine, discovery, interval="600s")
-    with measuring_stalls() as stood, exporter(config) as ours:
-        # What is listed in the configuration does not wait for the cloud.
+    with measuring_stalls() as stalls, exporter(config) as ours:
+        # Static servers do not wait for the cloud.
         assert httpx.get(f"http://{ours.url}/-/ready").status_code == 200
         until(lambda: discovered(ours.url, "cloud") == MANY + LISTED - 1, 30, every=0.2)
         assert discovered(ours.url, "static") == 1
-        # A refresh that finds the same.
+        # Wait for a refresh without changes.
         until(
             lambda: (
                 (metric(ours.url, "console_discovery_refreshes_total", source="cloud") or 0) > 1
@@ -80,11 +80,13 @@ def test_ten_thousand_servers_are_found_page_by_page_and_no_probe_waits_for_it(
         )
         lag = metric(ours.url, "console_exporter_event_loop_lag_seconds")
         assert lag is not None
-        assert lag < LAG_SECONDS + stood.longest
-        asked = metric(ours.url, "console_api_requests_total", operation="list_servers", code="200")
-        assert asked is not None
-        assert asked % (MANY // 1000 + 1) == 0
-        # A reload that changes something else loses none of them, not for a moment.
+        assert lag < LAG_SECONDS + stalls.longest
+        requests = metric(
+            ours.url, "console_api_requests_total", operation="list_servers", code="200"
+        )
+        assert requests is not None
+        assert requests % (MANY // 1000 + 1) == 0
+        # A reload with other changes keeps all discovered servers.
         info = httpx.get(
             f"http://{ours.url}/metrics", params={"name[]": "console_server_info"}
         ).text
@@ -103,13 +105,13 @@ def test_ten_thousand_servers_are_found_page_by_page_and_no_probe_waits_for_it(
     assert "Traceback" not in ours.output
 
 
-def test_server_files_are_followed_while_the_program_runs(tmp_path: Path, cloud: str) -> None:
+def test_changed_server_files_are_reloaded(tmp_path: Path, cloud: str) -> None:
     folder = tmp_path / "servers"
     folder.mkdir()
     (folder / "a.yaml").write_text("- {id: a, name: one}\n")
     config = write(tmp_path / "config.yaml", cloud, [], 'server_files: ["servers/*"]')
     with exporter(config) as ours:
-        # Read before the first probe.
+        # Server files are read before the first probe.
         assert names(ours.url) == {"one"}
         (tmp_path / "new").write_text(json.dumps([{"id": "a", "name": "one"}, {"id": "b"}]))
         (tmp_path / "new").rename(folder / "b.json")
@@ -120,7 +122,7 @@ def test_server_files_are_followed_while_the_program_runs(tmp_path: Path, cloud:
         assert re.search(r"b\.json:1:\d+: not valid YAML", ours.output)
         assert names(ours.url) == {"one", "b"}
         assert metric(ours.url, "console_discovery_failures_total", source="file") == 1
-        # Neither does a reload of the configuration lose them.
+        # A reload of the configuration keeps them as well.
         assert httpx.post(f"http://{ours.url}/-/reload", timeout=30).status_code == 200
         assert names(ours.url) == {"one", "b"}
         (folder / "b.json").unlink()
@@ -131,7 +133,7 @@ def test_server_files_are_followed_while_the_program_runs(tmp_path: Path, cloud:
     assert "Traceback" not in ours.output
 
 
-def test_a_list_that_does_not_come_holds_up_nothing_else(tmp_path: Path) -> None:
+def test_a_hanging_server_list_does_not_delay_probes(tmp_path: Path) -> None:
     with simulator("--seed=1") as running:
         hang = [{"kind": "hang", "operation": "list_servers"}]
         httpx.put(f"{running.url}/simulator/faults", json=hang).raise_for_status()
@@ -147,7 +149,7 @@ def test_a_list_that_does_not_come_holds_up_nothing_else(tmp_path: Path) -> None
             assert metric(ours.url, "console_discovery_failures_total", source="cloud") == 1
 
 
-def test_discover_prints_what_each_source_yields(tmp_path: Path, cloud: str) -> None:
+def test_discover_prints_the_servers_of_each_source(tmp_path: Path, cloud: str) -> None:
     (tmp_path / "more.json").write_text(
         '[{"id": "f-1", "name": "from a file", "labels": {"x": 1}}]'
     )
@@ -180,7 +182,7 @@ project southwest (cn-southwest-2)
     assert probed.returncode == 0, probed.stderr
 
 
-def test_discover_says_which_source_failed_and_why_and_no_secret(
+def test_discover_prints_the_error_of_each_source_without_secrets(
     tmp_path: Path, cloud: str
 ) -> None:
     (tmp_path / "more.json").write_text('[{"id": "/"}]')
@@ -195,10 +197,10 @@ def test_discover_says_which_source_failed_and_why_and_no_secret(
     assert re.search(r"project southwest, file: .*more\.json:1:9: \[0\]\.id: expected", file)
     assert "project southwest, cloud: " in listed
     assert "hunter2" not in ended.stderr
-    nobody = command("probe", f"--config.file={config}", "db-02")
-    assert nobody.returncode == 1
-    assert "cloud failed: " in nobody.stderr
-    assert "hunter2" not in nobody.stderr
+    probed = command("probe", f"--config.file={config}", "db-02")
+    assert probed.returncode == 1
+    assert "cloud failed: " in probed.stderr
+    assert "hunter2" not in probed.stderr
     checked = command("check-config", f"--config.file={config}")
     assert checked.returncode == 1
     assert "more.json:1:9: [0].id: expected" in checked.stderr

@@ -1,4 +1,4 @@
-"""What stays is not looked through for garbage again and again."""
+"""Tests that long-lived objects are excluded from garbage collection."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,7 @@ from tests.real.simulated_project import write_config
 pytestmark = pytest.mark.alone
 
 
-def test_everything_is_looked_through_when_a_project_was_rebuilt_and_not_before(
-    tmp_path: Path, cloud: str
-) -> None:
+def test_a_full_collection_runs_only_after_a_project_is_rebuilt(tmp_path: Path, cloud: str) -> None:
     many = [(f"id-{number}", f"srv-{number:05}") for number in range(1_000)]
     path = tmp_path / "config.yaml"
     config = write_config(path, cloud, many, interval="5s")
@@ -23,7 +21,7 @@ def test_everything_is_looked_through_when_a_project_was_rebuilt_and_not_before(
         assert _full_collections(base) == 0
         assert httpx.post(f"{base}/-/reload", timeout=30).status_code == 200
         assert _full_collections(base) == 0
-        # It is on: what is young is looked through.
+        # Garbage collection is enabled: the young generation is collected.
         before = _collections(base, "0")
         until(lambda: _collections(base, "0") > before, 10, every=0.01)
         write_config(path, cloud, many, interval="5s", rate=900.0)

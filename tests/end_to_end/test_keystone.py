@@ -1,4 +1,4 @@
-"""The running exporter logs in to a real OpenStack Keystone, and probes with what it gets."""
+"""Test of logins to a real OpenStack Keystone with a running exporter."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.alone
 
 
 @retry_if_machine_stalled
-def test_a_probe_outlives_its_tokens_and_a_changed_password_turns_nobody_red(
+def test_revoked_tokens_and_a_changed_password_mark_no_console_as_down(
     tmp_path: Path, keystone: Keystone
 ) -> None:
     account = keystone.create_account()
@@ -47,22 +47,22 @@ projects:
             until(lambda: len(set(cloud.tokens)) == 2, 60)
             good = outcomes(ours.url)["success"]
             until(lambda: outcomes(ours.url)["success"] > good, 60)
-            assert set(seen(ours.url)) == {"success"}
+            assert set(seen_outcomes(ours.url)) == {"success"}
 
             with keystone.token_lifetime(4):
                 keystone.revoke(cloud.tokens[-1])
-                # They end again and again, and no probe comes to harm.
+                # Tokens expire repeatedly without a failed probe.
                 until(lambda: len(set(cloud.tokens)) >= 5, 60)
-                assert set(seen(ours.url)) == {"success"}
+                assert set(seen_outcomes(ours.url)) == {"success"}
 
             keystone.change_password(account, "another-password")
             until(lambda: outcomes(ours.url).get("unauthorized", 0) >= 2, 60)
             text = metrics(ours.url)
             assert re.search(r"^console_probe_success{.*} 1\.0$", text, re.MULTILINE)
-            assert set(seen(ours.url)) == {"success", "unauthorized"}
+            assert set(seen_outcomes(ours.url)) == {"success", "unauthorized"}
             attempts = len(cloud.tokens)
 
-            # A rotated secret is taken up at once, not after the back-off.
+            # A changed secret is used at once, not after the back-off.
             password.write_text("another-password\n")
             good = outcomes(ours.url)["success"]
             until(lambda: outcomes(ours.url)["success"] > good, 60)
@@ -80,5 +80,5 @@ def outcomes(url: str) -> dict[str, float]:
     return {outcome: float(count) for outcome, count in found}
 
 
-def seen(url: str) -> list[str]:
+def seen_outcomes(url: str) -> list[str]:
     return [outcome for outcome, count in outcomes(url).items() if count]

@@ -1,4 +1,4 @@
-"""What the log says while consoles break and recover: events, and nothing for what is as it was."""
+"""Test of the log events of an outage."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ DOWN = {"kind": "status", "status": 503, "error_code": "APIGW.0613", "servers": 
 
 
 @retry_if_machine_stalled
-def test_an_outage_is_one_event_a_server_when_it_begins_and_one_when_it_ends(
+def test_an_outage_logs_one_event_per_server_at_its_start_and_its_end(
     tmp_path: Path,
 ) -> None:
     with simulator("--scenario=calm") as cloud:
@@ -32,11 +32,15 @@ def test_an_outage_is_one_event_a_server_when_it_begins_and_one_when_it_ends(
     events = [json.loads(line) for line in ours.lines]
     assert len(events) == 2 * len(broken) + len({"listening", "stopping"})
     for server_id, name in broken.items():
-        broke, mended = [event for event in events if event.get("server_id") == server_id]
-        assert (broke["event"], broke["level"]) == ("console unavailable", "warning")
-        assert (broke["outcome"], broke["stage"], broke["server"]) == ("server_error", "api", name)
-        assert broke["error_code"] == "APIGW.0613"
-        assert broke["request_id"]
-        assert (mended["event"], mended["level"]) == ("console recovered", "info")
-        assert mended["duration_seconds"] > 0
-        assert 0.5 < mended["down_seconds"] < 60
+        unavailable, recovered = [event for event in events if event.get("server_id") == server_id]
+        assert (unavailable["event"], unavailable["level"]) == ("console unavailable", "warning")
+        assert (unavailable["outcome"], unavailable["stage"], unavailable["server"]) == (
+            "server_error",
+            "api",
+            name,
+        )
+        assert unavailable["error_code"] == "APIGW.0613"
+        assert unavailable["request_id"]
+        assert (recovered["event"], recovered["level"]) == ("console recovered", "info")
+        assert recovered["duration_seconds"] > 0
+        assert 0.5 < recovered["down_seconds"] < 60

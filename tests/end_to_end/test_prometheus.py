@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the running exporter."""
+"""Tests of a running exporter with Prometheus and promtool."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.real.programs import exporter, prometheus, query, required, until
 from tests.real.simulated_project import write_config
 
 
-def test_a_real_prometheus_reads_every_server_and_forgets_a_removed_one(
+def test_prometheus_scrapes_every_server_and_drops_removed_ones(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers)
@@ -46,7 +46,7 @@ def test_a_real_prometheus_reads_every_server_and_forgets_a_removed_one(
         assert complaints == []
 
 
-def test_promtool_has_nothing_to_say_about_the_running_exporter(
+def test_promtool_accepts_the_metrics(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     promtool = required("promtool")

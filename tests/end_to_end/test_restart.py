@@ -1,4 +1,4 @@
-"""A restart forgets no verdict, no cool-down and no login, however the program ended."""
+"""Tests that verdicts, cool-downs and logins survive a restart or a kill."""
 
 import json
 import re
@@ -20,16 +20,16 @@ from tests.real.standstill import retry_if_machine_stalled
 pytestmark = pytest.mark.alone
 
 KILLS = 3
-# So rarely that no probe comes by itself while a test runs.
+# An interval so long that no scheduled probe runs during a test.
 NEVER = "1d"
-# What is known is written every three.
+# The state is written every 3 s.
 FLUSHED_SECONDS = 5.0
 _COUNTERS = ("_verdicts_total", "_failures_total", "_throttled_total")
 
 
 @pytest.fixture(scope="module")
 def own_cloud() -> Iterator[str]:
-    """Yield a cloud that no other test turns the levers of."""
+    """Run a cloud whose faults and quotas no other test changes."""
     with simulator("--seed=1") as running:
         yield running.url
 
@@ -40,7 +40,7 @@ def state(tmp_path: Path) -> Path:
 
 
 @retry_if_machine_stalled
-def test_a_restart_after_a_kill_shows_at_once_what_was_known(
+def test_the_state_is_restored_at_once_after_a_kill(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
     config = write_config(
@@ -59,7 +59,7 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
         ours.process.kill()
     httpx.put(f"{own_cloud}/simulator/faults", json=[]).raise_for_status()
     logins = count(own_cloud, "create_token")
-    token = kept_token(state)
+    token = saved_token(state)
 
     with exporter(config, None, f"--state.file={state}") as ours:
         text = metrics(ours)
@@ -94,7 +94,7 @@ def test_a_restart_after_a_kill_shows_at_once_what_was_known(
 
 
 @retry_if_machine_stalled
-def test_a_cool_down_goes_on_after_a_kill(
+def test_a_cool_down_continues_after_a_kill(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
     config = write_config(
@@ -106,8 +106,8 @@ def test_a_cool_down_goes_on_after_a_kill(
         ask(ours, servers[0][0])
         httpx.put(f"{own_cloud}/simulator/quota/southwest", json=quota).raise_for_status()
         for _ in range(2):
-            told = ask(ours, servers[0][0])
-        assert 'outcome="throttled"' in told or 'outcome="skipped"' in told
+            result = ask(ours, servers[0][0])
+        assert 'outcome="throttled"' in result or 'outcome="skipped"' in result
         resume = series(ours, "console_throttle_resume_timestamp_seconds")
         assert float(resume.split()[-1]) > time.time() + 30
         time.sleep(FLUSHED_SECONDS)
@@ -124,7 +124,7 @@ def test_a_cool_down_goes_on_after_a_kill(
 
 
 @retry_if_machine_stalled
-def test_killed_again_and_again_it_always_starts_and_knows_the_last_ten_seconds(
+def test_repeated_kills_lose_at_most_ten_seconds_of_state(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
     config = write_config(
@@ -140,7 +140,7 @@ def test_killed_again_and_again_it_always_starts_and_knows_the_last_ten_seconds(
                 )
                 assert len(last) == len(servers)
                 assert min(map(float, last)) > killed_at - 10
-            # At its first writes, or close to them.
+            # Kill it at or shortly after its first writes.
             time.sleep(random.uniform(3.0, 3.4) if killed_at else 4.5)
             ours.process.kill()
             killed_at = time.time()
@@ -150,7 +150,7 @@ def test_killed_again_and_again_it_always_starts_and_knows_the_last_ten_seconds(
     assert not list(tmp_path.glob("*.corrupt*"))
 
 
-def test_a_second_exporter_on_the_same_state_file_is_refused(
+def test_a_second_exporter_with_the_same_state_file_does_not_start(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]], state: Path
 ) -> None:
     config = write_config(
@@ -168,7 +168,7 @@ def test_a_second_exporter_on_the_same_state_file_is_refused(
     )
 
 
-def test_where_no_state_can_be_kept_probing_goes_on(
+def test_probing_continues_if_state_cannot_be_saved(
     tmp_path: Path, own_cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(
@@ -183,8 +183,8 @@ def test_where_no_state_can_be_kept_probing_goes_on(
         assert ours.stop(signal.SIGTERM) == 0
 
 
-def kept_token(state: Path) -> str:
-    """Return the token that a state file holds, whose owner has been killed."""
+def saved_token(state: Path) -> str:
+    """Return the token in the state file of an exporter that was killed."""
     with closing(sqlite3.connect(state)) as database:
         (login,) = database.execute("SELECT login FROM note").fetchone()
     token: str = json.loads(login)["value"]
@@ -201,7 +201,7 @@ def series(ours: Program, name: str) -> str:
 
 
 def known(ours: Program) -> list[str]:
-    """Return the lines of all servers, save for what counts anew after a restart."""
+    """Return the probe metrics of all servers except counters, which restart at 0."""
     return [
         line
         for line in metrics(ours).splitlines()

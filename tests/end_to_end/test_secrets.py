@@ -1,4 +1,4 @@
-"""The canary: secrets planted everywhere, and all that the program says searched for them."""
+"""Tests that no planted secret appears in any output of the exporter."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ BRIEFLY = {"X-Prometheus-Scrape-Timeout-Seconds": "1"}
 SERVERS = [(f"id-{number}", f"name-{number}") for number in range(8)]
 
 
-def told_by_the_api(servers: list[tuple[str, str]]) -> list[str]:
-    """Return the paths of all that the API tells."""
+def api_paths(servers: list[tuple[str, str]]) -> list[str]:
+    """Return the paths of all API resources."""
     each = [f"/api/v1/servers/southwest/{server_id}" for server_id, _ in servers]
     return ["/api/v1/servers", "/api/v1/servers?format=http_sd", *each]
 
 
 @retry_if_machine_stalled
-def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> None:
+def test_no_secret_reaches_any_output(tmp_path: Path) -> None:
     with canary_cloud() as cloud:
         password = tmp_path / "password"
         password.write_text(f"{CANARY}-password")
@@ -38,32 +38,32 @@ def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> Non
             base = f"http://{ours.url}"
             until(lambda: cloud.requests > 2 * len(SERVERS), 20)
             until(lambda: "listing the cloud's servers failed" in ours.output, 20)
-            said = [
+            outputs = [
                 httpx.get(f"{base}{path}", headers=headers).text
-                for path in ("/", "/metrics", "/config", "/-/ready", *told_by_the_api(SERVERS))
+                for path in ("/", "/metrics", "/config", "/-/ready", *api_paths(SERVERS))
                 for headers in ({}, {"accept": "application/openmetrics-text;version=1.0.0"})
             ]
             for server_id, _ in SERVERS[:3]:
                 query = {"target": server_id, "debug": "true"}
-                said.append(
+                outputs.append(
                     httpx.get(f"{base}/probe", params=query, headers=BRIEFLY, timeout=10).text
                 )
             probe = f"{base}/api/v1/servers/southwest/{SERVERS[0][0]}/probe"
-            said.append(httpx.post(probe, headers=BRIEFLY, timeout=10).text)
+            outputs.append(httpx.post(probe, headers=BRIEFLY, timeout=10).text)
             config.write_text(config.read_text().replace("password_file", f"{CANARY}_x"))
-            # The mistake's place and name may be told; it is the operator's own text.
+            # The error may show the invalid key and its position.
             httpx.post(f"{base}/-/reload")
             ours.stop()
-            said.append(ours.output.replace(f"{CANARY}_x", ""))
+            outputs.append(ours.output.replace(f"{CANARY}_x", ""))
         probed = command("probe", f"--config.file={config}", SERVERS[0][0])
-        said.append((probed.stdout + probed.stderr).replace(f"{CANARY}_x", ""))
+        outputs.append((probed.stdout + probed.stderr).replace(f"{CANARY}_x", ""))
         config.write_text(config.read_text().replace(f"{CANARY}_x", "password_file"))
         for _ in range(4):
-            asked = command("discover", f"--config.file={config}")
-            assert asked.returncode == 1
-            said.append(asked.stdout + asked.stderr)
+            listed = command("discover", f"--config.file={config}")
+            assert listed.returncode == 1
+            outputs.append(listed.stdout + listed.stderr)
         assert cloud.saw_password
-    everything = "\n".join(said)
+    everything = "\n".join(outputs)
     assert "console_probe_success" in everything
     assert "internal_error" not in "\n".join(
         line for line in everything.splitlines() if "outcome=" in line and line.endswith(" 1.0")
@@ -78,7 +78,7 @@ def test_no_secret_reaches_anything_that_the_program_says(tmp_path: Path) -> Non
         f"{{type: aksk, access_key: AK{CANARY}, secret_key: {CANARY}, security_token: {CANARY}}}",
     ],
 )
-def test_secrets_of_the_configuration_are_hidden_in_every_form(tmp_path: Path, auth: str) -> None:
+def test_secrets_in_the_configuration_are_hidden(tmp_path: Path, auth: str) -> None:
     with canary_cloud() as cloud:
         config = tmp_path / "config.yaml"
         config.write_text(
@@ -97,17 +97,17 @@ projects:
             base = f"http://{ours.url}"
             until(lambda: cloud.requests > 3, 10)
             paths = ("/", "/metrics", "/config", "/api/v1/servers", "/api/v1/servers/p/id-0")
-            said = [httpx.get(f"{base}{path}").text for path in paths]
-            said.append(
+            outputs = [httpx.get(f"{base}{path}").text for path in paths]
+            outputs.append(
                 httpx.get(f"{base}/probe?target=id-0&debug=true", headers=BRIEFLY, timeout=10).text
             )
             ours.stop()
-            said.append(ours.output)
-    assert "<secret>" in "".join(said)
-    assert CANARY not in "".join(said)
+            outputs.append(ours.output)
+    assert "<secret>" in "".join(outputs)
+    assert CANARY not in "".join(outputs)
 
 
-def test_no_console_token_reaches_anything_that_the_program_says(tmp_path: Path) -> None:
+def test_no_console_token_reaches_any_output(tmp_path: Path) -> None:
     servers = [(f"deep-{number}", f"name-{number}") for number in range(6)]
     with canary_cloud() as cloud:
         config = write_config(
@@ -121,26 +121,28 @@ def test_no_console_token_reaches_anything_that_the_program_says(tmp_path: Path)
         with exporter(config, None, "--log.level=debug") as ours:
             base = f"http://{ours.url}"
             until(lambda: cloud.handshakes > 3 * len(servers), 20)
-            said = [
+            outputs = [
                 httpx.get(f"{base}{path}", headers=headers).text
-                for path in ("/", "/metrics", "/config", *told_by_the_api(servers))
+                for path in ("/", "/metrics", "/config", *api_paths(servers))
                 for headers in ({}, {"accept": "application/openmetrics-text;version=1.0.0"})
             ]
             for server_id, _ in servers:
                 query = {"target": server_id, "debug": "true"}
-                said.append(
+                outputs.append(
                     httpx.get(f"{base}/probe", params=query, headers=BRIEFLY, timeout=10).text
                 )
             probe = f"{base}/api/v1/servers/southwest/{servers[0][0]}/probe"
-            said.append(httpx.post(probe, headers=BRIEFLY, timeout=10).text)
+            outputs.append(httpx.post(probe, headers=BRIEFLY, timeout=10).text)
             ours.stop()
-            said.append(ours.output)
-        for form in ("text", "json"):
+            outputs.append(ours.output)
+        for output_format in ("text", "json"):
             for server_id, _ in servers:
-                probed = command("probe", f"--config.file={config}", f"--format={form}", server_id)
-                said.append(probed.stdout + probed.stderr)
-    everything = "\n".join(said)
-    # All of it was seen: a good console, and each way to refuse.
+                probed = command(
+                    "probe", f"--config.file={config}", f"--format={output_format}", server_id
+                )
+                outputs.append(probed.stdout + probed.stderr)
+    everything = "\n".join(outputs)
+    # All kinds of consoles were probed: a good one and each kind of failure.
     for outcome in ("success", "page_error", "websocket_rejected", "rfb_error"):
         assert f'"{outcome}"' in everything
     assert "vnc_auto.html" in everything

@@ -1,4 +1,4 @@
-"""Three exporters side by side: every server once, and the project's limit for all together."""
+"""Tests of three shards: each server is probed once, within the project's rate limit."""
 
 import re
 import time
@@ -25,7 +25,7 @@ def large_cloud() -> Iterator[str]:
         yield running.url
 
 
-def test_three_shards_cover_all_servers_once_within_the_limit_of_the_project(
+def test_three_shards_probe_each_server_once_within_the_rate_limit(
     tmp_path: Path, large_cloud: str
 ) -> None:
     servers = listed_servers(large_cloud)
@@ -49,14 +49,14 @@ def test_three_shards_cover_all_servers_once_within_the_limit_of_the_project(
         assert set().union(*own) == {server_id for server_id, _ in servers}
         assert all(0.28 < len(some) / len(servers) < 0.39 for some in own)
 
-        grown = [
+        moved = [
             server_id
             for server_id, _ in servers
             if Shard(0, SHARDS + 1).owner(TargetKey("southwest", server_id)) == SHARDS
         ]
-        assert len(grown) < 0.27 * len(servers)
+        assert len(moved) < 0.27 * len(servers)
 
-        # They ask for five times as much as they may.
+        # The servers need five times the rate limit.
         until(lambda: requests(large_cloud) - before > RATE, 10)
         measured_from, counted = time.monotonic(), requests(large_cloud)
         time.sleep(MEASURED_SECONDS)
@@ -72,9 +72,9 @@ def test_three_shards_cover_all_servers_once_within_the_limit_of_the_project(
             in (text)
         )
         other = next(iter(own[2]))
-        answer = httpx.get(f"http://{shards[1].url}/probe", params={"target": other})
-        assert answer.status_code == 404
-        assert answer.text == (
+        response = httpx.get(f"http://{shards[1].url}/probe", params={"target": other})
+        assert response.status_code == 404
+        assert response.text == (
             "this is shard 1 of 3, but shard 2 probes this server; ask that one\n"
         )
         assert "project southwest (cn-southwest-2), shard 1 of 3:" in shards[1].output
@@ -85,19 +85,19 @@ def metrics(address: str) -> str:
 
 
 def requests(cloud: str) -> int:
-    """Return how many requests of the project the simulator has counted."""
+    """Return the number of requests that the simulator has counted."""
     return sum(one["count"] for one in httpx.get(f"{cloud}/simulator/counts").json())
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--shard.index=3", "--shard.count=3"], "--shard.index must be auto, or a number"),
         (["--shard.index=auto", "--shard.count=0"], "--shard.count must be from 1 to 1000"),
     ],
 )
-def test_a_shard_that_cannot_be_is_one_clear_line(flags: list[str], told: str) -> None:
+def test_invalid_shard_flags_are_a_one_line_error(flags: list[str], message: str) -> None:
     ended = command("serve", *flags)
     assert ended.returncode == 1
-    assert ended.stderr.startswith(f"console-exporter: {told}")
+    assert ended.stderr.startswith(f"console-exporter: {message}")
     assert len(ended.stderr.splitlines()) == 1

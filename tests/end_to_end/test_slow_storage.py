@@ -1,4 +1,4 @@
-"""Storage that hangs, as a network's does, or is slow, holds up neither probes nor signals."""
+"""Tests that hanging or slow storage delays neither probes nor signals."""
 
 import signal
 import sys
@@ -24,7 +24,7 @@ sys.exit(main())
 """
 
 
-def test_sigterm_is_obeyed_though_the_state_file_hangs(
+def test_sigterm_ends_the_program_while_the_state_file_hangs(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     config = write_config(
@@ -46,7 +46,7 @@ def test_sigterm_is_obeyed_though_the_state_file_hangs(
         started = time.monotonic()
         ours.process.send_signal(signal.SIGTERM)
         assert ours.process.wait(30) == 0
-        # 4.8 by itself; the rest is for a machine that is busy.
+        # 4.8 s normally; the rest is for busy machines.
         assert time.monotonic() - started < 10
 
 
@@ -68,7 +68,7 @@ sys.exit(main())
 """
 
 
-def test_a_reload_that_is_asked_for_while_server_files_are_read_comes_after_them(
+def test_a_reload_during_the_start_runs_after_it(
     tmp_path: Path, cloud: str, servers: list[tuple[str, str]]
 ) -> None:
     listed = tmp_path / "servers.yaml"
