@@ -70,7 +70,7 @@ def holding_cloud(folder: Path) -> Iterator[tuple[str, Path]]:
     pem = certificates.write_good(folder)
     authority = certificates.write_authority(folder / "ca.pem")
     command = [
-        *(sys.executable, "-m", "benchmarks.holding_cloud"),
+        *(sys.executable, "-m", "benchmarks.delaying_cloud"),
         *(str(pem.certificate), str(pem.key), str(folder / "log")),
     ]
     with program(command, r"listening on (\S+)") as running:

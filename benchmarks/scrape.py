@@ -198,7 +198,7 @@ def longest_blocked(options: argparse.Namespace, encoding: str) -> tuple[float, 
 @contextlib.contextmanager
 def ours(servers: int, *flags: str) -> Iterator[Contender]:
     """Run this exporter's web application with a full state."""
-    command = [sys.executable, "-m", "benchmarks.scrape_ours", f"--servers={servers}", *flags]
+    command = [sys.executable, "-m", "benchmarks.scrape_exporter", f"--servers={servers}", *flags]
     with program(command, r"listening on (\S+)") as running:
         yield Contender("this exporter", running, running.url)
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.real.soaking import SoakResult, SoakSpec, soak
+from tests.real.soak import SoakResult, SoakSpec, soak
 
 _WARM_UP_MINUTES = 15.0
 _GROWTH_MAX = 1e6

@@ -19,7 +19,7 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
-class MovedClock:
+class FakeClock:
     """A clock that only a test advances.
 
     ``now`` is the initial Unix time in seconds; the monotonic time starts at 1000.
@@ -87,9 +87,9 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 @pytest.fixture
-def clock() -> MovedClock:
+def clock() -> FakeClock:
     """Return a clock that only the test advances."""
-    return MovedClock()
+    return FakeClock()
 
 
 @pytest.fixture

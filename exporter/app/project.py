@@ -21,7 +21,7 @@ from exporter.probe.prober import Prober
 from exporter.ratelimit.snapshot import RateSnapshot
 from exporter.ratelimit.throttle import Throttle
 from exporter.state.saved_state import ProjectSnapshot
-from exporter.targets.cloud import list_targets
+from exporter.targets.cloud_discovery import list_targets
 from exporter.targets.sharding import UNSHARDED, Shard
 
 _METADATA_TIMEOUT = 5.0

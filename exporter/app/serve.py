@@ -32,7 +32,7 @@ from exporter.web.access.guard import HEALTH_PATHS, guarded
 from exporter.web.access.live_config import OPEN, LiveConfig, Rules
 from exporter.web.application import web_application
 from exporter.web.exporter_view import ExporterView, ReloadRefusedError
-from exporter.web.listening import ListenError, WebServer, address_text, listen_all
+from exporter.web.server import ListenError, WebServer, address_text, listen_all
 
 _LOG_DRAIN_SECONDS = 0.5
 # The process must exit within 5 s of SIGTERM; an orderly shutdown takes at most 4.5 s.

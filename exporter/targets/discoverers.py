@@ -9,8 +9,8 @@ from typing import Protocol
 from exporter.clock import Clock
 from exporter.config.config import Project
 from exporter.model import Target
-from exporter.targets.cloud import CloudDiscovery, ServerLister
-from exporter.targets.file import FileDiscovery
+from exporter.targets.cloud_discovery import CloudDiscovery, ServerLister
+from exporter.targets.file_discovery import FileDiscovery
 from exporter.targets.source import DiscoveryObserver, Source
 
 

@@ -1,9 +1,8 @@
 """The API dashboard: requests, errors, latency, throttling, login and certificates."""
 
 from exporter.metrics import catalog
-from monitoring.dashboards import connections, links, variables, words
+from monitoring.dashboards import connections, links, value_mappings, variables
 from monitoring.dashboards.dashboard import DashboardSpec
-from monitoring.dashboards.figures import stat_panel
 from monitoring.dashboards.graphs import bar_chart, graph, stacked, state_timeline
 from monitoring.dashboards.layout import Row, line, row
 from monitoring.dashboards.panels import Query, ValueFormat
@@ -14,6 +13,7 @@ from monitoring.dashboards.queries import (
     select,
     total,
 )
+from monitoring.dashboards.value_panels import stat_panel
 from monitoring.parameters import Parameters
 
 _REQUESTS = total(rate(catalog.API_REQUESTS))
@@ -63,10 +63,10 @@ def _now(parameters: Parameters) -> Row:
                 f"{failing} / ({_REQUESTS} > 0)",
                 ValueFormat(
                     unit="percentunit",
-                    base=words.GREEN,
+                    base=value_mappings.GREEN,
                     steps=(
-                        (0.01, words.ORANGE),
-                        (parameters.api_unavailable_ratio, words.RED),
+                        (0.01, value_mappings.ORANGE),
+                        (parameters.api_unavailable_ratio, value_mappings.RED),
                     ),
                     decimals=1,
                     empty="no requests",
@@ -79,8 +79,8 @@ def _now(parameters: Parameters) -> Row:
                 _THROTTLED,
                 ValueFormat(
                     unit="percentunit",
-                    base=words.GREEN,
-                    steps=((parameters.api_throttled_ratio, words.YELLOW),),
+                    base=value_mappings.GREEN,
+                    steps=((parameters.api_throttled_ratio, value_mappings.YELLOW),),
                     decimals=1,
                     empty="no requests",
                 ),
@@ -92,8 +92,8 @@ def _now(parameters: Parameters) -> Row:
                 f"min({rate_ratio})",
                 ValueFormat(
                     unit="percentunit",
-                    base=words.YELLOW,
-                    steps=((0.999, words.GREEN),),
+                    base=value_mappings.YELLOW,
+                    steps=((0.999, value_mappings.GREEN),),
                     decimals=0,
                     empty="no exporter",
                 ),
@@ -113,10 +113,10 @@ def _now(parameters: Parameters) -> Row:
                 quantile(0.95, catalog.API_REQUEST_DURATION),
                 ValueFormat(
                     unit="s",
-                    base=words.GREEN,
+                    base=value_mappings.GREEN,
                     steps=(
-                        (parameters.api_slow_seconds / 2, words.ORANGE),
-                        (parameters.api_slow_seconds, words.RED),
+                        (parameters.api_slow_seconds / 2, value_mappings.ORANGE),
+                        (parameters.api_slow_seconds, value_mappings.RED),
                     ),
                     empty="no requests",
                 ),
@@ -128,8 +128,8 @@ def _now(parameters: Parameters) -> Row:
                 f"min({expiry} - time())",
                 ValueFormat(
                     unit="s",
-                    base=words.RED,
-                    steps=((parameters.token_left, words.GREEN),),
+                    base=value_mappings.RED,
+                    steps=((parameters.token_left, value_mappings.GREEN),),
                     empty="no expiry known",
                 ),
             ),
@@ -155,11 +155,11 @@ def _requests(parameters: Parameters) -> Row:
                 ValueFormat(unit="reqps", low=0),
                 Query(f"{total(rate(catalog.API_REQUESTS), 'code')} > 0", "{{code}}"),
                 colors={
-                    "200": words.GREEN,
+                    "200": value_mappings.GREEN,
                     "201": "light-green",
                     "401": "dark-yellow",
                     "403": "light-yellow",
-                    "429": words.YELLOW,
+                    "429": value_mappings.YELLOW,
                     "none": "dark-red",
                 },
             ),
@@ -169,8 +169,8 @@ def _requests(parameters: Parameters) -> Row:
                 " sends more requests than the quota allows.",
                 ValueFormat(
                     unit="percentunit",
-                    base=words.GREEN,
-                    steps=((parameters.api_throttled_ratio, words.YELLOW),),
+                    base=value_mappings.GREEN,
+                    steps=((parameters.api_throttled_ratio, value_mappings.YELLOW),),
                     low=0,
                 ),
                 Query(share, "{{project}}"),
@@ -259,7 +259,7 @@ def _throttle() -> Row:
                 Query(
                     f"max by (project) ({resume} > bool time())",
                     "{{project}}",
-                    mappings=words.COOLING,
+                    mappings=value_mappings.COOLING,
                 ),
             ),
             bar_chart(

@@ -1,7 +1,7 @@
 """Queries for the error budget: the failures that the objective allows in 30 days."""
 
 from monitoring import recording
-from monitoring.dashboards import words
+from monitoring.dashboards import value_mappings
 from monitoring.dashboards.panels import ValueFormat
 from monitoring.dashboards.queries import recorded, total
 from monitoring.durations import duration
@@ -29,8 +29,8 @@ def budget_left_format() -> ValueFormat:
     """Return the number format of the remaining error budget."""
     return ValueFormat(
         unit="percentunit",
-        base=words.RED,
-        steps=((0, words.ORANGE), (0.25, words.GREEN)),
+        base=value_mappings.RED,
+        steps=((0, value_mappings.ORANGE), (0.25, value_mappings.GREEN)),
         decimals=1,
         high=1,
         empty="no verdict yet",

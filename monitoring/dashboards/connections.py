@@ -1,7 +1,7 @@
 """Rows of the API dashboard about latency, connections, logins and certificates."""
 
 from exporter.metrics import catalog
-from monitoring.dashboards import words
+from monitoring.dashboards import value_mappings
 from monitoring.dashboards.graphs import bar_chart, graph, latency_heatmap, with_exemplars
 from monitoring.dashboards.layout import Row, line, row
 from monitoring.dashboards.panels import Query, ValueFormat
@@ -36,8 +36,8 @@ def latency(parameters: Parameters) -> Row:
                 " Dots are exemplars: single requests with server id and request id.",
                 ValueFormat(
                     unit="s",
-                    base=words.GREEN,
-                    steps=((parameters.api_slow_seconds, words.RED),),
+                    base=value_mappings.GREEN,
+                    steps=((parameters.api_slow_seconds, value_mappings.RED),),
                     low=0,
                 ),
                 *(
@@ -117,8 +117,8 @@ def login(parameters: Parameters) -> Row:
                 " probes become inconclusive when the credentials expire.",
                 ValueFormat(
                     unit="s",
-                    base=words.RED,
-                    steps=((parameters.token_left, words.GREEN),),
+                    base=value_mappings.RED,
+                    steps=((parameters.token_left, value_mappings.GREEN),),
                     low=0,
                 ),
                 Query(f"min by (project) ({expiry}) - time()", "{{project}}"),
@@ -146,10 +146,10 @@ def login(parameters: Parameters) -> Row:
                         ),
                         title="Expires in",
                         unit="s",
-                        base=words.RED,
+                        base=value_mappings.RED,
                         steps=(
-                            (parameters.certificate_critical, words.ORANGE),
-                            (parameters.certificate_warning, words.GREEN),
+                            (parameters.certificate_critical, value_mappings.ORANGE),
+                            (parameters.certificate_warning, value_mappings.GREEN),
                         ),
                         decimals=1,
                     )

@@ -23,7 +23,7 @@ from exporter.metrics import catalog
 from monitoring.dashboards import queries
 from monitoring.dashboards.layout import Row, placed
 from monitoring.dashboards.panels import DATASOURCE
-from monitoring.dashboards.words import BLUE, ORANGE, RED
+from monitoring.dashboards.value_mappings import BLUE, ORANGE, RED
 
 TAG = "console-exporter"
 

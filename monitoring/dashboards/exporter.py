@@ -1,9 +1,8 @@
 """The Exporter dashboard: schedule, resources and configuration of the exporters."""
 
 from exporter.metrics import catalog
-from monitoring.dashboards import links, process, variables, words
+from monitoring.dashboards import links, process, value_mappings, variables
 from monitoring.dashboards.dashboard import DashboardSpec
-from monitoring.dashboards.figures import name_panel, stat_panel
 from monitoring.dashboards.graphs import bar_chart, graph, latency_heatmap
 from monitoring.dashboards.layout import Row, line, row
 from monitoring.dashboards.panels import Query, ValueFormat
@@ -15,6 +14,7 @@ from monitoring.dashboards.queries import (
     select,
     total,
 )
+from monitoring.dashboards.value_panels import name_panel, stat_panel
 from monitoring.parameters import Parameters
 
 _LATE_SECONDS = 1.0
@@ -57,7 +57,7 @@ def _now() -> Row:
                 "Whether Prometheus can scrape all exporters of the job. The servers of an exporter"
                 " that is down are not monitored.",
                 f"min({own('up')})",
-                ValueFormat(unit="none", mappings=words.UP, empty="no such job"),
+                ValueFormat(unit="none", mappings=value_mappings.UP, empty="no such job"),
             ),
             name_panel(
                 "Version",
@@ -88,9 +88,9 @@ def _now() -> Row:
                 f"sum({select(catalog.SCHEDULER_OVERDUE)})",
                 ValueFormat(
                     unit="none",
-                    base=words.GREEN,
-                    steps=((1, words.ORANGE),),
-                    mappings=words.NONE,
+                    base=value_mappings.GREEN,
+                    steps=((1, value_mappings.ORANGE),),
+                    mappings=value_mappings.NONE,
                     empty="no exporter",
                 ),
             ),
@@ -99,7 +99,7 @@ def _now() -> Row:
                 "Result of the last reload. If it failed, the previous configuration stays active;"
                 " the log, or console-exporter check-config, lists the errors.",
                 f"min({select(catalog.CONFIG_RELOAD_SUCCESSFUL)})",
-                ValueFormat(unit="none", mappings=words.LOADED, empty="no exporter"),
+                ValueFormat(unit="none", mappings=value_mappings.LOADED, empty="no exporter"),
             ),
             stat_panel(
                 "Maximum event loop lag",
@@ -108,8 +108,11 @@ def _now() -> Row:
                 f"max({select(catalog.EVENT_LOOP_LAG)})",
                 ValueFormat(
                     unit="s",
-                    base=words.GREEN,
-                    steps=((_LAG_SECONDS, words.ORANGE), (_LATE_SECONDS, words.RED)),
+                    base=value_mappings.GREEN,
+                    steps=(
+                        (_LAG_SECONDS, value_mappings.ORANGE),
+                        (_LATE_SECONDS, value_mappings.RED),
+                    ),
                     empty="no exporter",
                 ),
             ),
@@ -130,8 +133,8 @@ def _schedule(parameters: Parameters) -> Row:
                 " normal; seconds mean that the throttle or the CPU is the bottleneck.",
                 ValueFormat(
                     unit="s",
-                    base=words.GREEN,
-                    steps=((min(_LATE_SECONDS, parameters.probe_interval), words.ORANGE),),
+                    base=value_mappings.GREEN,
+                    steps=((min(_LATE_SECONDS, parameters.probe_interval), value_mappings.ORANGE),),
                     low=0,
                 ),
                 *(Query(quantile(share, late), f"p{share * 100:g}") for share in (0.5, 0.95, 0.99)),

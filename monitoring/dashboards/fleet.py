@@ -2,10 +2,9 @@
 
 from exporter.metrics import catalog
 from monitoring import recording
-from monitoring.dashboards import broken, links, variables, words
+from monitoring.dashboards import broken_servers, links, value_mappings, variables
 from monitoring.dashboards.budget import budget_left, budget_left_format, period_in_words
 from monitoring.dashboards.dashboard import DashboardSpec
-from monitoring.dashboards.figures import stat_panel
 from monitoring.dashboards.graphs import graph, latency_heatmap, stacked
 from monitoring.dashboards.layout import Row, line, row
 from monitoring.dashboards.panels import Query, ValueFormat
@@ -17,6 +16,7 @@ from monitoring.dashboards.queries import (
     select,
     total,
 )
+from monitoring.dashboards.value_panels import stat_panel
 from monitoring.durations import duration
 from monitoring.parameters import Parameters
 from monitoring.rule import INCONCLUSIVE
@@ -39,12 +39,12 @@ def dashboard(parameters: Parameters) -> DashboardSpec:
             *variables.exporters(),
             variables.projects(),
             variables.servers(),
-            variables.broken(broken.DRAWN),
+            variables.broken(broken_servers.DRAWN),
         ],
         rows=[
             _now(parameters),
-            broken.causes(parameters),
-            broken.servers(),
+            broken_servers.causes(parameters),
+            broken_servers.servers(),
             _over_time(parameters),
         ],
     )
@@ -53,7 +53,7 @@ def dashboard(parameters: Parameters) -> DashboardSpec:
 def _now(parameters: Parameters) -> Row:
     stale_after = duration(parameters.stale_intervals * parameters.probe_interval)
     stale = f"sum({recorded(recording.STALE)})"
-    inconclusive = words.any_of("outcome", INCONCLUSIVE)
+    inconclusive = value_mappings.any_of("outcome", INCONCLUSIVE)
     return row(
         "Now",
         line(
@@ -64,7 +64,7 @@ def _now(parameters: Parameters) -> Row:
                 "The number of monitored servers. If you have more, some are missing from the"
                 " configuration.",
                 _SERVERS,
-                ValueFormat(unit="none", base=words.BLUE, empty="no exporter"),
+                ValueFormat(unit="none", base=value_mappings.BLUE, empty="no exporter"),
             ),
             stat_panel(
                 "Reachable",
@@ -73,10 +73,10 @@ def _now(parameters: Parameters) -> Row:
                 f"avg({select(catalog.PROBE_SUCCESS)})",
                 ValueFormat(
                     unit="percentunit",
-                    base=words.RED,
+                    base=value_mappings.RED,
                     steps=(
-                        (parameters.fleet_success_ratio, words.ORANGE),
-                        (parameters.objective, words.GREEN),
+                        (parameters.fleet_success_ratio, value_mappings.ORANGE),
+                        (parameters.objective, value_mappings.GREEN),
                     ),
                     decimals=2,
                     empty="no verdict yet",
@@ -87,14 +87,14 @@ def _now(parameters: Parameters) -> Row:
                 "Servers whose console could not be opened in the last conclusive probe. The row"
                 " below shows the failed stages, the table further down the servers.",
                 f"sum(1 - {select(catalog.PROBE_SUCCESS)})",
-                _problem_count(words.RED),
+                _problem_count(value_mappings.RED),
             ),
             stat_panel(
                 "Stale",
                 f"Servers without a conclusive probe for {stale_after}; they still show their last"
                 " verdict. Check Inconclusive next to this panel, then the Exporter dashboard.",
                 or_zero(stale, f"sum({recorded(recording.SERVERS)})"),
-                _problem_count(words.ORANGE),
+                _problem_count(value_mappings.ORANGE),
             ),
             stat_panel(
                 "Inconclusive",
@@ -104,7 +104,7 @@ def _now(parameters: Parameters) -> Row:
                     f"sum({select(catalog.PROBE_OUTCOME, inconclusive)})",
                     f"sum({select(catalog.PROBE_OUTCOME)})",
                 ),
-                _problem_count(words.YELLOW),
+                _problem_count(value_mappings.YELLOW),
             ),
             stat_panel(
                 "Error budget left",
@@ -131,8 +131,8 @@ def _over_time(parameters: Parameters) -> Row:
                 " cause is in that project; if all drop, check the network and the login.",
                 ValueFormat(
                     unit="percentunit",
-                    base=words.RED,
-                    steps=((parameters.fleet_success_ratio, words.GREEN),),
+                    base=value_mappings.RED,
+                    steps=((parameters.fleet_success_ratio, value_mappings.GREEN),),
                     high=1,
                 ),
                 Query(f"avg by (project) ({recorded(recording.SUCCESS_RATIO)})", "{{project}}"),
@@ -163,9 +163,9 @@ def _over_time(parameters: Parameters) -> Row:
 def _problem_count(color: str) -> ValueFormat:
     return ValueFormat(
         unit="none",
-        base=words.GREEN,
+        base=value_mappings.GREEN,
         steps=((1, color),),
-        mappings=words.NONE,
+        mappings=value_mappings.NONE,
         empty="unknown",
     )
 
@@ -183,7 +183,7 @@ def _outcome_shades() -> dict[str, str]:
     )
     yellows = ("yellow", "dark-yellow", "light-yellow", "semi-dark-yellow", "super-light-yellow")
     return {
-        words.SUCCESS: words.GREEN,
-        **{name: reds[index % len(reds)] for index, name in enumerate(words.FAILURES)},
+        value_mappings.SUCCESS: value_mappings.GREEN,
+        **{name: reds[index % len(reds)] for index, name in enumerate(value_mappings.FAILURES)},
         **dict(zip(INCONCLUSIVE, yellows, strict=True)),
     }

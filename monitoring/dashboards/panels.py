@@ -22,7 +22,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat
 
-from monitoring.dashboards.words import BLUE
+from monitoring.dashboards.value_mappings import BLUE
 
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 

@@ -1,7 +1,7 @@
 """Rows of the Exporter dashboard about the process, its resources and its configuration."""
 
 from exporter.metrics import catalog
-from monitoring.dashboards import words
+from monitoring.dashboards import value_mappings
 from monitoring.dashboards.graphs import bar_chart, graph, state_timeline
 from monitoring.dashboards.layout import Row, line, row
 from monitoring.dashboards.panels import Query, ValueFormat
@@ -35,8 +35,8 @@ def work() -> Row:
                 " this CPU.",
                 ValueFormat(
                     unit="s",
-                    base=words.GREEN,
-                    steps=((_LAG_SECONDS, words.ORANGE),),
+                    base=value_mappings.GREEN,
+                    steps=((_LAG_SECONDS, value_mappings.ORANGE),),
                     low=0,
                 ),
                 Query(f"max by (instance) ({select(catalog.EVENT_LOOP_LAG)})", "{{instance}}"),
@@ -129,7 +129,7 @@ def configuration() -> Row:
                 Query(
                     f"min by (instance) ({select(catalog.CONFIG_RELOAD_SUCCESSFUL)})",
                     "{{instance}}",
-                    mappings=words.LOADED,
+                    mappings=value_mappings.LOADED,
                 ),
             ),
             graph(
@@ -189,7 +189,7 @@ def configuration() -> Row:
                         expression=f"max by (instance) ({own('up')})",
                         title="State",
                         unit="none",
-                        mappings=words.UP,
+                        mappings=value_mappings.UP,
                     ),
                     Number(
                         expression=(

@@ -2,14 +2,14 @@
 
 from exporter.metrics import catalog
 from exporter.metrics.catalog import Metric
-from monitoring.dashboards import links, variables, words
+from monitoring.dashboards import links, value_mappings, variables
 from monitoring.dashboards.dashboard import DashboardSpec
-from monitoring.dashboards.figures import stat_panel
 from monitoring.dashboards.graphs import bar_chart, graph, stacked, state_timeline
 from monitoring.dashboards.layout import Row, line, row
 from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import RANGE, RATE, numbered, of_selected_server
 from monitoring.dashboards.tables import attributes
+from monitoring.dashboards.value_panels import stat_panel
 from monitoring.metrics_page import OUTCOMES, STAGES
 from monitoring.parameters import Parameters
 
@@ -54,14 +54,14 @@ def _now(parameters: Parameters) -> Row:
                 "The last verdict. Inconclusive probes do not change it; Last verdict shows its"
                 " age.",
                 f"max({of_selected_server(catalog.PROBE_SUCCESS)})",
-                ValueFormat(unit="none", mappings=words.REACHABLE, empty="no verdict yet"),
+                ValueFormat(unit="none", mappings=value_mappings.REACHABLE, empty="no verdict yet"),
             ),
             stat_panel(
                 "Last outcome",
                 "The outcome of the last probe. Red: the console failed. Yellow: inconclusive, the"
                 " cause is the quota, the login or the exporter.",
                 _OUTCOME,
-                ValueFormat(unit="none", mappings=words.OUTCOME, empty="not probed yet"),
+                ValueFormat(unit="none", mappings=value_mappings.OUTCOME, empty="not probed yet"),
             ),
             stat_panel(
                 "Failures in a row",
@@ -70,9 +70,12 @@ def _now(parameters: Parameters) -> Row:
                 f"max({of_selected_server(catalog.PROBE_CONSECUTIVE_FAILURES)})",
                 ValueFormat(
                     unit="none",
-                    base=words.GREEN,
-                    steps=((1, words.ORANGE), (parameters.unavailable_failures, words.RED)),
-                    mappings=words.NONE,
+                    base=value_mappings.GREEN,
+                    steps=(
+                        (1, value_mappings.ORANGE),
+                        (parameters.unavailable_failures, value_mappings.RED),
+                    ),
+                    mappings=value_mappings.NONE,
                     empty="not probed yet",
                 ),
             ),
@@ -96,10 +99,10 @@ def _now(parameters: Parameters) -> Row:
                 f" / (sum(increase({verdicts}[{RANGE}])) > 0)",
                 ValueFormat(
                     unit="percentunit",
-                    base=words.RED,
+                    base=value_mappings.RED,
                     steps=(
-                        (parameters.fleet_success_ratio, words.ORANGE),
-                        (parameters.objective, words.GREEN),
+                        (parameters.fleet_success_ratio, value_mappings.ORANGE),
+                        (parameters.objective, value_mappings.GREEN),
                     ),
                     decimals=1,
                     empty="no verdict",
@@ -122,14 +125,14 @@ def _states() -> Row:
                 Query(
                     f"max({of_selected_server(catalog.PROBE_SUCCESS)})",
                     "Console",
-                    mappings=words.REACHABLE,
+                    mappings=value_mappings.REACHABLE,
                 ),
-                Query(_OUTCOME, "Outcome", mappings=words.OUTCOME),
-                Query(_STAGE, "Failed stage", mappings=words.STAGE),
+                Query(_OUTCOME, "Outcome", mappings=value_mappings.OUTCOME),
+                Query(_STAGE, "Failed stage", mappings=value_mappings.STAGE),
                 Query(
                     f"max({of_selected_server(catalog.PROBE_STATUS_CODE)})",
                     "HTTP status",
-                    mappings=words.HTTP_STATUS,
+                    mappings=value_mappings.HTTP_STATUS,
                 ),
             ),
         ),

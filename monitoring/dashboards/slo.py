@@ -2,7 +2,7 @@
 
 from exporter.metrics import catalog
 from monitoring import recording
-from monitoring.dashboards import links, variables, words
+from monitoring.dashboards import links, value_mappings, variables
 from monitoring.dashboards.budget import (
     availability,
     budget_left,
@@ -10,12 +10,12 @@ from monitoring.dashboards.budget import (
     period_in_words,
 )
 from monitoring.dashboards.dashboard import DashboardSpec
-from monitoring.dashboards.figures import bars, stat_panel
 from monitoring.dashboards.graphs import bar_chart, graph
 from monitoring.dashboards.layout import Row, line, row
 from monitoring.dashboards.panels import Query, ValueFormat
 from monitoring.dashboards.queries import increase, rate, recorded, select, total
 from monitoring.dashboards.tables import Label, Number, Rows, table_of
+from monitoring.dashboards.value_panels import bars, stat_panel
 from monitoring.durations import duration
 from monitoring.parameters import Parameters
 from monitoring.rule import FAILURE, VERDICT
@@ -59,8 +59,8 @@ def _now(parameters: Parameters) -> Row:
                 availability(parameters),
                 ValueFormat(
                     unit="percentunit",
-                    base=words.RED,
-                    steps=((parameters.objective, words.GREEN),),
+                    base=value_mappings.RED,
+                    steps=((parameters.objective, value_mappings.GREEN),),
                     decimals=3,
                     empty="no verdict yet",
                 ),
@@ -79,8 +79,8 @@ def _now(parameters: Parameters) -> Row:
                 f"1 - {total(rate(catalog.PROBES, VERDICT))} / ({probes} > 0)",
                 ValueFormat(
                     unit="percentunit",
-                    base=words.GREEN,
-                    steps=((0.05, words.YELLOW), (0.5, words.ORANGE)),
+                    base=value_mappings.GREEN,
+                    steps=((0.05, value_mappings.YELLOW), (0.5, value_mappings.ORANGE)),
                     decimals=1,
                     empty="no probes",
                 ),
@@ -127,8 +127,8 @@ def _burn(parameters: Parameters) -> Row:
                         ),
                         title=duration(parameters.window(name)),
                         unit="none",
-                        base=words.GREEN,
-                        steps=((factors[name], words.RED),),
+                        base=value_mappings.GREEN,
+                        steps=((factors[name], value_mappings.RED),),
                         decimals=1,
                     )
                     for name in windows
@@ -153,8 +153,8 @@ def _over_time(parameters: Parameters) -> Row:
                 " dashed line is the objective. Short dips use up error budget.",
                 ValueFormat(
                     unit="percentunit",
-                    base=words.RED,
-                    steps=((parameters.objective, words.GREEN),),
+                    base=value_mappings.RED,
+                    steps=((parameters.objective, value_mappings.GREEN),),
                     high=1,
                 ),
                 Query(f"1 - max by (project) ({hour})", "{{project}}"),
@@ -165,8 +165,8 @@ def _over_time(parameters: Parameters) -> Row:
                 " the budget of a month is used up in two days.",
                 ValueFormat(
                     unit="none",
-                    base=words.GREEN,
-                    steps=((1, words.ORANGE), (fast.factor, words.RED)),
+                    base=value_mappings.GREEN,
+                    steps=((1, value_mappings.ORANGE), (fast.factor, value_mappings.RED)),
                     low=0,
                 ),
                 Query(f"max by (project) ({hour}) / {parameters.error_budget:.6g}", "{{project}}"),
@@ -175,7 +175,12 @@ def _over_time(parameters: Parameters) -> Row:
                 "Burn rate, slow",
                 f"Over {duration(parameters.window_3d)}. If it stays above 1, the objective will be"
                 " missed.",
-                ValueFormat(unit="none", base=words.GREEN, steps=((1, words.ORANGE),), low=0),
+                ValueFormat(
+                    unit="none",
+                    base=value_mappings.GREEN,
+                    steps=((1, value_mappings.ORANGE),),
+                    low=0,
+                ),
                 Query(f"max by (project) ({days}) / {parameters.error_budget:.6g}", "{{project}}"),
             ),
         ),
@@ -223,8 +228,8 @@ def _causes(parameters: Parameters) -> Row:
                         expression=f"{worst} / (sum by ({by}) ({verdicts}) > 0)",
                         title="Share of conclusive probes",
                         unit="percentunit",
-                        base=words.ORANGE,
-                        steps=((0.5, words.RED),),
+                        base=value_mappings.ORANGE,
+                        steps=((0.5, value_mappings.RED),),
                         decimals=0,
                     ),
                 ],

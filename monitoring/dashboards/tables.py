@@ -25,7 +25,7 @@ from monitoring.dashboards.panels import (
     steps_of,
     with_ref_ids,
 )
-from monitoring.dashboards.words import GREY
+from monitoring.dashboards.value_mappings import GREY
 
 _NOTHING = "-"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.programs import command, exporter, until
 from tests.real.simulated_project import write_config
-from tests.real.standstill import retry_if_machine_stalled
 
 BAD = """
 global: {interval: 10s, timeout: 20s, colour: red}

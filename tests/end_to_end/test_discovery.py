@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.real.machine_stalls import measuring_stalls
 from tests.real.programs import Program, command, exporter, simulator, until
 from tests.real.simulated_project import PASSWORD, write_config
-from tests.real.standstill import measuring_stalls
 
 MANY = 10_000
 LISTED = 20

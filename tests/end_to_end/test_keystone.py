@@ -8,8 +8,8 @@ import pytest
 
 from tests.real.keystone import Keystone
 from tests.real.keystone_cloud import keystone_cloud
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.programs import exporter, until
-from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 

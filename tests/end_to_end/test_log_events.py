@@ -5,9 +5,9 @@ from pathlib import Path
 
 import httpx
 
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.programs import exporter, simulator, until
 from tests.real.simulated_project import listed_servers, write_config
-from tests.real.standstill import retry_if_machine_stalled
 
 DOWN = {"kind": "status", "status": 503, "error_code": "APIGW.0613", "servers": "db-*"}
 

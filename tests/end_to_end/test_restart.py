@@ -13,9 +13,9 @@ from random import Random
 import httpx
 import pytest
 
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.programs import Program, command, exporter, simulator, until
 from tests.real.simulated_project import PASSWORD, write_config
-from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 

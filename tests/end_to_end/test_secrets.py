@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from tests.real.canary_cloud import CANARY, canary_cloud
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.programs import command, exporter, until
 from tests.real.simulated_project import write_config
-from tests.real.standstill import retry_if_machine_stalled
 
 BRIEFLY = {"X-Prometheus-Scrape-Timeout-Seconds": "1"}
 SERVERS = [(f"id-{number}", f"name-{number}") for number in range(8)]

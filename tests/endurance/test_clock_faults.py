@@ -14,9 +14,9 @@ from tests.real.endurance import (
     scrape,
     simulated_cloud,
 )
+from tests.real.machine_stalls import retry_if_machine_stalled
+from tests.real.privileges import skip_or_fail
 from tests.real.programs import Program, exporter, until
-from tests.real.rights import skip_or_fail
-from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 

@@ -27,9 +27,9 @@ from tests.real.endurance import (
     Observation,
     environment,
 )
+from tests.real.machine_stalls import retry_until_undisturbed
 from tests.real.nginx import nginx, passing
 from tests.real.programs import Program
-from tests.real.standstill import retry_until_undisturbed
 
 pytestmark = pytest.mark.alone
 

@@ -25,10 +25,10 @@ from tests.real.endurance import (
     scrape,
     simulated_cloud,
 )
-from tests.real.holdings import process_resources
+from tests.real.machine_stalls import retry_if_machine_stalled
+from tests.real.privileges import require_root
+from tests.real.process_resources import process_resources
 from tests.real.programs import free_port, until
-from tests.real.rights import require_root
-from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 

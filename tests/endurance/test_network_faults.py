@@ -14,12 +14,12 @@ import pytest
 
 from tests.real.certificates import Certificates
 from tests.real.endurance import Environment, Fault, Observation, configuration, simulated_cloud
+from tests.real.machine_stalls import retry_until_undisturbed
 from tests.real.name_server import DnsBehaviour, name_server
 from tests.real.nginx import nginx, passing
 from tests.real.own_namespace import in_own_namespace
+from tests.real.privileges import require_root
 from tests.real.programs import exporter, required
-from tests.real.rights import require_root
-from tests.real.standstill import retry_until_undisturbed
 
 pytestmark = pytest.mark.alone
 

@@ -17,8 +17,8 @@ from tests.real.endurance import (
     configuration,
     simulated_cloud,
 )
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.programs import exporter
-from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 

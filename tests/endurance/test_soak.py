@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.soaking import SoakSpec, slope, soak
-from tests.real.standstill import retry_if_machine_stalled
+from tests.real.machine_stalls import retry_if_machine_stalled
+from tests.real.soak import SoakSpec, slope, soak
 
 pytestmark = pytest.mark.alone
 

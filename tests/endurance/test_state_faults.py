@@ -18,9 +18,9 @@ from tests.real.endurance import (
     scrape,
     simulated_cloud,
 )
+from tests.real.machine_stalls import retry_if_machine_stalled
+from tests.real.privileges import require_root
 from tests.real.programs import exporter, until
-from tests.real.rights import require_root
-from tests.real.standstill import retry_if_machine_stalled
 
 pytestmark = pytest.mark.alone
 

@@ -39,11 +39,11 @@ from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.process import log
 from exporter.state import ConsoleEvents, StateStore
-from tests.hostile.loop_hold import Held, watching_the_loop
-from tests.hostile.wire import CANARY
-from tests.real import cloud_answers as cloud
+from tests.hostile.loop_blocking import Held, watching_the_loop
+from tests.hostile.strategies import CANARY
+from tests.real import cloud_responses as cloud
 from tests.real.broken_servers import BrokenServer, Connection, Request
-from tests.real.open_files import asserting_no_leaks
+from tests.real.leak_check import asserting_no_leaks
 from tests.real.raw_console import PAGE, accepts, html
 
 DEADLINE = 0.25

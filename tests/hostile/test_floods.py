@@ -9,7 +9,7 @@ import pytest
 
 from exporter.http.errors import RequestError
 from exporter.model import Stage
-from tests.hostile.loop_hold import watching_the_loop
+from tests.hostile.loop_blocking import watching_the_loop
 from tests.hostile.project import HELD_MAX, HostileProject, hostile_project
 from tests.real.raw_console import close, frame
 

@@ -25,8 +25,8 @@ from exporter.probe.api import console_address
 from exporter.probe.cookies import Cookies
 from exporter.probe.stage import StageFailedError
 from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RETRY_AFTER_MIN, RateLimitResponse
-from tests.hostile import wire
-from tests.hostile.effort import effort
+from tests.hostile import strategies
+from tests.hostile.hypothesis_settings import examples
 
 NOW = 1_800_000_000.0
 # Seconds of the thread's CPU time, because other processes may keep the machine busy.
@@ -57,8 +57,8 @@ def response_with(
     return Response(status, CIMultiDictProxy(CIMultiDict(headers)), body, 0.1)
 
 
-@effort(400)
-@given(st.integers(0, 999), wire.bodies, wire.headers)
+@examples(400)
+@given(st.integers(0, 999), strategies.bodies, strategies.headers)
 def test_any_api_error_is_parsed(status: int, body: bytes, fields: list[tuple[str, str]]) -> None:
     with quickly():
         error = ApiError.of(response_with(status, body, fields))
@@ -69,8 +69,8 @@ def test_any_api_error_is_parsed(status: int, body: bytes, fields: list[tuple[st
     assert len(error.message) <= 500
 
 
-@effort(400)
-@given(wire.bodies, wire.headers)
+@examples(400)
+@given(strategies.bodies, strategies.headers)
 def test_any_rate_limit_response_is_parsed(body: bytes, fields: list[tuple[str, str]]) -> None:
     with quickly():
         parsed = RateLimitResponse.of(response_with(429, body, fields), NOW)
@@ -78,8 +78,8 @@ def test_any_rate_limit_response_is_parsed(body: bytes, fields: list[tuple[str, 
     assert parsed.policy is None or parsed.policy.rate > 0
 
 
-@effort(400)
-@given(wire.dates | st.text(max_size=40) | st.integers() | st.none(), wire.dates)
+@examples(400)
+@given(strategies.dates | st.text(max_size=40) | st.integers() | st.none(), strategies.dates)
 def test_any_lifetime_is_parsed_or_rejected(ends: object, date: str) -> None:
     with quickly():
         try:
@@ -91,15 +91,15 @@ def test_any_lifetime_is_parsed_or_rejected(ends: object, date: str) -> None:
     assert 0 < credentials.lifetime < 10_000 * 366 * 86_400
 
 
-@effort(400)
-@given(wire.bodies)
+@examples(400)
+@given(strategies.bodies)
 def test_any_console_address_is_parsed_or_rejected(body: bytes) -> None:
     with quickly():
         try:
             shown = repr(console_address(response_with(200, body), ApiError()))
         except StageFailedError as failure:
             shown = str(failure)
-    assert f"token={wire.CANARY}" not in shown
+    assert f"token={strategies.CANARY}" not in shown
 
 
 ALLOWED = AllowedHosts(
@@ -113,8 +113,8 @@ PLAIN_URLS = st.from_regex(
 )
 
 
-@effort(600)
-@given(wire.urls | PLAIN_URLS, wire.urls | st.text(max_size=30))
+@examples(600)
+@given(strategies.urls | PLAIN_URLS, strategies.urls | st.text(max_size=30))
 @example("hTtps://[fd00::2]:443/vnc//[v", "")
 @example("https://127.0.0.1:0/", "")
 @example("http://console.example./a/../b", "")
@@ -139,7 +139,7 @@ def test_the_checked_address_is_the_one_connected_to(text: str, location: str) -
         assert "?" not in repr(followed)
 
 
-@effort(400)
+@examples(400)
 @given(st.text(max_size=40))
 @example("0.0.0.0/0")
 @example("[::ffff:1.2.3.4]:80")
@@ -155,8 +155,8 @@ def test_any_host_pattern_is_parsed_or_rejected(text: str) -> None:
     assert raised is ValueError
 
 
-@effort(400)
-@given(wire.headers)
+@examples(400)
+@given(strategies.headers)
 @example([("Set-Cookie", "a Patdomain\xff\xff=b")])
 @example([("Set-Cookie", "a=b;max-age; Expn i0")])
 @example([("Set-Cookie", "a=b;version")])
@@ -170,8 +170,8 @@ def test_any_cookie_is_ignored_or_can_be_sent(fields: list[tuple[str, str]]) -> 
     assert not header or header.isprintable()
 
 
-@effort(300)
-@given(wire.values)
+@examples(300)
+@given(strategies.values)
 def test_any_server_record_is_parsed_or_ignored(record: object) -> None:
     with quickly():
         server = _listed(record)

@@ -16,10 +16,10 @@ from exporter.cloud.auth.password import PasswordSource
 from exporter.http.errors import RequestError
 from exporter.model import Stage
 from exporter.outcome import Outcome
-from tests.hostile import wire
-from tests.hostile.effort import effort
+from tests.hostile import strategies
+from tests.hostile.hypothesis_settings import examples
 from tests.hostile.project import HostileProject, hostile_project
-from tests.real import cloud_answers as cloud
+from tests.real import cloud_responses as cloud
 from tests.real.raw_console import close, frame
 
 # Hypothesis warns when it prints a failing example that is long.
@@ -33,8 +33,8 @@ async def project() -> AsyncIterator[HostileProject]:
         yield project
 
 
-@effort(100)
-@given(wire.responses(), endings)
+@examples(100)
+@given(strategies.responses(), endings)
 async def test_any_console_address_response(
     project: HostileProject, raw: bytes, ending: str
 ) -> None:
@@ -42,8 +42,8 @@ async def test_any_console_address_response(
     await project.probe()
 
 
-@effort(60)
-@given(st.lists(wire.responses(), min_size=1, max_size=3), endings)
+@examples(60)
+@given(st.lists(strategies.responses(), min_size=1, max_size=3), endings)
 async def test_any_server_list_response(
     project: HostileProject, pages: list[bytes], ending: str
 ) -> None:
@@ -60,15 +60,15 @@ async def test_any_server_list_response(
     project.check(text)
 
 
-@effort(60)
-@given(wire.responses(wire.bodies), endings)
+@examples(60)
+@given(strategies.responses(strategies.bodies), endings)
 async def test_any_page_response(project: HostileProject, raw: bytes, ending: str) -> None:
     project.responses, project.ending = {"/vnc/": raw}, ending
     await project.probe(Stage.PAGE)
 
 
-@effort(60)
-@given(wire.headers, wire.responses(), endings)
+@examples(60)
+@given(strategies.headers, strategies.responses(), endings)
 @example([("Set-Cookie", "a\xff=\xff; Path=/")], b"", "closes")
 @example([("Set-Cookie", "a=b;max-age")], b"", "closes")
 async def test_any_websocket_handshake_response(
@@ -88,7 +88,9 @@ frames = st.one_of(
             st.sampled_from(
                 [b"", b"RFB 003.008\n", b"RFB 003.", b"008\n", b"RFB 003.003\n\0\0\0\0"]
             ),
-            st.sampled_from([b"RFB 999.999\n", b"\xff" * 20, wire.CANARY.encode(), b"x" * 70_000]),
+            st.sampled_from(
+                [b"RFB 999.999\n", b"\xff" * 20, strategies.CANARY.encode(), b"x" * 70_000]
+            ),
             st.binary(max_size=30),
         ),
         st.integers(0, 15),
@@ -106,7 +108,7 @@ frames = st.one_of(
 )
 
 
-@effort(100)
+@examples(100)
 @given(st.lists(frames, max_size=5).map(b"".join), endings)
 @example((frame(b"", 9) + frame(b"")) * 20_000, "stays")
 @example(frame(b"", 0, final=False) * 20_000, "stays")
@@ -115,15 +117,15 @@ async def test_any_websocket_data(project: HostileProject, data: bytes, ending: 
     await project.probe(Stage.RFB)
 
 
-@effort(60)
-@given(wire.responses(), endings)
+@examples(60)
+@given(strategies.responses(), endings)
 async def test_any_login_response(project: HostileProject, raw: bytes, ending: str) -> None:
     project.responses, project.ending = {"v3/auth/tokens": raw}, ending
     await obtain(project, project.password_source())
 
 
-@effort(60)
-@given(wire.responses(), wire.responses(), endings)
+@examples(60)
+@given(strategies.responses(), strategies.responses(), endings)
 async def test_any_metadata_service_response(
     project: HostileProject, raw: bytes, token: bytes, ending: str
 ) -> None:
@@ -146,15 +148,19 @@ async def obtain(project: HostileProject, source: PasswordSource | MetadataSourc
 
 @pytest.mark.parametrize("auth", ["password", "agency"])
 async def test_credentials_are_never_exposed(auth: str) -> None:
-    keys = {"access": wire.CANARY, "secret": wire.CANARY, "securitytoken": wire.CANARY}
+    keys = {
+        "access": strategies.CANARY,
+        "secret": strategies.CANARY,
+        "securitytoken": strategies.CANARY,
+    }
     credential = {"credential": {**keys, "expires_at": "2100-01-01T00:00:00Z"}}
     token = {"token": {"expires_at": "2100-01-01T00:00:00Z"}}
     async with hostile_project(auth) as project:
         project.responses = {
-            "v3/auth/tokens": cloud.json_response(201, token, X_Subject_Token=wire.CANARY),
+            "v3/auth/tokens": cloud.json_response(201, token, X_Subject_Token=strategies.CANARY),
             "securitykey": cloud.json_response(200, credential),
-            "api/token": cloud.response(200, wire.CANARY),
+            "api/token": cloud.response(200, strategies.CANARY),
         }
         result = await project.probe()
         assert result.outcome is Outcome.SUCCESS
-        assert wire.CANARY not in repr(result)
+        assert strategies.CANARY not in repr(result)

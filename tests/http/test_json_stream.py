@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.http.json_stream import read_json_stream
-from tests.hostile.effort import effort
-from tests.hostile.loop_hold import watching_the_loop
+from tests.hostile.hypothesis_settings import examples
+from tests.hostile.loop_blocking import watching_the_loop
 
 MIB = 1 << 20
 
@@ -28,7 +28,7 @@ values = st.recursive(
 )
 
 
-@effort(100)
+@examples(100)
 @given(st.dictionaries(st.text(), values, max_size=5), st.sampled_from([None, 0, 2]))
 async def test_valid_json_gives_the_same_result_as_json_loads(
     document: dict[str, object], indent: int | None
@@ -38,7 +38,7 @@ async def test_valid_json_gives_the_same_result_as_json_loads(
     assert await read_json_stream(b" \n" + text.encode() + b"\t", 1000, _identity) == document
 
 
-@effort(100)
+@examples(100)
 @given(st.text(st.sampled_from('{}[]",:0 a\\\n'), max_size=30) | st.text(max_size=20))
 async def test_invalid_json_is_rejected_as_by_json_loads(text: str) -> None:
     try:

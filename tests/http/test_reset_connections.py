@@ -16,7 +16,7 @@ from exporter.config.config import Tls
 from exporter.http.errors import NoResponseError
 from exporter.http.request import Request
 from exporter.http.transport import Transport
-from tests.real.open_files import asserting_no_leaks
+from tests.real.leak_check import asserting_no_leaks
 
 _CONCURRENT, _ROUNDS = 50, 10
 _NO_LINGER = struct.pack("ii", 1, 0)

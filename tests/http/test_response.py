@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.cloud.api_error import ApiError
 from exporter.http.response import Response
-from tests.hostile.loop_hold import watching_the_loop
+from tests.hostile.loop_blocking import watching_the_loop
 
 
 def response_with(

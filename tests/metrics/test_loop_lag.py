@@ -9,7 +9,7 @@ from exporter.clock import Clock
 from exporter.metrics.loop_lag import LoopLag
 
 
-class MovedClock(Clock, Protocol):
+class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
@@ -50,7 +50,7 @@ def test_lag_is_unknown_before_the_first_measurement() -> None:
     assert LoopLag(BusyLoopClock()).worst() is None
 
 
-async def test_loop_without_delays_has_no_lag(clock: MovedClock) -> None:
+async def test_loop_without_delays_has_no_lag(clock: FakeClock) -> None:
     lag = LoopLag(clock)
     async with running(lag):
         await clock.advance(10)

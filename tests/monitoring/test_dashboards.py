@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from exporter.metrics.catalog import CATALOG, Kind, Scope
 from exporter.outcome import Outcome, Verdict
 from monitoring.alerts import alerts
-from monitoring.dashboards import all_dashboards, figures, layout, panels, words
+from monitoring.dashboards import all_dashboards, layout, panels, value_mappings, value_panels
 from monitoring.parameters import Parameters
 from monitoring.recording import recording_rules
 from monitoring.rule import INCONCLUSIVE
@@ -74,10 +74,12 @@ def used_by_rules() -> set[str]:
 
 
 def test_outcomes_equal_those_of_the_exporter() -> None:
-    assert tuple(words.OUTCOME_COLORS) == tuple(Outcome)
+    assert tuple(value_mappings.OUTCOME_COLORS) == tuple(Outcome)
     inconclusive = {outcome for outcome in Outcome if outcome.verdict is Verdict.INCONCLUSIVE}
     assert set(INCONCLUSIVE) == inconclusive
-    assert {words.YELLOW} == {words.OUTCOME_COLORS[outcome] for outcome in inconclusive}
+    assert {value_mappings.YELLOW} == {
+        value_mappings.OUTCOME_COLORS[outcome] for outcome in inconclusive
+    }
 
 
 def test_file_names_and_uids_are_stable() -> None:
@@ -340,7 +342,7 @@ class TestQueries:
 
 
 def blank(title: str) -> Any:
-    return figures.stat_panel(title, "", "", panels.ValueFormat(unit="none"))
+    return value_panels.stat_panel(title, "", "", panels.ValueFormat(unit="none"))
 
 
 def titled(panel: dict[str, Any]) -> list[str]:

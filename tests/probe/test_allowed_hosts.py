@@ -11,9 +11,9 @@ from exporter.http.guard import GuardedResolver
 from exporter.model import ProbeResult, Stage
 from exporter.outcome import Outcome
 from exporter.probe.allowed_hosts import AllowedHosts
-from tests.real.names import RecordingResolver
 from tests.real.probing import probe_once
 from tests.real.raw_console import PAGE, TOKEN, console
+from tests.real.recording_resolver import RecordingResolver
 
 
 def allowed(*entries: str) -> AllowedHosts:

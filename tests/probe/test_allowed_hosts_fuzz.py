@@ -19,10 +19,10 @@ from exporter.config.config import Console
 from exporter.config.host_pattern import HostPattern
 from exporter.model import Stage
 from exporter.outcome import Outcome
-from tests.real import cloud_answers as cloud
-from tests.real.names import RecordingResolver
+from tests.real import cloud_responses as cloud
 from tests.real.probing import probe_once
 from tests.real.raw_console import console
+from tests.real.recording_resolver import RecordingResolver
 
 LISTED = ("*.console.example", "kvm.example", "203.0.113.7", "10.9.0.0/16")
 PUBLIC = ("93.184.215.14", "2606:2800:21f::1")

@@ -8,9 +8,9 @@ import pytest
 
 from exporter.model import Stage
 from exporter.outcome import Outcome, Verdict
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.probing import SHORT_TIMEOUT, probe_once, probing
 from tests.real.silent_ports import closed_port, never_accepting_port
-from tests.real.standstill import retry_if_machine_stalled
 
 
 async def block_the_loop(after: float, seconds: float) -> None:

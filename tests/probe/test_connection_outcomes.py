@@ -13,13 +13,13 @@ from exporter.config.load import load
 from exporter.config.secret import Secret
 from exporter.outcome import Outcome
 from exporter.targets.static import targets_of
-from tests.real import broken_answers, broken_servers, silent_ports
-from tests.real import cloud_answers as cloud
-from tests.real.broken_answers import answers, answers_and_closes, answers_and_resets
+from tests.real import broken_responses, broken_servers, silent_ports
+from tests.real import cloud_responses as cloud
+from tests.real.broken_responses import answers, answers_and_closes, answers_and_resets
 from tests.real.broken_servers import Behaviour, BrokenServer
 from tests.real.certificates import Certificates
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.probing import SHORT_TIMEOUT, probe_once, probing
-from tests.real.standstill import retry_if_machine_stalled
 
 GOOD = cloud.console_address()
 
@@ -27,9 +27,9 @@ GOOD = cloud.console_address()
 @pytest.mark.parametrize(
     "behaviour",
     [
-        pytest.param(broken_answers.closes_after_response, id="closes after the response"),
-        pytest.param(broken_answers.closes_at_second_request, id="closes at the second request"),
-        pytest.param(broken_answers.resets_at_second_request, id="resets at the second request"),
+        pytest.param(broken_responses.closes_after_response, id="closes after the response"),
+        pytest.param(broken_responses.closes_at_second_request, id="closes at the second request"),
+        pytest.param(broken_responses.resets_at_second_request, id="resets at the second request"),
     ],
 )
 async def test_a_pooled_connection_closed_by_the_server_fails_no_probe(
@@ -48,8 +48,8 @@ async def test_a_pooled_connection_closed_by_the_server_fails_no_probe(
 @pytest.mark.parametrize(
     "behaviour",
     [
-        pytest.param(broken_answers.closes_at_second_request, id="closes"),
-        pytest.param(broken_answers.resets_at_second_request, id="resets"),
+        pytest.param(broken_responses.closes_at_second_request, id="closes"),
+        pytest.param(broken_responses.resets_at_second_request, id="resets"),
     ],
 )
 async def test_several_dead_pooled_connections_fail_no_probe(behaviour: Behaviour) -> None:

@@ -11,8 +11,8 @@ from exporter.model import ProbeResult, Stage
 from exporter.outcome import Outcome
 from tests.real.broken_servers import Connection
 from tests.real.certificates import Certificates
-from tests.real.cloud_answers import response
-from tests.real.open_files import asserting_no_leaks
+from tests.real.cloud_responses import response
+from tests.real.leak_check import asserting_no_leaks
 from tests.real.probing import Probe, probing
 from tests.real.raw_console import (
     VERSION,

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import pytest
 
 from exporter.outcome import Outcome, Verdict
-from tests.real import broken_answers
-from tests.real import cloud_answers as cloud
-from tests.real.broken_answers import (
+from tests.real import broken_responses
+from tests.real import cloud_responses as cloud
+from tests.real.broken_responses import (
     answers,
     answers_and_closes,
     answers_and_resets,
     answers_and_stalls,
 )
 from tests.real.broken_servers import Behaviour, BrokenServer, closes, resets, stalls
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.probing import AMPLE_TIMEOUT, SHORT_TIMEOUT, TOKEN, TokenLogin, probe_once
-from tests.real.standstill import retry_if_machine_stalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ SUCCESSES = {
     "100 before the response": ok(b"HTTP/1.1 100 Continue\r\n\r\n" + GOOD),
     "103 before the response": ok(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + GOOD),
     "16 kB header": ok(cloud.response(200, cloud.GOOD_BODY, X_Token="t" * 16384)),
-    "slow response": Case(broken_answers.answers_late(0.2, GOOD), Outcome.SUCCESS, 200),
+    "slow response": Case(broken_responses.answers_late(0.2, GOOD), Outcome.SUCCESS, 200),
     "trickled response": Case(
-        broken_answers.trickles(GOOD, at_once=len(GOOD) - 20, pause=0.005), Outcome.SUCCESS, 200
+        broken_responses.trickles(GOOD, at_once=len(GOOD) - 20, pause=0.005), Outcome.SUCCESS, 200
     ),
 }
 
@@ -122,8 +122,8 @@ BAD_RESPONSES = {
     "chunked body over 1 MiB": bad_response(
         CHUNKED + b"%x\r\n" % (cloud.MIB + 1) + b" " * (cloud.MIB + 1) + b"\r\n0\r\n\r\n"
     ),
-    "endless body": Case(broken_answers.endless_body, Outcome.BAD_RESPONSE, 200),
-    "endless chunks": Case(broken_answers.endless_chunks, Outcome.BAD_RESPONSE, 200),
+    "endless body": Case(broken_responses.endless_body, Outcome.BAD_RESPONSE, 200),
+    "endless chunks": Case(broken_responses.endless_chunks, Outcome.BAD_RESPONSE, 200),
     "encoding that was not requested": bad_response(
         cloud.response(200, b"\x0b\x02\x80{}\x03", Content_Encoding="br")
     ),
@@ -259,14 +259,14 @@ BROKEN = {
     "invalid chunk size": protocol_error(CHUNKED + b"what\r\n{}\r\n0\r\n\r\n"),
     # In aiohttp 3.14 a reader waits forever if the parser fails in the middle of a body.
     "invalid chunk size, later": Case(
-        broken_answers.trickles(CHUNKED + b"what\r\n", at_once=len(CHUNKED), pause=0.02),
+        broken_responses.trickles(CHUNKED + b"what\r\n", at_once=len(CHUNKED), pause=0.02),
         Outcome.TIMEOUT,
         200,
         timeout=SHORT_TIMEOUT,
     ),
     "header of 1 MiB": protocol_error(cloud.response(200, X_Large="x" * cloud.MIB)),
-    "endless header": Case(broken_answers.endless_header, Outcome.PROTOCOL_ERROR),
-    "endless headers": Case(broken_answers.endless_headers, Outcome.PROTOCOL_ERROR),
+    "endless header": Case(broken_responses.endless_header, Outcome.PROTOCOL_ERROR),
+    "endless headers": Case(broken_responses.endless_headers, Outcome.PROTOCOL_ERROR),
     "never answers": Case(stalls, Outcome.TIMEOUT, timeout=SHORT_TIMEOUT),
     "stalls mid-header": Case(
         answers_and_stalls(GOOD[:40]), Outcome.TIMEOUT, timeout=SHORT_TIMEOUT
@@ -275,19 +275,21 @@ BROKEN = {
         answers_and_stalls(GOOD[:-9]), Outcome.TIMEOUT, 200, timeout=SHORT_TIMEOUT
     ),
     "answers too late": Case(
-        broken_answers.answers_late(5, GOOD), Outcome.TIMEOUT, timeout=SHORT_TIMEOUT
+        broken_responses.answers_late(5, GOOD), Outcome.TIMEOUT, timeout=SHORT_TIMEOUT
     ),
     "trickles headers": Case(
-        broken_answers.trickles(GOOD, at_once=0, pause=0.02), Outcome.TIMEOUT, timeout=SHORT_TIMEOUT
+        broken_responses.trickles(GOOD, at_once=0, pause=0.02),
+        Outcome.TIMEOUT,
+        timeout=SHORT_TIMEOUT,
     ),
     "trickles the body": Case(
-        broken_answers.trickles(GOOD, at_once=len(GOOD) - 100, pause=0.02),
+        broken_responses.trickles(GOOD, at_once=len(GOOD) - 100, pause=0.02),
         Outcome.TIMEOUT,
         200,
         timeout=SHORT_TIMEOUT,
     ),
     "endless early hints": Case(
-        broken_answers.endless_early_hints, Outcome.TIMEOUT, timeout=SHORT_TIMEOUT
+        broken_responses.endless_early_hints, Outcome.TIMEOUT, timeout=SHORT_TIMEOUT
     ),
 }
 
@@ -347,10 +349,10 @@ async def test_a_redirect_of_the_api_is_not_followed() -> None:
 @pytest.mark.parametrize(
     "behaviour",
     [
-        pytest.param(broken_answers.endless_body, id="body"),
-        pytest.param(broken_answers.endless_chunks, id="chunks"),
-        pytest.param(broken_answers.endless_header, id="header"),
-        pytest.param(broken_answers.endless_headers, id="headers"),
+        pytest.param(broken_responses.endless_body, id="body"),
+        pytest.param(broken_responses.endless_chunks, id="chunks"),
+        pytest.param(broken_responses.endless_header, id="header"),
+        pytest.param(broken_responses.endless_headers, id="headers"),
     ],
 )
 async def test_an_endless_response_is_not_read_far_beyond_the_limit(behaviour: Behaviour) -> None:

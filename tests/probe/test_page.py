@@ -7,12 +7,12 @@ import pytest
 from exporter.model import ProbeResult, Stage
 from exporter.outcome import Outcome
 from tests.real import broken_servers, silent_ports
-from tests.real import cloud_answers as cloud
-from tests.real.broken_answers import answers_and_closes, answers_and_stalls, trickles
+from tests.real import cloud_responses as cloud
+from tests.real.broken_responses import answers_and_closes, answers_and_stalls, trickles
 from tests.real.broken_servers import Behaviour, BrokenServer, Request
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.probing import AMPLE_TIMEOUT, DEEP_TIMEOUT, probe_once, probing
 from tests.real.raw_console import ADDRESS, HTML, PAGE, TOKEN, console, html
-from tests.real.standstill import retry_if_machine_stalled
 
 
 async def probe_page(

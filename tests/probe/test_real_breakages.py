@@ -17,13 +17,13 @@ from exporter.outcome import Outcome
 from tests.real import silent_ports
 from tests.real.broken_servers import Behaviour, BrokenServer, Connection
 from tests.real.certificates import PemFiles
-from tests.real.cloud_answers import MIB
+from tests.real.cloud_responses import MIB
 from tests.real.console_gateway import QUERY, Gateway, console_gateway, page, probe_console
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.nginx import nginx, passing, returning
 from tests.real.probing import AMPLE_TIMEOUT, DEEP_TIMEOUT
 from tests.real.programs import until
 from tests.real.raw_console import TOKEN, VERSION, sends, sends_and_closes
-from tests.real.standstill import retry_if_machine_stalled
 from tests.real.vnc import vnc_server
 from tests.real.websockify import websockify
 

@@ -18,10 +18,10 @@ from tests.real.console_gateway import (
     probe_console,
     probing_console,
 )
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.nginx import nginx, passing
 from tests.real.programs import until
 from tests.real.raw_console import TOKEN
-from tests.real.standstill import retry_if_machine_stalled
 from tests.real.vnc import RefusedError, viewer
 
 STAGES = [Stage.API, Stage.PAGE, Stage.WEBSOCKET, Stage.RFB]

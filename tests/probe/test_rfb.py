@@ -4,6 +4,7 @@ import pytest
 
 from exporter.model import ProbeResult, Stage
 from exporter.outcome import Outcome
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.probing import DEEP_TIMEOUT, probe_once
 from tests.real.raw_console import (
     CONTINUATION,
@@ -19,7 +20,6 @@ from tests.real.raw_console import (
     sends_and_closes,
     sends_and_resets,
 )
-from tests.real.standstill import retry_if_machine_stalled
 
 
 async def probe_rfb(behaviour: WebSocketBehaviour, *, timeout: float = 10.0) -> ProbeResult:  # noqa: ASYNC109

@@ -8,8 +8,9 @@ import pytest
 
 from exporter.model import Stage
 from exporter.outcome import Outcome
-from tests.real import cloud_answers as cloud
+from tests.real import cloud_responses as cloud
 from tests.real.broken_servers import Request
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.probing import DEEP_TIMEOUT, probe_once, probing
 from tests.real.raw_console import (
     PAGE,
@@ -26,7 +27,6 @@ from tests.real.raw_console import (
     sends,
     switching,
 )
-from tests.real.standstill import retry_if_machine_stalled
 
 NOT_FOUND, BAD_GATEWAY = cloud.response(404), cloud.response(502)
 

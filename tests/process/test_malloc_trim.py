@@ -10,7 +10,7 @@ import pytest
 
 from exporter.app.exporter import Exporter
 from exporter.config.load import load
-from tests.real.holdings import process_resources
+from tests.real.process_resources import process_resources
 
 # Too large for Python's small-object pools and too small for mmap: several share a page.
 _PIECE_BYTES, _PIECES, _KEEP_EVERY = 1000, 100_000, 50

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.process.systemd import InheritedSocketError, Notifier, inherited_sockets
-from tests.conftest import MovedClock
+from tests.conftest import FakeClock
 
 PID = str(os.getpid())
 
@@ -54,7 +54,7 @@ def test_too_many_sockets_are_an_error_and_the_variables_are_removed() -> None:
 
 
 def test_notifications_follow_the_systemd_protocol(
-    receiver: socket.socket, clock: MovedClock
+    receiver: socket.socket, clock: FakeClock
 ) -> None:
     environ = {"NOTIFY_SOCKET": str(receiver.getsockname())}
     systemd = Notifier(environ, clock)
@@ -71,7 +71,7 @@ def test_notifications_follow_the_systemd_protocol(
 
 
 async def test_watchdog_notifications_are_sent_twice_per_timeout(
-    receiver: socket.socket, clock: MovedClock
+    receiver: socket.socket, clock: FakeClock
 ) -> None:
     environ = {
         "NOTIFY_SOCKET": str(receiver.getsockname()),
@@ -89,7 +89,7 @@ async def test_watchdog_notifications_are_sent_twice_per_timeout(
     [{}, {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "x"}],
 )
 async def test_watchdog_notifications_are_sent_only_if_expected(
-    receiver: socket.socket, clock: MovedClock, watchdog: dict[str, str]
+    receiver: socket.socket, clock: FakeClock, watchdog: dict[str, str]
 ) -> None:
     environ = {"NOTIFY_SOCKET": str(receiver.getsockname()), **watchdog}
     await asyncio.wait_for(Notifier(environ, clock).keep_alive(), 1)
@@ -97,13 +97,13 @@ async def test_watchdog_notifications_are_sent_only_if_expected(
 
 
 @pytest.mark.parametrize("address", ["", "relative", "vsock:2:1234"])
-def test_without_a_local_socket_nothing_is_sent(clock: MovedClock, address: str) -> None:
+def test_without_a_local_socket_nothing_is_sent(clock: FakeClock, address: str) -> None:
     with capture_logs() as logs:
         Notifier({"NOTIFY_SOCKET": address}, clock).ready("3 servers")
     assert logs == []
 
 
-def test_missing_socket_is_logged_as_a_warning(clock: MovedClock, tmp_path: Path) -> None:
+def test_missing_socket_is_logged_as_a_warning(clock: FakeClock, tmp_path: Path) -> None:
     with capture_logs() as logs:
         Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}, clock).ready("3 servers")
     assert [entry["log_level"] for entry in logs] == ["warning"]

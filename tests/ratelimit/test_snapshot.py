@@ -16,17 +16,17 @@ from exporter.ratelimit.snapshot import RateSnapshot
 from exporter.ratelimit.throttle import Throttle
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 NUMBERS = st.floats(-1e12, 1e12)
 SNAPSHOTS = st.builds(RateSnapshot, *[NUMBERS] * 8)
 
 
-def throttle(clock: "MovedClock", rate: float = 8.0) -> Throttle:
+def throttle(clock: "FakeClock", rate: float = 8.0) -> Throttle:
     return Throttle(requests_per_second=rate, burst=5, clock=clock)
 
 
-async def refused(clock: "MovedClock", rate: float = 8.0) -> Throttle:
+async def refused(clock: "FakeClock", rate: float = 8.0) -> Throttle:
     subject = throttle(clock, rate)
     permit = await subject.permit(0)
     await clock.advance(0.1)
@@ -34,7 +34,7 @@ async def refused(clock: "MovedClock", rate: float = 8.0) -> Throttle:
     return subject
 
 
-async def restarted(clock: "MovedClock", subject: Throttle, rate: float = 8.0) -> Throttle:
+async def restarted(clock: "FakeClock", subject: Throttle, rate: float = 8.0) -> Throttle:
     snapshot = subject.snapshot()
     assert snapshot is not None
     parsed = RateSnapshot.from_json(snapshot.to_json())
@@ -44,13 +44,13 @@ async def restarted(clock: "MovedClock", subject: Throttle, rate: float = 8.0) -
     return restored
 
 
-async def test_there_is_no_snapshot_before_the_first_429(clock: "MovedClock") -> None:
+async def test_there_is_no_snapshot_before_the_first_429(clock: "FakeClock") -> None:
     subject = throttle(clock)
     await subject.permit(0)
     assert subject.snapshot() is None
 
 
-async def test_the_cool_down_continues(clock: "MovedClock") -> None:
+async def test_the_cool_down_continues(clock: "FakeClock") -> None:
     before = await refused(clock)
     await clock.advance(10)
     after = await restarted(clock, before)
@@ -64,7 +64,7 @@ async def test_the_cool_down_continues(clock: "MovedClock") -> None:
     assert (await waiting).granted_at - requested_at == pytest.approx(20)
 
 
-async def test_a_single_test_request_goes_first_after_the_cool_down(clock: "MovedClock") -> None:
+async def test_a_single_test_request_goes_first_after_the_cool_down(clock: "FakeClock") -> None:
     before = await refused(clock)
     await clock.advance(60)
     after = await restarted(clock, before)
@@ -76,7 +76,7 @@ async def test_a_single_test_request_goes_first_after_the_cool_down(clock: "Move
     assert all(permit.done() for permit in permits)
 
 
-async def test_the_rate_rises_as_without_a_restart(clock: "MovedClock") -> None:
+async def test_the_rate_rises_as_without_a_restart(clock: "FakeClock") -> None:
     before = await refused(clock)
     await clock.advance(RECOVERY - 10)
     after = await restarted(clock, before)
@@ -85,7 +85,7 @@ async def test_the_rate_rises_as_without_a_restart(clock: "MovedClock") -> None:
     assert after.limit == 8
 
 
-async def test_the_rate_is_at_the_ceiling_long_after_the_429(clock: "MovedClock") -> None:
+async def test_the_rate_is_at_the_ceiling_long_after_the_429(clock: "FakeClock") -> None:
     before = await refused(clock)
     await clock.advance(RECOVERY + 1)
     after = await restarted(clock, before)
@@ -94,7 +94,7 @@ async def test_the_rate_is_at_the_ceiling_long_after_the_429(clock: "MovedClock"
         assert (await after.permit(0)).waited == 0
 
 
-async def test_a_ceiling_lowered_by_the_restart_is_not_exceeded(clock: "MovedClock") -> None:
+async def test_a_ceiling_lowered_by_the_restart_is_not_exceeded(clock: "FakeClock") -> None:
     before = await refused(clock)
     await clock.advance(35)
     after = await restarted(clock, before, rate=1)
@@ -105,7 +105,7 @@ async def test_a_ceiling_lowered_by_the_restart_is_not_exceeded(clock: "MovedClo
 
 @pytest.mark.parametrize(("ahead", "lowered"), [(30.0, True), (3600.0, False)])
 async def test_a_snapshot_from_the_future_counts_as_of_now_or_is_ignored(
-    clock: "MovedClock",
+    clock: "FakeClock",
     ahead: float,
     lowered: bool,  # noqa: FBT001
 ) -> None:
@@ -133,7 +133,7 @@ def test_any_restored_snapshot_keeps_the_rate_below_the_ceiling(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(snapshot=SNAPSHOTS)
 def test_any_restored_snapshot_resumes_within_the_maximum_retry_after(
-    clock: "MovedClock", snapshot: RateSnapshot
+    clock: "FakeClock", snapshot: RateSnapshot
 ) -> None:
     subject = throttle(clock)
     subject.restore(snapshot)

@@ -17,7 +17,7 @@ from exporter.http.response import Response
 from exporter.ratelimit.throttle import Permit, Throttle
 
 
-class MovedClock(Clock, Protocol):
+class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
@@ -48,7 +48,7 @@ class Queue:
         self.served.append(name)
 
 
-async def test_a_burst_goes_at_once_and_the_rest_at_the_rate(clock: MovedClock) -> None:
+async def test_a_burst_goes_at_once_and_the_rest_at_the_rate(clock: FakeClock) -> None:
     queue = Queue(throttle(clock, rate=2, burst=3))
     for name in "abcde":
         await queue.join(name, 0)
@@ -62,7 +62,7 @@ async def test_a_burst_goes_at_once_and_the_rest_at_the_rate(clock: MovedClock) 
 
 
 async def test_permits_go_by_due_time_and_then_by_order_of_request(
-    clock: MovedClock,
+    clock: FakeClock,
 ) -> None:
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)
@@ -73,7 +73,7 @@ async def test_permits_go_by_due_time_and_then_by_order_of_request(
     assert queue.served == ["urgent", "early", "first", "second", "late"]
 
 
-async def test_a_permit_has_the_time_waited_for_it(clock: MovedClock) -> None:
+async def test_a_permit_has_the_time_waited_for_it(clock: FakeClock) -> None:
     queue = Queue(throttle(clock))
     first = await queue.throttle.permit(0)
     assert first.waited == 0
@@ -84,7 +84,7 @@ async def test_a_permit_has_the_time_waited_for_it(clock: MovedClock) -> None:
     assert queue.permits["a"].granted_at == pytest.approx(first.granted_at + 1)
 
 
-async def test_a_429_halves_the_limit_and_sets_the_time_to_resume(clock: MovedClock) -> None:
+async def test_a_429_halves_the_limit_and_sets_the_time_to_resume(clock: FakeClock) -> None:
     subject = throttle(clock, rate=4)
     assert (subject.limit, subject.ceiling, subject.resume_at) == (4, 4, 0)
     subject.answered(await subject.permit(0), 429, a_429())
@@ -94,7 +94,7 @@ async def test_a_429_halves_the_limit_and_sets_the_time_to_resume(clock: MovedCl
 
 @pytest.mark.parametrize("response", [a_429(), None])
 async def test_no_permit_is_granted_during_the_cool_down(
-    clock: MovedClock, response: Response | None
+    clock: FakeClock, response: Response | None
 ) -> None:
     queue = Queue(throttle(clock, rate=4, burst=4))
     queue.throttle.answered(await queue.throttle.permit(0), 429, response)
@@ -106,7 +106,7 @@ async def test_no_permit_is_granted_during_the_cool_down(
 
 
 async def test_waiters_with_a_running_timer_wait_for_the_end_of_the_cool_down(
-    clock: MovedClock,
+    clock: FakeClock,
 ) -> None:
     queue = Queue(throttle(clock))
     permit = await queue.throttle.permit(0)
@@ -118,7 +118,7 @@ async def test_waiters_with_a_running_timer_wait_for_the_end_of_the_cool_down(
     assert queue.served == ["a"]
 
 
-async def test_a_retry_after_date_is_obeyed(clock: MovedClock) -> None:
+async def test_a_retry_after_date_is_obeyed(clock: FakeClock) -> None:
     subject = throttle(clock)
     date = formatdate(clock.time() + 42, usegmt=True)
     subject.answered(await subject.permit(0), 429, a_429(retry_after=date))
@@ -126,7 +126,7 @@ async def test_a_retry_after_date_is_obeyed(clock: MovedClock) -> None:
 
 
 async def test_others_follow_as_soon_as_the_test_request_is_answered(
-    clock: MovedClock,
+    clock: FakeClock,
 ) -> None:
     queue = Queue(throttle(clock, rate=100))
     queue.throttle.answered(await queue.throttle.permit(0), 429, a_429())
@@ -139,7 +139,7 @@ async def test_others_follow_as_soon_as_the_test_request_is_answered(
     assert queue.served == ["test", "follower"]
 
 
-async def test_several_429s_of_one_round_trip_halve_the_rate_once(clock: MovedClock) -> None:
+async def test_several_429s_of_one_round_trip_halve_the_rate_once(clock: FakeClock) -> None:
     subject = throttle(clock, rate=8, burst=5)
     permits = [await subject.permit(0) for _ in range(5)]
     await clock.advance(0.1)
@@ -148,7 +148,7 @@ async def test_several_429s_of_one_round_trip_halve_the_rate_once(clock: MovedCl
     assert subject.limit == 4
 
 
-async def test_the_queue_length_stays_exact_when_waiters_are_cancelled(clock: MovedClock) -> None:
+async def test_the_queue_length_stays_exact_when_waiters_are_cancelled(clock: FakeClock) -> None:
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)
     for number in range(10):
@@ -164,7 +164,7 @@ async def test_the_queue_length_stays_exact_when_waiters_are_cancelled(clock: Mo
     assert queue.served == ["1", "2", "3"]
 
 
-async def test_a_cancelled_wait_uses_up_no_permit(clock: MovedClock) -> None:
+async def test_a_cancelled_wait_uses_up_no_permit(clock: FakeClock) -> None:
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)
     await queue.join("cancelled", 0)
@@ -176,7 +176,7 @@ async def test_a_cancelled_wait_uses_up_no_permit(clock: MovedClock) -> None:
 
 
 async def test_a_permit_cancelled_in_the_moment_of_its_grant_goes_to_the_next(
-    clock: MovedClock,
+    clock: FakeClock,
 ) -> None:
     queue = Queue(throttle(clock, rate=1000))
     permit = await queue.throttle.permit(0)
@@ -197,7 +197,7 @@ async def test_a_permit_cancelled_in_the_moment_of_its_grant_goes_to_the_next(
     assert queue.throttle.queue_length == 0
 
 
-async def test_no_timer_is_left_when_the_last_waiter_is_cancelled(clock: MovedClock) -> None:
+async def test_no_timer_is_left_when_the_last_waiter_is_cancelled(clock: FakeClock) -> None:
     before = asyncio.all_tasks()
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)
@@ -208,7 +208,7 @@ async def test_no_timer_is_left_when_the_last_waiter_is_cancelled(clock: MovedCl
     assert asyncio.all_tasks() == before
 
 
-async def test_a_single_timer_runs_for_a_queue_of_any_length(clock: MovedClock) -> None:
+async def test_a_single_timer_runs_for_a_queue_of_any_length(clock: FakeClock) -> None:
     before = len(asyncio.all_tasks())
     queue = Queue(throttle(clock))
     await queue.throttle.permit(0)

@@ -5,9 +5,9 @@ implements the server:
 
     async with BrokenServer(resets) as server: ...
     async with BrokenServer(resets, tls=certificates.good()) as server: ...    # the same over TLS
-    async with BrokenServer(answers(cloud_answers.console_address())) as server: ...    # a good one
+    async with BrokenServer(answers(cloud_responses.console_address())) as server: ...    # a good one
 
-It records all requests. The behaviours here break below HTTP; those of `broken_answers` send
+It records all requests. The behaviours here break below HTTP; those of `broken_responses` send
 complete or partial responses.
 """
 

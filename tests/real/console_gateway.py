@@ -10,11 +10,11 @@ from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import Console, Tls
 from exporter.config.host_pattern import HostPattern
 from exporter.model import ProbeResult, Stage
-from tests.real.broken_answers import answers
+from tests.real.broken_responses import answers
 from tests.real.broken_servers import BrokenServer
 from tests.real.certificates import Certificates, PemFiles
-from tests.real.cloud_answers import console_address
-from tests.real.open_files import asserting_no_leaks
+from tests.real.cloud_responses import console_address
+from tests.real.leak_check import asserting_no_leaks
 from tests.real.probing import AMPLE_TIMEOUT, Probe, probe_once, probing
 from tests.real.programs import Program
 from tests.real.raw_console import TOKEN

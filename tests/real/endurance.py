@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.real.certificates import Certificates
 from tests.real.gate import Gate, gate
-from tests.real.holdings import ProcessResources, process_resources
 from tests.real.nginx import nginx, passing
+from tests.real.process_resources import ProcessResources, process_resources
 from tests.real.programs import Program, exporter, simulator, until
 
 INTERVAL, TIMEOUT = 1.0, 0.9

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from tests.real.privileges import require_root
 from tests.real.programs import required
-from tests.real.rights import require_root
 
 T = TypeVar("T")
 _CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from exporter.config.config import Console, Tls
 from exporter.config.host_pattern import HostPattern
-from tests.real import cloud_answers as cloud
+from tests.real import cloud_responses as cloud
 from tests.real.broken_servers import BrokenServer, Connection, Request
 
 TOKEN = "2e3e42cb-b5e7-49f0-91b6-d16401a823ac"

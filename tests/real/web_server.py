@@ -9,8 +9,8 @@ from starlette.types import ASGIApp
 
 from exporter.web.access.live_config import OPEN, LiveConfig, Rules
 from exporter.web.connections import DEFAULT_LIMITS, Limits
-from exporter.web.listening import WebServer, listen
-from tests.conftest import MovedClock
+from exporter.web.server import WebServer, listen
+from tests.conftest import FakeClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ async def serving(
     """Serve ``app`` on a free loopback port until the block ends."""
     listening = listen("127.0.0.1:0")
     port = listening.getsockname()[1]
-    live = LiveConfig(rules, MovedClock().time)
+    live = LiveConfig(rules, FakeClock().time)
     server = WebServer(app, live, limits)
     running = asyncio.create_task(server.serve([listening]))
     try:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.scheduling.bench import Bench, FakeProber
+from tests.scheduling.fake_prober import Bench, FakeProber
 
 
 @pytest.fixture

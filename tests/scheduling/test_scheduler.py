@@ -13,8 +13,8 @@ from exporter.clock import SystemClock
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.scheduling.phase_table import phase_of
-from tests.real.standstill import STALL_SECONDS, measuring_stalls
-from tests.scheduling.bench import INTERVAL, Bench, FakeProber, target
+from tests.real.machine_stalls import STALL_SECONDS, measuring_stalls
+from tests.scheduling.fake_prober import INTERVAL, Bench, FakeProber, target
 
 
 async def test_each_target_is_probed_once_per_interval_in_its_phase(bench: Bench) -> None:

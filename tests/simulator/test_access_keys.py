@@ -16,7 +16,7 @@ from exporter.simulator.clock import Clock
 Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
 
 
-class MovedClock(Clock, Protocol):
+class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
@@ -56,7 +56,7 @@ async def _list(
 
 
 async def test_metadata_service_keys_are_accepted_until_they_expire(
-    simulator: Simulator, client: httpx.AsyncClient, clock: MovedClock
+    simulator: Simulator, client: httpx.AsyncClient, clock: FakeClock
 ) -> None:
     token = (await _session(simulator, client, "21600")).text
     keys = (await _keys(simulator, client, token)).json()["credential"]
@@ -89,7 +89,7 @@ async def test_all_temporary_keys_can_be_expired(
 
 
 async def test_metadata_service_requires_an_unexpired_session_token(
-    simulator: Simulator, client: httpx.AsyncClient, clock: MovedClock
+    simulator: Simulator, client: httpx.AsyncClient, clock: FakeClock
 ) -> None:
     assert (await _keys(simulator, client, "none")).status_code == 401
     token = (await _session(simulator, client, "60")).text
@@ -114,7 +114,7 @@ async def test_old_metadata_service_has_no_session_tokens(
 
 
 async def test_signature_date_off_by_more_than_15_minutes_is_rejected(
-    simulator: Simulator, client: httpx.AsyncClient, clock: MovedClock
+    simulator: Simulator, client: httpx.AsyncClient, clock: FakeClock
 ) -> None:
     class SkewedClock:
         def __init__(self, seconds: float) -> None:
@@ -135,7 +135,7 @@ async def test_signature_date_off_by_more_than_15_minutes_is_rejected(
 
 
 async def test_key_is_locked_for_five_minutes_after_five_wrong_signatures(
-    simulator: Simulator, client: httpx.AsyncClient, clock: MovedClock
+    simulator: Simulator, client: httpx.AsyncClient, clock: FakeClock
 ) -> None:
     right = {"access": "AKBETA", "secret": "sk-beta"}
     for _ in range(5):

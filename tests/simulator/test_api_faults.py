@@ -20,7 +20,7 @@ Ask = Callable[..., Awaitable[httpx.Response]]
 _PATH = "/v1/0123456789abcdef0123456789abcdef/physicalservers/id-1/remote-console-address"
 
 
-class MovedClock(Clock, Protocol):
+class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
@@ -121,7 +121,7 @@ async def test_list_fault_affects_only_the_list(simulator: Simulator, ask: Ask) 
 
 
 async def test_slow_response_is_correct_and_delayed(
-    simulator: Simulator, ask: Ask, token: str, clock: MovedClock
+    simulator: Simulator, ask: Ask, token: str, clock: FakeClock
 ) -> None:
     simulator.add_fault(Fault(FaultKind.SLOW, seconds=3))
     waiting = asyncio.ensure_future(ask(simulator, token=token))

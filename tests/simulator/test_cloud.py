@@ -21,7 +21,7 @@ Ask = Callable[..., Awaitable[httpx.Response]]
 Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
 
 
-class MovedClock(Clock, Protocol):
+class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
@@ -103,7 +103,7 @@ async def test_token_is_rejected_for_another_project(
 
 
 async def test_response_has_the_scenarios_latency_and_its_header(
-    document: dict[str, Any], start: Start, ask: Ask, clock: MovedClock
+    document: dict[str, Any], start: Start, ask: Ask, clock: FakeClock
 ) -> None:
     document["projects"][0]["latency"] = {"median": "50ms"}
     simulator = await start(document)
@@ -127,7 +127,7 @@ def test_latencies_have_the_scenarios_median_sigma_and_cap() -> None:
 
 
 async def test_exhausted_quota_returns_429_until_it_refills(
-    simulator: Simulator, ask: Ask, log_in: Ask, clock: MovedClock
+    simulator: Simulator, ask: Ask, log_in: Ask, clock: FakeClock
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
     simulator.set_quota("alpha", QuotaSpec(limit=2, window=10))

@@ -19,7 +19,7 @@ _VERSION = b"RFB 003.008\n"
 _BOTH_PATHS = pytest.mark.parametrize("path", ["websockify", "/websockify"])
 
 
-class MovedClock(Clock, Protocol):
+class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
@@ -99,7 +99,7 @@ async def test_disconnected_viewer_is_counted_without_a_close_code(
 
 
 async def test_session_is_closed_after_a_minute(
-    simulator: Simulator, request_address: RequestAddress, view: View, clock: MovedClock
+    simulator: Simulator, request_address: RequestAddress, view: View, clock: FakeClock
 ) -> None:
     socket = await view(await request_address(simulator))
     await socket.receive()
@@ -189,7 +189,7 @@ async def test_token_expires_after_its_lifetime(  # noqa: PLR0913, PLR0917 - fix
     start: Start,
     request_address: RequestAddress,
     view: View,
-    clock: MovedClock,
+    clock: FakeClock,
     path: str,
 ) -> None:
     document["projects"][0]["console"] = {"token_lifetime": "2m"}
@@ -274,7 +274,7 @@ async def test_console_has_the_latency_of_its_project(
     document: dict[str, Any],
     start: Start,
     view: View,
-    clock: MovedClock,
+    clock: FakeClock,
     request_address: RequestAddress,
 ) -> None:
     document["projects"][0]["latency"] = {"median": "50ms"}

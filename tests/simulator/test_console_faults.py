@@ -22,11 +22,11 @@ View = Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]
 _VERSION = b"RFB 003.008\n"
 
 
-class MovedClock(Clock, Protocol):
+class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
-async def _advance_until_done(waiting: Awaitable[Any], clock: MovedClock) -> Any:
+async def _advance_until_done(waiting: Awaitable[Any], clock: FakeClock) -> Any:
     """Advance the clock second by second until the awaitable is done; return its result."""
     task = asyncio.ensure_future(waiting)
     while not task.done():
@@ -74,7 +74,7 @@ async def test_page_is_delayed(
     simulator: Simulator,
     request_address: RequestAddress,
     browser: aiohttp.ClientSession,
-    clock: MovedClock,
+    clock: FakeClock,
 ) -> None:
     simulator.add_fault(_page(FaultKind.SLOW, seconds=30))
     address = await request_address(simulator)
@@ -201,7 +201,7 @@ async def test_websocket_handshake_gets_no_response(
 
 
 async def test_websocket_is_delayed(
-    simulator: Simulator, request_address: RequestAddress, view: View, clock: MovedClock
+    simulator: Simulator, request_address: RequestAddress, view: View, clock: FakeClock
 ) -> None:
     simulator.add_fault(_websocket(FaultKind.SLOW, seconds=30))
     address = await request_address(simulator)
@@ -278,7 +278,7 @@ async def test_hang_sends_no_bytes(
 
 
 async def test_first_bytes_are_delayed(
-    simulator: Simulator, request_address: RequestAddress, view: View, clock: MovedClock
+    simulator: Simulator, request_address: RequestAddress, view: View, clock: FakeClock
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.SLOW, seconds=30))
     socket = await view(await request_address(simulator))
@@ -333,7 +333,7 @@ async def test_viewer_can_close_while_endless_bytes_are_sent(
 
 
 async def test_trickle_sends_one_byte_per_second(
-    simulator: Simulator, request_address: RequestAddress, view: View, clock: MovedClock
+    simulator: Simulator, request_address: RequestAddress, view: View, clock: FakeClock
 ) -> None:
     simulator.add_fault(_rfb(FaultKind.TRICKLE))
     socket = await view(await request_address(simulator))

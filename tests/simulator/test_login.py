@@ -15,7 +15,7 @@ Ask = Callable[..., Awaitable[httpx.Response]]
 Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
 
 
-class MovedClock(Clock, Protocol):
+class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
@@ -81,7 +81,7 @@ async def test_malformed_login_returns_400(
 
 
 async def test_five_failures_lock_the_account_for_15_minutes(
-    simulator: Simulator, log_in: Ask, clock: MovedClock
+    simulator: Simulator, log_in: Ask, clock: FakeClock
 ) -> None:
     for _ in range(5):
         assert (await log_in(simulator, password="wrong")).status_code == 401
@@ -98,7 +98,7 @@ async def test_lockout_is_configurable(document: dict[str, Any], start: Start, l
 
 
 async def test_token_expires_after_its_lifetime(
-    simulator: Simulator, log_in: Ask, ask: Ask, clock: MovedClock
+    simulator: Simulator, log_in: Ask, ask: Ask, clock: FakeClock
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
     await clock.advance(3599)
@@ -130,7 +130,7 @@ async def test_revoked_tokens_are_rejected_and_new_ones_accepted(
 
 
 async def test_revoke_tokens_fault_revokes_older_tokens_at_each_start(
-    simulator: Simulator, log_in: Ask, ask: Ask, clock: MovedClock
+    simulator: Simulator, log_in: Ask, ask: Ask, clock: FakeClock
 ) -> None:
     simulator.add_fault(
         Fault(FaultKind.REVOKE_TOKENS, project="alpha", active=Span(10, 100, 20, 1))

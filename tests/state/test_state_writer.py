@@ -19,7 +19,7 @@ from exporter.state.state_writer import FLUSH_SECONDS, StateWriter
 from tests.state.results import TARGET
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 TARGETS = [replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(5)]
 
@@ -59,7 +59,7 @@ class Wired:
 
 
 @pytest.fixture
-async def wired(clock: "MovedClock") -> AsyncIterator[Wired]:
+async def wired(clock: "FakeClock") -> AsyncIterator[Wired]:
     store, file, projects = StateStore(50), FakeFile(), dict[str, ProjectSnapshot]()
     store.reconcile(TARGETS)
 
@@ -87,7 +87,7 @@ async def test_nothing_is_written_without_changes(wired: Wired) -> None:
     assert not wired.file.written
 
 
-async def test_changes_are_written_every_few_seconds(wired: Wired, clock: "MovedClock") -> None:
+async def test_changes_are_written_every_few_seconds(wired: Wired, clock: "FakeClock") -> None:
     assert FLUSH_SECONDS <= 5
     running = asyncio.create_task(wired.writer.run())
     for number in (0, 2):
@@ -101,7 +101,7 @@ async def test_changes_are_written_every_few_seconds(wired: Wired, clock: "Moved
     running.cancel()
 
 
-async def test_restored_state_is_not_written_again(clock: "MovedClock") -> None:
+async def test_restored_state_is_not_written_again(clock: "FakeClock") -> None:
     before = StateStore(50)
     before.reconcile(TARGETS)
     before.record(ProbeResult(TARGETS[0], 1.8e9, Outcome.TIMEOUT))
@@ -157,7 +157,7 @@ async def test_projects_are_written_when_they_change(wired: Wired) -> None:
     ]
 
 
-async def test_a_failed_write_is_logged_once_and_retried(wired: Wired, clock: "MovedClock") -> None:
+async def test_a_failed_write_is_logged_once_and_retried(wired: Wired, clock: "FakeClock") -> None:
     wired.file.failure = StateFileError("cannot save state in x: disk full")
     wired.projects["southwest"] = ProjectSnapshot(rate="slow")
     with capture_logs() as logs:
@@ -220,7 +220,7 @@ async def test_close_writes_remaining_changes_and_no_later_ones(wired: Wired) ->
     assert wired.servers == [{"id-0"}]
 
 
-async def test_changes_are_written_to_a_real_file(tmp_path: Path, clock: "MovedClock") -> None:
+async def test_changes_are_written_to_a_real_file(tmp_path: Path, clock: "FakeClock") -> None:
     file = StateFile(tmp_path / "state.db", clock.time)
     file.load()
     store = StateStore(50)

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from exporter.web.connections import DEFAULT_LIMITS, Connection, Limits
-from tests.real.standstill import retry_if_machine_stalled
+from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.web_server import serving
 
 QUICK = Limits(connections=8, handshake=0.3, request=0.3, response=0.6, stalled=0.3)

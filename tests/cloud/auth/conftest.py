@@ -7,7 +7,7 @@ import pytest
 from tests.cloud.auth.fake_iam import CountingObserver, FakeIam
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 
 @pytest.fixture
@@ -17,6 +17,6 @@ def observer() -> CountingObserver:
 
 
 @pytest.fixture
-def iam(clock: "MovedClock") -> FakeIam:
+def iam(clock: "FakeClock") -> FakeIam:
     """Return an IAM that accepts the password ``right``."""
     return FakeIam(clock)

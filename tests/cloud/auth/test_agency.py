@@ -15,14 +15,14 @@ from exporter.http.response import Response
 from tests.cloud.auth.fake_iam import CountingObserver, api_request, iso, response
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 
 @dataclass
 class FakeMetadata:
     """A fake metadata service; attributes set its faults."""
 
-    clock: "MovedClock"
+    clock: "FakeClock"
     token_status: int = 200
     token: bytes = b"METATOKEN\n"
     keys: Response | None = None
@@ -54,13 +54,13 @@ def credential(number: int, expires_at: float) -> dict[str, Any]:
 
 
 @pytest.fixture
-def metadata(clock: "MovedClock") -> FakeMetadata:
+def metadata(clock: "FakeClock") -> FakeMetadata:
     """Return a metadata service that works."""
     return FakeMetadata(clock)
 
 
 @pytest.fixture
-def login(metadata: FakeMetadata, observer: CountingObserver, clock: "MovedClock") -> AgencyLogin:
+def login(metadata: FakeMetadata, observer: CountingObserver, clock: "FakeClock") -> AgencyLogin:
     """Return a login without keys yet."""
     auth = AgencyAuth("http://169.254.169.254")
     return AgencyLogin(auth, "0123", fetch=metadata, observer=observer, clock=clock)
@@ -77,7 +77,7 @@ async def security_token(login: AgencyLogin) -> str:
 
 
 async def test_signs_with_the_keys_of_the_metadata_service(
-    login: AgencyLogin, metadata: FakeMetadata, clock: "MovedClock"
+    login: AgencyLogin, metadata: FakeMetadata, clock: "FakeClock"
 ) -> None:
     request = await signed(login)
     assert "Access=AK1, " in request.headers["authorization"]
@@ -100,7 +100,7 @@ async def test_sends_no_token_if_the_metadata_service_has_none(
 
 
 async def test_refreshes_the_keys_in_the_background_while_they_are_used(
-    login: AgencyLogin, observer: CountingObserver, clock: "MovedClock"
+    login: AgencyLogin, observer: CountingObserver, clock: "FakeClock"
 ) -> None:
     assert await security_token(login) == "ST1"
     await clock.advance(3600 - 361)
@@ -122,7 +122,7 @@ async def test_fetches_new_keys_once_for_all_rejected_requests(
 
 
 async def test_backs_off_when_new_keys_are_rejected_too(
-    login: AgencyLogin, metadata: FakeMetadata, clock: "MovedClock"
+    login: AgencyLogin, metadata: FakeMetadata, clock: "FakeClock"
 ) -> None:
     attempts, rejected = 0, 0
     for _ in range(600):
@@ -189,7 +189,7 @@ async def test_the_error_of_an_invalid_response_names_the_problem(
 
 
 async def test_the_error_of_the_metadata_service_names_the_problem(
-    login: AgencyLogin, metadata: FakeMetadata, clock: "MovedClock"
+    login: AgencyLogin, metadata: FakeMetadata, clock: "FakeClock"
 ) -> None:
     metadata.token_status = 401
     with pytest.raises(LoginFailedError, match="request for a token with 401"):

@@ -15,7 +15,7 @@ from exporter.http.request import Request
 from tests.cloud.auth.fake_iam import CountingObserver, api_request
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def secret_key(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def new_login(
-    secret_key: Path, observer: CountingObserver, clock: "MovedClock"
+    secret_key: Path, observer: CountingObserver, clock: "FakeClock"
 ) -> Callable[..., AkskLogin]:
     """Return a function that creates a login with an access key and a security token."""
     lockouts = Lockouts(clock)
@@ -53,7 +53,7 @@ async def signed(login: AkskLogin) -> Request:
     return request
 
 
-async def test_signs_each_request_with_the_date(login: AkskLogin, clock: "MovedClock") -> None:
+async def test_signs_each_request_with_the_date(login: AkskLogin, clock: "FakeClock") -> None:
     first = await signed(login)
     await clock.advance(1)
     second = await signed(login)
@@ -66,7 +66,7 @@ async def test_signs_each_request_with_the_date(login: AkskLogin, clock: "MovedC
 
 
 async def test_signing_again_replaces_the_previous_signature(
-    login: AkskLogin, clock: "MovedClock"
+    login: AkskLogin, clock: "FakeClock"
 ) -> None:
     request = await signed(login)
     request.headers["x-security-token"] = "OLD"
@@ -115,7 +115,7 @@ class TestRejectedSignatures:
         assert observer.failed == 2
 
     async def test_stop_requests_after_three_in_a_row(
-        self, login: AkskLogin, clock: "MovedClock"
+        self, login: AkskLogin, clock: "FakeClock"
     ) -> None:
         for _ in range(3):
             await login.renew(await signed(login))
@@ -128,7 +128,7 @@ class TestRejectedSignatures:
         )
 
     async def test_allow_one_test_request_at_intervals(
-        self, login: AkskLogin, clock: "MovedClock"
+        self, login: AkskLogin, clock: "FakeClock"
     ) -> None:
         started = clock.monotonic()
         signed_at = []
@@ -144,7 +144,7 @@ class TestRejectedSignatures:
         assert signed_at == [0, 0, 0, 60, 180, 420, 720, 1020, 1320]
 
     async def test_of_requests_sent_before_the_lockout_do_not_extend_it(
-        self, login: AkskLogin, clock: "MovedClock"
+        self, login: AkskLogin, clock: "FakeClock"
     ) -> None:
         requests = [await signed(login) for _ in range(10)]
         for request in requests:

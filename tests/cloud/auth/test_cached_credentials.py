@@ -22,7 +22,7 @@ from exporter.http.response import Response
 from tests.cloud.auth.fake_iam import CountingObserver, FakeIam, api_request, iso, response
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 AUTH = PasswordAuth("https://iam.example", "monitor", Secret("right"), "my-account")
 DAY = 86_400.0
@@ -31,7 +31,7 @@ DAY = 86_400.0
 class Exporter:
     """Creates the login of an exporter that starts, and of one that restarts."""
 
-    def __init__(self, iam: FakeIam, observer: CountingObserver, clock: "MovedClock") -> None:
+    def __init__(self, iam: FakeIam, observer: CountingObserver, clock: "FakeClock") -> None:
         self.iam = iam
         self.observer = observer
         self.clock = clock
@@ -60,7 +60,7 @@ class Exporter:
 
 
 @pytest.fixture
-def exporter(iam: FakeIam, observer: CountingObserver, clock: "MovedClock") -> Exporter:
+def exporter(iam: FakeIam, observer: CountingObserver, clock: "FakeClock") -> Exporter:
     return Exporter(iam, observer, clock)
 
 
@@ -195,7 +195,7 @@ async def test_a_login_starts_without_credentials_if_the_saved_text_is_invalid(
 
 
 async def test_the_keys_of_an_agency_are_saved_too(
-    clock: "MovedClock", observer: CountingObserver
+    clock: "FakeClock", observer: CountingObserver
 ) -> None:
     requests: list[Request] = []
 

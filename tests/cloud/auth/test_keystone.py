@@ -20,7 +20,7 @@ from tests.cloud.auth.fake_iam import CountingObserver, api_request
 from tests.real.keystone import LOCKED_AFTER, Account, Keystone
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 NewLogin = Callable[..., Login]
 
@@ -109,7 +109,7 @@ async def test_never_sends_an_expired_token(
 
 
 async def test_refreshes_the_token_before_it_expires(
-    keystone: Keystone, account: Account, new_login: NewLogin, clock: "MovedClock"
+    keystone: Keystone, account: Account, new_login: NewLogin, clock: "FakeClock"
 ) -> None:
     login = new_login(account, clock=clock)
     first = token(await authorized(login))
@@ -148,7 +148,7 @@ async def test_renewal_fails_after_a_password_change(
 
 
 async def test_a_wrong_password_does_not_lock_the_account(
-    keystone: Keystone, new_login: NewLogin, observer: CountingObserver, clock: "MovedClock"
+    keystone: Keystone, new_login: NewLogin, observer: CountingObserver, clock: "FakeClock"
 ) -> None:
     account = keystone.create_account()
     login = new_login(account, "wrong", clock)

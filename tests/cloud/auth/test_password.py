@@ -31,7 +31,7 @@ from tests.cloud.auth.fake_iam import (
 )
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 NewLogin = Callable[..., Login]
 
@@ -39,7 +39,7 @@ RIGHT = Secret("right")
 
 
 @pytest.fixture
-def new_login(iam: FakeIam, observer: CountingObserver, clock: "MovedClock") -> NewLogin:
+def new_login(iam: FakeIam, observer: CountingObserver, clock: "FakeClock") -> NewLogin:
     """Return a function that creates a login with a password."""
 
     def make(password: Secret = RIGHT, lockouts: Lockouts | None = None) -> Login:
@@ -95,7 +95,7 @@ class TestLoggingIn:
         }
 
     async def test_caches_the_token(
-        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "FakeClock"
     ) -> None:
         login = new_login()
         assert login.expires_at is None
@@ -157,7 +157,7 @@ class TestRefreshing:
         self,
         new_login: NewLogin,
         iam: FakeIam,
-        clock: "MovedClock",
+        clock: "FakeClock",
         lifetime: float,
         ahead: float,
     ) -> None:
@@ -174,7 +174,7 @@ class TestRefreshing:
         assert len(iam.requests) == 2
 
     async def test_retries_later_after_a_failure_in_the_background(
-        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "FakeClock"
     ) -> None:
         login = new_login()
         await token_of(login)
@@ -192,7 +192,7 @@ class TestRefreshing:
         assert await token_of(login) == f"token-{len(iam.requests)}"
 
     async def test_does_not_send_an_expired_token(
-        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, clock: "FakeClock"
     ) -> None:
         login = new_login()
         await token_of(login)
@@ -205,7 +205,7 @@ class TestRefreshing:
 
     @pytest.mark.parametrize("skew", [-7200.0, 7200.0])
     async def test_measures_the_lifetime_by_the_clouds_clock(
-        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock", skew: float
+        self, new_login: NewLogin, iam: FakeIam, clock: "FakeClock", skew: float
     ) -> None:
         iam.lifetime, iam.skew = 3600, skew
         login = new_login()
@@ -260,7 +260,7 @@ class TestRenewing:
         assert len(iam.requests) == 6
 
     async def test_backs_off_to_five_minutes_when_new_tokens_are_rejected(
-        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, observer: CountingObserver, clock: "FakeClock"
     ) -> None:
         login = new_login()
         started = clock.monotonic()
@@ -276,7 +276,7 @@ class TestRenewing:
         assert observer.failed == len(logged_in_at)
 
     async def test_does_not_repeat_a_request_while_iam_does_not_answer(
-        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, clock: "FakeClock"
     ) -> None:
         login = new_login()
         await token_of(login)
@@ -291,7 +291,7 @@ class TestRenewing:
 
 class TestRejectedPassword:
     async def test_is_tried_four_times_in_fifteen_minutes_at_most(
-        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, clock: "FakeClock"
     ) -> None:
         login = new_login(Secret("wrong"))
         started = clock.monotonic()
@@ -303,7 +303,7 @@ class TestRejectedPassword:
         assert iam.rejected_within(900) <= 4
 
     async def test_error_names_problem_start_and_next_attempt(
-        self, new_login: NewLogin, clock: "MovedClock"
+        self, new_login: NewLogin, clock: "FakeClock"
     ) -> None:
         login = new_login(Secret("wrong"))
         for at in ("08:02:00", "08:02:00", "08:06:00"):
@@ -341,7 +341,7 @@ class TestRejectedPassword:
         assert len(iam.requests) == 2
 
     async def test_does_not_lock_the_account_when_it_changes_often(
-        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock", tmp_path: Path
+        self, new_login: NewLogin, iam: FakeIam, clock: "FakeClock", tmp_path: Path
     ) -> None:
         file = tmp_path / "password"
         login = new_login(Secret(file=file))
@@ -354,7 +354,7 @@ class TestRejectedPassword:
         assert iam.rejected_within(900) == 4
 
     async def test_of_one_account_in_many_projects_does_not_lock_the_account(
-        self, new_login: NewLogin, iam: FakeIam, clock: "MovedClock"
+        self, new_login: NewLogin, iam: FakeIam, clock: "FakeClock"
     ) -> None:
         lockouts = Lockouts(clock)
         logins = [new_login(Secret("wrong"), lockouts) for _ in range(8)]
@@ -374,7 +374,7 @@ class TestRejectedPassword:
         self,
         new_login: NewLogin,
         iam: FakeIam,
-        clock: "MovedClock",
+        clock: "FakeClock",
         status: int,
         next_attempt: float,
     ) -> None:

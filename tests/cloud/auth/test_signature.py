@@ -22,7 +22,7 @@ from exporter.http.request import Request
 from exporter.http.transport import Transport
 
 if TYPE_CHECKING:
-    from tests.conftest import MovedClock
+    from tests.conftest import FakeClock
 
 PROJECT_ID = "0123456789abcdef0123456789abcdef"
 SERVER = "7c9ad6b8-b87e-43ae-8b3f-aaaaaaaaaaaa"
@@ -200,7 +200,7 @@ def test_signs_path_and_query_as_the_server_decodes_them(
     ],
 )
 async def test_the_signature_covers_the_request_that_arrives(
-    target: str, clock: "MovedClock"
+    target: str, clock: "FakeClock"
 ) -> None:
     arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 

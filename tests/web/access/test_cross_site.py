@@ -11,7 +11,7 @@ from exporter.web.access.cross_site import SameSite
 from exporter.web.access.external_url import ExternalUrl
 from exporter.web.access.live_config import OPEN, LiveConfig, Rules
 from exporter.web.access.web_config import WebConfig
-from tests.conftest import MovedClock
+from tests.conftest import FakeClock
 
 EXTERNAL = ExternalUrl.of_flags("https://exporter.example/console", None)
 
@@ -23,7 +23,7 @@ async def handler(_request: Request) -> Response:
 def http_client(
     url: str, external: ExternalUrl = EXTERNAL, rules: Rules = OPEN
 ) -> httpx.AsyncClient:
-    live = LiveConfig(rules, MovedClock().time)
+    live = LiveConfig(rules, FakeClock().time)
     app = Starlette(routes=[Route("/", handler, methods=["GET", "POST", "PUT", "DELETE"])])
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(SameSite(app, live, external)), base_url=url

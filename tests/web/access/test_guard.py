@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from exporter.web.access.external_url import ExternalUrl
 from exporter.web.access.guard import HEALTH_PATHS, guarded
 from exporter.web.access.live_config import LiveConfig, load_rules
-from tests.conftest import MovedClock
+from tests.conftest import FakeClock
 
 PATHS = ("/", "/metrics", "/config", "/static/x", "/no-such-page", *HEALTH_PATHS)
 
@@ -44,7 +44,7 @@ basic_auth_users: {{prometheus: "{stored}"}}
     return path
 
 
-def guard(web_config: Path, clock: MovedClock, open_paths: tuple[str, ...] = ()) -> object:
+def guard(web_config: Path, clock: FakeClock, open_paths: tuple[str, ...] = ()) -> object:
     app = Starlette(
         routes=[Route(path, inside, methods=["GET", "POST"]) for path in PATHS if "no-" not in path]
     )
@@ -53,7 +53,7 @@ def guard(web_config: Path, clock: MovedClock, open_paths: tuple[str, ...] = ())
 
 
 @pytest.fixture
-async def client(web_config: Path, clock: MovedClock) -> AsyncIterator[httpx.AsyncClient]:
+async def client(web_config: Path, clock: FakeClock) -> AsyncIterator[httpx.AsyncClient]:
     async with http_client(guard(web_config, clock)) as client:
         yield client
 
@@ -85,7 +85,7 @@ async def test_two_authorization_headers_are_401(client: httpx.AsyncClient) -> N
     assert (await client.get("/ce/metrics", headers=headers)).status_code == 401
 
 
-async def test_only_the_health_checks_can_be_opened(web_config: Path, clock: MovedClock) -> None:
+async def test_only_the_health_checks_can_be_opened(web_config: Path, clock: FakeClock) -> None:
     async with http_client(guard(web_config, clock, HEALTH_PATHS)) as client:
         opened = [p for p in PATHS if (await client.get(f"/ce{p}")).status_code != 401]
         assert opened == list(HEALTH_PATHS)
@@ -103,7 +103,7 @@ async def test_configured_headers_replace_those_of_every_response(
 
 
 async def test_rejected_logins_are_logged_rarely_and_without_user_input(
-    client: httpx.AsyncClient, clock: MovedClock
+    client: httpx.AsyncClient, clock: FakeClock
 ) -> None:
     with capture_logs() as logs:
         for number in range(10):

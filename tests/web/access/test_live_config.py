@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.web.access.live_config import OPEN, LiveConfig, Rules, load_rules
-from tests.conftest import MovedClock
+from tests.conftest import FakeClock
 from tests.real.certificates import Certificates
 
 # Hash of the password hunter2.
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(file: Path, clock: MovedClock) -> Start:
+def start(file: Path, clock: FakeClock) -> Start:
     def started(text: str) -> LiveConfig:
         file.write_text(text)
         return LiveConfig(load_rules(file), clock.time)
@@ -42,7 +42,7 @@ async def users_of(live: LiveConfig) -> set[str]:
     return set((await live.current()).config.users)
 
 
-async def test_without_a_file_there_is_no_tls_and_no_login(clock: MovedClock) -> None:
+async def test_without_a_file_there_is_no_tls_and_no_login(clock: FakeClock) -> None:
     rules = await LiveConfig(OPEN, clock.time).current()
     assert (rules.tls, dict(rules.config.users)) == (None, {})
 

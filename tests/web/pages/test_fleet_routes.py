@@ -10,7 +10,7 @@ import pytest
 
 from exporter.model import ProjectStatus
 from exporter.outcome import Outcome
-from tests.web.pages.fleet_in_memory import HOSTILE, NOW, InMemory, target
+from tests.web.pages.fake_fleet import HOSTILE, NOW, InMemory, target
 
 DB, WEB = target("db-01", labels=(("rack", "r12"),)), target("web-01")
 EAST = target("cache-01", "east")

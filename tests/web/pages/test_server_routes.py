@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from exporter.outcome import Outcome
-from tests.web.pages.fleet_in_memory import HOSTILE, NOW, InMemory, target
+from tests.web.pages.fake_fleet import HOSTILE, NOW, InMemory, target
 
 DB = target("db-01", labels=(("rack", "r12"),))
 PATH = "/servers/southwest/db-01"

@@ -27,7 +27,7 @@ from exporter.process import log
 from exporter.web.access.live_config import OPEN, LiveConfig
 from exporter.web.application import web_application
 from exporter.web.exporter_view import ExporterView
-from exporter.web.listening import WebServer, listen
+from exporter.web.server import WebServer, listen
 
 FAILING = 0.1
 TICK = 0.001

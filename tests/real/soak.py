@@ -28,7 +28,7 @@ from tests.real.endurance import (
 )
 from tests.real.endurance import server_ids as ids
 from tests.real.gate import gate
-from tests.real.holdings import ProcessResources, process_resources
+from tests.real.process_resources import ProcessResources, process_resources
 from tests.real.programs import Program, exporter, until
 
 INTERVAL, TIMEOUT = 10, 3

@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from exporter.config.config import Project
 from exporter.config.server_file import read_server_file
-from exporter.targets.file import FileDiscovery
+from exporter.targets.file_discovery import FileDiscovery
 
-READ = "exporter.targets.file.read_server_file"
+READ = "exporter.targets.file_discovery.read_server_file"
 GOOD = "- {id: a}\n- {id: b}\n"
 
 

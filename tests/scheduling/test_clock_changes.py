@@ -11,8 +11,8 @@ import pytest
 
 from exporter.clock import SystemClock
 from exporter.outcome import Outcome
-from tests.hostile.loop_hold import watching_the_loop
-from tests.scheduling.bench import INTERVAL, Bench, FakeProber, target
+from tests.hostile.loop_blocking import watching_the_loop
+from tests.scheduling.fake_prober import INTERVAL, Bench, FakeProber, target
 
 HOUR, DAY, YEAR = 3600.0, 86_400.0, 365 * 86_400.0
 JUMPS = [-20 * YEAR, -DAY, -HOUR, -INTERVAL - 3, -4.0, 4.0, INTERVAL + 3, HOUR, DAY, 20 * YEAR]

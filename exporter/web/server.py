@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.web.accepting import Acceptor
+from exporter.web.acceptor import Acceptor
 from exporter.web.access.live_config import LiveConfig
 from exporter.web.connections import DEFAULT_LIMITS, Connections, Limits, reporting_requests
 

@@ -4,8 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from exporter.metrics import catalog
 from monitoring import recording
-from monitoring.dashboards import links, words
-from monitoring.dashboards.figures import bars
+from monitoring.dashboards import links, value_mappings
 from monitoring.dashboards.graphs import status_history
 from monitoring.dashboards.layout import Row, line, row
 from monitoring.dashboards.panels import Query, ValueFormat
@@ -18,6 +17,7 @@ from monitoring.dashboards.queries import (
     select,
 )
 from monitoring.dashboards.tables import Label, Number, Rows, table_of
+from monitoring.dashboards.value_panels import bars
 from monitoring.parameters import Parameters
 from monitoring.rule import FAILURE
 
@@ -45,7 +45,12 @@ def causes(parameters: Parameters) -> Row:
                         link=links.to_runbook(parameters),
                         link_title="Runbook",
                     ),
-                    Label(label="severity", title="Severity", mappings=words.SEVERITIES, width=90),
+                    Label(
+                        label="severity",
+                        title="Severity",
+                        mappings=value_mappings.SEVERITIES,
+                        width=90,
+                    ),
                     Label(label="project", title="Project", width=110),
                 ],
                 [
@@ -67,7 +72,7 @@ def causes(parameters: Parameters) -> Row:
                     f"sort_desc(count by (stage, outcome) ({outcome}))",
                     "{{stage}}: {{outcome}}",
                 ),
-                ValueFormat(unit="none", base=words.RED, low=0, empty="nothing is broken"),
+                ValueFormat(unit="none", base=value_mappings.RED, low=0, empty="nothing is broken"),
             ),
             _faults(parameters),
         ),
@@ -97,33 +102,36 @@ def _faults(parameters: Parameters) -> Panel:
                 expression=f"max by (project) ({recorded(recording.API_UNAVAILABLE)})",
                 title="API failing",
                 unit="percentunit",
-                base=words.GREEN,
-                steps=((0.01, words.ORANGE), (parameters.api_unavailable_ratio, words.RED)),
+                base=value_mappings.GREEN,
+                steps=(
+                    (0.01, value_mappings.ORANGE),
+                    (parameters.api_unavailable_ratio, value_mappings.RED),
+                ),
                 decimals=1,
             ),
             Number(
                 expression=or_zero(f"count by (project) ({rejected})", servers),
                 title="Login rejected",
                 unit="none",
-                base=words.GREEN,
-                steps=((1, words.YELLOW),),
-                mappings=words.NONE,
+                base=value_mappings.GREEN,
+                steps=((1, value_mappings.YELLOW),),
+                mappings=value_mappings.NONE,
             ),
             Number(
                 expression=f"max by (project) ({recorded(recording.API_THROTTLED)})",
                 title="Throttled",
                 unit="percentunit",
-                base=words.GREEN,
-                steps=((parameters.api_throttled_ratio, words.YELLOW),),
+                base=value_mappings.GREEN,
+                steps=((parameters.api_throttled_ratio, value_mappings.YELLOW),),
                 decimals=1,
             ),
             Number(
                 expression=f"sum by (project) (1 - {success})",
                 title="Broken",
                 unit="none",
-                base=words.GREEN,
-                steps=((1, words.RED),),
-                mappings=words.NONE,
+                base=value_mappings.GREEN,
+                steps=((1, value_mappings.RED),),
+                mappings=value_mappings.NONE,
             ),
         ],
         Rows(by="Broken", empty="no exporter"),
@@ -157,7 +165,7 @@ def servers() -> Row:
                     Label(
                         label="outcome",
                         title="Outcome",
-                        mappings=words.color_mapping(words.OUTCOME_COLORS),
+                        mappings=value_mappings.color_mapping(value_mappings.OUTCOME_COLORS),
                     ),
                     Label(label="stage", title="Stage"),
                     Label(label="server_id", title="Server id"),
@@ -195,7 +203,7 @@ def servers() -> Row:
                 Query(
                     of_broken_servers(catalog.PROBE_SUCCESS),
                     "{{server}} ({{project}})",
-                    words.REACHABLE,
+                    value_mappings.REACHABLE,
                 ),
             ),
         ),

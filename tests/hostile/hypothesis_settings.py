@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, Phase, settings
 _FACTOR = int(os.environ.get("HOSTILE_EXAMPLES", "1"))
 
 
-def effort(examples: int) -> settings:
+def examples(count: int) -> settings:
     """Return the settings of a test with this number of examples by default."""
     return settings(
-        max_examples=examples * _FACTOR,
+        max_examples=count * _FACTOR,
         deadline=None,
         print_blob=True,
         phases=[phase for phase in Phase if phase is not Phase.shrink or _FACTOR == 1],

@@ -16,7 +16,7 @@ from exporter.config.secret import Secret
 from exporter.http.errors import RequestError
 from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.scenario import Fault, FaultKind, Operation
-from exporter.targets.cloud import CloudDiscovery
+from exporter.targets.cloud_discovery import CloudDiscovery
 
 SERVERS = 2500
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.real.broken_servers import Behaviour, Connection
-from tests.real.cloud_answers import HEAD_OK, console_address
+from tests.real.cloud_responses import HEAD_OK, console_address
 
 # The maximum that an endless behaviour sends to a client that reads everything.
 _ENDLESS_MAX_BYTES = 256 << 20

@@ -13,7 +13,7 @@ from exporter.cloud.server_list import ListedServer
 from exporter.config.config import Discovery, Project
 from exporter.http.errors import BadResponseError, NoResponse, NoResponseError, RequestError
 from exporter.model import TargetKey
-from exporter.targets.cloud import CloudDiscovery
+from exporter.targets.cloud_discovery import CloudDiscovery
 from exporter.targets.shrink_guard import ShrinkGuard
 
 
