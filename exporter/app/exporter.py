@@ -225,8 +225,8 @@ class Exporter:
         }
 
     def _build(self, project: Project) -> ProjectParts:
-        # The parts need their instruments to be built. The instruments' readings of the new parts
-        # are set once the parts are in use.
+        # The instruments come first, because the parts report to them. Until the new parts are in
+        # use, the instruments read the old ones.
         unknown = ProjectReadings(*[lambda: None] * 5)
         old = self._projects.get(project.name)
         instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
@@ -286,7 +286,7 @@ class Exporter:
         finally:
             # Also runs when the program stops during the wait.
             await parts.aclose()
-        # The parts form reference cycles.
+        # The parts form reference cycles, which only a collection frees.
         gc_tuning.collect_frozen()
 
     def _record(self, result: ProbeResult) -> None:

@@ -53,19 +53,20 @@ class ProjectParts:
     ) -> "ProjectParts":
         """Build the components of a project without sending a request.
 
-        ``lockouts`` holds rejected logins across projects and reloads. A ``shard`` uses its share
-        of the rate limit.
+        ``lockouts`` counts rejected logins; all projects share it, and it outlives reloads. A
+        ``shard`` uses its share of the rate limit.
 
         Raises `OSError` if a certificate file cannot be used, `SecretUnreadableError` if the
         file with the proxy's URL cannot be read.
         """
-        # Computed before the files are read: a file replaced in between differs at the next reload.
+        # Computed before the files are read, so that the next reload notices a file that was
+        # replaced in between.
         files = _digest(project)
         transport = Transport(
             tls=project.tls,
             proxy_url=project.proxy_url,
             observer=observer,
-            # Logins go to other hosts, which have their own names.
+            # A configured TLS server name is the API's; logins go to other hosts.
             named=wire_url(project.endpoint).raw_host,
         )
         # The metadata service is link-local: it needs no proxy and uses no TLS.
@@ -161,7 +162,7 @@ class ProjectParts:
 
 
 def _connection_settings(project: Project) -> Project:
-    """Return a project without its servers and schedule."""
+    """Return a project with only the settings that its components are built from."""
     return replace(
         project, servers=(), server_files=(), discovery=None, interval=0.0, depth=Stage.API
     )

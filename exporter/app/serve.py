@@ -137,7 +137,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     started = asyncio.Event()
 
     async def reload() -> None:
-        # The server files read by the start must not overwrite those of a reload.
+        # The start may still be reading server files, and must not replace those of a reload.
         await started.wait()
         systemd.reloading()
         status = "configuration invalid, the previous one stays active"
@@ -201,7 +201,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
 
 
 def _force_exit_later() -> None:
-    """Exit in time even if storage hangs: Python waits for its thread at exit."""
+    """Exit in time even if storage hangs; Python would wait for the state file's thread."""
     timer = threading.Timer(_FORCED_EXIT_SECONDS, os._exit, [0])
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""Define the flags of each command, named as Prometheus names them."""
+"""Define the flags of each command; names follow Prometheus, as in ``--web.listen-address``."""
 
 import argparse
 from pathlib import Path

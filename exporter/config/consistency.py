@@ -21,13 +21,13 @@ class _Setting(NamedTuple):
 
 
 class _Times(NamedTuple):
-    """The interval and timeout of one level; None if the schema rejects the value."""
+    """Interval and timeout of a level: global, project or server. None if the value is invalid."""
 
     interval: _Setting | None
     timeout: _Setting | None
 
     def overridden(self, data: Data, location: Location) -> "_Times":
-        """Return the settings one level below, where ``data`` may override them."""
+        """Return the times of the level below: those in ``data``, or else these."""
         section = data if isinstance(data, dict) else {}
         return _Times(
             _setting(section, "interval", location, self.interval),

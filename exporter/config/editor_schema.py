@@ -36,7 +36,7 @@ def _tidied(node: Any) -> Any:  # noqa: ANN401 - JSON of any shape
 
 
 def _is_noise(key: str, value: object) -> bool:
-    # A property with such a name has a schema as its value, not text or null.
+    # A property may be named title or default; its value is then a schema, not text or null.
     return (
         key == "discriminator"
         or (key == "title" and isinstance(value, str))

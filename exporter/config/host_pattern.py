@@ -55,7 +55,7 @@ class HostPattern:
         return cls(text, suffix=name, port=port) if wildcard else cls(text, name=name, port=port)
 
     def names(self, host: str | IPAddress, port: int) -> bool:
-        """Return whether the entry matches this host without a wildcard."""
+        """Return whether this entry lists ``host`` or its network explicitly, not by a wildcard."""
         if self.port not in {None, port}:
             return False
         if isinstance(host, str):
@@ -63,7 +63,7 @@ class HostPattern:
         return self.network is not None and host in self.network
 
     def covers(self, host: str | IPAddress, port: int) -> bool:
-        """Return whether this entry allows ``host``, an ASCII name or an IP address."""
+        """Return whether this entry allows ``host``, an ASCII name or an IP address, in any way."""
         if self.names(host, port):
             return True
         if self.port not in {None, port} or not isinstance(host, str) or not self.suffix:

@@ -33,7 +33,7 @@ def check_key_pair(cert_file: Path, key_file: Path) -> None:
 
 @contextlib.contextmanager
 def pem_files(*texts: bytes) -> Iterator[list[Path]]:
-    """Yield paths of in-memory files with the texts, because OpenSSL reads only files."""
+    """Yield the paths of in-memory files that hold ``texts``: OpenSSL reads only files."""
     descriptors: list[int] = []
     try:
         for text in texts:
@@ -47,7 +47,7 @@ def pem_files(*texts: bytes) -> Iterator[list[Path]]:
 
 
 def _no_password() -> str:
-    # Without this callback, OpenSSL would prompt on the terminal and wait.
+    # Without this callback, OpenSSL would ask for the passphrase on the terminal and wait.
     raise ValueError("expected a key without a passphrase, got an encrypted one")
 
 

@@ -263,7 +263,7 @@ class DiscoverySection(Section):
 
 
 class ServerList(Section):
-    """A server file's list under a key, so that it is checked like the configuration."""
+    """The list of a server file, under a key, so that a pydantic model can check it."""
 
     servers: list[Server]
 
@@ -311,7 +311,7 @@ class Root(Section):
     projects: list[ProjectSection] = Field(min_length=1, description="At least one project.")
 
 
-# Sections by the key that leads to them, logins by their type.
+# Each section by its key; the root has an empty key, and a login has its type as the key.
 SECTIONS: dict[str, type[BaseModel]] = {
     "": Root,
     "global": Global,
@@ -335,5 +335,5 @@ def known_keys(section: type[BaseModel]) -> list[str]:
 
 
 def secret_of(text: Secret | None, file: Secret | None) -> Secret | None:
-    """Return the secret in the form that is set."""
+    """Return the one of the two that is set; None if neither is."""
     return file if text is None else text

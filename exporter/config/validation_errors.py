@@ -25,7 +25,7 @@ _MESSAGES = {
     "too_long": "expected at most {max_length} entries",
 }
 _AUTH_TYPES_TEXT = f"{', '.join(AUTH_TYPES[:-1])} or {AUTH_TYPES[-1]}"
-# Mappings whose keys are validated.
+# Mappings with keys that the user chooses, so that an error may be in a key.
 _CHECKED_KEYS = ("labels", "basic_auth_users")
 
 Sections = Mapping[str, type["BaseModel"]]

@@ -35,7 +35,7 @@ _PATH = re.compile(r"/[!-\[\]-~]{0,511}")
 
 
 def described(value: object) -> str:
-    """Return the kind of a value."""
+    """Return what a value is, for messages: a mapping, a list, text or nothing."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):

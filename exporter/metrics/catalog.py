@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 @unique
 class Scope(StrEnum):
-    """What each set of a metric's series describes: a server, a project or the exporter."""
+    """What a metric describes: each server, each project, or the exporter."""
 
     SERVER = "server"
     PROJECT = "project"

@@ -1,4 +1,4 @@
-"""Count the servers and refreshes of each source of a project that it is configured with."""
+"""Record the number of servers, refreshes and failed refreshes of each source of a project."""
 
 from collections.abc import Collection
 

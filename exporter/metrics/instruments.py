@@ -24,7 +24,7 @@ _HASH_BYTES = 6
 
 @dataclass(frozen=True, slots=True)
 class ExporterReadings:
-    """Values that are read at each scrape; ``event_loop_lag`` is in seconds."""
+    """Functions that are called at each scrape; ``event_loop_lag`` returns seconds."""
 
     targets: Reading
     overdue_servers: Reading
@@ -38,7 +38,8 @@ class Instruments:
     """
 
     def __init__(self, version: str, readings: ExporterReadings) -> None:
-        # Prometheus ignores these without an experimental feature; they are a third of all series.
+        # The ``_created`` series would be a third of all series, and Prometheus ignores them unless
+        # an experimental feature is enabled.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._projects: dict[str, ProjectInstruments] = {}

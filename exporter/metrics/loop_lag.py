@@ -11,7 +11,8 @@ _WINDOW = 60.0
 class LoopLag:
     """Measure how late the event loop wakes up from a sleep of a quarter of a second.
 
-    A block that ends before the sleep does is not seen; longer blocks are.
+    If the loop is blocked for less than that, it may not be noticed: the block may end before the
+    sleep does.
     """
 
     def __init__(self, clock: Clock) -> None:

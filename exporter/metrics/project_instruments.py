@@ -12,7 +12,7 @@ from exporter.metrics.registered import PulledGauges, Reading, counter, gauge, h
 from exporter.model import ProbeResult
 from exporter.outcome import Outcome
 
-# Documented by the API. Their series start at 0, so that `increase` sees the first error.
+# The statuses that the API documents. Series start at 0, so that `increase` sees the first error.
 _DOCUMENTED_STATUSES = (400, 401, 403, 404, 429, 500)
 _SUCCESS_STATUS = {"remote_console": 200, "list_servers": 200, "create_token": 201}
 _NO_STATUS = "none"
@@ -27,10 +27,10 @@ _EXEMPLAR_MAX = 128
 
 @dataclass(frozen=True, slots=True)
 class ProjectReadings:
-    """Values that are read from a project's throttle and login at each scrape; None if unknown.
+    """Functions that are called at each scrape and read a project's throttle and login.
 
-    ``limit`` and ``ceiling`` are requests per second. ``resume_at`` (0 if there was no pause yet)
-    and ``token_expires_at`` are Unix time.
+    They return None while a value is unknown. ``limit`` and ``ceiling`` return requests per second,
+    ``resume_at`` (0 if there was no pause yet) and ``token_expires_at`` return Unix time.
     """
 
     limit: Reading

@@ -131,7 +131,7 @@ def _stage_durations(state: TargetState, labels: _Labels) -> bytes:
 
 
 def _duration(state: TargetState) -> float | None:
-    # Without a stage, 0 would look like a very fast probe.
+    # If no stage ran, 0 would look like a very fast probe.
     last = state.last_attempt
     return last.duration_seconds if last and last.stages else None
 

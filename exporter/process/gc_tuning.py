@@ -6,8 +6,9 @@ servers. Frozen objects are not scanned.
 
 import gc
 
-# Python's default of 10 ran a full collection of 0.25 s every five seconds with fifty thousand
-# servers and freed nothing, because reference counting already frees replaced results.
+# Collections of younger objects before a full one. With Python's default of 10 and fifty thousand
+# servers, a full collection took 0.25 s every five seconds and freed nothing, because reference
+# counting already frees replaced results.
 _YOUNGER_COLLECTIONS = 300
 
 

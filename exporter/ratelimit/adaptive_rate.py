@@ -1,4 +1,4 @@
-"""Adapt the request rate to an unknown quota: the throttle's control law.
+"""Adapt the throttle's request rate to a quota that is not known.
 
 No I/O, and no clock of its own. A token bucket whose rate reacts to 429 responses:
 
@@ -15,14 +15,16 @@ No I/O, and no clock of its own. A token bucket whose rate reacts to 429 respons
 - The rate reaches the plateau four seconds after the quota reopens. The plateau is the rate that
   the quota should sustain, estimated from where the last 429 came:
     - on the plateau: 5 % below the measured rate, that is the requests accepted since the quota
-      reopened, divided by that time. If the test request gets a 429 too, the quota is a used-up
-      window, and the time includes the closed time since the previous 429;
+      reopened, divided by the time since then. If the test request gets a 429 too, the quota must
+      be a number of requests per window that is used up, and the time starts earlier: at the 429
+      after which the quota reopened;
     - while exploring: half the rate at the 429, and at least 1.2 times the last plateau. The quota
       is larger than the plateau, so the accepted requests do not measure it;
     - at the ceiling: half of it, because nothing is known yet.
-  It is always at least 5 % below the rate at the 429 and below the policy in the 429, if any.
-- Exploring starts late and steepens like CUBIC (RFC 9438), so that a steady quota answers 429 once
-  or twice a cycle. 290 s after the last 429 the rate is back at the ceiling.
+  It is always at least 5 % below the rate at the 429, and 5 % below the quota that the 429 states
+  (the policy), if any.
+- Exploring starts late and steepens like CUBIC (RFC 9438), so that a steady quota answers 429 only
+  once or twice in such a cycle. 290 s after the last 429 the rate is back at the ceiling.
 - The burst size grows with the rate: a burst against a used-up quota gets only 429s.
 
 All times are seconds of one monotonic clock, all rates are requests per second.
@@ -44,7 +46,8 @@ _FLOOR = 1 / 60
 
 _COOL_DOWN_MIN = 2.0
 _COOL_DOWN_MAX = 60.0
-# A long window may reopen at any time: try after a 20th of it, then double the wait.
+# The quota of a long window may reopen at any time: try after a 20th of the window, then double
+# the wait.
 _WINDOW_SHARE = 20
 # Longest wait for the result of the test request, whose own deadline may be far later.
 _TEST_TIMEOUT = 2.0
@@ -129,7 +132,7 @@ class AdaptiveRate:
     def wait(self, now: float) -> float:
         """Return the seconds until the next request may go; 0 if it may go now.
 
-        While the rate rises this is a lower bound: call still_closed after that time.
+        While the rate rises this is a lower bound: call it again after that time.
         """
         blocked = max(self.resume_at, self._blocked_until) - now
         if blocked > 0:

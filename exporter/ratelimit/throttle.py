@@ -18,7 +18,7 @@ _FUTURE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Permission to send one request; ``granted_at`` is monotonic, ``waited`` is seconds."""
+    """Permission to send one request; ``granted_at`` is monotonic time, ``waited`` is seconds."""
 
     granted_at: float
     waited: float
@@ -36,7 +36,7 @@ class Throttle:
 
     ``requests_per_second`` is the ceiling, at which the throttle starts; ``burst`` requests may go
     at once. At most one timer runs, for the head of the queue. Cancelled waiters are removed from
-    the heap when they reach its head, or when they are most of it.
+    the heap when they reach its head, or together once they are over half of it.
     """
 
     def __init__(self, *, requests_per_second: float, burst: int, clock: Clock) -> None:
@@ -110,7 +110,7 @@ class Throttle:
         return Permit(granted_at, granted_at - requested_at)
 
     def answered(self, permit: Permit, status: int | None, response: Response | None) -> None:
-        """Record the result of a permit; ``status`` is None without a response or if unused."""
+        """Record the result of a permit; ``status`` is None if unused, or without a response."""
         now = self._clock.monotonic()
         if status is None:
             self._rate.unanswered(permit.granted_at)

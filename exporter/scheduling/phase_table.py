@@ -39,7 +39,7 @@ class Due:
 class PhaseTable:
     """The phases of all targets that share one interval (seconds).
 
-    ``now`` is Unix time; slots after it are served.
+    ``now`` is Unix time; the first slots that `take` serves are those after it.
     """
 
     def __init__(self, interval: float, now: float) -> None:
@@ -47,7 +47,7 @@ class PhaseTable:
         self._served_until = now
         self._phases: list[float] = []
         self._keys: dict[float, dict[TargetKey, None]] = {}
-        # Targets added since then, with the time.
+        # Targets added since the last `take`, with the time at which each was added.
         self._added: dict[TargetKey, float] = {}
 
     def __bool__(self) -> bool:

@@ -3,7 +3,8 @@
 An address has the form ``/vnc/{name}.{region}/vnc_auto.html?token=…``. As with noVNC, the page is
 served for any token. The WebSocket is at ``websockify``, relative to the page or at the root, and
 needs the token in the query or in the cookie ``token``. Without a valid token the connection is
-closed without a response, as websockify does. A host in the path must be the token's.
+closed without a response, as websockify does. If the path contains a host, the token must be for
+the server with that host.
 """
 
 import secrets
@@ -64,7 +65,7 @@ class ConsoleGateway:
         return await self._request_log.count(entry, self._page_response(entry))
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
-        """Connect a viewer with a server's console until one side closes."""
+        """Connect a viewer to a server's console until one of them closes the connection."""
         entry = self._request_log.begin(request, Operation.CONSOLE_WEBSOCKET)
         response = await self._request_log.count(entry, self._upgrade(entry))
         if isinstance(response, web.WebSocketResponse):
@@ -81,7 +82,7 @@ class ConsoleGateway:
         return to_response(error_page(404), self._request_log.headers(entry))
 
     async def _upgrade(self, entry: LoggedRequest) -> web.StreamResponse | None:
-        """Return the WebSocket, or an error response; None if the connection is gone."""
+        """Return the open WebSocket or an error response; None if the connection was closed."""
         request = entry.request
         token = request.query.get("token") or request.cookies.get("token", "")
         state = self._find_state(entry, token)
@@ -129,7 +130,7 @@ class ConsoleGateway:
         return None
 
     async def _view(self, entry: LoggedRequest, socket: web.WebSocketResponse) -> None:
-        """Run a viewer's session; its status is the WebSocket's close code."""
+        """Run a viewer's session, and count it with the close code as its status."""
         state = self._projects[entry.project]
         entry.operation = Operation.CONSOLE_RFB
         viewed = entry.project, entry.server_id

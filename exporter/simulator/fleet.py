@@ -22,7 +22,7 @@ def generated_servers(seed: int, project_id: str, count: int) -> tuple[Server, .
 
 
 class Fleet:
-    """All servers of one project: those it lists, and generated ones."""
+    """All servers of one project: those that the scenario lists, and generated ones."""
 
     def __init__(self, project: Project, seed: int) -> None:
         generated = generated_servers(seed, project.project_id, project.generate)

@@ -39,7 +39,7 @@ class LoginRequest:
 
     @property
     def complete(self) -> bool:
-        """Whether all required fields are present."""
+        """Return whether all required fields are present."""
         return (
             self.methods == ["password"]
             and all((self.user_name, self.password, self.domain))
@@ -67,7 +67,7 @@ class Iam:
     def create_token(
         self, login: LoginRequest, now: float, unix_time: float, *, changed: bool
     ) -> Reply:
-        """Answer a login; with ``changed``, every password is wrong."""
+        """Answer a login; ``changed`` simulates a changed password, so that every login fails."""
         if not login.complete:
             return iam_error_reply(
                 400, "The request needs methods, user, password, domain and project scope."

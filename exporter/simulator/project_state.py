@@ -10,7 +10,7 @@ from exporter.simulator.scenario import Project, QuotaSpec, Server
 
 
 class ProjectState:
-    """A project of the scenario, and its state that changes."""
+    """A project of the scenario, and everything of it that changes while the simulator runs."""
 
     def __init__(self, project: Project, seed: int) -> None:
         self.project = project

@@ -20,7 +20,7 @@ NO_STATUS = "none"
 NO_PROJECT = "none"
 
 Counts = Counter[tuple[str, str, str]]
-"""Requests by project, operation and status; ``none`` stands for unknown."""
+"""Number of requests by project, operation and status; ``none`` means unknown or no response."""
 
 _WITHOUT_RESPONSE = frozenset(
     {FaultKind.SLOW, FaultKind.UNLISTED, FaultKind.REVOKE_TOKENS, FaultKind.WRONG_PASSWORD}
@@ -40,7 +40,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """The count of all requests; ``now`` counts from the creation of the log."""
+    """Counts all requests and delays them; ``now`` is seconds since the creation of the log."""
 
     def __init__(self, faults: Faults, clock: Clock) -> None:
         self.counts: Counts = Counter()
@@ -50,7 +50,7 @@ class RequestLog:
 
     @property
     def now(self) -> float:
-        """Seconds since the log was created."""
+        """Return the seconds since the log was created."""
         return self._clock.monotonic() - self._started
 
     def begin(self, request: web.Request, operation: Operation) -> LoggedRequest:
@@ -65,7 +65,7 @@ class RequestLog:
     async def count(
         self, entry: LoggedRequest, response: Awaitable[web.StreamResponse | None]
     ) -> web.StreamResponse:
-        """Count a request and return its response; None is a connection that is gone."""
+        """Count a request and return its response, which is empty if the connection was closed."""
         status = NO_STATUS
         try:
             result = await response
@@ -79,7 +79,7 @@ class RequestLog:
     async def with_faults(
         self, entry: LoggedRequest, state: ProjectState | None, work: Callable[[], Reply]
     ) -> web.StreamResponse | None:
-        """Do the work with the latency and the faults of the scenario."""
+        """Return the reply of ``work``, after the latency and with the faults of the scenario."""
         fault = await self.delay(entry, state)
         good = work()
         if fault is None:
@@ -98,7 +98,7 @@ class RequestLog:
     async def faulty_response(
         self, entry: LoggedRequest, fault: Fault, good: Reply
     ) -> web.StreamResponse | None:
-        """Return the response of ``fault`` in place of the good one."""
+        """Return the response that ``fault`` makes of ``good``; None if it sends no status."""
         if fault.kind in {FaultKind.STATUS, FaultKind.IAM_DOWN}:
             return to_response(_fault_reply(fault, entry), self.headers(entry))
         reply = broken_reply(fault, good)

@@ -1,4 +1,4 @@
-"""Serve the start of RFB, or a fault, over the WebSocket of a console.
+"""Send the first bytes of RFB, or a fault, through the WebSocket of a console.
 
 A server of the Remote Framebuffer Protocol sends the first twelve bytes: RFC 6143, 7.1.1.
 """
@@ -17,14 +17,15 @@ _SESSION_MAX_SECONDS = 60.0
 _FRAME = bytes(64 * 1024)
 _ENDLESS_FRAMES = 160
 _TRICKLE_SECONDS = 1.0
-# The code of a close frame that has none: RFC 6455, 7.1.5.
+# Stands for a close frame without a code: RFC 6455, 7.1.5.
 _NO_CODE = 1005
 
 
 class ViewerSession:
     """One viewer's open WebSocket to one server's console.
 
-    ``close_code`` is sent by the side that closes first; None if the connection ends without it.
+    ``close_code`` is the code of the side that closes first, None if the connection ends without
+    a close frame.
     """
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request, clock: Clock) -> None:
@@ -38,7 +39,10 @@ class ViewerSession:
         await self._close(WSCloseCode.TRY_AGAIN_LATER)
 
     async def run(self, delay: Awaitable[Fault | None]) -> None:
-        """Send after ``delay``, with the fault it returns; then wait up to 60 s for the close."""
+        """Send the first bytes, then wait up to 60 s for the viewer to close.
+
+        ``delay`` waits for the latency and returns the fault to apply, if any.
+        """
         reading = asyncio.ensure_future(self._read())
         expiring = asyncio.ensure_future(self._clock.sleep(_SESSION_MAX_SECONDS))
         code: int = WSCloseCode.OK

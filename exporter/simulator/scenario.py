@@ -19,7 +19,7 @@ class Operation(StrEnum):
     CREATE_TOKEN = "create_token"  # noqa: S105 - a name, no secret
     CONSOLE_PAGE = "console_page"
     CONSOLE_WEBSOCKET = "console_websocket"
-    CONSOLE_RFB = "console_rfb"  # the server's bytes through the WebSocket
+    CONSOLE_RFB = "console_rfb"  # the server's first bytes, sent through the WebSocket
 
 
 CONSOLE_OPERATIONS = frozenset(
@@ -39,21 +39,21 @@ class FaultKind(StrEnum):
     DROP = "drop"  # the connection is closed before a response
     GARBAGE = "garbage"  # bytes that are not HTTP, or not RFB
     CUT = "cut"  # the connection is closed in the middle of the body
-    HTML = "html"  # 200 and an HTML page
-    EMPTY = "empty"  # 200 and an empty body
-    BAD_JSON = "bad_json"  # 200 and half a JSON document
-    ENDLESS = "endless"  # 200 and a body that does not end
-    GZIP_BOMB = "gzip_bomb"  # 200 and a small body that decompresses to a huge one
-    REDIRECT = "redirect"  # 302 to another host
-    BAD_URL = "bad_url"  # 200 and an address that is not http or https
-    CONTENT_TYPE = "content_type"  # the console's page, as application/octet-stream
-    NO_UPGRADE = "no_upgrade"  # 200 and a page instead of a WebSocket
+    HTML = "html"  # status 200 and an HTML login page
+    EMPTY = "empty"  # status 200 and an empty body
+    BAD_JSON = "bad_json"  # status 200 and half a JSON document
+    ENDLESS = "endless"  # status 200 and a body that does not end
+    GZIP_BOMB = "gzip_bomb"  # status 200 and a small body that decompresses to a huge one
+    REDIRECT = "redirect"  # a redirect (302) to another host
+    BAD_URL = "bad_url"  # status 200 and a console address that is not http or https
+    CONTENT_TYPE = "content_type"  # the console's page with content type application/octet-stream
+    NO_UPGRADE = "no_upgrade"  # status 200 and a page instead of a WebSocket
     CLOSE = "close"  # the WebSocket is closed before the first byte
     TRICKLE = "trickle"  # the correct bytes, one per second
     UNLISTED = "unlisted"  # the servers are missing from the list of servers
     REVOKE_TOKENS = "revoke_tokens"  # all tokens are revoked when the span starts
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the password was changed: logins fail
-    IAM_DOWN = "iam_down"  # logins get a 503
+    IAM_DOWN = "iam_down"  # logins get status 503
 
 
 LOGIN_FAULTS = frozenset({FaultKind.REVOKE_TOKENS, FaultKind.WRONG_PASSWORD, FaultKind.IAM_DOWN})

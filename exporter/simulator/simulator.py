@@ -58,14 +58,15 @@ class Simulator:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start, as the spans of faults and quotas count them."""
+        """Return the seconds since the start, the time scale of faults and quotas."""
         return self._request_log.now
 
     @property
     def counts(self) -> Counts:
-        """Requests by ``(project, operation, status)``; ``none`` without a response.
+        """Return the number of requests by ``(project, operation, status)``.
 
-        A WebSocket's status is 101, that of console_rfb is the close code.
+        The status is ``none`` without a response, 101 for an opened WebSocket, and the close code
+        for ``console_rfb``.
         """
         return self._request_log.counts
 

@@ -26,7 +26,7 @@ _LOGIN_PAGE = b"""<!DOCTYPE html>
 
 
 def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - one per case
-    """Return the response of a fault in its content; None for faults of the connection."""
+    """Return the response if the fault is in its content; None if it is in the connection."""
     match fault.kind:
         case FaultKind.HTML | FaultKind.NO_UPGRADE:
             return Reply(200, _LOGIN_PAGE, HTML)
@@ -48,7 +48,7 @@ def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - 
 async def break_wire(
     fault: Fault, request: web.Request, good: Reply, headers: Mapping[str, str]
 ) -> web.StreamResponse | None:
-    """Break the connection as the fault does; None if no status is sent."""
+    """Break the connection as the fault does; return None if no status is sent."""
     match fault.kind:
         case FaultKind.HANG:
             # A disconnect of the client and the simulator's shutdown cancel this.

@@ -64,7 +64,7 @@ _templates: WeakValueDictionary[TemplateFields, ResultTemplate] = WeakValueDicti
 class History:
     """The newest results of one target; iterating gives each as a `ProbeResult`, newest last.
 
-    All results refer to the current ``target``.
+    Every result has the current ``target``, even if the target has changed since.
     """
 
     __slots__ = ("_count", "_data", "_templates", "target")

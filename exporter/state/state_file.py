@@ -55,7 +55,8 @@ _SCHEMA = (
         pace TEXT, login TEXT
     )""",
 )
-# Updates in place, so that a database page holds servers that are written at the same time.
+# Updates rows in place. So they stay in the order of the schedule: servers that are written at the
+# same time share database pages, and one write changes few pages.
 _PUT_TARGET = """
     INSERT INTO target VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at,
     checksum = excluded.checksum, memory = excluded.memory, history = excluded.history"""
@@ -205,7 +206,7 @@ class StateFile:
         if damaged:
             log.warning("damaged saved state dropped", rows=damaged)
         with suppress(sqlite3.OperationalError):
-            # On a full disk the state can still be read.
+            # Deleting fails on a full disk; the state is still usable then.
             if not private:
                 database.execute("DELETE FROM note WHERE login IS NOT NULL")
             for table in ("target", "note"):

@@ -26,9 +26,8 @@ from exporter.state.target_snapshot import TargetSnapshot
 class TargetState:
     """The state of one target; None means not known yet. Only the `StateStore` changes it.
 
-    ``last_success_at`` is Unix time in seconds, as is ``verdict_since``: the time of the first of
-    the current series of equal verdicts. ``history`` has the newest result last. ``restored`` is
-    the last result before a restart.
+    Times are Unix time in seconds; ``verdict_since`` is when the current series of equal verdicts
+    began. ``history`` has the newest result last. ``restored`` is the last result before a restart.
     """
 
     target: Target

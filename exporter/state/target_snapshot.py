@@ -31,7 +31,7 @@ class TargetSnapshot:
     history: History
 
     def to_json(self) -> tuple[str, bytes]:
-        """Return a line of JSON and the packed history, whose templates are in the JSON."""
+        """Return a line of JSON, which includes the history's templates, and the packed history."""
         templates, packed = self.history.packed
         results: list[ProbeResult] = []
 

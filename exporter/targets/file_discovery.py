@@ -69,7 +69,7 @@ class FileDiscovery:
                 self.report()
 
     async def check(self) -> None:
-        """Read the files if they have changed, and not again since the previous check."""
+        """Read the files if they differ from the last read, but not from the previous check."""
         try:
             found = await asyncio.to_thread(find_server_files, self.project.server_files)
         except ConfigError as error:

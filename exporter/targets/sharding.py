@@ -49,7 +49,7 @@ class Shard:
         return f"shard {self.index} of {self.count}"
 
 
-# Reloads and refreshes look up the same keys.
+# Cached, because reloads and refreshes ask for the same targets again.
 @lru_cache(maxsize=100_000)
 def _owner(key: TargetKey, count: int) -> int:
     name = "\0".join(key).encode("utf-8", "surrogatepass")

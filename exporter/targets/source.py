@@ -10,7 +10,7 @@ from exporter.model import Target
 
 @unique
 class Source(StrEnum):
-    """A source of servers. If several list the same server, the first one here wins."""
+    """A source of servers. If several list the same server, the source defined first wins."""
 
     STATIC = "static"
     FILE = "file"

@@ -118,7 +118,7 @@ class TargetSet:
         return len(self._sets.get(project, {}).get(source, _NOT_READ))
 
     def contributed(self, project: str, source: Source) -> int:
-        """Return the number of targets in the set whose entry is the one of this source."""
+        """Return the number of targets in the set that come from this source."""
         sets = self._sets[project]
         keys = sets.get(source, _NOT_READ).keys()
         listed_before: set[TargetKey] = set()

@@ -79,7 +79,7 @@ class Connections:
 
 
 def reporting_requests(app: ASGIApp) -> ASGIApp:
-    """Return ``app`` as middleware that tells each `Connection` when a request starts and ends."""
+    """Wrap ``app`` so that each `Connection` is told when a request starts and ends."""
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         connection: Connection = scope["state"].pop(_STATE)

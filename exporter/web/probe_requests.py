@@ -10,7 +10,8 @@ _PROBES_AT_ONCE = 64
 _DEADLINE_MAX_SECONDS = 120.0
 # Maximum wait for the rate limit when the request has no timeout header.
 _WAIT_SECONDS = 10.0
-# Kept back from Prometheus' timeout for the response to arrive, as in blackbox_exporter.
+# Subtracted from Prometheus' timeout, so that the response arrives in time (blackbox_exporter does
+# the same).
 _TIMEOUT_OFFSET_SECONDS = 0.5
 
 _BAD_REQUEST = 400

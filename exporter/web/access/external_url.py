@@ -29,9 +29,9 @@ class ExternalUrl:
 
     @classmethod
     def of_flags(cls, external_url: str | None, route_prefix: str | None) -> "ExternalUrl":
-        """Parse the two flags; the prefix defaults to the path of the external URL.
+        """Parse ``--web.external-url`` and ``--web.route-prefix``.
 
-        Raises `ExternalUrlError`.
+        The prefix defaults to the path of the external URL. Raises `ExternalUrlError`.
         """
         origin, path = _split(external_url) if external_url else (None, "")
         return cls(origin, _prefix(path if route_prefix is None else route_prefix))

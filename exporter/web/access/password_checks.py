@@ -77,13 +77,13 @@ class PasswordChecks:
             self._runner = None
 
     def _round_robin(self) -> Iterator[_Waiting]:
-        """Yield one check of the next user name of the next client, until none waits."""
+        """Yield the waiting checks; clients take turns, as do the user names of one client."""
         while self._clients:
             client, queues = self._clients.popitem(last=False)
             name, queue = queues.popitem(last=False)
             waiting = queue.popleft()
             self._waiting -= 1
-            # Client and name go to the end of the line with what remains.
+            # If more checks wait, the name and the client go to the end of their queues.
             if queue:
                 queues[name] = queue
             if queues:
@@ -91,7 +91,7 @@ class PasswordChecks:
             yield waiting
 
     def _enforce_limits(self, client: str, name: str) -> None:
-        """Reject the new check, or the newest check of a longer queue if there is one."""
+        """If too many wait, reject the newest check of the longest queue, or else the new one."""
         queues = self._clients.get(client, OrderedDict[str, deque[_Waiting]]())
         own = len(queues.get(name, ()))
         if own >= WAITING_OF_A_NAME:

@@ -11,7 +11,7 @@ from itertools import islice
 
 from starlette.responses import Response, StreamingResponse
 
-# The data changes with every probe.
+# Not cached, because the data changes with every probe.
 _HEADERS = {"content-type": "application/json", "cache-control": "no-store"}
 # Rendering this many takes about a millisecond.
 _ITEMS_AT_ONCE = 50

@@ -71,7 +71,7 @@ class ProjectCells:
 class CellChanges:
     """The changes since a revision, in batches that a browser can apply at once.
 
-    ``more`` tells that further changes follow. ``reset`` tells that the changes are not known and
+    ``more`` means that further changes follow. ``reset`` means that the changes are not known and
     the page must be reloaded.
     """
 

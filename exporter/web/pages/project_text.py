@@ -6,7 +6,7 @@ from exporter.model import ProbeResult, ProjectStatus, Stage
 from exporter.outcome import Outcome
 from exporter.web.pages.text import clock_text
 
-# The cloud returns these only after it has accepted the credentials.
+# These outcomes prove that the cloud has accepted the credentials.
 _AUTHENTICATED = frozenset(
     {
         Outcome.SUCCESS,
