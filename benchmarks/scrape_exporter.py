@@ -106,7 +106,7 @@ async def serve(servers: int, *, watch: bool) -> None:
             not_ready=lambda: None,
             incomplete=exporter.incomplete,
             reload=lambda: exporter.reload(lambda: config),
-            probe_now=exporter.scheduler.probe_now,
+            probe_now=exporter.on_demand.probe_now,
             clock_time=time.time,
             version="0",
         )

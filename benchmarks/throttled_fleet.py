@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from exporter.http.response import Response
 from exporter.ratelimit.throttle import Permit, Throttle
+from tests.http.responses import received
 
 SETTLING = 300.0
 """Seconds after which the rate counts as settled."""
@@ -244,7 +244,7 @@ class Fleet:
             self.figures.refused_at.append(now)
         return admitted
 
-    def _rejection(self, quota: QuotaSpec, now: float) -> Response:
+    def _rejection(self, quota: QuotaSpec, now: float) -> httpx.Response:
         headers: dict[str, str] = {}
         body = b""
         if self._scenario.hint == "retry-after":
@@ -252,7 +252,7 @@ class Fleet:
         if self._scenario.hint == "policy":
             text = f"policy user over ratelimit,{quota.policy()}"
             body = f'{{"error_code":"APIGW.0308","error_msg":"{text}"}}'.encode()
-        return Response(429, httpx.Headers(headers), body, 0.1)
+        return received(429, httpx.Headers(headers), body, 0.1)
 
     def _verdict(self, index: int) -> None:
         now = asyncio.get_running_loop().time()

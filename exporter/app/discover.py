@@ -3,13 +3,14 @@
 import asyncio
 from dataclasses import replace
 
+import httpx
+
 from exporter.app.project import list_once
 from exporter.clock import Clock
 from exporter.config.config import Config, Project
 from exporter.config.errors import ConfigError
 from exporter.config.secret import SecretUnreadableError
 from exporter.config.server_file import read_server_files
-from exporter.http.errors import RequestError
 from exporter.model import Target, TargetKey
 from exporter.targets import TargetNotFoundError, find_target, project_targets, targets_of
 from exporter.targets.source import Source, sources_of
@@ -36,7 +37,7 @@ async def _report(project: Project, source: Source, clock: Clock) -> SourceRepor
             targets = listed_targets(project, entries)
         else:
             targets = await list_once(project, clock)
-    except (ConfigError, RequestError, OSError, SecretUnreadableError) as error:
+    except (ConfigError, httpx.RequestError, OSError, SecretUnreadableError) as error:
         return SourceReport(source, failure=str(error))
     return SourceReport(source, tuple(targets))
 

@@ -17,6 +17,7 @@ from exporter.metrics.project_instruments import ProjectInstruments, ProjectRead
 from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.process import gc_tuning, malloc_trim
+from exporter.scheduling.on_demand import OnDemandProbes
 from exporter.scheduling.scheduler import Scheduler
 from exporter.state import ConsoleEvents, ProjectEvents, StateStore
 from exporter.state.saved_state import ProjectSnapshot, SavedState
@@ -77,6 +78,11 @@ class Exporter:
             prober_of=lambda name: self._projects[name].prober,
             record=self._record,
             observer=self.instruments,
+            clock=clock,
+        )
+        self.on_demand = OnDemandProbes(
+            prober_of=lambda name: self._projects[name].prober,
+            lock_of=self.scheduler.lock_of,
             clock=clock,
         )
         self._targets = TargetSet(shard.owns)
@@ -164,16 +170,19 @@ class Exporter:
         await self._discoverers.stop()
         writer = self._writer
         if writer is None:
-            await self.scheduler.stop(_DRAIN_SECONDS)
+            await self._drain()
         else:
-            await asyncio.gather(
-                self.scheduler.stop(_DRAIN_SECONDS), writer.flush_within(_DRAIN_SECONDS)
-            )
+            await asyncio.gather(self._drain(), writer.flush_within(_DRAIN_SECONDS))
             await writer.close(_LAST_WRITE_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(parts.aclose() for parts in self._projects.values()))
+
+    async def _drain(self) -> None:
+        await asyncio.gather(
+            self.scheduler.stop(_DRAIN_SECONDS), self.on_demand.stop(_DRAIN_SECONDS)
+        )
 
     def _apply(self, config: Config, files: Mapping[str, list[Target] | None]) -> None:
         """Apply ``config``. Steps that can fail come first, so that no change is applied partly.

@@ -4,22 +4,25 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import httpx
+
 from exporter.clock import Clock
 from exporter.cloud.auth import Lockouts, login_for
-from exporter.cloud.auth.login import Login
+from exporter.cloud.auth.login import Login, SendRequest
 from exporter.cloud.auth.renewal import RenewedLogin
-from exporter.cloud.client import CloudClient, LoginSender, RateLimitedSender
+from exporter.cloud.client import CloudClient, login_sender
+from exporter.cloud.observed_transport import ObservedTransport
 from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import AgencyAuth, Project, Tls
-from exporter.http.request import Request, wire_url
-from exporter.http.response import Response
-from exporter.http.transport import Transport
+from exporter.http.deadline import Deadline
+from exporter.http.transport import WireTransport
 from exporter.metrics.project_instruments import ProjectReadings
 from exporter.model import ProbeResult, ProjectStatus, Stage, Target
 from exporter.probe.console import ConsoleClient
 from exporter.probe.prober import Prober
 from exporter.ratelimit.snapshot import RateSnapshot
 from exporter.ratelimit.throttle import Throttle
+from exporter.ratelimit.transport import RateLimitedTransport
 from exporter.state.saved_state import ProjectSnapshot
 from exporter.targets.cloud_discovery import list_targets
 from exporter.targets.sharding import UNSHARDED, Shard
@@ -33,8 +36,8 @@ class ProjectParts:
     """The components of one project. ``files`` is a digest of the certificate files in use."""
 
     project: Project
-    transport: Transport
-    metadata: Transport | None
+    transport: httpx.AsyncBaseTransport
+    metadata: WireTransport | None
     consoles: ConsoleClient
     throttle: Throttle
     login: Login
@@ -62,40 +65,38 @@ class ProjectParts:
         # Computed before the files are read, so that the next reload notices a file that was
         # replaced in between.
         files = _digest(project)
-        transport = Transport(
+        wire = WireTransport(
             tls=project.tls,
             proxy_url=project.proxy_url,
             observer=observer,
             # A configured TLS server name is the API's; logins go to other hosts.
-            named=wire_url(project.endpoint).raw_host,
-        )
-        # The metadata service is link-local: it needs no proxy and uses no TLS.
-        metadata = (
-            Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
-            if isinstance(project.auth, AgencyAuth)
-            else None
+            named=httpx.URL(project.endpoint).raw_host.decode("ascii"),
         )
         limit = shard.share(project.rate_limit)
         throttle = Throttle(
             requests_per_second=limit.requests_per_second, burst=limit.burst, clock=clock
         )
-        sender = RateLimitedSender(transport, throttle, observer)
-
-        async def fetch(request: Request) -> Response:
-            return await (metadata or transport).send(
-                request, timeout=_METADATA_TIMEOUT, max_bytes=_METADATA_MAX_BYTES
-            )
-
+        transport = RateLimitedTransport(ObservedTransport(wire, observer), throttle)
+        # The metadata service is link-local: it needs no proxy and uses no TLS.
+        metadata = (
+            WireTransport(tls=Tls(), proxy_url=None, observer=Unobserved())
+            if isinstance(project.auth, AgencyAuth)
+            else None
+        )
         login = login_for(
             project,
-            send=LoginSender(sender, project.timeout),
-            fetch=fetch,
+            send=login_sender(transport, project.timeout),
+            fetch=_metadata_fetcher(metadata or transport),
             observer=observer,
             clock=clock,
             lockouts=lockouts,
         )
         client = CloudClient(
-            endpoint=project.endpoint, project_id=project.project_id, sender=sender, login=login
+            endpoint=project.endpoint,
+            project_id=project.project_id,
+            transport=transport,
+            login=login,
+            observer=observer,
         )
         consoles = ConsoleClient(project.console, proxy_url=project.proxy_url, observer=observer)
         prober = Prober(client, consoles, clock)
@@ -161,6 +162,16 @@ class ProjectParts:
             await self.metadata.aclose()
 
 
+def _metadata_fetcher(transport: httpx.AsyncBaseTransport) -> SendRequest:
+    async def fetch(request: httpx.Request) -> httpx.Response:
+        request.extensions.update(
+            deadline=Deadline(_METADATA_TIMEOUT), max_bytes=_METADATA_MAX_BYTES, fresh=True
+        )
+        return await transport.handle_async_request(request)
+
+    return fetch
+
+
 def _connection_settings(project: Project) -> Project:
     """Return a project with only the settings that its components are built from."""
     return replace(
@@ -184,8 +195,7 @@ async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeRes
     """Probe one target once, with components built for this probe."""
     parts = ProjectParts.build(project, Unobserved(), Lockouts(clock), clock)
     try:
-        permit = await parts.prober.permit(clock.time())
-        return await parts.prober.probe(target, permit)
+        return await parts.prober.probe(target)
     finally:
         await parts.aclose()
 
@@ -193,7 +203,7 @@ async def probe_once(project: Project, target: Target, clock: Clock) -> ProbeRes
 async def list_once(project: Project, clock: Clock) -> list[Target]:
     """Return the servers that the cloud lists for a project, with components built for this call.
 
-    Raises `RequestError`, `OSError` and `SecretUnreadableError`.
+    Raises `httpx.RequestError`, `OSError` and `SecretUnreadableError`.
     """
     if project.discovery is None:
         return []

@@ -162,7 +162,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
             not_ready=lambda: "shutting down" if exporter.draining else None,
             incomplete=exporter.incomplete,
             reload=reload,
-            probe_now=exporter.scheduler.probe_now,
+            probe_now=exporter.on_demand.probe_now,
             clock_time=clock.time,
             version=settings.version,
             shard=settings.shard,

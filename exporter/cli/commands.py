@@ -158,11 +158,12 @@ def probe(options: argparse.Namespace) -> int:
     import json  # noqa: PLC0415
     from dataclasses import replace  # noqa: PLC0415
 
+    import httpx  # noqa: PLC0415
+
     from exporter.app.discover import find_listed_target  # noqa: PLC0415
     from exporter.app.project import probe_once  # noqa: PLC0415
     from exporter.clock import SystemClock  # noqa: PLC0415
     from exporter.config.secret import SecretUnreadableError  # noqa: PLC0415
-    from exporter.http.errors import RequestError  # noqa: PLC0415
     from exporter.outcome import Verdict  # noqa: PLC0415
     from exporter.probe.result_format import as_json, waterfall  # noqa: PLC0415
     from exporter.process import log  # noqa: PLC0415
@@ -180,7 +181,7 @@ def probe(options: argparse.Namespace) -> int:
             target = replace(target, depth=Stage(options.depth))
         project = next(one for one in config.projects if one.name == target.key.project)
         result = asyncio.run(probe_once(project, target, SystemClock()))
-    except (TargetNotFoundError, RequestError, SecretUnreadableError, OSError) as error:
+    except (TargetNotFoundError, httpx.RequestError, SecretUnreadableError, OSError) as error:
         say(f"{PROG}: {error}")
         return FAILED
     if options.format == "json":

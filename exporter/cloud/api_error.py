@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from exporter.http.response import Response
+import httpx
+
+from exporter.http.json_body import json_body
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}\.[0-9]{1,8}\Z|[0-9]{1,8}\Z")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
@@ -23,30 +25,33 @@ class ApiError:
     request_id: str = ""
 
     @classmethod
-    def of(cls, response: Response) -> Self:
+    def of(cls, response: httpx.Response) -> Self:
         """Parse the error of a response.
 
         Supports ``error_code``/``error_msg``, ``errorCode``/``errorMsg`` and ``code``/``message``,
         at the top level or under ``error``, and IAM's ``{"error": {"code", "message", "title"}}``.
         A body that is not JSON gives an empty error.
         """
-        body = response.json()
+        cached = response.extensions.get("api_error")
+        if isinstance(cached, cls):
+            return cached
+        body = json_body(response)
         outer = body if isinstance(body, dict) else {}
         nested = outer.get("error")
         objects = [outer, nested] if isinstance(nested, dict) else [outer]
-        return cls(
+        error = response.extensions["api_error"] = cls(
             code=_first(objects, ("error_code", "errorCode", "code"), _CODE),
             message=_first(objects, ("error_msg", "errorMsg", "message", "error_message"), None),
-            request_id=request_id_of(response, objects),
+            request_id=_request_id(response, objects),
         )
+        return error
 
 
-def request_id_of(response: Response, objects: list[dict[str, Any]] | None = None) -> str:
-    """Return the request ID from a response's header, else from its body, else an empty text."""
+def _request_id(response: httpx.Response, objects: list[dict[str, Any]]) -> str:
     header = response.headers.get("x-request-id", "")
     if _REQUEST_ID.match(header):
         return str(header)
-    return _first(objects or [], ("request_id", "requestId"), _REQUEST_ID)
+    return _first(objects, ("request_id", "requestId"), _REQUEST_ID)
 
 
 def _first(

@@ -1,7 +1,7 @@
 """Errors of the cloud client beyond HTTP errors."""
 
-from exporter.http.errors import RequestError
+import httpx
 
 
-class LoginFailedError(RequestError):
+class LoginFailedError(httpx.RequestError):
     """Could not obtain credentials; the message says why and what to do."""

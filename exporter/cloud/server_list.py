@@ -7,10 +7,11 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
+
 from exporter.cloud.api_error import ApiError
 from exporter.http.errors import BadResponseError
 from exporter.http.json_stream import read_json_stream
-from exporter.http.response import Response
 
 PAGE_LIMIT = 1000
 """Records per page, the API's maximum."""
@@ -47,14 +48,14 @@ class ServerListPage:
     next_marker: str
 
 
-async def page_of(response: Response) -> ServerListPage:
+async def page_of(response: httpx.Response) -> ServerListPage:
     """Parse a page of the list; raises `BadResponseError` if the response is not a valid page."""
     page = None
-    if response.status == _OK:
-        page = await read_json_stream(response.body, PAGE_LIMIT, _listed)
+    if response.status_code == _OK:
+        page = await read_json_stream(response.content, PAGE_LIMIT, _listed)
     records = page.get("servers") if page else None
     if page is None or not isinstance(records, list):
-        raise BadResponseError(_problem(response), response.status)
+        raise BadResponseError(_problem(response), response.status_code)
     servers: list[ListedServer] = [server for server in records if server]
     if not records:
         return ServerListPage([], "")
@@ -63,22 +64,22 @@ async def page_of(response: Response) -> ServerListPage:
     if marker and not _MARKER.fullmatch(marker):
         raise BadResponseError(
             "the server list has an invalid next_marker: expected at most 512 ASCII characters",
-            response.status,
+            response.status_code,
         )
     return ServerListPage(servers, marker)
 
 
-def _problem(response: Response) -> str:
+def _problem(response: httpx.Response) -> str:
     """Describe why a response is not a page of the list."""
-    if response.status == _OK:
+    if response.status_code == _OK:
         return (
             "the server list is not the expected JSON object with a list named servers: "
             "check endpoint and any proxy in between"
         )
-    problem = f"the API answered the server list request with {response.status}"
+    problem = f"the API answered the server list request with {response.status_code}"
     if code := ApiError.of(response).code:
         problem = f"{problem} {code}"
-    remedy = _REMEDIES.get(response.status)
+    remedy = _REMEDIES.get(response.status_code)
     return f"{problem}: {remedy}" if remedy else problem
 
 

@@ -1,4 +1,4 @@
-"""The deadline of a probe, which counts only time on the wire."""
+"""The deadline of one probe, which counts time on the wire only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from time import perf_counter
 
 @dataclass(slots=True)
 class Deadline:
-    """The deadline of one probe, shared by all its stages.
+    """The deadline of one probe, all stages together.
 
-    ``limit`` is the seconds allowed on the wire, ``spent`` those used. ``waited`` is the seconds
-    spent waiting for the throttle, which do not count against the limit.
+    ``limit`` seconds may be spent on the wire; ``waited`` is the time spent waiting for permits,
+    which says nothing about the console.
     """
 
     limit: float
@@ -25,7 +25,7 @@ class Deadline:
 
     @contextmanager
     def spending(self) -> Iterator[None]:
-        """Add the duration of the block to ``spent``."""
+        """Count the time that the block takes as spent on the wire."""
         started = perf_counter()
         try:
             yield

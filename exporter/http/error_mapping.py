@@ -1,132 +1,164 @@
-"""Map the exceptions that aiohttp raises to `NoResponseError`."""
+"""Map libcurl's errors to exceptions that say why there is no response."""
 
 import errno
 import os
-import ssl
+import re
 from time import perf_counter
-from traceback import clear_frames
 
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
+import pycurl
 
-from exporter.http.connection import Opening
+from exporter.http.connection import is_own_limit
 from exporter.http.errors import (
-    ConnectionBrokeError,
     ForbiddenAddressError,
     NoResponse,
     NoResponseError,
+    no_response,
 )
 
-# A lack of files, memory or ports on this machine says nothing about the server.
-_EXHAUSTED = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+_TLS = frozenset(
+    {
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CRL_BADFILE,
+        pycurl.E_SSL_ISSUER_ERROR,
+        pycurl.E_SSL_INVALIDCERTSTATUS,
+        pycurl.E_SSL_ENGINE_INITFAILED,
+        pycurl.E_USE_SSL_FAILED,
+    }
 )
-
-_HELD_UP_SECONDS = 0.25
-
-BROKEN = (ConnectionBrokeError, aiohttp.ClientError, HttpProcessingError, OSError)
-"""The exceptions of a failed request."""
-
-_REASONS: dict[type, str] = {
-    aiohttp.ServerDisconnectedError: "it closed the connection",
-    aiohttp.ClientPayloadError: "the body ends too early or is malformed",
-    aiohttp.ClientResponseError: "it does not speak HTTP",
-    aiohttp.ClientHttpProxyError: "it opens no tunnel",
+_CUT = frozenset(
+    {
+        pycurl.E_GOT_NOTHING,
+        pycurl.E_RECV_ERROR,
+        pycurl.E_SEND_ERROR,
+        # Our own callback ends libcurl's repeat of a request on another kept connection.
+        pycurl.E_ABORTED_BY_CALLBACK,
+    }
+)
+_BLOCKED_SECONDS = 0.25
+# As in: error:0A000412:SSL routines::ssl/tls alert bad certificate, errno 0.
+_ROUTINE = re.compile(
+    r"error:[0-9A-F]{8}:[^:]{0,40}::(?:ssl/tls |tlsv1[0-9]* |sslv3 )?([^,]{1,80})"
+)
+_PROBLEM = re.compile(r"SSL certificate (?:problem|OpenSSL verify result): ([^,]{1,120})")
+# Not named by pycurl.
+_E_WEIRD_SERVER_REPLY = 8
+_E_PROXY = 97
+_E_TOO_LARGE = 100
+_TEXTS = {
+    pycurl.E_GOT_NOTHING: "it closed the connection",
+    pycurl.E_RECV_ERROR: "it ended the connection",
+    pycurl.E_SEND_ERROR: "it ended the connection",
+    pycurl.E_ABORTED_BY_CALLBACK: "it ended the connection",
+    pycurl.E_PARTIAL_FILE: "the body ends too early",
+    pycurl.E_UNSUPPORTED_PROTOCOL: "it does not speak HTTP",
+    _E_WEIRD_SERVER_REPLY: "it does not speak HTTP",
+    _E_TOO_LARGE: "its headers are too large",
 }
 
 
-def clear_error_frames(error: BaseException) -> None:
-    """Clear the frames of a handled error.
+class Failure:
+    """What libcurl tells of a transfer that failed."""
 
-    aiohttp keeps errors in local variables of the frames in their own tracebacks: reference cycles,
-    which would pile up while a cloud is down.
+    def __init__(self, curl: pycurl.Curl, code: int, message: str) -> None:
+        self.code = code
+        self.message = message
+        self.os_errno = int(curl.getinfo(pycurl.OS_ERRNO))
+        self.connect_status = int(curl.getinfo(pycurl.HTTP_CONNECTCODE))
+        self.opened = int(curl.getinfo(pycurl.NUM_CONNECTS))
+
+
+def transfer_error(  # noqa: PLR0911, PLR0913 - one for each kind, all that is known
+    failure: Failure, host: str, port: int, *, status: int, proxied: bool, stale: bool
+) -> NoResponseError:
+    """Classify a failed transfer.
+
+    ``status`` is that of a partial response, else 0; ``stale`` tells that libcurl wanted to repeat
+    the request, as it does where a kept connection has ended.
     """
-    link: BaseException | None = error
-    while link is not None:
-        clear_frames(link.__traceback__)
-        link = link.__cause__ or link.__context__
+    place = f"{host}:{port}"
+    code = failure.code
+    if is_own_limit(failure.os_errno) and not status:
+        why = os.strerror(failure.os_errno)
+        return no_response(NoResponse.EXHAUSTED, f"this machine cannot connect any more: {why}")
+    if code in _TLS or (code in _CUT and "alert" in failure.message):
+        why = _tls_reason(failure)
+        return no_response(NoResponse.TLS, f"TLS with {place} failed: {why}", status)
+    if code == pycurl.E_COULDNT_RESOLVE_PROXY:
+        return no_response(NoResponse.DNS, "cannot resolve the name of the proxy")
+    if code == pycurl.E_COULDNT_RESOLVE_HOST:
+        return no_response(NoResponse.DNS, f"cannot resolve {host}")
+    if proxied and (failure.connect_status or code in {pycurl.E_COULDNT_CONNECT, _E_PROXY}):
+        return no_response(NoResponse.CONNECT, _proxy_text(failure))
+    if code == pycurl.E_COULDNT_CONNECT:
+        return no_response(NoResponse.CONNECT, f"cannot connect to {place}: {_why(failure)}")
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return no_response(NoResponse.TIMEOUT, f"{place} took too long", status)
+    closed = code in _CUT and not status
+    return no_response(
+        NoResponse.CLOSED if closed else NoResponse.PROTOCOL,
+        f"{place} gave no complete HTTP response: {_why(failure)}",
+        status,
+        stale=closed and (stale or not failure.opened),
+    )
 
 
-def out_of_time(what: str, *, since: float, seconds: float, status: int = 0) -> NoResponseError:
-    """Return the error for a timeout of ``seconds`` that began at ``since`` (`perf_counter`).
+def deadline_error(text: str, *, since: float, seconds: float, status: int = 0) -> NoResponseError:
+    """Return the error for a deadline of ``seconds`` since ``since`` (`perf_counter`'s).
 
-    If the timeout fires late, the event loop was blocked. Then a response may have arrived in time
-    without being read, so it does not count against the server.
+    When the deadline is noticed late, our own event loop was blocked. The response may have been
+    there in time without being looked at, which is no evidence against the server.
     """
     late = perf_counter() - since - seconds
-    if late > _HELD_UP_SECONDS:
-        return NoResponseError(
-            NoResponse.HELD_UP, f"this exporter was held up itself, by {late:.2g} s", status
+    if late > _BLOCKED_SECONDS:
+        return no_response(
+            NoResponse.BLOCKED, f"the exporter itself was blocked for {late:.2g} s", status
         )
-    return NoResponseError(NoResponse.TIMEOUT, what, status)
+    return no_response(NoResponse.TIMEOUT, text, status)
 
 
-def _of_errno(error: object) -> str:
-    """Return the system's text for an error, without the address that asyncio adds to it."""
-    number = getattr(error, "errno", None)
-    is_system_s = isinstance(error, ConnectionError | TimeoutError) and number in errno.errorcode
-    return os.strerror(number) if is_system_s and number is not None else ""
+def socket_error(error: OSError) -> NoResponseError | None:
+    """Return the error for a socket that could not be opened; None where libcurl tells more."""
+    if isinstance(error, ForbiddenAddressError):
+        return no_response(NoResponse.FORBIDDEN, str(error))
+    if is_own_limit(error.errno or 0):
+        return no_response(
+            NoResponse.EXHAUSTED, f"this machine cannot connect any more: {error.strerror}"
+        )
+    return None
 
 
-def no_response(
-    error: Exception, host: str, port: int, seen: Opening, status: int = 0
-) -> NoResponseError:
-    """Classify one of `BROKEN`; a `ConnectionBrokeError` by its cause."""
-    wrapped = error.__cause__ if isinstance(error, ConnectionBrokeError) else None
-    cause = wrapped if isinstance(wrapped, Exception) else error
-    place = f"{host}:{port}"
-    os_error = getattr(cause, "os_error", cause)
-    why = (
-        _of_errno(os_error)
-        or getattr(os_error, "strerror", None)
-        or _REASONS.get(type(os_error))
-        or "no HTTP"
-    )
-    if getattr(os_error, "errno", None) in _EXHAUSTED:
-        return NoResponseError(NoResponse.EXHAUSTED, f"this machine cannot connect any more: {why}")
-    # An alert may arrive after the client's handshake, as for a client certificate in TLS 1.3.
-    if (
-        seen.tls_alert
-        or isinstance(cause, aiohttp.ClientSSLError | ssl.SSLError)
-        or isinstance(cause.__cause__, ssl.SSLError)
-        or (seen.in_handshake and isinstance(cause, OSError))
-    ):
-        why = _tls_reason(cause, seen.tls_alert or why)
-        return NoResponseError(NoResponse.TLS, f"TLS with {place} failed: {why}", status)
-    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
-        return _not_connected(cause, host, place, why)
-    if isinstance(cause, TimeoutError):
-        return NoResponseError(NoResponse.TIMEOUT, f"{place} took too long", status)
-    reason = NoResponse.PROTOCOL
-    if isinstance(cause, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError) and not status:
-        reason = NoResponse.CLOSED
-    return NoResponseError(reason, f"{place} gave no complete HTTP answer: {why}", status)
+def resolve_error(error: OSError, host: str) -> NoResponseError:
+    """Return the error for a name that did not resolve, or may not be connected to."""
+    if isinstance(error, ForbiddenAddressError):
+        return no_response(NoResponse.FORBIDDEN, str(error))
+    why = error.strerror or "unknown error"
+    if is_own_limit(error.errno or 0):
+        return no_response(NoResponse.EXHAUSTED, f"this machine cannot connect any more: {why}")
+    return no_response(NoResponse.DNS, f"cannot resolve {host}: {why}")
 
 
-def _not_connected(
-    cause: aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError,
-    host: str,
-    place: str,
-    why: str,
-) -> NoResponseError:
-    if isinstance(cause, aiohttp.ClientConnectorDNSError):
-        if isinstance(cause.os_error, ForbiddenAddressError):
-            return NoResponseError(NoResponse.FORBIDDEN, str(cause.os_error))
-        return NoResponseError(NoResponse.DNS, f"cannot resolve {host}: {why}")
-    if isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return NoResponseError(NoResponse.CONNECT, f"the proxy refuses or cannot be reached: {why}")
-    return NoResponseError(NoResponse.CONNECT, f"cannot connect to {place}: {why}")
+def _proxy_text(failure: Failure) -> str:
+    if failure.connect_status:
+        return f"the proxy answered CONNECT with {failure.connect_status}"
+    return f"cannot connect to the proxy: {_why(failure)}"
 
 
-def _tls_reason(cause: BaseException, fallback: str) -> str:
-    for error in (
-        getattr(cause, "certificate_error", None),
-        getattr(cause, "os_error", None),
-        cause,
-    ):
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_message
-        # aiohttp raises an SSLError without a reason.
-        if isinstance(error, ssl.SSLError) and getattr(error, "reason", None):
-            return str(error.reason).replace("_", " ").lower()
-    return fallback.replace("_", " ").lower()
+def _why(failure: Failure) -> str:
+    if failure.os_errno in errno.errorcode:
+        return os.strerror(failure.os_errno)
+    return _TEXTS.get(failure.code) or "no HTTP response"
+
+
+def _tls_reason(failure: Failure) -> str:
+    for pattern in (_PROBLEM, _ROUTINE):
+        if found := pattern.search(failure.message):
+            return found[1].strip().lower()
+    if "subject name" in failure.message:
+        return "the certificate is for another host name"
+    if failure.os_errno in errno.errorcode:
+        return os.strerror(failure.os_errno)
+    return "the connection ended during the handshake"

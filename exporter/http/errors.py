@@ -1,15 +1,24 @@
-"""Errors of HTTP requests.
+"""Why a request got no usable response: httpx's exceptions, with our reasons on them.
 
-    RequestError
-    ├── NoResponseError         the connection failed, or the deadline passed
-    ├── BadResponseError        the response is unusable: too large, or cannot be decoded
-    ├── HandshakeRefusedError   the response to a WebSocket handshake opens no WebSocket
-    └── LoginFailedError        could not obtain credentials (`exporter.cloud.errors`)
+    httpx.RequestError
+    ├── httpx.TransportError
+    │   └── NoResponseError             there is no complete response; `reason` says why
+    │       ├── ConnectFailedError      is an `httpx.ConnectError` too
+    │       ├── ProxyFailedError        is an `httpx.ProxyError` too
+    │       ├── DeadlineExceededError   is an `httpx.ReadTimeout` too
+    │       ├── ConnectionClosedError   is an `httpx.ReadError` too
+    │       └── MalformedResponseError  is an `httpx.RemoteProtocolError` too
+    ├── BadResponseError                the response cannot be used: too large, not decodable; an
+    │                                   `httpx.DecodingError`
+    ├── HandshakeRefusedError           the response to a WebSocket handshake opens no WebSocket
+    └── LoginFailedError                no credentials (`exporter.cloud.errors`)
 
 Messages hold no secret, query string or header.
 """
 
 from enum import StrEnum, unique
+
+import httpx
 
 
 @unique
@@ -24,40 +33,79 @@ class NoResponse(StrEnum):
     CLOSED = "closed"  # the connection ended before the first byte of a response
     PROTOCOL = "protocol"
     TIMEOUT = "timeout"
-    HELD_UP = "held_up"  # the event loop was blocked past the deadline: the response may be there
+    BLOCKED = "blocked"  # the event loop was blocked past the deadline: the response may be there
 
 
-class RequestError(Exception):
-    """Base of the errors in this package."""
+class NoResponseError(httpx.TransportError):
+    """There is no complete response.
 
+    ``status`` is that of a partial response, else 0. ``stale`` tells that the request went over a
+    kept connection which ended before the first byte: it may be repeated on a new one.
+    """
 
-class NoResponseError(RequestError):
-    """There is no complete response; ``status`` is that of a partial one, else 0."""
-
-    def __init__(self, reason: NoResponse, message: str, status: int = 0) -> None:
+    def __init__(
+        self, reason: NoResponse, message: str, status: int = 0, *, stale: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.status = status
+        self.stale = stale
 
 
-class BadResponseError(RequestError):
-    """The response is unusable; ``status`` is its HTTP status."""
+class ConnectFailedError(NoResponseError, httpx.ConnectError):
+    """No connection: the name, the address, TLS, or a limit of this machine."""
+
+
+class ProxyFailedError(NoResponseError, httpx.ProxyError):
+    """The proxy cannot be reached, or opens no tunnel."""
+
+
+class DeadlineExceededError(NoResponseError, httpx.ReadTimeout):
+    """The response is not complete within the deadline."""
+
+
+class ConnectionClosedError(NoResponseError, httpx.ReadError):
+    """The connection ended before the first byte of a response."""
+
+
+class MalformedResponseError(NoResponseError, httpx.RemoteProtocolError):
+    """The response is cut, or is not HTTP."""
+
+
+_CLASSES: dict[NoResponse, type[NoResponseError]] = {
+    NoResponse.DNS: ConnectFailedError,
+    NoResponse.CONNECT: ConnectFailedError,
+    NoResponse.TLS: ConnectFailedError,
+    NoResponse.EXHAUSTED: ConnectFailedError,
+    NoResponse.FORBIDDEN: ConnectFailedError,
+    NoResponse.CLOSED: ConnectionClosedError,
+    NoResponse.PROTOCOL: MalformedResponseError,
+    NoResponse.TIMEOUT: DeadlineExceededError,
+    NoResponse.BLOCKED: DeadlineExceededError,
+}
+
+
+def no_response(
+    reason: NoResponse, message: str, status: int = 0, *, stale: bool = False
+) -> NoResponseError:
+    """Return the exception for a reason."""
+    return _CLASSES[reason](reason, message, status, stale=stale)
+
+
+class BadResponseError(httpx.DecodingError):
+    """The response cannot be used; ``status`` is its HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
 
 
-class HandshakeRefusedError(RequestError):
+class HandshakeRefusedError(httpx.RequestError):
     """The server rejected a WebSocket handshake; ``status`` is the HTTP status of its response."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
-
-
-class ConnectionBrokeError(Exception):
-    """A new connection broke; ``__cause__`` says why. Internal to the transport."""
 
 
 class ForbiddenAddressError(OSError):

@@ -1,86 +1,80 @@
-"""Resolve names by the system's resolver, so that one dead DNS zone delays no other look-ups.
+"""Resolve host names with the system's resolver, in a thread for each look-up.
 
-A look-up without a response blocks its thread for many seconds, regardless of any deadline. In
-asyncio's small thread pool a few of them would block all other look-ups and reloads, and the exit
-of the program. So each look-up has its own daemon thread, shared by concurrent callers that ask for
-the same name.
+A look-up that gets no reply occupies its thread for many seconds, whatever the deadline. In a
+small pool, libcurl's or asyncio's, a few of them would starve all others and keep the program from
+ending. So each has a thread of its own that dies with the program; concurrent look-ups of one name
+share a thread.
 """
 
 import asyncio
 import errno
 import socket
 from threading import Thread
+from typing import Protocol
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
-_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _AT_ONCE_MAX = 256
 
-_Query = tuple[str, int, int]
+_Asked = tuple[str, int]
 
 
-class SystemResolver(AbstractResolver):
-    """Calls the system's resolver in threads."""
+class Resolver(Protocol):
+    """Resolves host names."""
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """Return the IP addresses of a name, the preferred first; raises `OSError`."""
+
+
+class SystemResolver:
+    """Resolves host names with ``getaddrinfo``."""
 
     def __init__(self) -> None:
-        self._running: dict[_Query, asyncio.Future[list[ResolveResult]]] = {}
+        self._running: dict[_Asked, asyncio.Future[list[str]]] = {}
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the addresses of a name; raises `OSError`."""
-        query = (host, port, int(family))
-        result = self._running.get(query)
-        if result is None:
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """Return the IP addresses of a name, the preferred first; raises `OSError`."""
+        asked = (host, port)
+        found = self._running.get(asked)
+        if found is None:
             if len(self._running) >= _AT_ONCE_MAX:
-                # The message does not name the host, because the limit is the exporter's own.
+                # Says nothing about the name: the limit is ours.
                 raise OSError(errno.ENOBUFS, "too many names are being looked up")
-            result = self._running[query] = self._start(query)
-        # A cancelled caller must not cancel the look-up for other callers.
-        return await asyncio.shield(result)
+            found = self._running[asked] = self._start(asked)
+        # A caller that is cancelled must not cancel the look-up of the others.
+        return await asyncio.shield(found)
 
-    async def close(self) -> None:
-        """Do nothing: running look-ups end by themselves."""
-
-    def _start(self, query: _Query) -> asyncio.Future[list[ResolveResult]]:
+    def _start(self, asked: _Asked) -> "asyncio.Future[list[str]]":
         loop = asyncio.get_running_loop()
-        result: asyncio.Future[list[ResolveResult]] = loop.create_future()
+        result: asyncio.Future[list[str]] = loop.create_future()
 
-        def settle(found: list[ResolveResult] | OSError) -> None:
-            del self._running[query]
+        def settle(found: list[str] | OSError) -> None:
+            del self._running[asked]
             if isinstance(found, OSError):
                 result.set_exception(found)
-                # Mark it as retrieved, because all callers may have been cancelled.
+                # Retrieved here, as every caller may have left.
                 result.exception()
             else:
                 result.set_result(found)
 
         def look_up() -> None:
-            found = _look_up(*query)
+            found = _look_up(*asked)
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, found)
 
-        Thread(target=look_up, name=f"look up {query[0]}", daemon=True).start()
+        Thread(target=look_up, name=f"look up {asked[0]}", daemon=True).start()
         return result
 
 
-def _look_up(host: str, port: int, family: int) -> list[ResolveResult] | OSError:
+def _look_up(host: str, port: int) -> list[str] | OSError:
     try:
-        found = socket.getaddrinfo(
-            host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-        )
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except OSError as error:
         return error
     except UnicodeError:
         return socket.gaierror(socket.EAI_NONAME, "the name cannot be written in DNS")
-    return [
-        ResolveResult(
-            hostname=host,
-            host=str(address[0]),
-            port=int(address[1]),
-            family=kind,
-            proto=proto,
-            flags=_NUMERIC,
-        )
-        for kind, _, proto, _, address in found
-    ]
+    return [_with_scope(address) for *_, address in found]
+
+
+def _with_scope(address: "tuple[object, ...]") -> str:
+    host = str(address[0])
+    scope = address[3] if len(address) > 3 else 0  # noqa: PLR2004 - an IPv6 socket address
+    return f"{host}%{scope}" if scope and "%" not in host else host

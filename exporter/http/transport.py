@@ -1,308 +1,326 @@
-"""Send one request and read its response up to a size limit, or open a WebSocket.
+"""Send one request over libcurl and read its response whole and bounded, or open a WebSocket.
 
-aiohttp makes the connections: it needs a third of httpx's CPU time, and its name look-ups can be
-timed. Redirects, cookies and logins of the client are off.
+`WireTransport` is the last transport under an `httpx.AsyncClient`: nothing below it speaks httpx.
+libcurl adds nothing of its own: no redirects, cookies, logins, proxies from the environment, or
+repeated requests.
 """
 
 import asyncio
-import ssl
-import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from time import perf_counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from time import monotonic, perf_counter
 from typing import Any
 
-import aiohttp
 import httpx
-from aiohttp.abc import AbstractResolver
-from yarl import URL
+import pycurl
 
-from exporter.config import url_rules
 from exporter.config.config import Tls
-from exporter.config.secret import Secret, SecretUnreadableError
-from exporter.http.connection import (
-    Opening,
-    TimedConnector,
-    TimedResolver,
-    past_ended_connections,
-    strict_handshakes,
-    tls_context,
+from exporter.config.secret import Secret
+from exporter.http.body import BodyError
+from exporter.http.certificates import earliest_expiry
+from exporter.http.connection import Check, Proxy, bracketed, is_address, tls_options
+from exporter.http.curl_multi import CurlMulti
+from exporter.http.deadline import Deadline
+from exporter.http.error_mapping import Failure, deadline_error, resolve_error, transfer_error
+from exporter.http.errors import (
+    BadResponseError,
+    ForbiddenAddressError,
+    NoResponse,
+    NoResponseError,
+    no_response,
 )
-from exporter.http.error_mapping import BROKEN, clear_error_frames, no_response, out_of_time
-from exporter.http.errors import BadResponseError, HandshakeRefusedError, NoResponseError
-from exporter.http.guard import Guard, GuardedResolver, guarded_requests
+from exporter.http.guard import Guard
 from exporter.http.observer import ConnectionObserver
-from exporter.http.request import Request
-from exporter.http.resolver import SystemResolver
-from exporter.http.response import Response
-from exporter.http.websocket_close import WebSocket, close_websocket
+from exporter.http.resolver import Resolver, SystemResolver
+from exporter.http.transfer import DEFAULT_HEADERS, KEPT_SECONDS, Transfer
+from exporter.http.websocket import WebSocket, open_websocket
 
-# IAM tokens can have 9 kB; by default aiohttp rejects header fields over 8190 bytes.
-_MAX_HEADER_BYTES = 64 * 1024
-# Longer than the default interval of a minute, so that probes find their connection open.
-_KEEPALIVE_SECONDS = 75.0
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-# aiohttp rejects messages of this length and above; websockify sends up to 64 KiB at once.
-_MESSAGE_MAX_BYTES = 64 * 1024 + 1
-_SWITCHING = 101
+_KEPT_CONNECTIONS = 1000
+_HANDLES_MAX = 100
 _FIRST_ERROR = 400
-USER_AGENT = "console-exporter"
-"""User-Agent of every request."""
-_NO_BODY = frozenset({204, 304})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Transport:
-    """Connections of one project to its cloud API or to its consoles.
+class WireTransport(httpx.AsyncBaseTransport):
+    """The connections of one project to the hosts it asks: its API, or its consoles.
 
-    The server name in ``tls`` applies to the host ``named`` only; None: to every host.
-
-    With a ``guard``, connections lead only to the hosts that it allows, and each request opens a
-    new one, so that it sees the current state of DNS and certificates. Behind a proxy, the proxy
-    resolves names. ``resolver`` None is the system's.
-
-    The constructor opens no connection. It raises `OSError` when a certificate file cannot be used
-    and `SecretUnreadableError` when the proxy's file cannot be read, and needs a running event
-    loop.
+    Reads ``deadline`` (a `Deadline`), ``max_bytes`` (of the decoded body) and, where a repeated
+    request must not meet another kept connection, ``fresh`` from a request's extensions.
     """
 
-    def __init__(  # noqa: PLR0913 - connection settings
+    def __init__(  # noqa: PLR0913 - how connections are made
         self,
         *,
         tls: Tls,
         proxy_url: Secret | None,
         observer: ConnectionObserver,
         guard: Guard | None = None,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
         named: str | None = None,
     ) -> None:
-        context = tls_context(
-            ca_file=str(tls.ca_file) if tls.ca_file else None,
-            cert_file=str(tls.cert_file) if tls.cert_file else None,
-            key_file=str(tls.key_file) if tls.key_file else None,
-        )
-        if tls.insecure_skip_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        self._session = aiohttp.ClientSession(
-            connector=_connector(context, observer, guard, resolver, proxied=proxy_url is not None),
-            # Timeouts, redirects and decompression are handled in this module.
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=False,
-            cookie_jar=_NoCookies(),
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-            middlewares=(
-                *((guarded_requests(guard), strict_handshakes) if guard else ()),
-                past_ended_connections,
-            ),
-        )
-        self._name = {"server_hostname": tls.server_name}
-        self._named = named
-        self._proxy_url = proxy_url
-        self._proxy_text = ""
-        self._proxy: dict[str, Any] = {}
-        self._take_proxy()
+        """Prepare connections; nothing is opened before the first request.
 
-    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Response:  # noqa: ASYNC109
-        """Send ``request`` and read its response, within ``timeout`` seconds.
+        The server name that ``tls`` may hold is that of the host ``named``; None: of every host.
+
+        With a ``guard``, connections lead only to allowed hosts, and each request opens a new
+        one: a kept connection would hide an expired certificate or a dead name. Behind a proxy
+        the proxy resolves names, and the guard checks names only.
+
+        Raises `OSError` when a certificate file cannot be used and `SecretUnreadableError` when
+        the proxy's file cannot be read. Must be called in a running event loop.
+        """
+        self._tls = tls_options(tls)
+        self._verified = not tls.insecure_skip_verify
+        self._server_name = tls.server_name
+        self._named = named
+        self._proxy = Proxy(proxy_url)
+        self._observer = observer
+        self._guard = guard
+        self._resolver = resolver or SystemResolver()
+        self._multi = CurlMulti(kept_connections=_KEPT_CONNECTIONS)
+        self._idle: list[Transfer] = []
+        self._found_dead_at: float | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send ``request`` and read its response whole, before its deadline.
 
         Redirects are returned, not followed. Raises `NoResponseError`, or `BadResponseError` when
-        the decoded body is over ``max_bytes`` or in an encoding that was not requested. If the body
-        of a response with status 400 or above is broken, the response is returned without it.
+        the decoded body is too large or cannot be decoded. A response of status 400 and up is
+        returned without its body rather than not at all.
         """
-        request.headers.setdefault("accept-encoding", "gzip, identity;q=0.5")
-        with Opening() as seen:
-            return await self._exchange(seen, request, timeout, max_bytes)
-
-    async def _exchange(
-        self,
-        seen: Opening,
-        request: Request,
-        timeout: float,  # noqa: ASYNC109
-        max_bytes: int,
-    ) -> Response:
+        deadline: Deadline = request.extensions["deadline"]
+        transfer = self._transfer(request)
         started = perf_counter()
-        response: aiohttp.ClientResponse | None = None
-        body = b""
+        seconds = deadline.left
+        failure: NoResponseError | BadResponseError | None
         try:
-            async with (
-                asyncio.timeout(timeout),
-                self._session.request(
-                    request.method,
-                    request.url,
-                    headers=request.headers,
-                    data=request.content or None,
-                    allow_redirects=False,
-                    **self._way_to(request.url),
-                ) as response,
-            ):
-                body = await _read(response, max_bytes)
-        except BadResponseError as error:
-            failure: NoResponseError | BadResponseError | None = error
+            async with asyncio.timeout(seconds):
+                failure = await self._perform(transfer, *_place(request.url))
         except TimeoutError:
-            failure = out_of_time(
-                f"no complete answer within {timeout:.3g} s",
+            failure = deadline_error(
+                f"no complete response within {seconds:.3g} s",
                 since=started,
-                seconds=timeout,
-                status=_status(response),
+                seconds=seconds,
+                status=transfer.response_status(),
             )
-        except BROKEN as error:
-            failure = no_response(error, *_place(request.url), seen, _status(response))
-            clear_error_frames(error)
-        else:
-            failure = None
-        if failure is not None:
-            seen.abort()
-        # The status of an error response is enough: a 429 stays one, even if its body breaks.
-        if response is None or (failure and response.status < _FIRST_ERROR):
+        finally:
+            ended = perf_counter()
+            deadline.spent += ended - started
+            status = transfer.response_status()
+            self._release(transfer)
+        if failure is None:
             try:
-                raise failure or AssertionError("no answer and no failure")
-            finally:
-                # Its traceback refers to this frame, which would be a reference cycle.
-                del failure
-        return Response(response.status, response.headers, body, perf_counter() - started)
+                body = transfer.whole_body()
+            except BodyError as error:
+                failure = BadResponseError(str(error), status)
+        # The status is the verdict: a 429 stays one, whatever becomes of its body.
+        if failure is not None:
+            if isinstance(failure, NoResponseError) and failure.stale:
+                # A balancer forgets all its idle connections at once.
+                self._found_dead_at = monotonic()
+            if status < _FIRST_ERROR:
+                try:
+                    raise failure
+                finally:
+                    # Its traceback holds this frame: a circle otherwise.
+                    del failure
+            body = b""
+        return ReadResponse(status, transfer.headers(), body, request, {"seconds": ended - started})
 
     @asynccontextmanager
     async def websocket(
         self,
-        url: URL,
+        url: httpx.URL,
         *,
         headers: Mapping[str, str],
         subprotocols: tuple[str, ...],
-        timeout: float,  # noqa: ASYNC109
+        deadline: Deadline,
     ) -> AsyncIterator[WebSocket]:
-        """Open a WebSocket at an http(s) URL within ``timeout`` seconds; close it on exit.
+        """Open a WebSocket at an http(s) address; close it at the end of the block.
 
-        Messages over 64 KiB are a protocol error; text is received as bytes, and pings are received
-        as messages. Raises `HandshakeRefusedError` or `NoResponseError`.
+        Raises `HandshakeRefusedError` or `NoResponseError`.
         """
-        with Opening() as seen:
-            started = perf_counter()
+        request = httpx.Request("GET", url, headers=headers)
+        transfer = self._transfer(request)
+        transfer.curl.setopt(pycurl.CONNECT_ONLY, 1)
+        # libcurl would close the connection as soon as it is open.
+        transfer.curl.setopt(pycurl.FORBID_REUSE, 0)
+        started = perf_counter()
+        seconds = deadline.left
+        try:
             try:
-                async with asyncio.timeout(timeout):
-                    opened = await self._session.ws_connect(
-                        url,
-                        headers=headers,
-                        protocols=subprotocols,
-                        # Closed below: aiohttp would wait for a second close without a code.
-                        autoclose=False,
-                        autoping=False,
-                        decode_text=False,
-                        max_msg_size=_MESSAGE_MAX_BYTES,
-                        **self._way_to(url),
-                    )
-            except aiohttp.WSServerHandshakeError as error:
-                raise HandshakeRefusedError(
-                    f"answered {error.status}"
-                    + (", but not as WebSocket does" if error.status == _SWITCHING else ""),
-                    error.status,
-                ) from None
+                async with asyncio.timeout(seconds):
+                    host, port = _place(url)
+                    failure = await self._perform(transfer, host, port)
+                    if failure is None:
+                        opened = await open_websocket(
+                            transfer.curl,
+                            url,
+                            {**DEFAULT_HEADERS, **headers},
+                            subprotocols,
+                        )
             except TimeoutError:
-                seen.abort()
-                raise out_of_time(
-                    f"no answer to the WebSocket handshake within {timeout:.3g} s",
+                failure = deadline_error(
+                    f"no response to the WebSocket handshake within {seconds:.3g} s",
                     since=started,
-                    seconds=timeout,
-                ) from None
-            except BROKEN as error:
-                raise no_response(error, *_place(url), seen) from None
+                    seconds=seconds,
+                )
+            finally:
+                deadline.spent += perf_counter() - started
+            if failure is not None:
+                try:
+                    raise failure
+                finally:
+                    del failure
             try:
                 yield opened
             finally:
-                try:
-                    await close_websocket(opened)
-                finally:
-                    seen.abort()
-                    # Sends nothing, but releases the connection's resources.
-                    await opened.close()
-                    if (broken := opened.exception()) is not None:
-                        clear_error_frames(broken)
-
-    def _way_to(self, url: URL) -> dict[str, Any]:
-        if self._proxy_url is not None and self._proxy_url.file is not None:
-            # Secrets in files may be rotated. While the content is invalid, the last value stays.
-            with suppress(SecretUnreadableError, ValueError):
-                self._take_proxy()
-        return self._proxy | self._name if self._named in {None, url.raw_host} else self._proxy
-
-    def _take_proxy(self) -> None:
-        text = self._proxy_url.reveal() if self._proxy_url is not None else ""
-        if text != self._proxy_text:
-            proxy = _proxy(url_rules.proxy_url(text))
-            self._proxy = {"proxy": URL(str(proxy.url)), "proxy_headers": dict(proxy.headers)}
-            self._proxy_text = text
+                await opened.close()
+        finally:
+            self._multi.remove(transfer.curl)
+            transfer.close()
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        for transfer in self._idle:
+            transfer.close()
+        self._idle.clear()
+        self._multi.close()
 
+    def _transfer(self, request: httpx.Request) -> Transfer:
+        url = request.url
+        host, port = _place(url)
+        check = None
+        if self._guard is not None:
+            try:
+                self._guard.check_request(url.scheme, host, port)
+            except ForbiddenAddressError as error:
+                raise no_response(NoResponse.FORBIDDEN, str(error)) from None
+            if self._proxy.url is None:
+                check = Check(self._guard, host, port)
+        transfer = self._idle.pop() if self._idle else Transfer(self._tls)
+        curl = transfer.curl
+        for option, value in self._proxy.options().items():
+            curl.setopt(option, value)
+        other_name = self._server_name if self._named in {None, host} else None
+        if other_name is not None and "host" not in request.headers:
+            request.headers["host"] = url.netloc.decode("ascii")
+        named = host if self._proxy.url is None else self._proxy.url.host
+        transfer.prepare(request, check, is_resolved=is_address(named))
+        if other_name is not None:
+            # libcurl verifies the name in the URL.
+            curl.setopt(pycurl.URL, str(url.copy_with(host=other_name)))
+            curl.setopt(pycurl.CONNECT_TO, [f"{other_name}:{port}:{bracketed(host)}:{port}"])
+        if self._guard is not None or request.extensions.get("fresh"):
+            curl.setopt(pycurl.FRESH_CONNECT, 1)
+        if self._guard is not None:
+            curl.setopt(pycurl.FORBID_REUSE, 1)
+            curl.setopt(pycurl.RESOLVE, [f"-{host}:{port}"])
+        self._avoid_dead_connections(curl)
+        return transfer
 
-class _NoCookies(aiohttp.DummyCookieJar):
-    """Ignores cookies; aiohttp's dummy jar still parses them, and logs names of malformed ones."""
+    def _avoid_dead_connections(self, curl: pycurl.Curl) -> None:
+        """Reuse no connection that is older than the last one that proved to be dead."""
+        age = None if self._found_dead_at is None else int(monotonic() - self._found_dead_at)
+        if age is None or age > KEPT_SECONDS:
+            curl.setopt(pycurl.MAXLIFETIME_CONN, 0)
+        elif age == 0:
+            # libcurl counts whole seconds, and 0 means no limit.
+            curl.setopt(pycurl.FRESH_CONNECT, 1)
+        else:
+            curl.setopt(pycurl.MAXLIFETIME_CONN, age)
 
-    def update_cookies_from_headers(self, headers: Sequence[str], response_url: URL) -> None:
-        """Ignore the headers."""
-
-
-def _connector(
-    context: ssl.SSLContext,
-    observer: ConnectionObserver,
-    guard: Guard | None,
-    resolver: AbstractResolver | None,
-    *,
-    proxied: bool,
-) -> aiohttp.TCPConnector:
-    resolver = TimedResolver(resolver or SystemResolver())
-    how: dict[str, Any] = {"keepalive_timeout": _KEEPALIVE_SECONDS}
-    if guard is not None:
-        how = {"force_close": True, "use_dns_cache": False}
-        if not proxied:
-            resolver = GuardedResolver(guard, resolver)
-    # No limit: waiting for a free connection would count as latency. The throttle limits the rate.
-    return TimedConnector(observer, ssl=context, limit=0, resolver=resolver, **how)
-
-
-def _place(url: URL) -> tuple[str, int]:
-    """Return the host and port of a URL."""
-    return url.raw_host or "", url.port or 0
-
-
-def _proxy(url: str) -> httpx.Proxy:
-    """Return a proxy with its credentials as a header; aiohttp deprecates its other form."""
-    parts = httpx.URL(url)
-    bare = parts.copy_with(username=None, password=None)
-    if not parts.userinfo:
-        return httpx.Proxy(bare)
-    credentials = aiohttp.encode_basic_auth(parts.username, parts.password)
-    return httpx.Proxy(bare, headers={"proxy-authorization": credentials})
-
-
-def _status(response: aiohttp.ClientResponse | None) -> int:
-    return response.status if response is not None else 0
-
-
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Read and decode a body; its size is limited before and after decoding."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
-        raise BadResponseError(
-            "the answer is in an encoding that was not asked for", response.status
+    async def _perform(
+        self, transfer: Transfer, host: str, port: int
+    ) -> NoResponseError | BadResponseError | None:
+        """Run a transfer; return why it failed."""
+        proxy = self._proxy.url
+        curl = transfer.curl
+        dns_seconds = None
+        code, message = await self._multi.start(curl)
+        if transfer.must_resolve:
+            # libcurl wanted to resolve a name; nothing was sent.
+            self._multi.remove(curl)
+            where = (host, port) if proxy is None else _place(proxy)
+            looked_up = perf_counter()
+            try:
+                addresses = await self._resolver.resolve(*where)
+                if transfer.check is not None:
+                    addresses = transfer.check.allowed(addresses)
+            except OSError as error:
+                return resolve_error(error, where[0])
+            dns_seconds = perf_counter() - looked_up
+            transfer.resolved(where, addresses)
+            code, message = await self._multi.start(curl)
+            if transfer.must_resolve:
+                # libcurl reads another name in the URL than httpx.
+                return no_response(NoResponse.DNS, f"cannot resolve {host}")
+        if curl.getinfo(pycurl.NUM_CONNECTS):
+            self._report_connection(curl, host, dns_seconds)
+        if isinstance(transfer.failure, BodyError):
+            return BadResponseError(str(transfer.failure), transfer.response_status())
+        if not code or transfer.failure is not None:
+            return transfer.failure
+        return transfer_error(
+            Failure(curl, code, message),
+            host,
+            port,
+            status=transfer.response_status(),
+            proxied=proxy is not None,
+            stale=transfer.is_stale,
         )
-    decoder = None if encoding in {"", "identity"} else zlib.decompressobj(_GZIP_OR_ZLIB)
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        if decoder and decoder.eof:
-            raise BadResponseError("more follows the end of the gzip", response.status)
-        try:
-            body += decoder.decompress(chunk, max_bytes + 1 - len(body)) if decoder else chunk
-        except zlib.error:
-            raise BadResponseError(
-                "the answer is not the gzip it claims to be", response.status
-            ) from None
-        if decoder and decoder.unused_data:
-            raise BadResponseError("more follows the end of the gzip", response.status)
-        if len(body) > max_bytes:
-            raise BadResponseError(f"the answer is larger than {max_bytes} bytes", response.status)
-    if decoder and not decoder.eof and response.status not in _NO_BODY and body:
-        raise BadResponseError("the answer's gzip ends too early", response.status)
-    return bytes(body)
+
+    def _report_connection(self, curl: pycurl.Curl, host: str, dns: float | None) -> None:
+        resolved, connected, secured = (
+            curl.getinfo(pycurl.NAMELOOKUP_TIME),
+            curl.getinfo(pycurl.CONNECT_TIME),
+            curl.getinfo(pycurl.APPCONNECT_TIME),
+        )
+        if not connected:
+            return
+        phases = {"connect": max(0.0, connected - resolved)}
+        if dns is not None:
+            phases["dns"] = dns
+        if secured:
+            phases["tls"] = max(0.0, secured - connected)
+        self._observer.connection_opened(phases)
+        if secured and self._verified:
+            expires_at = earliest_expiry(curl.getinfo(pycurl.INFO_CERTINFO))
+            if expires_at is not None:
+                self._observer.certificate_seen(self._server_name or host, expires_at)
+
+    def _release(self, transfer: Transfer) -> None:
+        self._multi.remove(transfer.curl)
+        if len(self._idle) < _HANDLES_MAX and not self._multi.closed:
+            self._idle.append(transfer)
+        else:
+            transfer.close()
+
+
+class ReadResponse(httpx.Response):
+    """A response whose body is read and decoded.
+
+    httpx would pass a body that is given as ``content`` through its decoders.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        request: httpx.Request,
+        extensions: dict[str, Any],
+    ) -> None:
+        super().__init__(
+            status,
+            headers=headers,
+            stream=httpx.ByteStream(body),
+            request=request,
+            extensions=extensions,
+        )
+        self._content = body
+
+
+def _place(url: httpx.URL) -> tuple[str, int]:
+    """Return the host and port that a URL leads to."""
+    return url.raw_host.decode("ascii"), url.port or _DEFAULT_PORTS.get(url.scheme, 0)

@@ -1,7 +1,9 @@
 """Stage ``api``: turn the cloud's response into a console address or an outcome."""
 
+import httpx
+
 from exporter.cloud.api_error import ApiError
-from exporter.http.response import Response
+from exporter.http.json_body import json_body
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.stage import StageFailedError
@@ -19,14 +21,14 @@ _OK = 200
 _SERVER_ERRORS = range(500, 600)
 
 
-def console_address(response: Response, error: ApiError) -> ConsoleAddress:
+def console_address(response: httpx.Response, error: ApiError) -> ConsoleAddress:
     """Return the console address in a response; raises `StageFailedError` if there is none."""
-    if response.status == _OK:
+    if response.status_code == _OK:
         return _address_in(response)
-    detail = f"the API answered {response.status} {error.code}".rstrip()
-    if response.status in _SERVER_ERRORS:
+    detail = f"the API answered {response.status_code} {error.code}".rstrip()
+    if response.status_code in _SERVER_ERRORS:
         raise StageFailedError(Outcome.SERVER_ERROR, detail)
-    outcome = _BY_STATUS.get(response.status)
+    outcome = _BY_STATUS.get(response.status_code)
     if outcome is None:
         raise StageFailedError(Outcome.BAD_RESPONSE, f"{detail}, an undocumented status")
     if outcome is Outcome.BAD_REQUEST and error.code == _NOT_READY:
@@ -34,9 +36,9 @@ def console_address(response: Response, error: ApiError) -> ConsoleAddress:
     raise StageFailedError(outcome, detail)
 
 
-def _address_in(response: Response) -> ConsoleAddress:
+def _address_in(response: httpx.Response) -> ConsoleAddress:
     """Return the address in a 200. It is a secret: errors quote nothing of it."""
-    body = response.json()
+    body = json_body(response)
     url = body.get("url") if isinstance(body, dict) else None
     if not isinstance(url, str):
         raise StageFailedError(

@@ -2,14 +2,13 @@
 
 from contextlib import AbstractAsyncContextManager
 
-from aiohttp.abc import AbstractResolver
-
 from exporter.config.config import Console
 from exporter.config.secret import Secret
 from exporter.http.deadline import Deadline
 from exporter.http.errors import ForbiddenAddressError
 from exporter.http.observer import ConnectionObserver
-from exporter.http.transport import Transport
+from exporter.http.resolver import Resolver
+from exporter.http.transport import WireTransport
 from exporter.model import Target
 from exporter.outcome import Outcome
 from exporter.probe.address import ConsoleAddress
@@ -22,7 +21,7 @@ from exporter.probe.websocket import OpenWebSocket, WebSocketConnector
 class ConsoleClient:
     """HTTP and WebSocket client for one project's consoles.
 
-    It has no access to cloud credentials. The constructor raises as `Transport` does.
+    It has no access to cloud credentials. The constructor raises as `WireTransport` does.
     """
 
     def __init__(
@@ -31,10 +30,10 @@ class ConsoleClient:
         *,
         proxy_url: Secret | None,
         observer: ConnectionObserver,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self._allowed = AllowedHosts(settings.allowed_hosts)
-        self._transport = Transport(
+        self._transport = WireTransport(
             tls=settings.tls,
             proxy_url=proxy_url,
             observer=observer,

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from exporter.http.connection import REDIRECTS
+import httpx
+
 from exporter.http.deadline import Deadline
 from exporter.http.errors import BadResponseError, ForbiddenAddressError
-from exporter.http.request import Request
-from exporter.http.response import Response
-from exporter.http.transport import USER_AGENT, Transport
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
 from exporter.probe.allowed_hosts import AllowedHosts
@@ -30,7 +28,10 @@ class Page:
 
 
 async def open_page(
-    address: ConsoleAddress, transport: Transport, allowed: AllowedHosts, deadline: Deadline
+    address: ConsoleAddress,
+    transport: httpx.AsyncBaseTransport,
+    allowed: AllowedHosts,
+    deadline: Deadline,
 ) -> Page:
     """Open the page and follow up to three redirects.
 
@@ -41,33 +42,32 @@ async def open_page(
     cookies = Cookies()
     for _ in range(_REDIRECTS_MAX + 1):
         response = await _get(address, cookies, transport, deadline)
-        location = response.headers.get("location")
-        if response.status not in REDIRECTS or location is None:
+        if not response.has_redirect_location:
             _check_html(response)
             return Page(address, cookies)
-        address = _redirected(address, location, allowed)
+        address = _redirected(address, response.headers["location"], allowed)
     raise _page_error(f"more than {_REDIRECTS_MAX} redirects")
 
 
 async def _get(
-    address: ConsoleAddress, cookies: Cookies, transport: Transport, deadline: Deadline
-) -> Response:
-    request = Request.to(
+    address: ConsoleAddress,
+    cookies: Cookies,
+    transport: httpx.AsyncBaseTransport,
+    deadline: Deadline,
+) -> httpx.Response:
+    request = httpx.Request(
         "GET",
         address.url,
-        {"accept": "text/html,application/xhtml+xml;q=0.9", "user-agent": USER_AGENT},
+        headers={"accept": "text/html,application/xhtml+xml;q=0.9"},
+        extensions={"deadline": deadline, "max_bytes": _PAGE_MAX_BYTES},
     )
     if cookie := cookies.header(address.url):
         request.headers["cookie"] = cookie
     try:
-        with deadline.spending():
-            response = await transport.send(
-                request, timeout=deadline.left, max_bytes=_PAGE_MAX_BYTES
-            )
+        response = await transport.handle_async_request(request)
     except BadResponseError as error:
         raise _page_error(str(error)) from None
-    set_cookie = [text for name, text in response.headers.items() if name.lower() == "set-cookie"]
-    cookies.take(set_cookie, address.url)
+    cookies.take(response.headers.get_list("set-cookie"), address.url)
     return response
 
 
@@ -82,17 +82,17 @@ def _redirected(address: ConsoleAddress, location: str, allowed: AllowedHosts) -
     return found
 
 
-def _check_html(response: Response) -> None:
-    if response.status == _TOO_MANY:
-        # A rate limit says nothing about the console.
+def _check_html(response: httpx.Response) -> None:
+    if response.status_code == _TOO_MANY:
+        # A 429 does not show whether the console works.
         raise StageFailedError(Outcome.THROTTLED, "the console page answered 429")
-    if response.status != _OK:
-        raise _page_error(f"answered {response.status}")
+    if response.status_code != _OK:
+        raise _page_error(f"answered {response.status_code}")
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     # Without a content type, browsers inspect the body.
     if media_type and media_type not in _HTML:
         raise _page_error("answered 200, but its content type is not HTML")
-    if not response.body.removeprefix(_BOM).lstrip().startswith(b"<"):
+    if not response.content.removeprefix(_BOM).lstrip().startswith(b"<"):
         raise _page_error("answered 200, but its body is not HTML")
 
 

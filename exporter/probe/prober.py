@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
+import httpx
 import structlog
 
 from exporter.clock import Clock
@@ -11,21 +12,21 @@ from exporter.cloud.api_error import ApiError
 from exporter.cloud.client import CloudClient
 from exporter.cloud.errors import LoginFailedError
 from exporter.http.deadline import Deadline
-from exporter.http.errors import BadResponseError, NoResponse, NoResponseError, RequestError
+from exporter.http.errors import BadResponseError, NoResponse, NoResponseError
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
 from exporter.probe.api import console_address
 from exporter.probe.console import ConsoleClient
 from exporter.probe.rfb import read_version
 from exporter.probe.stage import StageFailedError
-from exporter.ratelimit.throttle import Permit
+from exporter.ratelimit.transport import URGENT
 
 _OUTCOME_BY_REASON = {
     NoResponse.DNS: Outcome.DNS_ERROR,
     NoResponse.CONNECT: Outcome.CONNECT_ERROR,
     NoResponse.TLS: Outcome.TLS_ERROR,
     NoResponse.EXHAUSTED: Outcome.INTERNAL_ERROR,
-    NoResponse.HELD_UP: Outcome.INTERNAL_ERROR,
+    NoResponse.BLOCKED: Outcome.INTERNAL_ERROR,
     NoResponse.FORBIDDEN: Outcome.BAD_RESPONSE,
     NoResponse.CLOSED: Outcome.PROTOCOL_ERROR,
     NoResponse.PROTOCOL: Outcome.PROTOCOL_ERROR,
@@ -42,6 +43,7 @@ class _ProbeRun:
 
     target: Target
     deadline: Deadline
+    started_at: float
     stage: Stage = Stage.API
     note: str = ""
     timings: list[StageTiming] = field(default_factory=list)
@@ -50,7 +52,7 @@ class _ProbeRun:
 
     @contextmanager
     def timed(self, stage: Stage) -> Iterator[None]:
-        """Time the block as ``stage``. A stage that sent nothing gets no timing, not 0 seconds."""
+        """Time the block as ``stage``. A stage that sent nothing gets no timing."""
         self.stage, self.note = stage, ""
         before, passed = self.deadline.spent, False
         try:
@@ -66,7 +68,7 @@ class _ProbeRun:
         return _DEPTHS[self.target.depth] <= _DEPTHS[stage]
 
     def fail_previous(self, stage: Stage) -> None:
-        """Move the failure and time of the current stage to the previous one, ``stage``."""
+        """Fail the previous stage, ``stage``, and add the current stage's time to it."""
         last = self.timings.pop()
         before = self.timings[-1]
         self.timings[-1] = replace(before, seconds=before.seconds + last.seconds, passed=False)
@@ -81,22 +83,33 @@ class Prober:
         self._consoles = consoles
         self._clock = clock
 
-    async def permit(self, due: float) -> Permit:
-        """Wait for a permit from the project's throttle; the earliest ``due`` is served first."""
-        return await self._client.permit(due)
+    async def probe(
+        self,
+        target: Target,
+        *,
+        due: float = URGENT,
+        on_permit: Callable[[Deadline], None] | None = None,
+    ) -> ProbeResult:
+        """Probe ``target`` as soon as the rate limit permits; raises nothing but cancellation.
 
-    async def probe(self, target: Target, permit: Permit) -> ProbeResult:
-        """Probe ``target`` now, with a permit. Raises nothing but cancellation."""
-        started_at = self._clock.time()
-        run = _ProbeRun(target, Deadline(target.timeout, waited=permit.waited))
+        The earliest ``due`` (monotonic seconds) is served first. ``on_permit`` is called with the
+        probe's deadline when the permit is granted, before anything is sent.
+        """
+        run = _ProbeRun(target, Deadline(target.timeout), started_at=self._clock.time())
+
+        def permitted() -> None:
+            run.started_at = self._clock.time()
+            if on_permit is not None:
+                on_permit(run.deadline)
+
         outcome, detail = Outcome.SUCCESS, ""
         try:
-            await self._run_stages(run, permit)
+            await self._run_stages(run, due, permitted)
         except StageFailedError as failure:
             outcome, detail = failure.outcome, str(failure)
             if failure.stage and failure.stage is not run.stage:
                 run.fail_previous(failure.stage)
-        except RequestError as failure:
+        except httpx.RequestError as failure:
             outcome, detail = _outcome_of(failure), str(failure)
             if outcome is Outcome.INTERNAL_ERROR:
                 log.warning(
@@ -109,7 +122,7 @@ class Prober:
             outcome, detail = Outcome.INTERNAL_ERROR, type(error).__name__
         return ProbeResult(
             target=target,
-            started_at=started_at,
+            started_at=run.started_at,
             outcome=outcome,
             failed_stage=None if outcome is Outcome.SUCCESS else run.stage,
             status_code=run.status,
@@ -120,15 +133,17 @@ class Prober:
             detail=detail,
         )
 
-    async def _run_stages(self, run: _ProbeRun, permit: Permit) -> None:
+    async def _run_stages(self, run: _ProbeRun, due: float, on_permit: Callable[[], None]) -> None:
         target, deadline = run.target, run.deadline
         with run.timed(Stage.API):
             try:
-                response = await self._client.remote_console(target.key.server_id, permit, deadline)
-            except RequestError as failure:
+                response = await self._client.remote_console(
+                    target.key.server_id, deadline, due=due, on_permit=on_permit
+                )
+            except httpx.RequestError as failure:
                 run.status = getattr(failure, "status", 0)
                 raise
-            run.status, run.error = response.status, ApiError.of(response)
+            run.status, run.error = response.status_code, ApiError.of(response)
             address = console_address(response, run.error)
             if run.ends_at(Stage.API):
                 return
@@ -171,7 +186,7 @@ def skipped(
     )
 
 
-def _outcome_of(failure: RequestError) -> Outcome:
+def _outcome_of(failure: httpx.RequestError) -> Outcome:
     if isinstance(failure, NoResponseError):
         return _OUTCOME_BY_REASON[failure.reason]
     if isinstance(failure, LoginFailedError):

@@ -9,11 +9,9 @@ import asyncio
 import re
 from time import perf_counter
 
-from aiohttp import WSMsgType
-
 from exporter.http.deadline import Deadline
-from exporter.http.error_mapping import out_of_time
-from exporter.http.websocket_close import WebSocket
+from exporter.http.error_mapping import deadline_error
+from exporter.http.websocket import Ended, WebSocket
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from exporter.probe.stage import StageFailedError
@@ -28,8 +26,6 @@ _LENGTH = 12
 _CONNECTION_REFUSED = b"RFB 003.003\n\0\0\0\0"
 # Pings and empty messages may precede the version; more than this is a flood.
 _MESSAGES_MAX = 100
-_DATA = frozenset({WSMsgType.BINARY, WSMsgType.TEXT})
-_CONTROL = frozenset({WSMsgType.PING, WSMsgType.PONG})
 # RFC 6455, 7.4.1.
 _CODES = {
     1000: "normal closure",
@@ -60,7 +56,7 @@ async def read_version(messages: WebSocket, deadline: Deadline) -> str:
             async with asyncio.timeout(seconds):
                 await _receive(messages, received)
     except TimeoutError:
-        raise out_of_time(
+        raise deadline_error(
             f"the WebSocket is open, but only {_so_far(received)} arrived in time",
             since=since,
             seconds=seconds,
@@ -76,29 +72,28 @@ async def read_version(messages: WebSocket, deadline: Deadline) -> str:
 async def _receive(messages: WebSocket, received: bytearray) -> None:
     for _ in range(_MESSAGES_MAX):
         message = await messages.receive()
-        if message.type in _DATA:
-            if not received and message.data.startswith(_CONNECTION_REFUSED):
-                raise StageFailedError(Outcome.RFB_ERROR, "the console accepts no more viewers")
-            received += message.data[: _LENGTH - len(received)]
-            if len(received) == _LENGTH or not _BEGINNING.startswith(received[: len(_BEGINNING)]):
-                return
-        elif message.type not in _CONTROL:
-            raise _ended(message.type, message.data, received)
+        if isinstance(message, Ended):
+            raise _ended(message, received)
+        if not received and message.startswith(_CONNECTION_REFUSED):
+            raise StageFailedError(Outcome.RFB_ERROR, "the console accepts no more viewers")
+        received += message[: _LENGTH - len(received)]
+        if len(received) == _LENGTH or not _BEGINNING.startswith(received[: len(_BEGINNING)]):
+            return
     raise StageFailedError(
         Outcome.RFB_ERROR, f"{_MESSAGES_MAX} messages contained only {_so_far(received)}"
     )
 
 
-def _ended(kind: WSMsgType, data: object, received: bytearray) -> StageFailedError:
+def _ended(end: Ended, received: bytearray) -> StageFailedError:
     """Return the error for a WebSocket that ended before the twelfth byte."""
-    if kind is WSMsgType.ERROR:
-        code = _code(getattr(data, "code", None))
+    if end.is_violation:
         return StageFailedError(
-            Outcome.RFB_ERROR, f"the received data violates the WebSocket protocol: {code}"
+            Outcome.RFB_ERROR,
+            f"the received data violates the WebSocket protocol: {_code(end.code)}",
         )
     how = (
-        f"closed with {_code(data)}"
-        if kind is WSMsgType.CLOSE
+        f"closed with {_code(end.code)}"
+        if end.has_close_frame
         else "ended without a close frame (1006 in a browser)"
     )
     if received:
@@ -108,8 +103,8 @@ def _ended(kind: WSMsgType, data: object, received: bytearray) -> StageFailedErr
     )
 
 
-def _code(code: object) -> str:
-    if not isinstance(code, int) or not code:
+def _code(code: int | None) -> str:
+    if code is None:
         return "no code"
     if code in _PRIVATE_CODES:
         return f"{code} (defined by the gateway)"

@@ -18,9 +18,8 @@ from exporter.config.config import AUTO
 from exporter.config.host_pattern import IPAddress
 from exporter.http.deadline import Deadline
 from exporter.http.errors import HandshakeRefusedError, NoResponse, NoResponseError
-from exporter.http.request import wire_url
-from exporter.http.transport import USER_AGENT, Transport
-from exporter.http.websocket_close import WebSocket
+from exporter.http.transport import WireTransport
+from exporter.http.websocket import WebSocket
 from exporter.model import Target
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
@@ -61,7 +60,7 @@ class WebSocketConnector:
     ``path`` is `AUTO` or a template.
     """
 
-    def __init__(self, transport: Transport, path: str) -> None:
+    def __init__(self, transport: WireTransport, path: str) -> None:
         self._transport = transport
         self._path = path
         self._working_attempts: OrderedDict[tuple[str | IPAddress, int], _Attempt] = OrderedDict()
@@ -93,21 +92,20 @@ class WebSocketConnector:
             shown = path.shown or address.path
             async with AsyncExitStack() as stack:
                 try:
-                    with deadline.spending():
-                        messages = await stack.enter_async_context(
-                            self._transport.websocket(
-                                wire_url(address.url),
-                                headers=_headers(page, address),
-                                subprotocols=attempt.subprotocols,
-                                timeout=deadline.left,
-                            )
+                    messages = await stack.enter_async_context(
+                        self._transport.websocket(
+                            address.url,
+                            headers=_headers(page, address),
+                            subprotocols=attempt.subprotocols,
+                            deadline=deadline,
                         )
+                    )
                 except (HandshakeRefusedError, NoResponseError) as error:
                     rejections.append(f"{shown} {_rejection(error)}")
                     status = error.status
                 else:
                     self._cache(host, attempt)
-                    protocol = messages.protocol or "none"
+                    protocol = messages.subprotocol or "none"
                     yield OpenWebSocket(messages, f"{shown}, subprotocol {protocol}")
                     return
             if status == _TOO_MANY:
@@ -116,7 +114,7 @@ class WebSocketConnector:
                     self._cache(host, cached)
                 break
             if status != _BAD_REQUEST:
-                # The subprotocol was not the problem.
+                # Only a 400 is about the subprotocol: skip the other attempts with this path.
                 rejected_path = attempt.path
         raise StageFailedError(
             Outcome.THROTTLED if status == _TOO_MANY else Outcome.WEBSOCKET_REJECTED,
@@ -162,7 +160,7 @@ def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
     if token:
         own = f"token={quote(token, safe='')}"
         cookies = f"{own}; {cookies}" if cookies else own
-    headers = {"origin": page.address.origin, "user-agent": USER_AGENT}
+    headers = {"origin": page.address.origin}
     return headers | ({"cookie": cookies} if cookies else {})
 
 

@@ -32,7 +32,7 @@ _SECRETS = (
     ),
 )
 # Libraries that log full URLs at INFO or DEBUG.
-_URL_LOGGERS = ("httpx", "httpcore", "aiohttp", "uvicorn", "apscheduler", "asyncio")
+_URL_LOGGERS = ("httpx", "httpcore", "websockets", "uvicorn", "apscheduler", "asyncio")
 
 Event = MutableMapping[str, Any]
 

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+import httpx
+
 from exporter.http.http_date import unix_time
-from exporter.http.response import Response
 
 RETRY_AFTER_MIN = 1.0
 RETRY_AFTER_MAX = 240.0
@@ -40,7 +41,7 @@ class RateLimitResponse:
     policy: Policy | None = None
 
     @classmethod
-    def of(cls, response: Response, now: float) -> Self:
+    def of(cls, response: httpx.Response, now: float) -> Self:
         """Parse a 429 response received at ``now``, Unix seconds.
 
         ``Retry-After`` may be seconds or an HTTP date (RFC 9110, 10.2.3) and is limited to 1..240
@@ -51,7 +52,7 @@ class RateLimitResponse:
         return cls(_retry_after(response, now), _policy(response))
 
 
-def _retry_after(response: Response, now: float) -> float | None:
+def _retry_after(response: httpx.Response, now: float) -> float | None:
     text = response.headers.get("retry-after", "").strip()
     if _SECONDS.match(text):
         seconds = float(text)
@@ -64,8 +65,8 @@ def _retry_after(response: Response, now: float) -> float | None:
     return min(RETRY_AFTER_MAX, max(RETRY_AFTER_MIN, seconds))
 
 
-def _policy(response: Response) -> Policy | None:
-    match = _POLICY.search(response.body[:_READ_MAX].decode(errors="replace"))
+def _policy(response: httpx.Response) -> Policy | None:
+    match = _POLICY.search(response.content[:_READ_MAX].decode(errors="replace"))
     if match is None:
         return None
     requests, count = int(match[1]), int(match[2])

@@ -5,8 +5,9 @@ import heapq
 import itertools
 from dataclasses import dataclass, field, replace
 
+import httpx
+
 from exporter.clock import Clock
-from exporter.http.response import Response
 from exporter.ratelimit.adaptive_rate import AdaptiveRate
 from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RateLimitResponse
 from exporter.ratelimit.snapshot import RateSnapshot
@@ -109,7 +110,7 @@ class Throttle:
             raise
         return Permit(granted_at, granted_at - requested_at)
 
-    def answered(self, permit: Permit, status: int | None, response: Response | None) -> None:
+    def answered(self, permit: Permit, status: int | None, response: httpx.Response | None) -> None:
         """Record the result of a permit; ``status`` is None if unused, or without a response."""
         now = self._clock.monotonic()
         if status is None:

@@ -8,7 +8,7 @@ probed.
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, auto
 from math import ceil
@@ -19,25 +19,20 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from exporter.clock import Clock
+from exporter.http.deadline import Deadline
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.probe.prober import ProberOf, skipped
 from exporter.scheduling.clock_steps import ClockSteps
+from exporter.scheduling.on_demand import end_within
 from exporter.scheduling.phase_table import Due, PhaseTable
 
 _OVERDUE_INTERVALS = 2
 _CLOCK_CHECK_SECONDS = 1.0
-# One wake-up of APScheduler serves the slots of this long: it costs a quarter of a probe's CPU.
+# A wake-up of APScheduler costs a quarter of a probe's CPU time: one serves this many seconds.
 _WINDOW_SECONDS = 1.0
 # Timers are rounded to milliseconds; one that fires early would find no target due.
 _TIMER_MARGIN_SECONDS = 0.0005
-# A caller's deadline may be a little shorter than the target's timeout; a probe that ran for this
-# fraction of the timeout is still evidence.
-_EVIDENCE_FRACTION = 0.9
-# A probe on demand that is still running this long after its deadline is cancelled.
-_GRACE_SECONDS = 0.25
-_NO_TIME = "the caller's deadline passed first"
-_STOPPING = "the exporter is shutting down"
 
 log = structlog.get_logger(__name__)
 
@@ -115,8 +110,6 @@ class Scheduler:
         self._clock = clock
         self._runs: dict[TargetKey, _Run] = {}
         self._phase_tables: dict[float, PhaseTable] = {}
-        self._on_demand: set[asyncio.Task[ProbeResult]] = set()
-        self._stopping = False
         self._overdue: set[TargetKey] = set()
         self._clock_steps = ClockSteps(clock)
         self._watch: asyncio.Task[None] | None = None
@@ -162,59 +155,13 @@ class Scheduler:
         for interval in touched:
             self._sync_job(interval)
 
-    async def probe_now(self, target: Target, max_seconds: float) -> ProbeResult:
-        """Probe a target on demand, within ``max_seconds`` including all waiting.
-
-        The probe uses the same throttle and prober as scheduled ones and waits for a running probe
-        of the same target. Its result is not recorded. Returns a `skipped` result if the probe does
-        not end in time or `stop` cancels it.
-        """
-        requested_at = self._clock.time()
-        if self._stopping:
-            return skipped(target, requested_at, 0.0, _STOPPING)
-        task = asyncio.get_running_loop().create_task(self._probe_on_demand(target, max_seconds))
-        self._on_demand.add(task)
-        task.add_done_callback(self._on_demand.discard)
-        try:
-            # A login in between has its own timeout, which may be far longer.
-            async with asyncio.timeout(max_seconds + _GRACE_SECONDS):
-                return await task
-        except TimeoutError:
-            why = _NO_TIME
-        except asyncio.CancelledError:
-            # Cancelled by `stop`, unless the caller itself was cancelled.
-            if (current := asyncio.current_task()) and current.cancelling():
-                raise
-            why = _STOPPING
-        return skipped(target, requested_at, max_seconds, why)
-
-    async def _probe_on_demand(self, target: Target, max_seconds: float) -> ProbeResult:
-        prober = self._prober_of(target.key.project)
-        run = self._runs.get(target.key)
-        probing = run.probing if run else asyncio.Lock()
-        requested_at = self._clock.time()
-        since = self._clock.monotonic()
-        deadline = since + max_seconds
-        try:
-            async with asyncio.timeout(max_seconds):
-                permit = await prober.permit(since)
-                await probing.acquire()
-        except TimeoutError:
-            return skipped(target, requested_at, max_seconds)
-        try:
-            left = max(0.001, deadline - self._clock.monotonic())
-            limited = replace(target, timeout=min(target.timeout, left))
-            result = await prober.probe(limited, permit)
-        finally:
-            probing.release()
-        if result.outcome is Outcome.TIMEOUT and left < _EVIDENCE_FRACTION * target.timeout:
-            # The caller's deadline was much shorter than the target's timeout: no evidence.
-            return replace(result, outcome=Outcome.SKIPPED, detail=_NO_TIME)
-        return result
+    def lock_of(self, key: TargetKey) -> asyncio.Lock:
+        """Return the lock that a probe of this target holds; a new one for an unknown target."""
+        run = self._runs.get(key)
+        return run.probing if run else asyncio.Lock()
 
     async def stop(self, grace: float) -> None:
         """Start no more probes, wait ``grace`` seconds for running ones, then cancel them."""
-        self._stopping = True
         if self._apscheduler.running:
             self._apscheduler.pause()
             # A wake-up that was about to run does so: cancelled, it would be logged as an error.
@@ -226,14 +173,7 @@ class Scheduler:
         for run in self._runs.values():
             if run.state is _State.WAITING and run.task:
                 run.task.cancel()
-        tasks = {run.task for run in self._runs.values() if run.task} | self._on_demand
-        if not tasks:
-            return
-        _, unfinished = await asyncio.wait(tasks, timeout=grace)
-        for task in unfinished:
-            task.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished, timeout=1)
+        await end_within({run.task for run in self._runs.values() if run.task}, grace)
 
     def serve_slots(self, interval: float) -> float:
         """Start the due probes of targets with this interval; return the current Unix time."""
@@ -341,17 +281,24 @@ class Scheduler:
         run.state = _State.WAITING
         run.task = asyncio.get_running_loop().create_task(self._run(run))
 
+    def _attempted(self, run: _Run) -> None:
+        run.attempted_at = self._clock.monotonic()
+        self._overdue.discard(run.target.key)
+
     async def _run(self, run: _Run) -> None:
         task = asyncio.current_task()
         try:
             prober = self._prober_of(run.target.key.project)
             since = self._clock.monotonic() if run.since is None else run.since
-            permit = await prober.permit(since)
-            async with run.probing:
+
+            def permitted(_deadline: Deadline) -> None:
                 run.state = _State.PROBING
-                run.attempted_at = self._clock.monotonic()
-                self._overdue.discard(run.target.key)
-                result = await prober.probe(run.target, permit)
+                self._attempted(run)
+
+            async with run.probing:
+                result = await prober.probe(run.target, due=since, on_permit=permitted)
+            # A failed login needs no permit, and is an attempt all the same.
+            self._attempted(run)
             # If the console throttles, the cloud has responded.
             if result.outcome is not Outcome.THROTTLED or result.failed_stage is not Stage.API:
                 run.since = None

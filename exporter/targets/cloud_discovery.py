@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
+import httpx
 import structlog
 
 from exporter.clock import Clock
@@ -13,7 +14,6 @@ from exporter.cloud.server_list import ListedServer
 from exporter.config.config import Discovery, Project
 from exporter.config.secret import SecretUnreadableError
 from exporter.config.value_checks import label_value, server_id, server_name
-from exporter.http.errors import RequestError
 from exporter.model import Target, TargetKey
 from exporter.targets.shrink_guard import ShrinkGuard
 from exporter.targets.source import DiscoveryObserver, Source, TargetSink
@@ -36,7 +36,7 @@ class ServerLister(Protocol):
         manage_state: str | None,
         timeout: float,
     ) -> AsyncIterator[list[ListedServer]]:
-        """List all servers, page by page; raises `RequestError`."""
+        """List all servers, page by page; raises `httpx.RequestError`."""
 
 
 async def list_targets(
@@ -44,7 +44,7 @@ async def list_targets(
 ) -> tuple[list[Target], Counter[str]]:
     """List a project's servers once; return the targets and the counts of unusable entries.
 
-    Raises `RequestError` and `SecretUnreadableError`.
+    Raises `httpx.RequestError` and `SecretUnreadableError`.
     """
     # The API filters by one state at most.
     state = discovery.manage_state[0] if len(discovery.manage_state) == 1 else None
@@ -162,7 +162,7 @@ class CloudDiscovery:
         every = self._discovery.refresh_interval
         try:
             targets, unusable = await list_targets(self._project, self._discovery, self._lister)
-        except (RequestError, SecretUnreadableError) as error:
+        except (httpx.RequestError, SecretUnreadableError) as error:
             return self._failed(str(error))
         self._failures = 0
         self._log_unusable(unusable)

@@ -10,52 +10,56 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.cloud.client import URGENT, CloudClient, RateLimitedSender
+from exporter.cloud.auth.login import Login
+from exporter.cloud.client import CloudClient
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.observed_transport import ObservedTransport
 from exporter.cloud.observer import Unobserved
 from exporter.http.deadline import Deadline
 from exporter.http.errors import BadResponseError, NoResponse, NoResponseError
-from exporter.http.request import Request
-from exporter.http.response import Response
 from exporter.ratelimit.throttle import Throttle
+from exporter.ratelimit.transport import URGENT, RateLimitedTransport
+from tests.http.responses import received
 
 
-def response(status: int, body: bytes = b"{}", seconds: float = 0.1) -> Response:
-    return Response(status, httpx.Headers(), body, seconds)
+def response(status: int, body: bytes = b"{}", seconds: float = 0.1) -> httpx.Response:
+    return received(status, body=body, seconds=seconds)
 
 
 @dataclass
 class FakeCloud:
-    """A transport that returns the given replies in order."""
+    """Returns the given replies in order, as a handler of `httpx.MockTransport`."""
 
-    replies: list[Response | BaseException]
-    requests: list[Request] = field(default_factory=list)
+    replies: list[httpx.Response | BaseException]
+    requests: list[httpx.Request] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
 
-    async def send(self, request: Request, *, timeout: float, max_bytes: int) -> Response:  # noqa: ARG002, ASYNC109
-        self.requests.append(request)
-        self.timeouts.append(timeout)
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        # A login changes the headers of one request between its attempts.
+        self.requests.append(httpx.Request(request.method, request.url, headers=request.headers))
+        deadline = request.extensions["deadline"]
+        self.timeouts.append(deadline.left)
         reply = self.replies.pop(0)
         if isinstance(reply, BaseException):
             raise reply
+        deadline.spent += reply.extensions["seconds"]
         return reply
 
 
 @dataclass
-class FakeLogin:
+class FakeLogin(Login):
     renewable: int = 1
     tokens: int = 1
     fails: bool = False
     rejected: int = 0
     accepted_count: int = 0
-    expires_at: float | None = None
 
-    async def authorize(self, request: Request) -> None:
+    async def authorize(self, request: httpx.Request) -> None:
         if self.fails:
             raise LoginFailedError("the login is broken")
         request.headers["x-auth-token"] = f"token-{self.tokens}"
 
-    async def renew(self, rejected: Request) -> bool:  # noqa: ARG002
+    async def renew(self, rejected: httpx.Request) -> bool:  # noqa: ARG002
         self.rejected += 1
         if self.renewable <= 0:
             return False
@@ -63,7 +67,7 @@ class FakeLogin:
         self.tokens += 1
         return True
 
-    def accepted(self, request: Request) -> None:  # noqa: ARG002
+    def accepted(self, request: httpx.Request) -> None:  # noqa: ARG002
         self.accepted_count += 1
 
 
@@ -100,23 +104,25 @@ class Harness:
     client: CloudClient
     throttle: Throttle
 
-    async def request(self, timeout: float = 10.0) -> tuple[Response, Deadline]:  # noqa: ASYNC109
+    async def request(self, timeout: float = 10.0) -> tuple[httpx.Response, Deadline]:  # noqa: ASYNC109
         deadline = Deadline(timeout)
-        permit = await self.client.permit(0.0)
-        return await self.client.remote_console("id-1", permit, deadline), deadline
+        return await self.client.remote_console("id-1", deadline), deadline
 
 
 @pytest.fixture
 def make_harness(clock: Any) -> Callable[..., Harness]:
-    def build(*replies: Response | BaseException, login: FakeLogin | None = None) -> Harness:
+    def build(*replies: httpx.Response | BaseException, login: FakeLogin | None = None) -> Harness:
         cloud, observer = FakeCloud(list(replies)), RecordingObserver()
         login = login or FakeLogin()
         throttle = Throttle(requests_per_second=100.0, burst=100, clock=clock)
         client = CloudClient(
             endpoint="https://clouddc.example",
             project_id="p1",
-            sender=RateLimitedSender(cloud, throttle, observer),
+            transport=RateLimitedTransport(
+                ObservedTransport(httpx.MockTransport(cloud), observer), throttle
+            ),
             login=login,
+            observer=observer,
         )
         return Harness(cloud, login, observer, client, throttle)
 
@@ -142,7 +148,7 @@ async def test_a_401_is_repeated_once_with_a_new_token(
 ) -> None:
     harness = make_harness(response(401), response(200))
     received, deadline = await harness.request()
-    assert received.status == 200
+    assert received.status_code == 200
     assert [r.headers["x-auth-token"] for r in harness.cloud.requests] == ["token-1", "token-2"]
     # Both requests count against the one deadline.
     assert deadline.spent == pytest.approx(0.2)
@@ -154,7 +160,7 @@ async def test_a_second_401_with_a_new_token_is_returned(
 ) -> None:
     harness = make_harness(response(401), response(401))
     received, _ = await harness.request()
-    assert received.status == 401
+    assert received.status_code == 401
     assert len(harness.cloud.requests) == 2
     # The login is told that its new token was rejected too, so it can back off.
     assert harness.login.rejected == 2
@@ -166,7 +172,7 @@ async def test_a_401_is_not_repeated_without_new_credentials(
 ) -> None:
     harness = make_harness(response(401), login=FakeLogin(renewable=0))
     received, _ = await harness.request()
-    assert received.status == 401
+    assert received.status_code == 401
     assert len(harness.cloud.requests) == 1
 
 
@@ -195,7 +201,7 @@ async def test_a_429_lowers_the_rate_and_is_recorded(make_harness: Callable[...,
     assert harness.throttle.limit < harness.throttle.ceiling
 
 
-def page(ids: list[str], next_marker: str | None = None) -> Response:
+def page(ids: list[str], next_marker: str | None = None) -> httpx.Response:
     servers = ",".join(f'{{"id": "{server_id}", "name": "name-{server_id}"}}' for server_id in ids)
     marker = f'"{next_marker}"' if next_marker is not None else "null"
     body = f'{{"servers": [{servers}], "page_info": {{"next_marker": {marker}}}}}'
@@ -211,8 +217,8 @@ async def test_a_marker_may_be_an_id_or_a_url(
     harness = make_harness(page(["a", "b"], marker), page(["c"]))
     listed = await harness.client.list_servers(manage_state="in-use", timeout=5)
     assert [server.id for server in listed] == ["a", "b", "c"]
-    assert [r.url.query.get("marker") for r in harness.cloud.requests] == [None, "b"]
-    assert {r.url.query["manage_state"] for r in harness.cloud.requests} == {"in-use"}
+    assert [r.url.params.get("marker") for r in harness.cloud.requests] == [None, "b"]
+    assert {r.url.params["manage_state"] for r in harness.cloud.requests} == {"in-use"}
 
 
 async def test_a_full_page_without_a_marker_continues_after_its_last_id(
@@ -221,7 +227,7 @@ async def test_a_full_page_without_a_marker_continues_after_its_last_id(
     ids = [str(number) for number in range(1000)]
     harness = make_harness(page(ids), page(["last"]))
     assert len(await harness.client.list_servers(manage_state=None, timeout=5)) == 1001
-    assert harness.cloud.requests[1].url.query["marker"] == "999"
+    assert harness.cloud.requests[1].url.params["marker"] == "999"
 
 
 async def test_a_repeated_marker_ends_the_list(make_harness: Callable[..., Harness]) -> None:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
@@ -18,7 +17,7 @@ from exporter.clock import SystemClock
 from exporter.cloud.auth import Lockouts
 from exporter.cloud.auth.agency import MetadataSource
 from exporter.cloud.auth.password import PasswordSource
-from exporter.cloud.client import CloudClient, LoginSender
+from exporter.cloud.client import CloudClient, login_sender
 from exporter.config.config import (
     AgencyAuth,
     Auth,
@@ -88,13 +87,15 @@ class HostileProject:
 
     def password_source(self) -> PasswordSource:
         """Return a source of tokens without the backoff after rejected logins."""
-        sender = self.client._sender  # noqa: SLF001 - not public elsewhere
+        transport = self.parts.transport
         auth = PasswordAuth(self.server.url, "monitor", Secret("planted-password"), "d")
-        return PasswordSource(auth, "0123", send=LoginSender(sender, DEADLINE), clock=SystemClock())
+        return PasswordSource(
+            auth, "0123", send=login_sender(transport, DEADLINE), clock=SystemClock()
+        )
 
     def metadata_source(self) -> MetadataSource:
         """Return a source of access keys from the metadata service."""
-        fetch = partial(self.parts.transport.send, timeout=DEADLINE, max_bytes=64 * 1024)
+        fetch = login_sender(self.parts.transport, DEADLINE)
         return MetadataSource(AgencyAuth(self.server.url), fetch=fetch, clock=SystemClock())
 
     async def probe(self, depth: Stage = Stage.API) -> ProbeResult:
@@ -102,12 +103,11 @@ class HostileProject:
         target = Target(TargetKey("southwest", "s"), "db-01", "cn", 60.0, DEADLINE, depth)
         self.state.reconcile([target])
         async with self.watched():
-            permit = await self.parts.prober.permit(0.0)
-            result = await self.parts.prober.probe(target, permit)
+            result = await self.parts.prober.probe(target)
         self.record(result)
         assert result.outcome in Outcome
         # A busy machine may block the event loop; any other internal error is a bug.
-        is_loop_blocked = "held up itself" in result.detail
+        is_loop_blocked = "exporter itself was blocked" in result.detail
         assert result.outcome is not Outcome.INTERNAL_ERROR or is_loop_blocked, (
             self.logged.getvalue()
         )

@@ -5,9 +5,9 @@ import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import httpx
 import pytest
 
-from exporter.http.errors import RequestError
 from exporter.model import Stage
 from tests.hostile.loop_blocking import watching_the_loop
 from tests.hostile.project import HELD_MAX, HostileProject, hostile_project
@@ -84,7 +84,7 @@ async def prepare(project: HostileProject, flood: Flood) -> Callable[[], Awaitab
     async def list_servers() -> object:
         try:
             return await project.client.list_servers(manage_state=None, timeout=1.0)
-        except RequestError as error:
+        except httpx.RequestError as error:
             return error
 
     async def probe() -> object:

@@ -7,13 +7,13 @@ log or metrics, the metrics stay valid and few, and the event loop is not blocke
 import struct
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.cloud.auth.agency import MetadataSource
 from exporter.cloud.auth.password import PasswordSource
-from exporter.http.errors import RequestError
 from exporter.model import Stage
 from exporter.outcome import Outcome
 from tests.hostile import strategies
@@ -55,7 +55,7 @@ async def test_any_server_list_response(
         try:
             listed = await project.client.list_servers(manage_state=None, timeout=0.25)
             assert all(server.id for server in listed)
-        except RequestError as error:
+        except httpx.RequestError as error:
             text = str(error)
     project.check(text)
 
@@ -138,7 +138,7 @@ async def obtain(project: HostileProject, source: PasswordSource | MetadataSourc
     async with project.watched():
         try:
             credentials = await source.obtain()
-        except RequestError as error:
+        except httpx.RequestError as error:
             text = str(error)
         else:
             assert credentials.lifetime > 0

@@ -14,8 +14,8 @@ import pytest
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import Tls
 from exporter.http.errors import NoResponseError
-from exporter.http.request import Request
-from exporter.http.transport import Transport
+from exporter.http.transport import WireTransport
+from tests.http.requests import get
 from tests.real.leak_check import asserting_no_leaks
 
 _CONCURRENT, _ROUNDS = 50, 10
@@ -41,12 +41,13 @@ def resetting_port() -> Iterator[int]:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_no_descriptor_is_closed_twice(resetting_port: int, scheme: str) -> None:
-    transport = Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
-    request = Request.to("GET", f"{scheme}://127.0.0.1:{resetting_port}/")
+    transport = WireTransport(tls=Tls(), proxy_url=None, observer=Unobserved())
 
     async def send() -> int:
         with pytest.raises(NoResponseError):
-            await transport.send(request, timeout=5, max_bytes=1)
+            await transport.handle_async_request(
+                get(f"{scheme}://127.0.0.1:{resetting_port}/", max_bytes=1)
+            )
         # The new file reuses the descriptor of a connection that has just closed.
         return os.open(os.devnull, os.O_RDONLY)
 

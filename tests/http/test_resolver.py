@@ -47,12 +47,12 @@ async def give_up(work: Any) -> None:
 @pytest.mark.usefixtures("system")
 async def test_a_name_resolves_while_many_other_look_ups_hang() -> None:
     resolver = SystemResolver()
-    await asyncio.gather(*(give_up(resolver.resolve(f"{n}.dead.test")) for n in range(60)))
+    await asyncio.gather(*(give_up(resolver.resolve(f"{n}.dead.test", 443)) for n in range(60)))
 
     started = time.monotonic()
-    (found,) = await resolver.resolve("console.test", 443)
+    found = await resolver.resolve("console.test", 443)
 
-    assert (found["host"], found["port"], found["hostname"]) == ("192.0.2.7", 443, "console.test")
+    assert found == ["192.0.2.7"]
     assert time.monotonic() - started < 5
     # The threads of asyncio's own pool, which a reload needs, stay free.
     assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 5) == "done"
@@ -60,8 +60,8 @@ async def test_a_name_resolves_while_many_other_look_ups_hang() -> None:
 
 async def test_concurrent_look_ups_of_one_name_share_one_query(system: FakeSystem) -> None:
     resolver = SystemResolver()
-    await asyncio.gather(*(give_up(resolver.resolve("a.dead.test")) for _ in range(20)))
-    await give_up(resolver.resolve("a.dead.test"))
+    await asyncio.gather(*(give_up(resolver.resolve("a.dead.test", 443)) for _ in range(20)))
+    await give_up(resolver.resolve("a.dead.test", 443))
 
     assert system.queries["a.dead.test"] == 1
 
@@ -70,8 +70,8 @@ async def test_a_finished_look_up_is_not_cached(system: FakeSystem) -> None:
     resolver = SystemResolver()
     for _ in range(2):
         with pytest.raises(socket.gaierror):
-            await resolver.resolve("unknown.test")
-        await resolver.resolve("console.test")
+            await resolver.resolve("unknown.test", 443)
+        await resolver.resolve("console.test", 443)
 
     assert system.queries == {"unknown.test": 2, "console.test": 2}
 
@@ -81,13 +81,13 @@ async def test_concurrent_look_ups_are_limited(
 ) -> None:
     monkeypatch.setattr("exporter.http.resolver._AT_ONCE_MAX", 3)
     resolver = SystemResolver()
-    await asyncio.gather(*(give_up(resolver.resolve(f"{n}.dead.test")) for n in range(3)))
+    await asyncio.gather(*(give_up(resolver.resolve(f"{n}.dead.test", 443)) for n in range(3)))
 
     with pytest.raises(OSError, match="too many"):
-        await resolver.resolve("console.test")
+        await resolver.resolve("console.test", 443)
     assert "console.test" not in system.queries
 
 
 async def test_a_name_invalid_in_dns_is_a_look_up_error() -> None:
     with pytest.raises(OSError, match="DNS"):
-        await SystemResolver().resolve("a" * 70 + ".test")
+        await SystemResolver().resolve("a" * 70 + ".test", 443)

@@ -31,7 +31,7 @@ async def test_a_deadline_missed_by_a_blocked_event_loop_is_an_internal_error(
         await blocking
     assert (result.outcome, result.failed_stage) == (outcome, Stage.API)
     assert (result.verdict is Verdict.INCONCLUSIVE) == bool(blocked)
-    assert ("held up itself" in result.detail) == bool(blocked)
+    assert ("exporter itself was blocked" in result.detail) == bool(blocked)
 
 
 async def test_a_failed_probe_leaves_no_reference_cycles() -> None:

@@ -179,7 +179,7 @@ async def test_a_page_that_is_not_html_is_a_page_error(gateway: Gateway, tmp_pat
     ("frozen", "seconds", "stage", "detail"),
     [
         pytest.param(
-            "proxy", DEEP_TIMEOUT, Stage.PAGE, "no complete answer within", id="websockify"
+            "proxy", DEEP_TIMEOUT, Stage.PAGE, "no complete response within", id="websockify"
         ),
         # Long enough for a busy machine to reach the last stage.
         pytest.param("vnc", 4.0, Stage.RFB, "0 of 12 bytes", id="the VNC server"),
@@ -207,7 +207,7 @@ async def test_a_page_that_trickles_in_is_a_timeout(gateway: Gateway, tmp_path: 
             page(front.url + BELOW), gateway.trusting, timeout=DEEP_TIMEOUT
         )
 
-    check(result, Outcome.TIMEOUT, Stage.PAGE, "no complete answer within")
+    check(result, Outcome.TIMEOUT, Stage.PAGE, "no complete response within")
 
 
 async def test_a_killed_gateway_ends_the_websocket_with_1006(

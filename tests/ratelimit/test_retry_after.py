@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.http.response import Response
 from exporter.ratelimit.retry_after import (
     RETRY_AFTER_MAX,
     RETRY_AFTER_MIN,
     Policy,
     RateLimitResponse,
 )
+from tests.http.responses import received
 
 NOW = 1_800_000_000.0
 
 
 def parse(*, body: bytes = b"", **headers: str) -> RateLimitResponse:
     fields = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return RateLimitResponse.of(Response(429, fields, body, 0.1), NOW)
+    return RateLimitResponse.of(received(429, fields, body, 0.1), NOW)
 
 
 def test_an_empty_response_has_no_hint() -> None:
@@ -76,7 +76,7 @@ def test_a_very_long_retry_after_becomes_the_maximum(text: str) -> None:
 )
 def test_a_retry_after_that_is_neither_seconds_nor_a_date_is_ignored(text: str) -> None:
     raw = httpx.Headers([(b"retry-after", text.encode())])
-    assert RateLimitResponse.of(Response(429, raw, b"", 0.1), NOW).retry_after is None
+    assert RateLimitResponse.of(received(429, raw, b"", 0.1), NOW).retry_after is None
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_policys_rate_is_in_requests_per_second() -> None:
 @given(header=st.binary(max_size=60), date=st.binary(max_size=60), body=st.binary(max_size=200))
 def test_any_header_or_body_gives_a_limited_result(header: bytes, date: bytes, body: bytes) -> None:
     headers = httpx.Headers([(b"retry-after", header), (b"date", date)])
-    parsed = RateLimitResponse.of(Response(429, headers, body, 0.1), NOW)
+    parsed = RateLimitResponse.of(received(429, headers, body, 0.1), NOW)
     assert parsed.retry_after is None or RETRY_AFTER_MIN <= parsed.retry_after <= RETRY_AFTER_MAX
     assert parsed.policy is None or parsed.policy.rate > 0
 

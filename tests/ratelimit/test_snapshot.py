@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.http.response import Response
 from exporter.ratelimit.adaptive_rate import RECOVERY, AdaptiveRate
 from exporter.ratelimit.retry_after import RETRY_AFTER_MAX, RateLimitResponse
 from exporter.ratelimit.snapshot import RateSnapshot
 from exporter.ratelimit.throttle import Throttle
+from tests.http.responses import received
 
 if TYPE_CHECKING:
     from tests.conftest import FakeClock
@@ -30,7 +30,7 @@ async def refused(clock: "FakeClock", rate: float = 8.0) -> Throttle:
     subject = throttle(clock, rate)
     permit = await subject.permit(0)
     await clock.advance(0.1)
-    subject.answered(permit, 429, Response(429, httpx.Headers({"retry-after": "30"}), b"", 0.1))
+    subject.answered(permit, 429, received(429, httpx.Headers({"retry-after": "30"}), b"", 0.1))
     return subject
 
 

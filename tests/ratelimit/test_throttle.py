@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from benchmarks.throttled_fleet import LoopClock, VirtualTimeLoop
 from exporter.clock import Clock
-from exporter.http.response import Response
 from exporter.ratelimit.throttle import Permit, Throttle
+from tests.http.responses import received
 
 
 class FakeClock(Clock, Protocol):
     async def advance(self, seconds: float) -> None: ...
 
 
-def a_429(**headers: str) -> Response:
+def a_429(**headers: str) -> httpx.Response:
     fields = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return Response(429, fields, b"", 0.1)
+    return received(429, fields, b"", 0.1)
 
 
 def throttle(clock: Clock, *, rate: float = 1.0, burst: int = 1) -> Throttle:
@@ -94,7 +94,7 @@ async def test_a_429_halves_the_limit_and_sets_the_time_to_resume(clock: FakeClo
 
 @pytest.mark.parametrize("response", [a_429(), None])
 async def test_no_permit_is_granted_during_the_cool_down(
-    clock: FakeClock, response: Response | None
+    clock: FakeClock, response: httpx.Response | None
 ) -> None:
     queue = Queue(throttle(clock, rate=4, burst=4))
     queue.throttle.answered(await queue.throttle.permit(0), 429, response)

@@ -5,7 +5,7 @@ implements the server:
 
     async with BrokenServer(resets) as server: ...
     async with BrokenServer(resets, tls=certificates.good()) as server: ...    # the same over TLS
-    async with BrokenServer(answers(cloud_responses.console_address())) as server: ...  # good
+    async with BrokenServer(answers(cloud_responses.console_address())) as server: ...    # good
 
 It records all requests. The behaviours here break below HTTP; those of `broken_responses` send
 complete or partial responses.

@@ -3,21 +3,24 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from aiohttp.abc import AbstractResolver
+import httpx
 
 from exporter.clock import SystemClock
-from exporter.cloud.client import CloudClient, RateLimitedSender
+from exporter.cloud.auth.login import Login
+from exporter.cloud.client import CloudClient
 from exporter.cloud.errors import LoginFailedError
+from exporter.cloud.observed_transport import ObservedTransport
 from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import Console, Tls
 from exporter.config.secret import Secret
-from exporter.http.request import Request
-from exporter.http.transport import Transport
+from exporter.http.resolver import Resolver
+from exporter.http.transport import WireTransport
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.probe.console import ConsoleClient
 from exporter.probe.prober import Prober
 from exporter.ratelimit.throttle import Throttle
+from exporter.ratelimit.transport import RateLimitedTransport
 
 TOKEN = "planted-iam-token"
 SECRETS = (TOKEN, "planted-proxy-password", "2e3e42cb-b5e7-49f0-91b6-d16401a823ac", "token=")
@@ -31,26 +34,24 @@ and one for a probe that hangs in a later stage.
 Probe = Callable[[], Awaitable[ProbeResult]]
 
 
-class TokenLogin:
+class TokenLogin(Login):
     """A login with a sequence of tokens; without tokens it fails."""
-
-    expires_at = None
 
     def __init__(self, *tokens: str) -> None:
         self._tokens = list(tokens)
 
-    async def authorize(self, request: Request) -> None:
+    async def authorize(self, request: httpx.Request) -> None:
         if not self._tokens:
             raise LoginFailedError("the login was rejected: check the password")
         request.headers["x-auth-token"] = self._tokens[0]
 
-    async def renew(self, rejected: Request) -> bool:
+    async def renew(self, rejected: httpx.Request) -> bool:
         if len(self._tokens) < 2 or rejected.headers["x-auth-token"] != self._tokens[0]:
             return False
         self._tokens.pop(0)
         return True
 
-    def accepted(self, request: Request) -> None:
+    def accepted(self, request: httpx.Request) -> None:
         """Do nothing."""
 
 
@@ -65,11 +66,11 @@ async def probing(  # noqa: PLR0913 - parameters of tests
     depth: Stage = Stage.API,
     console: Console = Console(),  # noqa: B008 - a frozen value
     observer: ProjectObserver = Unobserved(),  # noqa: B008 - stateless
-    resolver: AbstractResolver | None = None,
+    resolver: Resolver | None = None,
 ) -> AsyncIterator[Probe]:
     """Yield a function that probes one server through the API at ``url``."""
     clock = SystemClock()
-    transport = Transport(
+    wire = WireTransport(
         tls=tls or Tls(),
         proxy_url=proxy_url,
         observer=Unobserved(),
@@ -78,21 +79,22 @@ async def probing(  # noqa: PLR0913 - parameters of tests
     client = CloudClient(
         endpoint=url,
         project_id="0123456789abcdef0123456789abcdef",
-        sender=RateLimitedSender(transport, throttle, Unobserved()),
+        transport=RateLimitedTransport(ObservedTransport(wire, Unobserved()), throttle),
         login=login or TokenLogin(TOKEN),
+        observer=Unobserved(),
     )
     consoles = ConsoleClient(console, proxy_url=None, observer=observer, resolver=resolver)
     prober = Prober(client, consoles, clock)
     target = Target(TargetKey("southwest", "7c9ad6b8"), "db-01", "cn", timeout + 1, timeout, depth)
 
     async def probe() -> ProbeResult:
-        return await prober.probe(target, await prober.permit(0.0))
+        return await prober.probe(target)
 
     try:
         yield probe
     finally:
         await consoles.aclose()
-        await transport.aclose()
+        await wire.aclose()
 
 
 async def probe_once(  # noqa: PLR0913 - parameters of tests
@@ -104,7 +106,7 @@ async def probe_once(  # noqa: PLR0913 - parameters of tests
     proxy_url: str | None = None,
     depth: Stage = Stage.API,
     console: Console = Console(),  # noqa: B008 - a frozen value
-    resolver: AbstractResolver | None = None,
+    resolver: Resolver | None = None,
 ) -> ProbeResult:
     """Probe once and check the invariants of every result."""
     async with probing(

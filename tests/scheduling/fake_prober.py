@@ -1,11 +1,14 @@
 """A scheduler with a fake prober, and everything that it records."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from exporter.http.deadline import Deadline
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
+from exporter.scheduling.on_demand import OnDemandProbes
 from exporter.scheduling.scheduler import Scheduler
 
 INTERVAL = 10.0
@@ -26,6 +29,7 @@ class FakeProber:
     failed_stage: Stage = Stage.API
     started: list[tuple[str, float]] = field(default_factory=list)
     dues: list[float] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
     error: Exception | None = None
@@ -34,11 +38,14 @@ class FakeProber:
         self.permits.set()
         self.ends.set()
 
-    async def permit(self, due: float) -> None:
+    async def probe(
+        self, target: Target, *, due: float, on_permit: Callable[[Deadline], None]
+    ) -> ProbeResult:
         self.dues.append(due)
         await self.permits.wait()
-
-    async def probe(self, target: Target, _permit: None) -> ProbeResult:
+        deadline = Deadline(target.timeout)
+        on_permit(deadline)
+        self.limits.append(deadline.limit)
         if self.error is not None:
             raise self.error
         started_at = self.clock.time()
@@ -63,12 +70,18 @@ class Bench:
     lateness: list[float] = field(default_factory=list)
     missed: int = 0
     scheduler: Scheduler = field(init=False)
+    on_demand: OnDemandProbes = field(init=False)
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(
             prober_of=lambda _name: self.prober,  # type: ignore[arg-type,return-value]
             record=self.results.append,
             observer=self,
+            clock=self.clock,
+        )
+        self.on_demand = OnDemandProbes(
+            prober_of=lambda _name: self.prober,  # type: ignore[arg-type,return-value]
+            lock_of=self.scheduler.lock_of,
             clock=self.clock,
         )
 

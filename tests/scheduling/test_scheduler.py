@@ -184,7 +184,7 @@ async def test_a_probe_on_demand_waits_for_a_running_scheduled_one(bench: Bench)
     one = target("s")
     bench.scheduler.reconcile([one])
     await bench.pass_time(INTERVAL)
-    pending = asyncio.create_task(bench.scheduler.probe_now(one, max_seconds=5))
+    pending = asyncio.create_task(bench.on_demand.probe_now(one, max_seconds=5))
     await bench.clock.advance(0)
     assert bench.prober.running == 1
     bench.prober.ends.set()
@@ -196,13 +196,13 @@ async def test_a_probe_on_demand_waits_for_a_running_scheduled_one(bench: Bench)
 
 async def test_a_probe_on_demand_without_a_permit_is_skipped(bench: Bench) -> None:
     bench.prober.permits.clear()
-    result = await bench.scheduler.probe_now(target("s"), max_seconds=0.05)
+    result = await bench.on_demand.probe_now(target("s"), max_seconds=0.05)
     assert result.outcome is Outcome.SKIPPED
 
 
 async def test_the_deadline_of_a_probe_on_demand_limits_its_timeout(bench: Bench) -> None:
-    result = await bench.scheduler.probe_now(replace(target("s"), timeout=60.0), max_seconds=2.0)
-    assert result.target.timeout == pytest.approx(2.0)
+    await bench.on_demand.probe_now(replace(target("s"), timeout=60.0), max_seconds=2.0)
+    assert bench.prober.limits == [pytest.approx(2.0)]
 
 
 async def test_a_probe_on_demand_ends_at_its_deadline_even_while_waiting(
@@ -212,7 +212,7 @@ async def test_a_probe_on_demand_ends_at_its_deadline_even_while_waiting(
     bench.scheduler.reconcile([one])
     # As if a login waited for the end of a cool-down.
     bench.prober.ends.clear()
-    result = await bench.scheduler.probe_now(one, max_seconds=0.05)
+    result = await bench.on_demand.probe_now(one, max_seconds=0.05)
     assert result.outcome is Outcome.SKIPPED
     assert bench.prober.running == 0
     # Scheduled probes continue.
@@ -223,9 +223,9 @@ async def test_a_probe_on_demand_ends_at_its_deadline_even_while_waiting(
 
 async def test_stop_waits_for_a_probe_on_demand(bench: Bench) -> None:
     bench.prober.ends.clear()
-    pending = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
+    pending = asyncio.create_task(bench.on_demand.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
-    stopping = asyncio.create_task(bench.scheduler.stop(grace=5))
+    stopping = asyncio.create_task(bench.on_demand.stop(grace=5))
     await bench.clock.advance(0)
     assert not stopping.done()
     bench.prober.ends.set()
@@ -237,17 +237,17 @@ async def test_a_probe_on_demand_cancelled_by_stop_is_skipped(
     bench: Bench,
 ) -> None:
     bench.prober.ends.clear()
-    pending = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
+    pending = asyncio.create_task(bench.on_demand.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
-    await bench.scheduler.stop(grace=0.05)
-    results = [await pending, await bench.scheduler.probe_now(target("s"), max_seconds=5)]
+    await bench.on_demand.stop(grace=0.05)
+    results = [await pending, await bench.on_demand.probe_now(target("s"), max_seconds=5)]
     assert [result.outcome for result in results] == [Outcome.SKIPPED] * 2
     assert [result.detail for result in results] == ["the exporter is shutting down"] * 2
 
 
 async def test_cancelling_the_caller_cancels_the_probe_on_demand(bench: Bench) -> None:
     bench.prober.ends.clear()
-    pending = asyncio.create_task(bench.scheduler.probe_now(target("s"), max_seconds=5))
+    pending = asyncio.create_task(bench.on_demand.probe_now(target("s"), max_seconds=5))
     await bench.clock.advance(0)
     assert bench.prober.running == 1
     pending.cancel()
@@ -263,7 +263,7 @@ async def test_a_timeout_after_a_short_deadline_is_no_evidence(
     bench: Bench, max_seconds: float, outcome: Outcome
 ) -> None:
     bench.prober.outcome = Outcome.TIMEOUT
-    result = await bench.scheduler.probe_now(target("s"), max_seconds)
+    result = await bench.on_demand.probe_now(target("s"), max_seconds)
     assert result.outcome is outcome
 
 

@@ -17,12 +17,11 @@ import pytest
 
 from exporter.app.exporter import Exporter
 from exporter.config.load import load
-from exporter.http.request import Request
-from exporter.http.response import Response
 from exporter.metrics.negotiation import Format
 from exporter.model import TargetKey
 from exporter.outcome import Outcome
 from exporter.scheduling.phase_table import PhaseTable, phase_of
+from tests.http.responses import received
 
 DAY = 86_400.0
 HOUR = 3600.0
@@ -71,7 +70,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @dataclass
-class FakeCloud:
+class FakeCloud(httpx.AsyncBaseTransport):
     """A fake of IAM and CloudDC that uses the fake clock.
 
     Tokens are valid for a day. ``exhausted`` returns whether the quota is used up at a time (Unix
@@ -90,17 +89,18 @@ class FakeCloud:
         """Replace the constructor of the transport."""
         return self
 
-    async def send(self, request: Request, **_options: object) -> Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         now = self.clock.time() - self.ahead
+        request.extensions["deadline"].spent += 0.05
         status, headers, body = self._response(request, now)
         self.responses[status] += 1
         headers["date"] = formatdate(now, usegmt=True)
-        return Response(status, httpx.Headers(headers), json.dumps(body).encode(), 0.05)
+        return received(status, httpx.Headers(headers), json.dumps(body).encode(), 0.05)
 
     async def aclose(self) -> None:
         """Do nothing."""
 
-    def _response(self, request: Request, now: float) -> tuple[int, dict[str, str], object]:
+    def _response(self, request: httpx.Request, now: float) -> tuple[int, dict[str, str], object]:
         if request.method == "POST":
             self.logins.append(now)
             token = f"token-{len(self.logins)}"
@@ -161,7 +161,7 @@ async def life(
 ) -> AsyncIterator[SimulatedLife]:
     """Return an exporter whose every request goes to the fake cloud."""
     cloud = FakeCloud(clock)
-    monkeypatch.setattr("exporter.app.project.Transport", cloud)
+    monkeypatch.setattr("exporter.app.project.WireTransport", cloud)
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)
     exporter = Exporter(load(path, {}), version="0", clock=clock)

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
 from exporter.cloud.server_list import ListedServer
 from exporter.config.config import Discovery, Project
-from exporter.http.errors import BadResponseError, NoResponse, NoResponseError, RequestError
+from exporter.http.errors import BadResponseError, NoResponse, NoResponseError
 from exporter.model import TargetKey
 from exporter.targets.cloud_discovery import CloudDiscovery
 from exporter.targets.shrink_guard import ShrinkGuard
@@ -36,7 +37,7 @@ def records(count: int) -> list[ListedServer]:
 class FakeLister:
     """Returns the next list of pages, or raises the next error, at each call."""
 
-    responses: list[list[list[ListedServer]] | RequestError | Exception]
+    responses: list[list[list[ListedServer]] | httpx.RequestError | Exception]
     calls: list[tuple[str | None, float]] = field(default_factory=list)
 
     async def server_pages(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
@@ -13,7 +14,6 @@ from exporter.cloud.auth import Lockouts
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import AkskAuth, Discovery, Project, RateLimit
 from exporter.config.secret import Secret
-from exporter.http.errors import RequestError
 from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.scenario import Fault, FaultKind, Operation
 from exporter.targets.cloud_discovery import CloudDiscovery
@@ -82,7 +82,7 @@ async def test_a_failed_list_is_an_error_and_not_an_empty_list(
     cloud: Simulator, cloud_project: Project, kind: FaultKind
 ) -> None:
     cloud.add_fault(Fault(kind, operation=Operation.LIST_SERVERS))
-    with pytest.raises(RequestError):
+    with pytest.raises(httpx.RequestError):
         await list_once(replace(cloud_project, timeout=0.3), SystemClock())
 
 

@@ -2,6 +2,8 @@
 
 import json
 
+import httpx
+
 from exporter.clock import Clock
 from exporter.cloud.auth.expiring_credentials import ExpiringCredentials, expiring_credentials
 from exporter.cloud.auth.header_value import header_value
@@ -13,9 +15,7 @@ from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AgencyAuth
-from exporter.http.errors import RequestError
-from exporter.http.request import Request
-from exporter.http.response import Response
+from exporter.http.json_body import json_body
 
 _OK = 200
 _NOT_FOUND = 404
@@ -39,11 +39,11 @@ class AgencyLogin(RenewedLogin[Keys]):
         super().__init__(Renewal(source, lockout=Lockout(clock), observer=observer, clock=clock))
         self._signer = Signer(project_id, lockout=KeyLockout(clock), clock=clock)
 
-    async def authorize(self, request: Request) -> None:
+    async def authorize(self, request: httpx.Request) -> None:
         """Sign a request; fetch keys first if necessary. Raises `LoginFailedError`."""
         self._signer.sign(request, await self._credentials.current())
 
-    async def renew(self, rejected: Request) -> bool:
+    async def renew(self, rejected: httpx.Request) -> bool:
         """Fetch new keys, once for all requests rejected with the same keys."""
 
         def was_sent(keys: Keys) -> bool:
@@ -53,7 +53,7 @@ class AgencyLogin(RenewedLogin[Keys]):
             self._signer.rejected(rejected)
         return await self._credentials.renew(was_sent)
 
-    def accepted(self, request: Request) -> None:
+    def accepted(self, request: httpx.Request) -> None:
         """Record that a request's signature was accepted."""
         self._signer.accepted()
         self._credentials.accepted(lambda keys: signed_with(request, keys))
@@ -96,16 +96,16 @@ class MetadataSource:
         """Fetch keys; raises `LoginFailedError`."""
         headers = await self._token_header()
         response = await self._request("GET", "/openstack/latest/securitykey", headers)
-        if response.status == _NOT_FOUND:
+        if response.status_code == _NOT_FOUND:
             raise LoginFailedError(
                 "the metadata service has no keys: check that an agency is bound to this machine"
             )
-        if response.status != _OK:
+        if response.status_code != _OK:
             raise LoginFailedError(
-                f"the metadata service answered the request for keys with {response.status}: "
+                f"the metadata service answered the request for keys with {response.status_code}: "
                 "check metadata_endpoint"
             )
-        body = response.json()
+        body = json_body(response)
         credential = body.get("credential") if isinstance(body, dict) else None
         if not isinstance(credential, dict):
             raise LoginFailedError(
@@ -132,23 +132,23 @@ class MetadataSource:
             "/meta-data/latest/api/token",
             {"x-metadata-token-ttl-seconds": "21600"},
         )
-        if response.status in _NO_TOKENS:
+        if response.status_code in _NO_TOKENS:
             return {}
-        if response.status != _OK:
+        if response.status_code != _OK:
             raise LoginFailedError(
-                f"the metadata service answered the request for a token with {response.status}: "
-                "check metadata_endpoint"
+                "the metadata service answered the request for a token with "
+                f"{response.status_code}: check metadata_endpoint"
             )
-        token = response.body.decode("latin-1").strip()
+        token = response.content.decode("latin-1").strip()
         return {
             "x-metadata-token": header_value(token, "the session token of the metadata service")
         }
 
-    async def _request(self, method: str, path: str, headers: dict[str, str]) -> Response:
-        request = Request.to(method, f"{self._endpoint}{path}", headers)
+    async def _request(self, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+        request = httpx.Request(method, f"{self._endpoint}{path}", headers=headers)
         try:
             return await self._fetch(request)
-        except RequestError as error:
+        except httpx.RequestError as error:
             raise LoginFailedError(
                 f"the metadata service did not answer ({error}): check metadata_endpoint, and that "
                 "the exporter runs on a machine of the cloud"

@@ -1,18 +1,19 @@
 """Sign requests with a permanent access key pair (AK/SK)."""
 
+import httpx
+
 from exporter.clock import Clock
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.key_lockout import KeyLockout
-from exporter.cloud.auth.login import LoginObserver
+from exporter.cloud.auth.login import Login, LoginObserver
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AkskAuth
 from exporter.config.secret import SecretUnreadableError
-from exporter.http.request import Request
 
 
-class AkskLogin:
+class AkskLogin(Login):
     """Signs requests with an access key pair, which is read again for each request.
 
     ``lockout`` counts the rejected signatures of the key pair.
@@ -31,12 +32,7 @@ class AkskLogin:
         self._observer = observer
         self._signer = Signer(project_id, lockout=lockout, clock=clock)
 
-    @property
-    def expires_at(self) -> float | None:
-        """Return None: permanent keys do not expire."""
-        return None
-
-    async def authorize(self, request: Request) -> None:
+    async def authorize(self, request: httpx.Request) -> None:
         """Sign a request; raises `LoginFailedError`, also while the key pair is locked out."""
         try:
             keys = self._keys()
@@ -45,7 +41,7 @@ class AkskLogin:
             raise
         self._signer.sign(request, keys)
 
-    async def renew(self, rejected: Request) -> bool:
+    async def renew(self, rejected: httpx.Request) -> bool:
         """Return whether the keys have changed since ``rejected`` was signed."""
         try:
             if not signed_with(rejected, self._keys()):
@@ -56,7 +52,7 @@ class AkskLogin:
         self._observer.login_failed()
         return False
 
-    def accepted(self, request: Request) -> None:  # noqa: ARG002 - the protocol's signature
+    def accepted(self, request: httpx.Request) -> None:  # noqa: ARG002 - the protocol's signature
         """Record that a request's signature was accepted."""
         self._signer.accepted()
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+import httpx
+
 from exporter.cloud.errors import LoginFailedError
 from exporter.http.http_date import unix_time
-from exporter.http.response import Response
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class ExpiringCredentials(Generic[T]):
 
 
 def expiring_credentials(
-    value: T, expires_at: object, response: Response, now: float
+    value: T, expires_at: object, response: httpx.Response, now: float
 ) -> ExpiringCredentials[T]:
     """Return ``value`` with its lifetime, from the response that contained it.
 
@@ -45,7 +46,7 @@ def expiring_credentials(
         )
     date = unix_time(response.headers.get("date", ""))
     # Without this margin, credentials that expire on arrival would be renewed for every request.
-    margin = response.seconds + (0.0 if date is None else _DATE_RESOLUTION)
+    margin = response.extensions.get("seconds", 0.0) + (0.0 if date is None else _DATE_RESOLUTION)
     lifetime = end - (now if date is None else date) - margin
     if lifetime <= 0:
         cause = (

@@ -11,7 +11,7 @@ _WAIT_FIRST, _WAIT_LAST = 60.0, 300.0
 class KeyLockout:
     """Counts rejected signatures of one key pair, for all projects that sign with it.
 
-    After three consecutive rejections, only a test request may be sent at intervals of 1 to 5
+    After three consecutive rejections, only one test request is allowed every 1 to 5
     minutes.
     """
 
@@ -48,7 +48,7 @@ class KeyLockout:
             if self._rejections < _MAX_REJECTIONS:
                 return
         elif signature != self._test_signature:
-            # The request was sent before the lockout: its rejection is no news.
+            # The request was sent before the lockout: so its rejection is not counted again.
             return
         self._backoff.record_failure(
             f"the API rejected {_MAX_REJECTIONS} signatures in a row: check the keys, and that "

@@ -1,16 +1,22 @@
-"""Protocols of the logins."""
+"""Authenticate requests: the flow that all logins share, as an `httpx.Auth`."""
 
-from collections.abc import Awaitable, Callable
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
-from exporter.http.request import Request
-from exporter.http.response import Response
+import httpx
 
-SendRequest = Callable[[Request], Awaitable[Response]]
+from exporter.ratelimit.transport import URGENT
+
+SendRequest = Callable[[httpx.Request], Awaitable[httpx.Response]]
 """Sends one request and reads the complete response, of any status.
 
 Raises `NoResponseError` or `BadResponseError`.
 """
+
+_UNAUTHORIZED = 401
+# These statuses prove that the credentials were accepted. A 429 or 5xx may come before that check.
+_ACCEPTED = frozenset({200, 400, 403, 404})
 
 
 class LoginObserver(Protocol):
@@ -23,25 +29,44 @@ class LoginObserver(Protocol):
         """Record that new credentials could not be obtained, or that the API rejected them."""
 
 
-class Login(Protocol):
-    """Adds credentials to requests and renews them."""
+class Login(httpx.Auth):
+    """Adds credentials to requests, and repeats a request once with renewed ones after a 401."""
 
     @property
     def expires_at(self) -> float | None:
         """Return the Unix time at which the credentials expire; None if unknown."""
+        return None
 
-    async def authorize(self, request: Request) -> None:
+    @abstractmethod
+    async def authorize(self, request: httpx.Request) -> None:
         """Add the credentials to a request; obtain them first if necessary.
 
         Raises `LoginFailedError`.
         """
 
-    async def renew(self, rejected: Request) -> bool:
+    @abstractmethod
+    async def renew(self, rejected: httpx.Request) -> bool:
         """Obtain new credentials after ``rejected`` was answered 401.
 
         Return whether to repeat the request: false if no newer credentials are available now.
         Concurrent requests rejected with the same credentials cause one renewal.
         """
 
-    def accepted(self, request: Request) -> None:
+    @abstractmethod
+    def accepted(self, request: httpx.Request) -> None:
         """Record that the API accepted the credentials of a request."""
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Authenticate one request; raises `LoginFailedError`."""
+        await self.authorize(request)
+        response = yield request
+        if response.status_code == _UNAUTHORIZED and await self.renew(request):
+            request.extensions["due"] = URGENT
+            await self.authorize(request)
+            response = yield request
+            if response.status_code == _UNAUTHORIZED:
+                await self.renew(request)
+        if response.status_code in _ACCEPTED:
+            self.accepted(request)

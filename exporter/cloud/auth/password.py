@@ -3,6 +3,8 @@
 import hashlib
 import json
 
+import httpx
+
 from exporter.clock import Clock
 from exporter.cloud.api_error import ApiError
 from exporter.cloud.auth.expiring_credentials import ExpiringCredentials, expiring_credentials
@@ -13,13 +15,11 @@ from exporter.cloud.auth.renewal import CredentialsRejectedError, Renewal, Renew
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import PasswordAuth
 from exporter.config.secret import SecretUnreadableError
-from exporter.http.errors import RequestError
-from exporter.http.request import Request
-from exporter.http.response import Response
+from exporter.http.json_body import json_body
 
 _HEADER = "x-auth-token"
 _CREATED = (200, 201)
-# 4xx that do not reject the credentials: proxy login, timeout, too early, too many requests.
+# Client errors that say nothing about the credentials.
 _NOT_ABOUT_CREDENTIALS = frozenset({407, 408, 425, 429})
 _REMEDIES = {
     400: "check project_id, username and domain",
@@ -47,21 +47,21 @@ class PasswordLogin(RenewedLogin[str]):
         source = PasswordSource(auth, project_id, send=send, clock=clock)
         super().__init__(Renewal(source, lockout=lockout, observer=observer, clock=clock))
 
-    async def authorize(self, request: Request) -> None:
+    async def authorize(self, request: httpx.Request) -> None:
         """Add the token to a request; log in first if necessary. Raises `LoginFailedError`."""
         request.headers[_HEADER] = await self._credentials.current()
 
-    async def renew(self, rejected: Request) -> bool:
+    async def renew(self, rejected: httpx.Request) -> bool:
         """Log in again, once for all requests rejected with the same token."""
         return await self._credentials.renew(lambda token: _has_token(rejected, token))
 
-    def accepted(self, request: Request) -> None:
+    def accepted(self, request: httpx.Request) -> None:
         """Record that the API accepted the token of a request."""
         self._credentials.accepted(lambda token: _has_token(request, token))
 
 
 class PasswordSource:
-    """Requests tokens of ``project_id`` from IAM."""
+    """Requests tokens for the project ``project_id`` from IAM."""
 
     def __init__(
         self, auth: PasswordAuth, project_id: str, *, send: SendRequest, clock: Clock
@@ -94,29 +94,31 @@ class PasswordSource:
         return header_value(text, "the saved token")
 
     async def obtain(self) -> ExpiringCredentials[str]:
-        """Log in; raises `CredentialsRejectedError` or another `RequestError`."""
+        """Log in; raises `CredentialsRejectedError` or another `httpx.RequestError`."""
         request = self._request()
         try:
             response = await self._send(request)
-        except RequestError as error:
+        except httpx.RequestError as error:
             raise LoginFailedError(
                 f"IAM did not answer the login ({error}): check iam_endpoint, network and proxy"
             ) from None
-        if response.status in _CREATED:
+        if response.status_code in _CREATED:
             token = header_value(
                 response.headers.get("x-subject-token"), "the token in IAM's response"
             )
             return expiring_credentials(token, _expires_at(response), response, self._clock.time())
-        problem = f"IAM answered the login of user {self._auth.username!r} with {response.status}"
+        problem = (
+            f"IAM answered the login of user {self._auth.username!r} with {response.status_code}"
+        )
         # The message of the response is left out: it could quote the password.
-        if (code := ApiError.of(response).code) not in {"", str(response.status)}:
+        if (code := ApiError.of(response).code) not in {"", str(response.status_code)}:
             problem = f"{problem} {code}"
-        remedy = _REMEDIES.get(response.status)
-        if 400 <= response.status < 500 and response.status not in _NOT_ABOUT_CREDENTIALS:  # noqa: PLR2004
+        remedy = _REMEDIES.get(response.status_code)
+        if 400 <= response.status_code < 500 and response.status_code not in _NOT_ABOUT_CREDENTIALS:  # noqa: PLR2004
             raise CredentialsRejectedError(f"{problem}: {remedy or 'check the auth settings'}")
         raise LoginFailedError(f"{problem}: {remedy or 'check iam_endpoint and the state of IAM'}")
 
-    def _request(self) -> Request:
+    def _request(self) -> httpx.Request:
         try:
             password = self._auth.password.reveal()
         except SecretUnreadableError as error:
@@ -130,7 +132,7 @@ class PasswordSource:
             "identity": {"methods": ["password"], "password": {"user": user}},
             "scope": {"project": {"id": self._project_id}},
         }
-        return Request.to(
+        return httpx.Request(
             "POST",
             f"{self._auth.iam_endpoint}/v3/auth/tokens?nocatalog=true",
             headers={"content-type": "application/json"},
@@ -139,11 +141,11 @@ class PasswordSource:
         )
 
 
-def _has_token(request: Request, token: str) -> bool:
+def _has_token(request: httpx.Request, token: str) -> bool:
     return bool(request.headers.get(_HEADER) == token)
 
 
-def _expires_at(response: Response) -> object:
-    body = response.json()
+def _expires_at(response: httpx.Response) -> object:
+    body = json_body(response)
     token = body.get("token") if isinstance(body, dict) else None
     return token.get("expires_at") if isinstance(token, dict) else None

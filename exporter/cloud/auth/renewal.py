@@ -8,14 +8,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+import httpx
+
 from exporter.clock import Clock
 from exporter.cloud.auth.backoff import Backoff
 from exporter.cloud.auth.cached_credentials import CachedCredentials
 from exporter.cloud.auth.expiring_credentials import ExpiringCredentials
 from exporter.cloud.auth.lockout import REJECTED_FIRST, REJECTED_LAST, Lockout
-from exporter.cloud.auth.login import LoginObserver
+from exporter.cloud.auth.login import Login, LoginObserver
 from exporter.cloud.errors import LoginFailedError
-from exporter.http.errors import RequestError
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class CredentialSource(Protocol[T]):
     async def obtain(self) -> ExpiringCredentials[T]:
         """Fetch new credentials.
 
-        Raises `CredentialsRejectedError`, or another `RequestError` if a retry may succeed.
+        Raises `CredentialsRejectedError`, or another `httpx.RequestError` if a retry may succeed.
         """
 
 
@@ -251,7 +252,7 @@ class Renewal(Generic[T]):
             obtained = await self._source.obtain()
         except CredentialsRejectedError as error:
             return self._failed(self._lockout, error, fingerprint)
-        except RequestError as error:
+        except httpx.RequestError as error:
             return self._failed(self._outage, error, fingerprint)
         self._set_current(
             obtained,
@@ -266,14 +267,14 @@ class Renewal(Generic[T]):
         return obtained
 
     def _failed(
-        self, backoff: Backoff, error: RequestError, fingerprint: bytes
+        self, backoff: Backoff, error: httpx.RequestError, fingerprint: bytes
     ) -> LoginFailedError:
         backoff.record_failure(str(error), fingerprint)
         self._observer.login_failed()
         return backoff.error(fingerprint)
 
 
-class RenewedLogin(Generic[T]):
+class RenewedLogin(Login, Generic[T]):
     """A login with expiring credentials, which can be restored after a restart."""
 
     def __init__(self, credentials: Renewal[T]) -> None:

@@ -4,10 +4,11 @@ import hashlib
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
+import httpx
+
 from exporter.clock import Clock
 from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.signature import DATE_FORMAT, Keys, signed_headers
-from exporter.http.request import Request
 
 # Headers that neither the transport nor a proxy changes.
 _SIGNED = ("host", "content-type", "x-project-id", "x-sdk-date")
@@ -21,7 +22,7 @@ class Signer:
         self._lockout = lockout
         self._clock = clock
 
-    def sign(self, request: Request, keys: Keys) -> None:
+    def sign(self, request: httpx.Request, keys: Keys) -> None:
         """Add a signature to a request.
 
         It covers path and query as the server decodes them, however the transport encodes them;
@@ -30,15 +31,16 @@ class Signer:
         """
         is_test = self._lockout.check(_digest(keys))
         date = datetime.fromtimestamp(self._clock.time(), UTC).strftime(DATE_FORMAT)
-        request.headers["host"] = request.url.host_port_subcomponent or ""
+        request.headers["host"] = request.url.netloc.decode("ascii")
         request.headers["x-sdk-date"] = date
         request.headers["x-project-id"] = self._project_id
-        request.headers.popall("x-security-token", None)
+        if "x-security-token" in request.headers:
+            del request.headers["x-security-token"]
         request.headers.update(_signature(request, keys))
         if is_test:
             self._lockout.test_sent(request.headers["authorization"])
 
-    def rejected(self, request: Request) -> None:
+    def rejected(self, request: httpx.Request) -> None:
         """Record that a request signed with the current keys was answered 401."""
         self._lockout.rejected(request.headers["authorization"])
 
@@ -47,20 +49,20 @@ class Signer:
         self._lockout.accepted()
 
 
-def signed_with(request: Request, keys: Keys) -> bool:
+def signed_with(request: httpx.Request, keys: Keys) -> bool:
     """Return whether a request was signed with these keys."""
     headers = _signature(request, keys)
     return all(request.headers.get(name) == value for name, value in headers.items())
 
 
-def _signature(request: Request, keys: Keys) -> dict[str, str]:
+def _signature(request: httpx.Request, keys: Keys) -> dict[str, str]:
     return signed_headers(
         keys,
         method=request.method,
-        path=request.url.raw_path,
-        query=parse_qsl(request.url.raw_query_string, keep_blank_values=True),
+        path=request.url.raw_path.partition(b"?")[0].decode("ascii"),
+        query=parse_qsl(request.url.query.decode("ascii"), keep_blank_values=True),
         headers={name: request.headers[name] for name in _SIGNED if name in request.headers},
-        body=request.content,
+        body=request.read(),
     )
 
 

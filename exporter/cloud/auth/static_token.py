@@ -1,16 +1,17 @@
 """Send a given token, which an external process renews by rewriting its file."""
 
+import httpx
+
 from exporter.cloud.auth.header_value import header_value
-from exporter.cloud.auth.login import LoginObserver
+from exporter.cloud.auth.login import Login, LoginObserver
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import TokenAuth
 from exporter.config.secret import SecretUnreadableError
-from exporter.http.request import Request
 
 _HEADER = "x-auth-token"
 
 
-class StaticTokenLogin:
+class StaticTokenLogin(Login):
     """Adds a given token to requests; the token is read again for each request."""
 
     def __init__(self, auth: TokenAuth, *, observer: LoginObserver) -> None:
@@ -19,12 +20,7 @@ class StaticTokenLogin:
         self._rejected = ""
         self._validated = ""
 
-    @property
-    def expires_at(self) -> float | None:
-        """Return None: the expiry time of a given token is unknown."""
-        return None
-
-    async def authorize(self, request: Request) -> None:
+    async def authorize(self, request: httpx.Request) -> None:
         """Add the token to a request; raises `LoginFailedError` if it cannot be read."""
         try:
             request.headers[_HEADER] = self._token()
@@ -32,7 +28,7 @@ class StaticTokenLogin:
             self._observer.login_failed()
             raise
 
-    async def renew(self, rejected: Request) -> bool:
+    async def renew(self, rejected: httpx.Request) -> bool:
         """Return whether the token has changed since ``rejected`` was sent."""
         sent = rejected.headers.get(_HEADER, "")
         try:
@@ -45,7 +41,7 @@ class StaticTokenLogin:
             self._observer.login_failed()
         return False
 
-    def accepted(self, request: Request) -> None:
+    def accepted(self, request: httpx.Request) -> None:
         """Record that the API accepted the token of a request."""
         if self._rejected == request.headers.get(_HEADER):
             self._rejected = ""

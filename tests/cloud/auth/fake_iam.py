@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 
 from exporter.clock import Clock
-from exporter.http.request import Request
-from exporter.http.response import Response
+from tests.http.responses import received
 
 
 @dataclass
@@ -44,11 +43,11 @@ class FakeIam:
     skew: float = 0.0
     down: Exception | None = None
     hold: asyncio.Event | None = None
-    responses: list[Response] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
+    responses: list[httpx.Response] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
     rejected_at: list[float] = field(default_factory=list)
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer one login request."""
         self.requests.append(request)
         if self.hold is not None:
@@ -78,14 +77,18 @@ def iso(unix_time: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def response(status: int, body: object = None, headers: dict[str, str] | None = None) -> Response:
+def response(
+    status: int, body: object = None, headers: dict[str, str] | None = None
+) -> httpx.Response:
     """Return a response with a JSON body."""
-    return Response(
+    return received(
         status, httpx.Headers(headers, encoding="utf-8"), json.dumps(body).encode(), 0.0
     )
 
 
-def created(token: str, expires_at: object, date: float | None = None, **body: Any) -> Response:
+def created(
+    token: str, expires_at: object, date: float | None = None, **body: Any
+) -> httpx.Response:
     """Return the response to a successful login."""
     headers = {"x-subject-token": token}
     if date is not None:
@@ -93,10 +96,10 @@ def created(token: str, expires_at: object, date: float | None = None, **body: A
     return response(201, {"token": {"expires_at": expires_at, **body}}, headers)
 
 
-def api_request() -> Request:
+def api_request() -> httpx.Request:
     """Return an API request without credentials."""
-    return Request.to(
+    return httpx.Request(
         "GET",
         "https://clouddc.example/v1/0123/physicalservers",
-        {"content-type": "application/json"},
+        headers={"content-type": "application/json"},
     )

@@ -10,9 +10,8 @@ from exporter.cloud.auth.agency import AgencyLogin
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AgencyAuth
 from exporter.http.errors import NoResponse, NoResponseError
-from exporter.http.request import Request
-from exporter.http.response import Response
 from tests.cloud.auth.fake_iam import CountingObserver, api_request, iso, response
+from tests.http.responses import received
 
 if TYPE_CHECKING:
     from tests.conftest import FakeClock
@@ -25,18 +24,18 @@ class FakeMetadata:
     clock: "FakeClock"
     token_status: int = 200
     token: bytes = b"METATOKEN\n"
-    keys: Response | None = None
+    keys: httpx.Response | None = None
     down: bool = False
-    requests: list[Request] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
     keys_given: int = 0
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer one request."""
         self.requests.append(request)
         if self.down:
             raise NoResponseError(NoResponse.CONNECT, "cannot connect to 169.254.169.254:80")
         if request.method == "PUT":
-            return Response(self.token_status, httpx.Headers(), self.token, 0.0)
+            return received(self.token_status, httpx.Headers(), self.token, 0.0)
         if self.keys is not None:
             return self.keys
         self.keys_given += 1
@@ -66,7 +65,7 @@ def login(metadata: FakeMetadata, observer: CountingObserver, clock: "FakeClock"
     return AgencyLogin(auth, "0123", fetch=metadata, observer=observer, clock=clock)
 
 
-async def signed(login: AgencyLogin) -> Request:
+async def signed(login: AgencyLogin) -> httpx.Request:
     request = api_request()
     await login.authorize(request)
     return request
@@ -178,7 +177,7 @@ async def test_the_error_of_an_invalid_response_names_the_problem(
     login: AgencyLogin,
     metadata: FakeMetadata,
     observer: CountingObserver,
-    keys: Response,
+    keys: httpx.Response,
     message: str,
 ) -> None:
     metadata.keys = keys

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from exporter.cloud.auth.aksk import AkskLogin
@@ -11,7 +12,6 @@ from exporter.cloud.auth.lockout import Lockouts
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AkskAuth
 from exporter.config.secret import Secret
-from exporter.http.request import Request
 from tests.cloud.auth.fake_iam import CountingObserver, api_request
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def login(new_login: Callable[..., AkskLogin]) -> AkskLogin:
     return new_login()
 
 
-async def signed(login: AkskLogin) -> Request:
+async def signed(login: AkskLogin) -> httpx.Request:
     request = api_request()
     await login.authorize(request)
     return request

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +18,6 @@ from exporter.cloud.auth.password import PasswordLogin
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AgencyAuth, PasswordAuth
 from exporter.config.secret import Secret
-from exporter.http.request import Request
-from exporter.http.response import Response
 from tests.cloud.auth.fake_iam import CountingObserver, FakeIam, api_request, iso, response
 
 if TYPE_CHECKING:
@@ -197,9 +196,9 @@ async def test_a_login_starts_without_credentials_if_the_saved_text_is_invalid(
 async def test_the_keys_of_an_agency_are_saved_too(
     clock: "FakeClock", observer: CountingObserver
 ) -> None:
-    requests: list[Request] = []
+    requests: list[httpx.Request] = []
 
-    async def metadata(request: Request) -> Response:
+    async def metadata(request: httpx.Request) -> httpx.Response:
         requests.append(request)
         if request.method == "PUT":
             return response(404, {})

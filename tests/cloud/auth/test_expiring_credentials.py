@@ -5,14 +5,14 @@ import pytest
 
 from exporter.cloud.auth.expiring_credentials import expiring_credentials
 from exporter.cloud.errors import LoginFailedError
-from exporter.http.response import Response
+from tests.http.responses import received
 
 NOW = 1_800_000_000.0
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
 
 
-def response(**headers: str) -> Response:
-    return Response(201, httpx.Headers(headers), b"", 0.1)
+def response(**headers: str) -> httpx.Response:
+    return received(201, httpx.Headers(headers), b"", 0.1)
 
 
 def test_the_lifetime_excludes_the_response_time_and_the_resolution_of_the_date() -> None:

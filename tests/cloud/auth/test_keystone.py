@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from exporter.clock import Clock, SystemClock
@@ -13,10 +14,9 @@ from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import PasswordAuth, Project, Tls
 from exporter.config.secret import Secret
-from exporter.http.request import Request
-from exporter.http.response import Response
-from exporter.http.transport import Transport
+from exporter.http.transport import WireTransport
 from tests.cloud.auth.fake_iam import CountingObserver, api_request
+from tests.http.requests import extensions
 from tests.real.keystone import LOCKED_AFTER, Account, Keystone
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ NewLogin = Callable[..., Login]
 @pytest.fixture
 async def send() -> AsyncIterator[SendRequest]:
     """Return a function that sends requests through the exporter's transport."""
-    transport = Transport(tls=Tls(), proxy_url=None, observer=Unobserved())
+    transport = WireTransport(tls=Tls(), proxy_url=None, observer=Unobserved())
 
-    async def send(request: Request) -> Response:
-        return await transport.send(request, timeout=10, max_bytes=1 << 20)
+    async def send(request: httpx.Request) -> httpx.Response:
+        request.extensions = extensions(seconds=10)
+        return await transport.handle_async_request(request)
 
     yield send
     await transport.aclose()
@@ -65,13 +66,13 @@ def new_login(keystone: Keystone, send: SendRequest, observer: CountingObserver)
     return make
 
 
-async def authorized(login: Login) -> Request:
+async def authorized(login: Login) -> httpx.Request:
     request = api_request()
     await login.authorize(request)
     return request
 
 
-def token(request: Request) -> str:
+def token(request: httpx.Request) -> str:
     return str(request.headers["x-auth-token"])
 
 

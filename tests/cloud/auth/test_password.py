@@ -20,7 +20,6 @@ from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import PasswordAuth, Project
 from exporter.config.secret import Secret
 from exporter.http.errors import NoResponse, NoResponseError
-from exporter.http.response import Response
 from tests.cloud.auth.fake_iam import (
     CountingObserver,
     FakeIam,
@@ -29,6 +28,7 @@ from tests.cloud.auth.fake_iam import (
     iso,
     response,
 )
+from tests.http.responses import received
 
 if TYPE_CHECKING:
     from tests.conftest import FakeClock
@@ -426,7 +426,7 @@ class TestInvalidResponses:
         ],
     )
     async def test_are_errors_that_name_the_problem(
-        self, new_login: NewLogin, iam: FakeIam, invalid: Response, message: str
+        self, new_login: NewLogin, iam: FakeIam, invalid: httpx.Response, message: str
     ) -> None:
         iam.responses = [invalid]
         with pytest.raises(LoginFailedError, match=message):
@@ -467,7 +467,7 @@ class TestInvalidResponses:
         self, body: bytes, token: bytes, date: bytes, status: int
     ) -> None:
         headers = httpx.Headers([(b"x-subject-token", token), (b"date", date)])
-        iam = FakeIam(clock=FixedClock(), responses=[Response(status, headers, body, 0.0)])
+        iam = FakeIam(clock=FixedClock(), responses=[received(status, headers, body, 0.0)])
         login = PasswordLogin(
             PasswordAuth("https://iam.example", "monitor", Secret("right"), "my-account"),
             "0123",

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from exporter.cloud.auth.static_token import StaticTokenLogin
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import TokenAuth
 from exporter.config.secret import Secret
-from exporter.http.request import Request
 from tests.cloud.auth.fake_iam import CountingObserver, api_request
 
 
@@ -26,7 +26,7 @@ def login(token: Path, observer: CountingObserver) -> StaticTokenLogin:
     return StaticTokenLogin(TokenAuth(Secret(file=token)), observer=observer)
 
 
-async def authorized(login: StaticTokenLogin) -> Request:
+async def authorized(login: StaticTokenLogin) -> httpx.Request:
     request = api_request()
     await login.authorize(request)
     return request

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cloud.api_error import ApiError
-from exporter.http.response import Response
+from exporter.http.json_body import json_body
 from tests.hostile.loop_blocking import watching_the_loop
+from tests.http.responses import received
 
 
 def response_with(
     body: object, headers: dict[str, str] | None = None, status: int = 400
-) -> Response:
+) -> httpx.Response:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Response(status, httpx.Headers(headers), raw, 0.1)
+    return received(status, httpx.Headers(headers), raw, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,9 @@ def test_a_long_message_is_truncated() -> None:
     "piece", [b"[],", b'{"":[]},', b"{},", b"0,", b'"",'], ids=lambda piece: piece.decode()
 )
 async def test_a_body_that_would_block_the_event_loop_is_not_parsed(piece: bytes) -> None:
-    body = b"[" + piece * ((1 << 20) // len(piece)) + b"0]"
+    response = response_with(b"[" + piece * ((1 << 20) // len(piece)) + b"0]")
     async with watching_the_loop() as held:
-        assert response_with(body).json() is None
+        assert json_body(response) is None
     assert held.longest < 0.05
 
 
