@@ -21,6 +21,7 @@ from benchmarks.start import CONFIG
 from exporter.app.exporter import Exporter
 from exporter.clock import SystemClock
 from exporter.config.load import load
+from exporter.config.rendering import as_yaml
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
 from exporter.process import log
@@ -102,7 +103,7 @@ async def serve(servers: int, *, watch: bool) -> None:
             projects=exporter.projects,
             exposition=exporter.exposition,
             scraped=exporter.instruments.scraped,
-            config_yaml=lambda: exporter.config.as_yaml,
+            config_yaml=lambda: as_yaml(exporter.config),
             not_ready=lambda: None,
             incomplete=exporter.incomplete,
             reload=lambda: exporter.reload(lambda: config),

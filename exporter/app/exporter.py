@@ -62,7 +62,7 @@ class Exporter:
         self._lockouts = Lockouts(clock)
         self.config = config
         self.loop_lag = LoopLag(clock)
-        self.state = StateStore(config.history, self._saved_state.target)
+        self.state = StateStore(config.global_.history, self._saved_state.target)
         self._projects: dict[str, ProjectParts] = {}
         self._instruments_of: dict[str, ProjectInstruments] = {}
         self.instruments = Instruments(
@@ -220,7 +220,7 @@ class Exporter:
             self._instruments_of[project.name].discovery.show(sources_of(project))
             self._show_sources(project)
         targets = self._targets.all()
-        self.state.set_history_length(config.history)
+        self.state.set_history_length(config.global_.history)
         self.state.reconcile(targets)
         self.scheduler.reconcile(targets, rebuilt=built)
         for parts in retired:

@@ -19,6 +19,7 @@ from exporter.app.exporter import Exporter
 from exporter.clock import Clock, SystemClock
 from exporter.config.config import Config
 from exporter.config.load import ConfigError, load
+from exporter.config.rendering import as_yaml
 from exporter.config.secret import SecretUnreadableError
 from exporter.process import log as logging_setup
 from exporter.process.log_writer import LogWriter
@@ -158,7 +159,7 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
             projects=exporter.projects,
             exposition=exporter.exposition,
             scraped=exporter.instruments.scraped,
-            config_yaml=lambda: exporter.config.as_yaml,
+            config_yaml=lambda: as_yaml(exporter.config),
             not_ready=lambda: "shutting down" if exporter.draining else None,
             incomplete=exporter.incomplete,
             reload=reload,

@@ -18,6 +18,9 @@ from exporter.config.server_file import (
 )
 from exporter.config.yaml_file import parse_document, read_bytes
 
+# The settings of a project may be invalid: compare only times set in its server files.
+_ANY_PROJECT = {"interval": math.inf, "timeout": 0.0}
+
 
 def check(path: Path, environ: Mapping[str, str]) -> Config:
     """Read a configuration and its server files; return it with the servers of both.
@@ -52,9 +55,9 @@ def _server_file_errors(path: Path, environ: Mapping[str, str]) -> list[ConfigEr
     details: list[ConfigErrorDetail] = []
     for patterns in _patterns(path, environ):
         try:
-            files = [read_server_file(file) for file in find_server_files(patterns)]
-            # The project's own times may be invalid: compare only times set in the files.
-            merge_server_files(files, interval=math.inf, timeout=0.0)
+            merge_server_files(
+                [read_server_file(file, _ANY_PROJECT) for file in find_server_files(patterns)]
+            )
         except ConfigError as error:
             details += error.details
     return details

@@ -7,10 +7,10 @@ elsewhere. Values that the schema rejects are skipped.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from exporter.config.config import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 from exporter.config.duration import format_duration, parse_duration
 from exporter.config.environment import Data
 from exporter.config.errors import Finding, Location, path_text
-from exporter.config.schema import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
 
 
 class _Setting(NamedTuple):
@@ -38,10 +38,7 @@ class _Times(NamedTuple):
 def inconsistencies(data: Data) -> Iterator[Finding]:
     """Yield the values of a whole configuration that contradict each other."""
     root = data if isinstance(data, dict) else {}
-    defaults = _Times(
-        _Setting(parse_duration(DEFAULT_INTERVAL), ()),
-        _Setting(parse_duration(DEFAULT_TIMEOUT), ()),
-    )
+    defaults = _Times(_Setting(DEFAULT_INTERVAL, ()), _Setting(DEFAULT_TIMEOUT, ()))
     times = defaults.overridden(root.get("global"), ("global",))
     projects = _items(root.get("projects"))
     yield from repeated(projects, "name", ("projects",))

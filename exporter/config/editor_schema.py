@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from exporter.config.fields import JsonSchema
-from exporter.config.schema import Root
+from pydantic import TypeAdapter
+
+from exporter.config.config import ConfigFile
+from exporter.config.section import JsonSchema
 
 _NULL: JsonSchema = {"type": "null"}
 
@@ -17,7 +19,7 @@ def json_schema() -> JsonSchema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Console Exporter configuration",
-        **_tidied(Root.model_json_schema()),
+        **_tidied(TypeAdapter(ConfigFile).json_schema()),
     }
 
 
@@ -28,6 +30,13 @@ def _tidied(node: Any) -> Any:  # noqa: ANN401 - JSON of any shape
     if not isinstance(node, dict):
         return node
     tidied = {key: _tidied(value) for key, value in node.items() if not _is_noise(key, value)}
+    if isinstance(text := tidied.get("description"), str):
+        # The rest of a docstring describes the values in Python.
+        tidied["description"] = text.partition("\n\n")[0]
+    # Only the type of a login has a fixed value. It has a default in Python, but not in the file.
+    if "const" in tidied.get("properties", {}).get("type", {}):
+        del tidied["properties"]["type"]["default"]
+        tidied["required"] = ["type", *tidied.get("required", [])]
     required = tidied.get("required", [])
     for name, schema in tidied.get("properties", {}).items():
         if name not in required:
@@ -40,13 +49,15 @@ def _is_noise(key: str, value: object) -> bool:
     return (
         key == "discriminator"
         or (key == "title" and isinstance(value, str))
-        or (key == "default" and value is None)
+        or (key == "default" and not isinstance(value, str | int | float))
     )
 
 
 def _nullable(schema: JsonSchema) -> JsonSchema:
     if _NULL in schema.get("anyOf", []):
         return schema
+    if "anyOf" in schema and "default" not in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], _NULL]}
     annotations: JsonSchema = {
         key: schema[key] for key in ("description", "default") if key in schema
     }

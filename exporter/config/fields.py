@@ -8,9 +8,19 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
 
 from exporter.config.duration import PATTERN as DURATION
+from exporter.config.duration import format_duration
 from exporter.config.files import (
     ca_file,
     either,
@@ -24,6 +34,7 @@ from exporter.config.files import (
 )
 from exporter.config.host_pattern import HostPattern
 from exporter.config.secret import Secret
+from exporter.config.section import JsonSchema
 from exporter.config.url_rules import https_origin, metadata_origin, proxy_url
 from exporter.config.value_checks import (
     LABEL_SOURCE,
@@ -52,7 +63,12 @@ from exporter.config.value_checks import (
 )
 from exporter.model import Stage
 
-JsonSchema = dict[str, Any]
+ALLOWED_HOSTS_MAX = 100
+LABELS_MAX = 32
+PATTERNS_MAX = 100
+STATES_MAX = 32
+
+_DURATION = PlainSerializer(format_duration, return_type=str)
 
 _REFERENCE: JsonSchema = {"type": "string", "pattern": r"\$\{"}
 
@@ -68,6 +84,20 @@ def _string(pattern: str, **more: object) -> WithJsonSchema:
 
 def _or_reference(**schema: object) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [schema, _REFERENCE]})
+
+
+def _pairs(mapping: Any) -> GetPydanticSchema:  # noqa: ANN401 - a type
+    """Read a mapping as pairs, sorted by key."""
+    written = Annotated[
+        mapping,
+        Field(max_length=LABELS_MAX, json_schema_extra={"additionalProperties": False}),
+        AfterValidator(lambda checked: tuple(sorted(checked.items()))),
+    ]
+
+    def schema(_source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler(written)
+
+    return GetPydanticSchema(schema)
 
 
 _REGION = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
@@ -109,26 +139,47 @@ LabelValue = Annotated[
     _text(maxLength=LABEL_VALUE_MAX),
 ]
 LabelSource = Annotated[str, PlainValidator(label_source), _string(LABEL_SOURCE)]
+
+
+Labels = Annotated[
+    tuple[tuple[str, str], ...],
+    _pairs(dict[LabelName, LabelValue]),
+    PlainSerializer(dict),
+]
+LabelSources = Annotated[
+    tuple[tuple[str, str], ...],
+    _pairs(dict[LabelName, LabelSource]),
+    PlainSerializer(dict),
+]
 ManageState = Annotated[
     str,
     PlainValidator(matching(_STATE, "a state such as in-use")),
     _text(_STATE),
 ]
-NameRegex = Annotated[re.Pattern[str], PlainValidator(name_regex), _text()]
+ManageStates = Annotated[tuple[ManageState, ...], Field(max_length=STATES_MAX)]
+NameRegex = Annotated[
+    re.Pattern[str],
+    PlainValidator(name_regex),
+    PlainSerializer(lambda regex: regex.pattern, return_type=str),
+    _text(),
+]
 Interval = Annotated[
     float,
     PlainValidator(duration(1, 86_400)),
     _string(DURATION, minLength=2),
+    _DURATION,
 ]
 RefreshInterval = Annotated[
     float,
     PlainValidator(duration(10, 3_600)),
     _string(DURATION, minLength=2),
+    _DURATION,
 ]
 Timeout = Annotated[
     float,
     PlainValidator(duration(0.1, 86_400)),
     _string(DURATION, minLength=2),
+    _DURATION,
 ]
 Depth = Annotated[
     Stage, PlainValidator(depth), _or_reference(type="string", enum=[str(d) for d in Stage])
@@ -151,8 +202,12 @@ RequestRate = Annotated[
 Switch = Annotated[bool, PlainValidator(switch), _or_reference(type="boolean")]
 Host = Annotated[str, PlainValidator(host), _text(minLength=1, maxLength=253)]
 AllowedHost = Annotated[
-    HostPattern, PlainValidator(host_pattern), _text(r"^[^\s/@]+(/[0-9]+)?$", maxLength=300)
+    HostPattern,
+    PlainValidator(host_pattern),
+    PlainSerializer(lambda pattern: pattern.text, return_type=str),
+    _text(r"^[^\s/@]+(/[0-9]+)?$", maxLength=300),
 ]
+AllowedHosts = Annotated[tuple[AllowedHost, ...], Field(min_length=1, max_length=ALLOWED_HOSTS_MAX)]
 WebsocketPath = Annotated[str, PlainValidator(websocket_path), _string(r"^(auto$|/(?!/))")]
 Origin = Annotated[
     str,
@@ -167,7 +222,9 @@ MetadataOrigin = Annotated[
 HeaderSecret = Annotated[Secret, PlainValidator(secret_text(header_safe)), _text(minLength=1)]
 Password = Annotated[Secret, PlainValidator(secret_text(password_safe)), _text(minLength=1)]
 ProxyUrl = Annotated[
-    Secret, PlainValidator(secret_text(proxy_url)), _string(r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s]+$")
+    Secret,
+    PlainValidator(secret_text(proxy_url)),
+    _string(r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s]+$"),
 ]
 
 _FILE = WithJsonSchema({"type": "string", "minLength": 1})
@@ -181,5 +238,8 @@ SecurityTokenFile = Annotated[
 ProxyUrlFile = Annotated[Secret | None, PlainValidator(optional("proxy_url", proxy_url)), _FILE]
 CaFile = Annotated[Path, PlainValidator(ca_file), _FILE]
 CertFile = Annotated[Path, PlainValidator(readable_file), _FILE]
-ServerFiles = Annotated[str, PlainValidator(server_files), _text(minLength=1)]
+ServerFiles = Annotated[
+    tuple[Annotated[str, PlainValidator(server_files), _text(minLength=1)], ...],
+    Field(max_length=PATTERNS_MAX),
+]
 KeyFile = Annotated[Path | None, PlainValidator(key_file), _FILE]

@@ -4,20 +4,19 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from exporter.config.build import build_projects
-from exporter.config.config import Config
+from exporter.config.config import Config, ConfigFile
 from exporter.config.consistency import inconsistencies
 from exporter.config.editor_schema import json_schema
 from exporter.config.environment import Data, expand
 from exporter.config.errors import ConfigError, ConfigErrorDetail, Finding
-from exporter.config.rendering import as_yaml
-from exporter.config.schema import Root
 from exporter.config.validation_errors import explain
 from exporter.config.yaml_file import MAX_BYTES, locate, parse_document, read_bytes
 
 __all__ = ["MAX_BYTES", "ConfigError", "ConfigErrorDetail", "json_schema", "load"]
+
+_FILE = TypeAdapter(ConfigFile)
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -29,21 +28,15 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     raw = read_bytes(path)
     document = parse_document(path, raw, "a mapping with projects")
     data, findings = expand(document.root, environ)
-    root, schema_findings = _validated(data, path.parent)
+    file, schema_findings = _validated(data, path.parent)
     details = locate(path, document, [findings, schema_findings, list(inconsistencies(data))])
-    if root is None or details:
+    if file is None or details:
         raise ConfigError(details)
-    projects = build_projects(root)
-    return Config(
-        projects=projects,
-        history=root.global_.history,
-        sha256=hashlib.sha256(raw).digest(),
-        as_yaml=as_yaml(root.global_, projects),
-    )
+    return Config(file.global_, file.projects, hashlib.sha256(raw).digest())
 
 
-def _validated(data: Data, folder: Path) -> tuple[Root | None, list[Finding]]:
+def _validated(data: Data, folder: Path) -> tuple[ConfigFile | None, list[Finding]]:
     try:
-        return Root.model_validate(data, context=folder), []
+        return _FILE.validate_python(data, context=folder), []
     except ValidationError as error:
         return None, explain(error)

@@ -1,7 +1,7 @@
 """A secret from the configuration, or from a file that is read again at each use."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 HIDDEN = "<secret>"
 _FILE_MAX_BYTES = 64 * 1024
@@ -11,12 +11,17 @@ class SecretUnreadableError(Exception):
     """A secret file cannot be read; the message names the file, never its content."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A secret text, hidden from ``repr`` and ``str``; `reveal` returns it."""
+    """A secret text, hidden from ``repr`` and ``str``; `reveal` returns it.
 
-    _text: str = ""
-    file: Path | None = None
+    Not a dataclass: `dataclasses.asdict` and pydantic show the fields of those.
+    """
+
+    __slots__ = ("_text", "file")
+
+    def __init__(self, text: str = "", file: Path | None = None) -> None:
+        self._text: Final = text
+        self.file: Final = file
 
     def reveal(self) -> str:
         """Return the secret; line breaks at the ends of a file are removed.
@@ -39,6 +44,14 @@ class Secret:
         if not text:
             raise SecretUnreadableError(f"secret file {self.file} is empty")
         return text
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return (self._text, self.file) == (other._text, other.file)
+
+    def __hash__(self) -> int:
+        return hash((self._text, self.file))
 
     def __repr__(self) -> str:
         return HIDDEN

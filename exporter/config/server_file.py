@@ -10,23 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from exporter.config.build import server_entries
 from exporter.config.config import Project, ServerEntry
 from exporter.config.consistency import repeated
 from exporter.config.document import Document
 from exporter.config.duration import format_duration
 from exporter.config.environment import Data, expand
 from exporter.config.errors import ConfigError, ConfigErrorDetail, Finding
-from exporter.config.schema import Server, ServerList
+from exporter.config.section import inherit_all, inherited
 from exporter.config.validation_errors import explain
 from exporter.config.value_checks import described
 from exporter.config.yaml_file import locate, parse_document, read_bytes
 
 FILES_MAX = 1000
 
-_LIST = "servers"
+_SERVERS = TypeAdapter(tuple[ServerEntry, ...])
 
 
 class Signature(NamedTuple):
@@ -51,10 +50,13 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServerFile:
-    """One parsed file: its servers with their positions, or its errors."""
+    """One parsed file: its servers with their positions, or its errors.
+
+    The servers are those of one project, whose settings they inherit.
+    """
 
     path: Path
-    servers: tuple[Server, ...] = ()
+    servers: tuple[ServerEntry, ...] = ()
     places: tuple[_Place, ...] = ()
     details: tuple[ConfigErrorDetail, ...] = ()
 
@@ -91,46 +93,49 @@ def _signature(path: Path) -> Signature | None:
     return Signature(stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
-def read_server_file(path: Path) -> ServerFile:
-    """Read and check one file. Never raises; errors are in ``details`` of the result."""
+def read_server_file(path: Path, defaults: Mapping[str, object]) -> ServerFile:
+    """Read and check one file. Never raises; errors are in ``details`` of the result.
+
+    ``defaults`` are the settings of servers without their own, as `inherited` returns them.
+    """
     try:
         document = parse_document(path, read_bytes(path), "a list of servers")
     except ConfigError as error:
         return ServerFile(path, details=tuple(error.details))
     data, findings = expand(document.root, None)
-    servers, schema_findings = _validated(data)
-    duplicates = list(repeated(data if isinstance(data, list) else [], "id", ()))
-    details = locate(path, document, [findings, schema_findings, duplicates])
+    servers, schema_findings = _validated(data, defaults)
+    items = data if isinstance(data, list) else []
+    details = locate(path, document, [findings, schema_findings, list(repeated(items, "id", ()))])
     if details:
         return ServerFile(path, details=tuple(details))
-    places = tuple(_places(document, number, server) for number, server in enumerate(servers))
-    return ServerFile(path, tuple(servers), places)
+    places = tuple(_place(document, number, item) for number, item in enumerate(items))
+    return ServerFile(path, servers, places)
 
 
-def _validated(data: Data) -> tuple[list[Server], list[Finding]]:
+def _validated(
+    data: Data, defaults: Mapping[str, object]
+) -> tuple[tuple[ServerEntry, ...], list[Finding]]:
     if not isinstance(data, list):
-        return [], [Finding((), f"expected a list of servers, got {described(data)}")]
+        return (), [Finding((), f"expected a list of servers, got {described(data)}")]
     try:
-        return ServerList.model_validate({_LIST: data}).servers, []
+        return _SERVERS.validate_python(inherit_all(data, defaults)), []
     except ValidationError as error:
-        found = explain(error)
-        return [], [finding._replace(location=finding.location[1:]) for finding in found]
+        return (), explain(error, {"": ServerEntry})
 
 
-def _places(document: Document, number: int, server: Server) -> _Place:
-    times = "timeout" if server.timeout else "interval" if server.interval else "id"
+def _place(document: Document, number: int, server: Data) -> _Place:
+    given = server if isinstance(server, dict) else {}
+    times = next((key for key in ("timeout", "interval") if given.get(key) is not None), "id")
     return _Place(
         document.place(Finding((number, "id"), "")), document.place(Finding((number, times), ""))
     )
 
 
-def merge_server_files(
-    files: Sequence[ServerFile], interval: float, timeout: float
-) -> tuple[Server, ...]:
+def merge_server_files(files: Sequence[ServerFile]) -> tuple[ServerEntry, ...]:
     """Return the servers of all files.
 
-    ``interval`` and ``timeout`` (seconds) are the defaults for servers that set none. Raises
-    `ConfigError` with the errors of all files, duplicate ids, and timeouts that are too long.
+    Raises `ConfigError` with the errors of all files, duplicate ids, and timeouts that are too
+    long.
     """
     details = [detail for file in files for detail in file.details]
     first: dict[str, str] = {}
@@ -140,12 +145,11 @@ def merge_server_files(
             if (other := first.setdefault(server.id, where)) != where:
                 message = f"expected a unique id, but {other} is the same; remove one of them"
                 details.append(ConfigErrorDetail(file.path, *place.id, f"[{number}].id", message))
-            own_timeout, own_interval = server.timeout or timeout, server.interval or interval
-            if own_timeout >= own_interval:
+            if server.timeout >= server.interval:
                 message = (
                     f"expected a timeout shorter than the interval, got a timeout of"
-                    f" {format_duration(own_timeout)} and an interval of"
-                    f" {format_duration(own_interval)}"
+                    f" {format_duration(server.timeout)} and an interval of"
+                    f" {format_duration(server.interval)}"
                 )
                 details.append(ConfigErrorDetail(file.path, *place.times, f"[{number}]", message))
     if details:
@@ -155,5 +159,5 @@ def merge_server_files(
 
 def read_server_files(project: Project) -> tuple[ServerEntry, ...]:
     """Find, read and check the server files of a project. Raises `ConfigError`."""
-    files = [read_server_file(path) for path in find_server_files(project.server_files)]
-    return server_entries(project, merge_server_files(files, project.interval, project.timeout))
+    paths, defaults = find_server_files(project.server_files), inherited(project)
+    return merge_server_files([read_server_file(path, defaults) for path in paths])

@@ -4,36 +4,68 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from exporter.config.config import (
+    AgencyAuth,
+    AkskAuth,
+    ConfigFile,
+    Console,
+    Discovery,
+    Global,
+    PasswordAuth,
+    Project,
+    RateLimit,
+    ServerEntry,
+    Tls,
+    TokenAuth,
+)
 from exporter.config.errors import Finding, Location
 from exporter.config.files import SectionError
-from exporter.config.schema import AUTH_TYPES, SECTIONS, known_keys
+from exporter.config.section import known_keys
 from exporter.config.value_checks import described, shown
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+    from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-_EXPECTED_SHAPE = {
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "dict_type": "a mapping",
-    "list_type": "a list",
+# Sections by the key that leads to them, logins by their type.
+SECTIONS: dict[str, type] = {
+    "": ConfigFile,
+    "global": Global,
+    "projects": Project,
+    "token": TokenAuth,
+    "password": PasswordAuth,
+    "aksk": AkskAuth,
+    "agency": AgencyAuth,
+    "rate_limit": RateLimit,
+    "tls": Tls,
+    "console": Console,
+    "servers": ServerEntry,
+    "discovery": Discovery,
 }
 _MESSAGES = {
     "missing": "is missing; this key is required",
     "too_short": "expected at least one entry, got none",
     "too_long": "expected at most {max_length} entries",
 }
-_AUTH_TYPES_TEXT = f"{', '.join(AUTH_TYPES[:-1])} or {AUTH_TYPES[-1]}"
+_AUTH_TYPES_TEXT = "token, password, aksk or agency"
 # Mappings with keys that the user chooses, so that an error may be in a key.
 _CHECKED_KEYS = ("labels", "basic_auth_users")
 
-Sections = Mapping[str, type["BaseModel"]]
+Sections = Mapping[str, type]
 
 
 def explain(error: "ValidationError", sections: Sections = SECTIONS) -> list[Finding]:
-    """Return one finding per error; ``sections`` maps the key of a section to its model."""
-    return [_finding(details, sections) for details in error.errors(include_url=False)]
+    """Return one finding per error; ``sections`` maps the key of a section to its class."""
+    errors = error.errors(include_url=False)
+    above = {details["loc"][:end] for details in errors for end in range(len(details["loc"]))}
+    return [_finding(details, sections) for details in errors if not _follows(details, above)]
+
+
+def _follows(details: "ErrorDetails", above: set[Location]) -> bool:
+    """Return whether an error is the consequence of another."""
+    kind = details["type"]
+    # pydantic counts only the valid items of a tuple.
+    return kind == "default_factory_not_called" or (kind == "too_short" and details["loc"] in above)
 
 
 def _finding(details: "ErrorDetails", sections: Sections) -> Finding:
@@ -41,7 +73,7 @@ def _finding(details: "ErrorDetails", sections: Sections) -> Finding:
     location = _without_tag(details["loc"])
     if kind == "value_error":
         return _value_finding(location, details["ctx"]["error"])
-    if kind == "extra_forbidden":
+    if kind == "unexpected_keyword_argument":
         return _unknown_key(details["loc"], sections)
     if kind == "union_tag_not_found" and isinstance(given, dict):
         return Finding((*location, "type"), f"is missing; expected {_AUTH_TYPES_TEXT}")
@@ -50,7 +82,7 @@ def _finding(details: "ErrorDetails", sections: Sections) -> Finding:
         return Finding((*location, "type"), f"expected {_AUTH_TYPES_TEXT}, got {got}")
     if kind in _MESSAGES:
         return Finding(location, _MESSAGES[kind].format(**details.get("ctx", {})))
-    shape = _EXPECTED_SHAPE.get(kind, "a mapping")
+    shape = "a list" if kind == "tuple_type" else "a mapping"
     return Finding(location, f"expected {shape}, got {described(given)}")
 
 

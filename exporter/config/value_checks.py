@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from exporter.config.config import AUTO, PATH_NAMES
 from exporter.config.duration import format_duration, parse_duration
 from exporter.config.environment import Expanded, Plain
 from exporter.config.host_pattern import HostPattern
@@ -17,6 +16,11 @@ from exporter.config.url_rules import is_host
 from exporter.model import Stage
 
 Check = Callable[[object], Any]
+
+AUTO = "auto"
+"""Find the WebSocket path by trying the known ones."""
+PATH_NAMES = ("server_name", "server_id", "region")
+"""Placeholders of a WebSocket path template, written in braces."""
 
 RESERVED_LABELS = (
     *("project", "server_id", "server", "region", "depth"),
@@ -130,6 +134,9 @@ def duration(low: float, high: float) -> Check:
     bounds = f"from {format_duration(low)} to {format_duration(high)}"
 
     def check(value: object) -> float:
+        if isinstance(value, float):
+            # Inherited from another section, where it has been checked.
+            return value
         expected = "a duration such as 30s or 1h30m"
         text = text_of(value, expected)
         try:

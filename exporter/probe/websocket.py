@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
-from exporter.config.config import AUTO
 from exporter.config.host_pattern import IPAddress
+from exporter.config.value_checks import AUTO
 from exporter.http.deadline import Deadline
 from exporter.http.errors import HandshakeRefusedError, NoResponse, NoResponseError
 from exporter.http.transport import WireTransport

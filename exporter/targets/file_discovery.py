@@ -7,9 +7,9 @@ from pathlib import Path
 import structlog
 
 from exporter.clock import Clock
-from exporter.config.build import server_entries
 from exporter.config.config import Project
 from exporter.config.errors import ConfigError
+from exporter.config.section import inherited
 from exporter.config.server_file import (
     FoundFiles,
     ServerFile,
@@ -34,7 +34,7 @@ class FileDiscovery:
 
     If any file is invalid, the last good set stays active. Files are read in a thread, because ten
     thousand servers take a second or more. ``before`` is the previous discovery of the project,
-    whose parsed files are reused.
+    whose parsed files are reused unless the servers inherit other settings now.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class FileDiscovery:
         self._send = send
         self._observer_of = observer_of
         self._clock = clock
+        self._defaults = inherited(project)
         self.cache: dict[Path, tuple[Signature | None, ServerFile]] = (
-            dict(before.cache) if before else {}
+            dict(before.cache) if before and inherited(before.project) == self._defaults else {}
         )
         self._seen: FoundFiles | None = None
         self._read: FoundFiles | None = None
@@ -107,20 +108,18 @@ class FileDiscovery:
             observer.refresh_failed(Source.FILE)
 
     def _targets(self) -> list[Target]:
-        project = self.project
-        found = find_server_files(project.server_files)
+        found = find_server_files(self.project.server_files)
         self.cache = {path: (mark, self._file(path, mark)) for path, mark in found.items()}
         # Set before validation, so that invalid files are not read again until they change.
         self._read = found
-        files = [file for _, file in self.cache.values()]
-        servers = merge_server_files(files, project.interval, project.timeout)
-        return listed_targets(project, server_entries(project, servers))
+        servers = merge_server_files([file for _, file in self.cache.values()])
+        return listed_targets(self.project, servers)
 
     def _file(self, path: Path, signature: Signature | None) -> ServerFile:
         known = self.cache.get(path)
         if known is not None and signature is not None and known[0] == signature:
             return known[1]
-        return read_server_file(path)
+        return read_server_file(path, self._defaults)
 
     def _reject(self, error: ConfigError) -> None:
         self._good = False

@@ -23,6 +23,7 @@ from exporter.config.config import (
 )
 from exporter.config.host_pattern import HostPattern
 from exporter.config.load import ConfigError, load
+from exporter.config.rendering import as_yaml
 from exporter.config.secret import Secret
 from exporter.model import Stage
 
@@ -77,7 +78,7 @@ def test_documented_example_is_resolved_completely() -> None:
     assert key_pair.project_id == "0123"
     assert machine.auth == AgencyAuth("http://169.254.169.254")
     assert ready.auth == TokenAuth(Secret("hunter2"))
-    assert config.history == 50
+    assert config.global_.history == 50
 
 
 def test_default_endpoints_contain_the_region(load_text: Load, minimal: str) -> None:
@@ -201,7 +202,7 @@ def test_proxy_url_with_login_is_accepted_and_never_shown(load_text: Load, minim
     config = load_text(f"{minimal}    proxy_url: http://user:hunter2@proxy:3128\n")
     [project] = config.projects
     assert project.proxy_url == Secret("http://user:hunter2@proxy:3128")
-    assert "hunter2" not in repr(config) + config.as_yaml
+    assert "hunter2" not in repr(config) + as_yaml(config)
 
 
 def test_digest_covers_the_bytes_of_the_file(load_text: Load, minimal: str) -> None:

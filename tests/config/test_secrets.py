@@ -1,13 +1,17 @@
 """Secrets are read from the configuration or from files, and are never shown."""
 
+import dataclasses
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
-from exporter.config.config import AkskAuth, Config, PasswordAuth
+from exporter.config.config import AkskAuth, Config, PasswordAuth, Project
 from exporter.config.load import ConfigError
+from exporter.config.rendering import as_yaml
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
@@ -40,8 +44,8 @@ def test_every_secret_can_be_read_from_a_file(
     assert project.auth.access_key.file == project.auth.secret_key.file == tmp_path / "s"
     assert project.proxy_url is not None
     assert project.proxy_url.file == tmp_path / "proxy"
-    assert "from-file" not in repr(config) + config.as_yaml
-    assert f"access_key_file: {tmp_path / 's'}" in config.as_yaml.replace('"', "")
+    assert "from-file" not in repr(config) + as_yaml(config)
+    assert f"access_key_file: {tmp_path / 's'}" in as_yaml(config).replace('"', "")
 
 
 @pytest.mark.parametrize(
@@ -86,5 +90,18 @@ def test_secrets_are_hidden_in_the_configuration_and_its_yaml(
     load_text: Load, minimal: str
 ) -> None:
     config = load_text(minimal.replace("t0ken", "hunter2"))
-    assert "hunter2" not in f"{config!r}{config}{config.as_yaml}"
-    assert 'token: "<secret>"' in config.as_yaml
+    assert "hunter2" not in f"{config!r}{config}{as_yaml(config)}"
+    assert "token: <secret>" in as_yaml(config)
+
+
+def test_secrets_are_hidden_from_code_that_copies_all_fields(
+    load_text: Load, minimal: str, tmp_path: Path
+) -> None:
+    (tmp_path / "proxy").write_text("http://user:hunter2@proxy:3128\n")
+    text = minimal.replace("t0ken", "hunter2") + "    proxy_url_file: proxy\n"
+    [project] = load_text(text).projects
+    shown = TypeAdapter(Project).dump_python(project)
+    assert "hunter2" not in f"{dataclasses.asdict(project)}{shown}"
+    with pytest.raises(PydanticSerializationError) as caught:
+        TypeAdapter(Project).dump_json(project)
+    assert "hunter2" not in str(caught.value)

@@ -37,7 +37,7 @@ def project(*patterns: str, interval: float = 60.0, timeout: float = 10.0) -> Pr
         "p",
         "https://clouddc.example",
         TokenAuth(Secret("t")),
-        timeout,
+        timeout=timeout,
         interval=interval,
         server_files=patterns,
     )

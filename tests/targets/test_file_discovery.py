@@ -1,6 +1,7 @@
 """Tests of discovery from server files: changes are read, invalid files are ignored."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ def record_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that receives the name of each file that is read."""
     read: list[str] = []
 
-    def recording(path: Path) -> Any:
+    def recording(path: Path, defaults: Any) -> Any:
         read.append(path.name)
-        return read_server_file(path)
+        return read_server_file(path, defaults)
 
     monkeypatch.setattr(READ, recording)
     return read
@@ -52,7 +53,7 @@ async def test_unchanged_files_are_current_and_not_read_again(
     discovery: FileDiscovery, observer: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert observer.ids == ["a", "b"]
-    monkeypatch.setattr(READ, lambda _: pytest.fail("it was read again"))
+    monkeypatch.setattr(READ, lambda *_: pytest.fail("it was read again"))
     await clock.advance(60)
     await discovery.check()
     assert observer.refreshes == [("file", clock.time() - 60)]
@@ -141,6 +142,24 @@ async def test_only_a_changed_file_is_read_again(
         await discovery.check()
     assert observer.ids == ["a", "b", "c"]
     assert read == ["b.yaml"]
+
+
+async def test_files_are_read_again_if_their_servers_inherit_other_settings(
+    discovery: FileDiscovery, observer: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = record_reads(monkeypatch)
+    for interval in (60.0, 30.0):
+        after = FileDiscovery(
+            replace(discovery.project, interval=interval),
+            send=observer.send,
+            observer_of=lambda _: observer,
+            clock=clock,
+            before=discovery,
+        )
+        targets = await after.read()
+        assert targets is not None
+        assert {target.interval for target in targets} == {interval}
+    assert read == ["a.yaml"]
 
 
 async def test_a_missing_folder_keeps_its_servers(

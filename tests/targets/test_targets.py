@@ -4,6 +4,7 @@ import pytest
 
 from exporter.config.config import (
     Config,
+    Global,
     Project,
     RateLimit,
     ServerEntry,
@@ -29,11 +30,11 @@ def project(name: str, *servers: ServerEntry, rate: float = 5.0) -> Project:
 
 
 def server(server_id: str, name: str, interval: float = 60.0) -> ServerEntry:
-    return ServerEntry(server_id, name, interval, 10.0, Stage.API, (("rack", "r1"),))
+    return ServerEntry(server_id, name, interval, 10.0, Stage.API, labels=(("rack", "r1"),))
 
 
 def config(*projects: Project) -> Config:
-    return Config(projects, history=10, sha256=b"", as_yaml="")
+    return Config(Global(), projects)
 
 
 TWO = config(

@@ -6,7 +6,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from exporter.config.pem import pem_files
-from exporter.web.access.web_config import ClientCertificate, ServerTls
+from exporter.web.access.tls_names import ClientCertificate
+from exporter.web.access.web_config import ServerTls
 
 _VERSIONS = {2: ssl.TLSVersion.TLSv1_2, 3: ssl.TLSVersion.TLSv1_3}
 _VERIFY = {

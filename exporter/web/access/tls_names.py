@@ -1,6 +1,15 @@
 """Names of TLS versions, ciphers and curves as exporter-toolkit and Go use them."""
 
-from exporter.web.access.web_config import ClientCertificate
+from enum import Enum
+
+
+class ClientCertificate(Enum):
+    """What is required of client certificates; each member is stricter than the one before."""
+
+    NOT_ASKED = 0
+    VERIFIED_IF_GIVEN = 1
+    REQUIRED = 2
+
 
 # OpenSSL as distributions build it supports no version below TLS 1.2, so a lower minimum means 1.2.
 OLDEST = {"TLS10": 2, "TLS11": 2, "TLS12": 2, "TLS13": 3}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter.config.errors import ConfigError
-from exporter.web.access.web_config import ClientCertificate, WebConfig
+from exporter.web.access.tls_names import ClientCertificate
+from exporter.web.access.web_config import WebConfig
 from exporter.web.access.web_config_loader import load_web_config
 from tests.real.certificates import Certificates
 from tests.real.programs import required

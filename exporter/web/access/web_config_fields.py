@@ -1,17 +1,12 @@
-"""The format of the web configuration file as pydantic models.
-
-They check each value on its own. `exporter.web.access.web_config_loader` checks combinations and
-the files that are named.
-"""
+"""Field types of the web configuration file, with the check of each."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, PlainValidator
+from pydantic import Field, PlainValidator
 
-from exporter.config.schema import Section
 from exporter.config.value_checks import described, shown, switch, text_of
 from exporter.web.access.tls_names import (
     CIPHERS,
@@ -57,10 +52,6 @@ def _client_auth(value: object) -> str:
     return str(_one_of(names)(value))
 
 
-def _curve(value: object) -> str:
-    return CURVES[_one_of(tuple(CURVES))(value)]
-
-
 def _file(value: object) -> Path:
     text = text_of(value, "the path of a file")
     if not text or not text.isprintable():
@@ -68,10 +59,10 @@ def _file(value: object) -> Path:
     return Path(text)
 
 
-def _pem(value: object) -> str:
+def _pem(value: object) -> bytes:
     # The error does not repeat the value: it may be the private key.
     if isinstance(value, str) and "-----BEGIN " in value:
-        return str(value)
+        return str(value).encode()
     got = "text without -----BEGIN" if isinstance(value, str) else described(value)
     raise ValueError(f"expected PEM text, got {got}")
 
@@ -119,68 +110,21 @@ def _bcrypt(value: object) -> str:
     return text
 
 
-_FileName = Annotated[Path, PlainValidator(_file)]
-_Pem = Annotated[str, PlainValidator(_pem)]
-_Switch = Annotated[bool, PlainValidator(switch)]
-_Header = Annotated[str, PlainValidator(_header)]
-_OLDER = "; OpenSSL supports TLS 1.2 and newer"
-
-
-class TlsServerConfig(Section):
-    """Server certificate, client certificates, TLS versions and ciphers."""
-
-    cert: _Pem | None = None
-    key: _Pem | None = None
-    client_ca: _Pem | None = None
-    cert_file: _FileName | None = None
-    key_file: _FileName | None = None
-    client_auth_type: Annotated[str, PlainValidator(_client_auth)] = "NoClientCert"
-    client_ca_file: _FileName | None = None
-    client_allowed_sans: list[Annotated[str, PlainValidator(_san)]] | None = None
-    min_version: Annotated[str, PlainValidator(_one_of(tuple(OLDEST)))] = "TLS12"
-    max_version: Annotated[str, PlainValidator(_one_of(tuple(NEWEST), hint=_OLDER))] = "TLS13"
-    cipher_suites: list[Annotated[str, PlainValidator(_one_of((*CIPHERS, *CIPHERS_OF_TLS13)))]] = (
-        Field(default_factory=list)
-    )
-    prefer_server_cipher_suites: _Switch = True
-    curve_preferences: list[Annotated[str, PlainValidator(_curve)]] = Field(default_factory=list)
-
-
-class Headers(Section):
-    """The only headers that can be added to every response."""
-
-    content_security_policy: _Header = Field(default="", alias="Content-Security-Policy")
-    x_frame_options: Annotated[str, PlainValidator(_one_of(("deny", "sameorigin")))] = Field(
-        default="", alias="X-Frame-Options"
-    )
-    x_content_type_options: Annotated[str, PlainValidator(_one_of(("nosniff",)))] = Field(
-        default="", alias="X-Content-Type-Options"
-    )
-    x_xss_protection: _Header = Field(default="", alias="X-XSS-Protection")
-    strict_transport_security: _Header = Field(default="", alias="Strict-Transport-Security")
-
-
-class HttpServerConfig(Section):
-    """HTTP settings; ``http2`` is accepted but has no effect, the server speaks HTTP/1.1."""
-
-    http2: _Switch = True
-    headers: Headers = Field(default_factory=Headers)
-
-
-class WebRoot(Section):
-    """The root of a web configuration file."""
-
-    tls_server_config: TlsServerConfig | None = None
-    http_server_config: HttpServerConfig = Field(default_factory=HttpServerConfig)
-    basic_auth_users: Annotated[
-        dict[Annotated[str, PlainValidator(_user)], Annotated[str, PlainValidator(_bcrypt)]],
-        Field(max_length=USERS_MAX),
-    ] = Field(default_factory=dict)
-
-
-WEB_SECTIONS: dict[str, type[BaseModel]] = {
-    "": WebRoot,
-    "tls_server_config": TlsServerConfig,
-    "http_server_config": HttpServerConfig,
-    "headers": Headers,
-}
+FileName = Annotated[Path, PlainValidator(_file)]
+Pem = Annotated[bytes, PlainValidator(_pem)]
+Switch = Annotated[bool, PlainValidator(switch)]
+ClientAuth = Annotated[str, PlainValidator(_client_auth)]
+Sans = tuple[Annotated[str, PlainValidator(_san)], ...]
+MinVersion = Annotated[str, PlainValidator(_one_of(tuple(OLDEST)))]
+MaxVersion = Annotated[
+    str, PlainValidator(_one_of(tuple(NEWEST), hint="; OpenSSL supports TLS 1.2 and newer"))
+]
+CipherSuites = tuple[Annotated[str, PlainValidator(_one_of((*CIPHERS, *CIPHERS_OF_TLS13)))], ...]
+Curves = tuple[Annotated[str, PlainValidator(_one_of(tuple(CURVES)))], ...]
+Header = Annotated[str, PlainValidator(_header)]
+FrameOptions = Annotated[str, PlainValidator(_one_of(("deny", "sameorigin")))]
+ContentTypeOptions = Annotated[str, PlainValidator(_one_of(("nosniff",)))]
+Users = Annotated[
+    dict[Annotated[str, PlainValidator(_user)], Annotated[str, PlainValidator(_bcrypt)]],
+    Field(max_length=USERS_MAX),
+]
