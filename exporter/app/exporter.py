@@ -11,9 +11,8 @@ from exporter.clock import Clock
 from exporter.cloud.auth import Lockouts
 from exporter.config.config import Config, Project
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.instruments import ExporterReadings, Instruments
+from exporter.metrics.instruments import Instruments
 from exporter.metrics.loop_lag import LoopLag
-from exporter.metrics.project_instruments import ProjectInstruments, ProjectReadings
 from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.process import gc_tuning, malloc_trim
@@ -64,14 +63,12 @@ class Exporter:
         self.loop_lag = LoopLag(clock)
         self.state = StateStore(config.global_.history, self._saved_state.target)
         self._projects: dict[str, ProjectParts] = {}
-        self._instruments_of: dict[str, ProjectInstruments] = {}
         self.instruments = Instruments(
             version,
-            ExporterReadings(
-                targets=lambda: len(self.state),
-                overdue_servers=lambda: self.scheduler.overdue,
-                event_loop_lag=self.loop_lag.worst,
-            ),
+            projects=self.projects,
+            targets=lambda: len(self.state),
+            overdue_servers=lambda: self.scheduler.overdue,
+            event_loop_lag=self.loop_lag.worst,
         )
         self.instruments.sharded(shard.index, shard.count)
         self.scheduler = Scheduler(
@@ -88,7 +85,7 @@ class Exporter:
         self._targets = TargetSet(shard.owns)
         self._discoverers = Discoverers(
             send=self._discovered,
-            observer_of=lambda name: self._instruments_of[name].discovery,
+            observer_of=lambda name: self.instruments.project(name).discovery,
             clock=clock,
         )
         self._series = ServerSeries()
@@ -210,14 +207,11 @@ class Exporter:
         before = {name: p.project for name, p in self._projects.items()}
         gone = self._projects.keys() - reused.keys() - built.keys()
         self._projects = {p.name: (reused | built)[p.name] for p in config.projects}
-        for name, parts in built.items():
-            self._instruments_of[name] = self.instruments.add_project(name, parts.readings())
         for name in gone:
             self.instruments.remove_project(name)
-            del self._instruments_of[name]
         self._targets.reconfigure(config.projects, before, files)
         for project in config.projects:
-            self._instruments_of[project.name].discovery.show(sources_of(project))
+            self.instruments.project(project.name).discovery.show(sources_of(project))
             self._show_sources(project)
         targets = self._targets.all()
         self.state.set_history_length(config.global_.history)
@@ -234,11 +228,7 @@ class Exporter:
         }
 
     def _build(self, project: Project) -> ProjectParts:
-        # The instruments come first, because the parts report to them. Until the new parts are in
-        # use, the instruments read the old ones.
-        unknown = ProjectReadings(*[lambda: None] * 5)
-        old = self._projects.get(project.name)
-        instruments = self.instruments.add_project(project.name, old.readings() if old else unknown)
+        instruments = self.instruments.add_project(project.name)
         parts = ProjectParts.build(project, instruments, self._lockouts, self._clock, self.shard)
         parts.restore(self._saved_state.project(parts.snapshot_key))
         return parts
@@ -277,7 +267,7 @@ class Exporter:
         return changes, CapacityPlan.of(project, (target.interval for target in joined), self.shard)
 
     def _show_sources(self, project: Project) -> None:
-        instruments = self._instruments_of[project.name].discovery
+        instruments = self.instruments.project(project.name).discovery
         for source in sources_of(project):
             instruments.discovered(source, self._targets.contributed(project.name, source))
 
@@ -301,7 +291,7 @@ class Exporter:
     def _record(self, result: ProbeResult) -> None:
         if self.state.get(result.target.key) is None:
             return
-        self._instruments_of[result.target.key.project].probed(result)
+        self.instruments.project(result.target.key.project).probed(result)
         self.state.record(result)
 
     def _run_in_background(self, work: Coroutine[None, None, None]) -> None:

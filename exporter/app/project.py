@@ -16,7 +16,6 @@ from exporter.cloud.observer import ProjectObserver, Unobserved
 from exporter.config.config import AgencyAuth, Project, Tls
 from exporter.http.deadline import Deadline
 from exporter.http.transport import WireTransport
-from exporter.metrics.project_instruments import ProjectReadings
 from exporter.model import ProbeResult, ProjectStatus, Stage, Target
 from exporter.probe.console import ConsoleClient
 from exporter.probe.prober import Prober
@@ -115,18 +114,8 @@ class ProjectParts:
         project = self.project
         return f"{project.name} {project.endpoint} {project.project_id}"
 
-    def readings(self) -> ProjectReadings:
-        """Return the callables that metrics read at each scrape."""
-        return ProjectReadings(
-            limit=lambda: self.throttle.limit,
-            ceiling=lambda: self.throttle.ceiling,
-            queue_length=lambda: self.throttle.queue_length,
-            resume_at=lambda: self.throttle.resume_at,
-            token_expires_at=lambda: self.login.expires_at,
-        )
-
     def status(self) -> ProjectStatus:
-        """Return the state of throttle and login for the status page."""
+        """Return the state of throttle and login, for metrics, pages and API."""
         return ProjectStatus(
             name=self.project.name,
             region=self.project.region,

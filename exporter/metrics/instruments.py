@@ -1,7 +1,7 @@
 """Record all metrics except the per-server ones, on a separate registry."""
 
 import platform
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,38 +12,36 @@ from prometheus_client import (
 )
 
 from exporter.metrics import catalog
-from exporter.metrics.project_instruments import (
-    ProjectFamilies,
-    ProjectInstruments,
-    ProjectReadings,
-)
+from exporter.metrics.project_gauges import ProjectGauges
+from exporter.metrics.project_instruments import ProjectFamilies, ProjectInstruments
 from exporter.metrics.registered import PulledGauges, Reading, counter, gauge, histogram
+from exporter.model import ProjectStatus
 
 _HASH_BYTES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class ExporterReadings:
-    """Functions that are called at each scrape; ``event_loop_lag`` returns seconds."""
-
-    targets: Reading
-    overdue_servers: Reading
-    event_loop_lag: Reading
 
 
 class Instruments:
     """The metrics of the exporter and of each project, on a new registry.
 
-    ``version`` is the version of the exporter. Durations are seconds.
+    ``version`` is the version of the exporter. The callables are called at each scrape. Durations
+    are seconds.
     """
 
-    def __init__(self, version: str, readings: ExporterReadings) -> None:
-        # The ``_created`` series would be a third of all series, and Prometheus ignores them unless
-        # an experimental feature is enabled.
+    def __init__(
+        self,
+        version: str,
+        *,
+        projects: Callable[[], Iterable[ProjectStatus]],
+        targets: Reading,
+        overdue_servers: Reading,
+        event_loop_lag: Reading,
+    ) -> None:
+        # Prometheus ignores these without an experimental feature; they are a third of all series.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self._projects: dict[str, ProjectInstruments] = {}
         self._families = ProjectFamilies(registry)
+        ProjectGauges(projects, registry)
         build_info = gauge(catalog.BUILD_INFO, registry)
         build_info.labels(version, platform.python_version()).set(1)
         self._shard_info = gauge(catalog.SHARD_INFO, registry)
@@ -55,32 +53,32 @@ class Instruments:
         self._log_messages = {level: log_messages.labels(level) for level in catalog.LOG_LEVELS}
         self._log_messages_lost = counter(catalog.LOG_MESSAGES_LOST, registry)
         self._pulled = PulledGauges(
-            (
-                catalog.CONFIG_RELOAD_SUCCESS_TIME,
-                catalog.CONFIG_HASH,
-                catalog.TARGETS,
-                catalog.SCHEDULER_OVERDUE,
-                catalog.EVENT_LOOP_LAG,
-            ),
+            {
+                catalog.CONFIG_RELOAD_SUCCESS_TIME: lambda: None,
+                catalog.CONFIG_HASH: lambda: None,
+                catalog.TARGETS: targets,
+                catalog.SCHEDULER_OVERDUE: overdue_servers,
+                catalog.EVENT_LOOP_LAG: event_loop_lag,
+            },
             registry,
         )
-        self._pulled.pull(catalog.TARGETS, readings.targets)
-        self._pulled.pull(catalog.SCHEDULER_OVERDUE, readings.overdue_servers)
-        self._pulled.pull(catalog.EVENT_LOOP_LAG, readings.event_loop_lag)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
-    def add_project(self, name: str, readings: ProjectReadings) -> ProjectInstruments:
+    def add_project(self, name: str) -> ProjectInstruments:
         """Expose the series of a project and return the object that records its events.
 
-        If the project exists, its counters stay and the new readings replace the old ones.
+        If the project exists, its counters stay.
         """
         instruments = self._projects.get(name)
         if instruments is None:
             instruments = self._projects[name] = ProjectInstruments(name, self._families)
-        self._families.pull(name, readings)
         return instruments
+
+    def project(self, name: str) -> ProjectInstruments:
+        """Return the object that records the events of a project that was added."""
+        return self._projects[name]
 
     def remove_project(self, name: str) -> None:
         """Remove the series of a project; an unknown name is ignored."""

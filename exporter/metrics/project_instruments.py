@@ -1,14 +1,13 @@
 """Record the metrics of one project: API requests, connections, logins, throttling, probes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics import catalog
 from exporter.metrics.catalog import CONNECTION_PHASES, OPERATIONS
 from exporter.metrics.discovery_instruments import DiscoveryFamilies, DiscoveryInstruments
-from exporter.metrics.registered import PulledGauges, Reading, counter, gauge, histogram
+from exporter.metrics.registered import counter, gauge, histogram
 from exporter.model import ProbeResult
 from exporter.outcome import Outcome
 
@@ -23,21 +22,6 @@ _ERROR_CODES_MAX = 50
 _OTHER = "other"
 _HOSTS_MAX = 50
 _EXEMPLAR_MAX = 128
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectReadings:
-    """Functions that are called at each scrape and read a project's throttle and login.
-
-    They return None while a value is unknown. ``limit`` and ``ceiling`` return requests per second,
-    ``resume_at`` (0 if there was no pause yet) and ``token_expires_at`` return Unix time.
-    """
-
-    limit: Reading
-    ceiling: Reading
-    queue_length: Reading
-    resume_at: Reading
-    token_expires_at: Reading
 
 
 class ProjectFamilies:
@@ -71,31 +55,12 @@ class ProjectFamilies:
             self.auth_refreshes,
             self.auth_failures,
         )
-        self._pulled = PulledGauges(
-            (
-                catalog.THROTTLE_LIMIT,
-                catalog.THROTTLE_CEILING,
-                catalog.THROTTLE_QUEUE_LENGTH,
-                catalog.THROTTLE_RESUME,
-                catalog.AUTH_TOKEN_EXPIRY,
-            ),
-            registry,
-        )
-
-    def pull(self, project: str, readings: ProjectReadings) -> None:
-        """Read the gauges of a project from ``readings`` at each scrape."""
-        self._pulled.pull(catalog.THROTTLE_LIMIT, readings.limit, project)
-        self._pulled.pull(catalog.THROTTLE_CEILING, readings.ceiling, project)
-        self._pulled.pull(catalog.THROTTLE_QUEUE_LENGTH, readings.queue_length, project)
-        self._pulled.pull(catalog.THROTTLE_RESUME, readings.resume_at, project)
-        self._pulled.pull(catalog.AUTH_TOKEN_EXPIRY, readings.token_expires_at, project)
 
     def remove(self, project: str) -> None:
         """Remove every series of a project."""
         for family in self._set:
             family.remove_by_labels({"project": project})
         self.discovery.remove(project=project)
-        self._pulled.remove(project)
 
 
 class ProjectInstruments:

@@ -1,6 +1,6 @@
 """Register metrics of the catalog with prometheus-client."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily
@@ -29,33 +29,32 @@ def histogram(metric: Metric, registry: CollectorRegistry) -> Histogram:
     )
 
 
-class PulledGauges(Collector):
-    """Gauges that are read at each scrape and are absent while their value is unknown.
+def gauge_family(
+    metric: Metric, values: Iterable[tuple[Sequence[str], float | None]]
+) -> GaugeMetricFamily:
+    """Return the samples of a gauge, given as label values and value; None is absent.
 
     A gauge with `Gauge.set_function` of prometheus-client cannot be absent.
     """
+    family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    for labels, value in values:
+        if value is not None:
+            family.add_metric(labels, value)
+    return family
 
-    def __init__(self, metrics: tuple[Metric, ...], registry: CollectorRegistry) -> None:
-        self._readings: dict[Metric, dict[tuple[str, ...], Reading]] = {
-            metric: {} for metric in metrics
-        }
+
+class PulledGauges(Collector):
+    """Gauges without labels that are read at each scrape, absent while their value is unknown."""
+
+    def __init__(self, readings: dict[Metric, Reading], registry: CollectorRegistry) -> None:
+        self._readings = readings
         registry.register(self)
 
-    def pull(self, metric: Metric, reading: Reading, *labels: str) -> None:
-        """Read the series with these label values from ``reading`` at each scrape."""
-        self._readings[metric][labels] = reading
-
-    def remove(self, *labels: str) -> None:
-        """Remove the series with these label values from all metrics."""
-        for readings in self._readings.values():
-            readings.pop(labels, None)
+    def pull(self, metric: Metric, reading: Reading) -> None:
+        """Read a gauge from ``reading`` at each scrape."""
+        self._readings[metric] = reading
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families with the values that are known now."""
-        for metric, readings in self._readings.items():
-            family = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for labels, reading in readings.items():
-                value = reading()
-                if value is not None:
-                    family.add_metric(labels, value)
-            yield family
+        for metric, reading in self._readings.items():
+            yield gauge_family(metric, [((), reading())])

@@ -30,9 +30,8 @@ from exporter.config.config import (
 from exporter.config.host_pattern import HostPattern
 from exporter.config.secret import Secret
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.instruments import ExporterReadings, Instruments
+from exporter.metrics.instruments import Instruments
 from exporter.metrics.negotiation import Format
-from exporter.metrics.project_instruments import ProjectReadings
 from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, Stage, Target, TargetKey
 from exporter.outcome import Outcome
@@ -214,8 +213,14 @@ def _project(server: BrokenServer, auth: str, logged: io.StringIO) -> HostilePro
         rate_limit=RateLimit(100_000.0, 100_000),
         console=Console(allowed_hosts=(HostPattern.parse("127.0.0.1"),)),
     )
-    instruments = Instruments("0", ExporterReadings(lambda: 1, lambda: 0, lambda: 0.0))
-    observer = instruments.add_project("southwest", ProjectReadings(*[lambda: None] * 5))
+    instruments = Instruments(
+        "0",
+        projects=list,
+        targets=lambda: 1,
+        overdue_servers=lambda: 0,
+        event_loop_lag=lambda: 0.0,
+    )
+    observer = instruments.add_project("southwest")
     clock = SystemClock()
     parts = ProjectParts.build(settings, observer, Lockouts(clock), clock)
     state, series = StateStore(50), ServerSeries()

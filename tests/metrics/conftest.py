@@ -1,36 +1,30 @@
-"""Instruments whose pulled gauges read values that a test sets."""
+"""Instruments whose gauges read values that a test sets."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
-from exporter.metrics.instruments import ExporterReadings, Instruments
-from exporter.metrics.project_instruments import ProjectReadings
+from exporter.metrics.instruments import Instruments
+from exporter.model import ProjectStatus
 
 
 @dataclass(slots=True)
 class Readings:
-    """The values that the pulled gauges read, by name."""
+    """The values that are read at each scrape."""
 
-    now: dict[str, float | None] = field(default_factory=dict)
+    projects: list[ProjectStatus] = field(default_factory=list)
+    targets: float | None = None
+    overdue_servers: float | None = None
+    event_loop_lag: float | None = None
 
-    def of(self, name: str) -> Callable[[], float | None]:
-        """Return a function that reads the value of ``name``."""
-        return lambda: self.now.get(name)
-
-    def of_exporter(self) -> ExporterReadings:
-        """Return the readings of the exporter."""
-        return ExporterReadings(self.of("targets"), self.of("overdue"), self.of("lag"))
-
-    def of_project(self) -> ProjectReadings:
-        """Return the readings of a project."""
-        return ProjectReadings(
-            limit=self.of("limit"),
-            ceiling=self.of("ceiling"),
-            queue_length=self.of("queue"),
-            resume_at=self.of("resume"),
-            token_expires_at=self.of("expiry"),
+    def instruments(self) -> Instruments:
+        """Return instruments that read these values."""
+        return Instruments(
+            "1.2.3",
+            projects=lambda: self.projects,
+            targets=lambda: self.targets,
+            overdue_servers=lambda: self.overdue_servers,
+            event_loop_lag=lambda: self.event_loop_lag,
         )
 
 
@@ -43,4 +37,4 @@ def readings() -> Readings:
 @pytest.fixture
 def instruments(readings: Readings) -> Instruments:
     """Return instruments without projects."""
-    return Instruments("1.2.3", readings.of_exporter())
+    return readings.instruments()

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import Metric
@@ -18,11 +18,13 @@ from exporter.metrics.catalog import CATALOG, SERVER_INFO
 from exporter.metrics.exposition import Exposition, probe_text
 from exporter.metrics.instruments import Instruments
 from exporter.metrics.negotiation import Format
-from exporter.metrics.project_instruments import ProjectReadings
 from exporter.metrics.server_series import ServerSeries
-from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
+from exporter.model import ProbeResult, ProjectStatus, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
+
+if TYPE_CHECKING:
+    from tests.metrics.conftest import Readings
 
 TARGETS = [
     Target(
@@ -41,22 +43,15 @@ FAMILIES: dict[Format, Callable[[str], Iterable[Metric]]] = {
 }
 
 
-class Readings(Protocol):
-    now: dict[str, float | None]
-
-    def of_project(self) -> ProjectReadings: ...
-
-
 @pytest.fixture
-def exposition(instruments: Instruments, readings: Readings) -> Exposition:
+def exposition(instruments: Instruments, readings: "Readings") -> Exposition:
     """Return the exposition of a small exporter in which every event has happened once."""
-    readings.now = dict.fromkeys(
-        ("limit", "ceiling", "queue", "resume", "expiry", "lag", "overdue", "targets"), 1.0
-    )
+    readings.targets = readings.overdue_servers = readings.event_loop_lag = 1.0
+    readings.projects = [ProjectStatus("southwest", "cn-southwest-2", 1.0, 1.0, 1, 1.0, 1.0)]
     store, series = StateStore(history_length=5), ServerSeries()
     store.listen(series)
     store.reconcile(TARGETS)
-    project = instruments.add_project("southwest", readings.of_project())
+    project = instruments.add_project("southwest")
     for at, (target, outcome) in enumerate(
         zip(TARGETS, (Outcome.SUCCESS, Outcome.TIMEOUT, Outcome.THROTTLED), strict=True)
     ):

@@ -2,32 +2,28 @@
 
 import gc
 import platform
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import REGISTRY
 
-from exporter.metrics.instruments import ExporterReadings, Instruments
-from exporter.metrics.project_instruments import ProjectInstruments, ProjectReadings
-from exporter.model import ProbeResult, Stage, Target, TargetKey
+from exporter.metrics.instruments import Instruments
+from exporter.metrics.project_instruments import ProjectInstruments
+from exporter.model import ProbeResult, ProjectStatus, Stage, Target, TargetKey
 from exporter.outcome import Outcome
 
 if TYPE_CHECKING:
     from exporter.cloud.observer import ProjectObserver
+    from tests.metrics.conftest import Readings
 
 TARGET = Target(TargetKey("southwest", "id-1"), "db-01", "cn-southwest-2", 60.0, 10.0)
-
-
-class Readings(Protocol):
-    now: dict[str, float | None]
-
-    def of_exporter(self) -> ExporterReadings: ...
-    def of_project(self) -> ProjectReadings: ...
+STATUS = ProjectStatus("southwest", "cn-southwest-2", 2.5, 5.0, 3)
 
 
 @pytest.fixture
-def project(instruments: Instruments, readings: Readings) -> ProjectInstruments:
-    return instruments.add_project("southwest", readings.of_project())
+def project(instruments: Instruments) -> ProjectInstruments:
+    return instruments.add_project("southwest")
 
 
 def value(instruments: Instruments, name: str, **labels: str) -> float | None:
@@ -262,29 +258,41 @@ def test_probes_are_counted_by_outcome(
     assert of_project(instruments, "console_throttle_wait_seconds_total") == 0
 
 
-def test_pulled_gauges_are_absent_while_their_value_is_unknown(
-    instruments: Instruments, project: ProjectInstruments, readings: Readings
+def test_gauges_of_a_project_are_read_from_its_status(
+    instruments: Instruments, readings: "Readings"
 ) -> None:
-    del project
+    limit = "console_throttle_limit_requests_per_second"
     expiry = "console_auth_token_expiry_timestamp_seconds"
-    assert of_project(instruments, expiry) is None
-    assert value(instruments, "console_exporter_event_loop_lag_seconds") is None
-    readings.now = {"limit": 2.5, "ceiling": 5, "queue": 3, "resume": 0, "expiry": 99, "lag": 0.1}
-    assert of_project(instruments, "console_throttle_limit_requests_per_second") == 2.5
+    resume = "console_throttle_resume_timestamp_seconds"
+    assert of_project(instruments, limit) is None
+    readings.projects = [STATUS, replace(STATUS, name="north", limit=1.0)]
+    assert of_project(instruments, limit) == 2.5
+    assert value(instruments, limit, project="north") == 1
     assert of_project(instruments, "console_throttle_ceiling_requests_per_second") == 5
     assert of_project(instruments, "console_throttle_queue_length") == 3
-    assert of_project(instruments, "console_throttle_resume_timestamp_seconds") == 0
-    assert of_project(instruments, expiry) == 99
-    assert value(instruments, "console_exporter_event_loop_lag_seconds") == 0.1
-    readings.now["expiry"] = None
+    assert of_project(instruments, resume) == 0
     assert of_project(instruments, expiry) is None
+    readings.projects = [replace(STATUS, resume_at=98.0, login_expires_at=99.0)]
+    assert of_project(instruments, resume) == 98
+    assert of_project(instruments, expiry) == 99
+    assert value(instruments, limit, project="north") is None
+
+
+def test_gauges_of_the_exporter_are_absent_while_their_value_is_unknown(
+    instruments: Instruments, readings: "Readings"
+) -> None:
+    name = "console_exporter_event_loop_lag_seconds"
+    assert value(instruments, name) is None
+    readings.event_loop_lag = 0.1
+    assert value(instruments, name) == 0.1
+    readings.event_loop_lag = None
+    assert value(instruments, name) is None
 
 
 def test_events_after_removal_do_not_bring_back_the_series_of_a_project(
-    instruments: Instruments, project: ProjectInstruments, readings: Readings
+    instruments: Instruments, project: ProjectInstruments
 ) -> None:
-    instruments.add_project("north", readings.of_project())
-    readings.now = {"limit": 1, "expiry": 5}
+    instruments.add_project("north")
     project.request_started("remote_console")
     project.certificate_seen("host", 1.0)
     instruments.remove_project("southwest")
@@ -303,11 +311,9 @@ def test_events_after_removal_do_not_bring_back_the_series_of_a_project(
     instruments.remove_project("southwest")
 
 
-def test_removed_project_leaves_no_objects_in_memory(
-    instruments: Instruments, readings: Readings
-) -> None:
+def test_removed_project_leaves_no_objects_in_memory(instruments: Instruments) -> None:
     def add_and_remove() -> None:
-        instruments.add_project("southwest", readings.of_project())
+        instruments.add_project("southwest")
         instruments.remove_project("southwest")
 
     add_and_remove()
@@ -319,15 +325,13 @@ def test_removed_project_leaves_no_objects_in_memory(
     assert len(gc.get_objects()) - before < 10
 
 
-def test_project_that_is_added_again_keeps_its_counters_and_gets_the_new_readings(
-    instruments: Instruments, project: ProjectInstruments, readings: Readings
+def test_project_that_is_added_again_keeps_its_counters(
+    instruments: Instruments, project: ProjectInstruments
 ) -> None:
     project.throttled()
-    readings.now["limit"] = 4
-    again = instruments.add_project("southwest", readings.of_project())
+    again = instruments.add_project("southwest")
     assert again is project
     assert of_project(instruments, "console_throttle_responses_total") == 1
-    assert of_project(instruments, "console_throttle_limit_requests_per_second") == 4
 
 
 def test_reload_metrics_describe_the_active_configuration(instruments: Instruments) -> None:
@@ -345,8 +349,8 @@ def test_reload_metrics_describe_the_active_configuration(instruments: Instrumen
     assert value(instruments, f"{prefix}_hash") == 0x1A1B1C1D1E1F
 
 
-def test_events_of_the_exporter_are_counted(instruments: Instruments, readings: Readings) -> None:
-    readings.now = {"targets": 12, "overdue": 2}
+def test_events_of_the_exporter_are_counted(instruments: Instruments, readings: "Readings") -> None:
+    readings.targets, readings.overdue_servers = 12, 2
     instruments.probe_due(0.003)
     instruments.probes_missed(2)
     instruments.scraped(0.02)
@@ -374,9 +378,9 @@ def test_build_info_has_the_versions(instruments: Instruments) -> None:
 
 
 def test_instruments_are_isolated_from_each_other_and_from_the_global_registry(
-    instruments: Instruments, readings: Readings
+    instruments: Instruments, readings: "Readings"
 ) -> None:
-    other = Instruments("1.2.3", readings.of_exporter())
+    other = readings.instruments()
     instruments.probes_missed(1)
     assert value(other, "console_scheduler_missed_probes_total") == 0
     assert not [metric for metric in REGISTRY.collect() if metric.name.startswith("console_")]
