@@ -19,7 +19,7 @@ from exporter.process import gc_tuning, malloc_trim
 from exporter.scheduling.on_demand import OnDemandProbes
 from exporter.scheduling.scheduler import Scheduler
 from exporter.state import ConsoleEvents, ProjectEvents, StateStore
-from exporter.state.saved_state import ProjectSnapshot, SavedState
+from exporter.state.saved_state import SavedProject, SavedState
 from exporter.state.state_file import StateFile
 from exporter.state.state_writer import StateWriter
 from exporter.targets.capacity import CapacityPlan
@@ -222,7 +222,7 @@ class Exporter:
         self.config = config
         self.instruments.config_loaded(config.sha256, self._clock.time())
 
-    async def _snapshots(self) -> dict[str, ProjectSnapshot]:
+    async def _snapshots(self) -> dict[str, SavedProject]:
         return {
             parts.snapshot_key: await parts.snapshot() for parts in list(self._projects.values())
         }

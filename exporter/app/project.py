@@ -9,7 +9,6 @@ import httpx
 from exporter.clock import Clock
 from exporter.cloud.auth import Lockouts, login_for
 from exporter.cloud.auth.login import Login, SendRequest
-from exporter.cloud.auth.renewal import RenewedLogin
 from exporter.cloud.client import CloudClient, login_sender
 from exporter.cloud.observed_transport import ObservedTransport
 from exporter.cloud.observer import ProjectObserver, Unobserved
@@ -19,10 +18,9 @@ from exporter.http.transport import WireTransport
 from exporter.model import ProbeResult, ProjectStatus, Stage, Target
 from exporter.probe.console import ConsoleClient
 from exporter.probe.prober import Prober
-from exporter.ratelimit.snapshot import RateSnapshot
 from exporter.ratelimit.throttle import Throttle
 from exporter.ratelimit.transport import RateLimitedTransport
-from exporter.state.saved_state import ProjectSnapshot
+from exporter.state.saved_state import SavedProject
 from exporter.targets.cloud_discovery import list_targets
 from exporter.targets.sharding import UNSHARDED, Shard
 
@@ -126,21 +124,15 @@ class ProjectParts:
             login_expires_at=self.login.expires_at,
         )
 
-    async def snapshot(self) -> ProjectSnapshot:
+    async def snapshot(self) -> SavedProject:
         """Return the state to save for `restore` after a restart."""
-        snapshot = self.throttle.snapshot()
-        login = self.login
-        return ProjectSnapshot(
-            rate=snapshot.to_json() if snapshot else None,
-            login=await login.snapshot() if isinstance(login, RenewedLogin) else None,
-        )
+        return SavedProject(rate=self.throttle.snapshot(), login=await self.login.snapshot())
 
-    def restore(self, saved: ProjectSnapshot) -> None:
+    def restore(self, saved: SavedProject) -> None:
         """Restore the request rate and login saved before a restart, if they are still valid."""
-        snapshot = RateSnapshot.from_json(saved.rate) if saved.rate else None
-        if snapshot is not None:
-            self.throttle.restore(snapshot)
-        if saved.login and isinstance(self.login, RenewedLogin):
+        if saved.rate:
+            self.throttle.restore(saved.rate)
+        if saved.login:
             self.login.restore(saved.login)
 
     async def aclose(self) -> None:

@@ -9,11 +9,11 @@ from math import isfinite
 class RateSnapshot:
     """State of an `AdaptiveRate` after its last 429. Rates are requests per second.
 
-    Times are seconds of one clock: Unix time when saved, monotonic in use. ``lowered_at`` is when
-    the rate was last lowered, ``low`` the rate since then, ``resume_at`` the end of the cool-down
-    and ``cool_down`` its length.
-    ``plateau`` and ``before`` are the plateaus after and before the 429. ``refused`` is the rate
-    that got the 429, and ``refused_at`` its position from the plateau (0) to the ceiling (1).
+    Times are seconds of one clock, in JSON of the wall clock. ``lowered_at`` is when the rate was
+    last lowered, ``low`` the rate since then, ``resume_at`` the end of the cool-down and
+    ``cool_down`` its length. ``plateau`` and ``before`` are the plateaus after and before the 429.
+    ``refused`` is the rate that got the 429, and ``refused_at`` its position from the plateau (0)
+    to the ceiling (1).
     """
 
     lowered_at: float

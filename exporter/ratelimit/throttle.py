@@ -70,24 +70,26 @@ class Throttle:
         """Return the end of the current or last cool-down in Unix seconds; 0 if there was none."""
         return self._resume_at
 
-    def snapshot(self) -> RateSnapshot | None:
-        """Return the state to save, with Unix times; None before the first 429."""
+    def snapshot(self) -> str | None:
+        """Return the state to save, as one line of JSON; None before the first 429."""
         snapshot = self._rate.snapshot()
-        return snapshot.shifted(self._clock.time() - self._clock.monotonic()) if snapshot else None
+        if snapshot is None:
+            return None
+        return snapshot.shifted(self._clock.time() - self._clock.monotonic()).to_json()
 
-    def restore(self, snapshot: RateSnapshot) -> None:
+    def restore(self, saved: str) -> None:
         """Restore the state that `snapshot` returned before a restart.
 
-        A snapshot from over a minute in the future is ignored. The cool-down ends within 240 s.
+        Invalid text, or state from over a minute in the future, is ignored. The cool-down ends
+        within 240 s.
         """
-        now = self._clock.time()
-        ahead = max(0.0, snapshot.lowered_at - now)
-        if ahead > _FUTURE_SECONDS:
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        snapshot = RateSnapshot.from_json(saved)
+        if snapshot is None or snapshot.lowered_at > now + _FUTURE_SECONDS:
             return
-        snapshot = snapshot.shifted(-ahead)
-        snapshot = replace(snapshot, resume_at=min(snapshot.resume_at, now + RETRY_AFTER_MAX))
-        self._resume_at = snapshot.resume_at
-        monotonic = self._clock.monotonic()
+        snapshot = snapshot.shifted(min(0.0, now - snapshot.lowered_at))
+        self._resume_at = min(snapshot.resume_at, now + RETRY_AFTER_MAX)
+        snapshot = replace(snapshot, resume_at=self._resume_at)
         self._rate.restore(snapshot.shifted(monotonic - now), monotonic)
 
     async def permit(self, due: float) -> Permit:

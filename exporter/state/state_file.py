@@ -8,10 +8,10 @@ contains logins, so it is readable only by its owner.
 import os
 import sqlite3
 import stat
-import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import starmap
 from pathlib import Path
 
 import structlog
@@ -23,8 +23,8 @@ from exporter.state.errors import (
     StateFileInUseError,
     StateFileLostError,
 )
-from exporter.state.saved_state import ProjectSnapshot, SavedState, StateChanges
-from exporter.state.target_snapshot import TargetSnapshot
+from exporter.state.saved_state import SavedProject, SavedState
+from exporter.state.saved_target import SavedTarget
 
 MAX_AGE_SECONDS = 48 * 3600.0
 """Older state is dropped; intervals are at most 24 hours."""
@@ -39,7 +39,6 @@ _PRIVATE = 0o600
 _OTHERS = 0o077
 _DAMAGED_SUFFIX = ".corrupt"
 _COMPANION_SUFFIXES = ("-wal", "-journal", "-shm")
-_ROWS_PER_SLICE = 25
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY_CODE = 0xFF
 
@@ -95,12 +94,20 @@ class StateFile:
             self._replace_damaged(error)
             return SavedState()
 
-    def write(self, changes: StateChanges) -> None:
-        """Write changes in one transaction. Raises `StateFileError`; the file is unchanged then."""
-        rows = _rows(changes.targets)
-        projects = self._project_rows(changes.projects)
+    def write(self, changed: SavedState, gone: Iterable[TargetKey] = ()) -> None:
+        """Write ``changed`` and delete the targets ``gone``, in one transaction.
+
+        Raises `StateFileError`; the file is unchanged then.
+        """
+        now, private = self._now(), not changed.projects or self._is_private()
         try:
-            _write(self._open(), rows, changes.gone, projects)
+            with _transaction(self._open()) as database:
+                database.executemany("DELETE FROM target WHERE project = ? AND server_id = ?", gone)
+                database.executemany(_PUT_TARGET, starmap(_target_row, changed.targets.items()))
+                for key, saved in changed.projects.items():
+                    login = saved.login if private else None
+                    checksum = _checksum(key, saved.rate, login)
+                    database.execute(_PUT_PROJECT, (key, now, checksum, saved.rate, login))
         except (OSError, sqlite3.Error, _DamagedError) as error:
             if not _is_damage(error):
                 raise self._error(error) from None
@@ -138,13 +145,12 @@ class StateFile:
             database.execute("PRAGMA synchronous = NORMAL")
             # Overwrite deleted data, which may be a login.
             database.execute("PRAGMA secure_delete = ON")
-            database.execute("BEGIN IMMEDIATE")
-            if not database.execute("PRAGMA user_version").fetchone()[0]:
-                for statement in _SCHEMA:
-                    database.execute(statement)
-                database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            database.execute("COMMIT")
+            with _transaction(database):
+                if not database.execute("PRAGMA user_version").fetchone()[0]:
+                    for statement in _SCHEMA:
+                        database.execute(statement)
+                    database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                    database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         except BaseException:
             database.close()
             raise
@@ -186,13 +192,13 @@ class StateFile:
         ages = (now - MAX_AGE_SECONDS, now + _FUTURE_SECONDS)
         found = SavedState()
         damaged = 0
-        for project, server_id, checksum, snapshot, history in database.execute(
-            "SELECT project, server_id, checksum, memory, history FROM target"
+        for project, server_id, at, checksum, line, history in database.execute(
+            "SELECT project, server_id, at, checksum, memory, history FROM target"
             " WHERE at BETWEEN ? AND ?",
             ages,
         ):
-            if checksum == _checksum(project, server_id, snapshot, history):
-                found.targets[TargetKey(project, server_id)] = snapshot, history
+            if checksum == _checksum(project, server_id, line, history):
+                found.targets[TargetKey(project, server_id)] = SavedTarget(at, line, history)
             else:
                 damaged += 1
         private = self._is_private()
@@ -200,7 +206,7 @@ class StateFile:
             "SELECT project, checksum, pace, login FROM note WHERE at BETWEEN ? AND ?", ages
         ):
             if checksum == _checksum(project, rate, login):
-                found.projects[project] = ProjectSnapshot(rate, login if private else None)
+                found.projects[project] = SavedProject(rate, login if private else None)
             else:
                 damaged += 1
         if damaged:
@@ -212,18 +218,6 @@ class StateFile:
             for table in ("target", "note"):
                 database.execute(f"DELETE FROM {table} WHERE at NOT BETWEEN ? AND ?", ages)  # noqa: S608
         return found
-
-    def _project_rows(self, projects: Mapping[str, ProjectSnapshot]) -> list[tuple[object, ...]]:
-        if not projects:
-            return []
-        now, private = self._now(), self._is_private()
-        rows: list[tuple[object, ...]] = []
-        for project, snapshot in projects.items():
-            login = snapshot.login if private else None
-            rows.append(
-                (project, now, _checksum(project, snapshot.rate, login), snapshot.rate, login)
-            )
-        return rows
 
     def _is_private(self) -> bool:
         """Return whether no other user can read the file; log once if one can."""
@@ -278,17 +272,11 @@ class StateFile:
         return StateFileError(f"cannot save state in {self.path}: {why}")
 
 
-def _write(
-    database: sqlite3.Connection,
-    targets: Iterable[tuple[object, ...]],
-    gone: Iterable[TargetKey],
-    projects: Iterable[tuple[object, ...]],
-) -> None:
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     database.execute("BEGIN IMMEDIATE")
     try:
-        database.executemany("DELETE FROM target WHERE project = ? AND server_id = ?", gone)
-        database.executemany(_PUT_TARGET, targets)
-        database.executemany(_PUT_PROJECT, projects)
+        yield database
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:
@@ -296,16 +284,8 @@ def _write(
         raise
 
 
-def _rows(snapshots: Mapping[TargetKey, TargetSnapshot]) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    for count, (key, snapshot) in enumerate(snapshots.items(), 1):
-        line, packed = snapshot.to_json()
-        checksum = _checksum(*key, line, packed)
-        rows.append((*key, snapshot.last.started_at, checksum, line, packed))
-        if count % _ROWS_PER_SLICE == 0:
-            # Release the GIL, or the event loop would wait for some milliseconds.
-            time.sleep(0)
-    return rows
+def _target_row(key: TargetKey, saved: SavedTarget) -> tuple[object, ...]:
+    return (*key, saved.at, _checksum(*key, saved.line, saved.history), saved.line, saved.history)
 
 
 def _checksum(*parts: str | bytes | None) -> int:

@@ -1,6 +1,7 @@
 """Write state changes to the state file every few seconds without blocking the event loop."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -10,20 +11,23 @@ import structlog
 from exporter.clock import Clock
 from exporter.model import TargetKey
 from exporter.state.errors import StateFileError, StateFileLostError
-from exporter.state.saved_state import ProjectSnapshot, StateChanges
+from exporter.state.saved_state import SavedProject, SavedState
+from exporter.state.saved_target import SavedTarget
 from exporter.state.state_file import StateFile
 from exporter.state.store import TargetState
-from exporter.state.target_snapshot import TargetSnapshot
 
 FLUSH_SECONDS = 3.0
 """Time between two writes; unwritten changes are at most a few seconds old."""
 
 _WARN_AGAIN_SECONDS = 300.0
-# States collected per turn of the event loop; takes well under a millisecond.
-_STATES_PER_SLICE = 500
+# States copied per turn of the event loop; takes well under a millisecond.
+_COPIES_PER_SLICE = 500
+# States converted before the thread releases the GIL, or the event loop would wait for some
+# milliseconds.
+_CONVERSIONS_PER_SLICE = 25
 
-SnapshotProjects = Callable[[], Awaitable[Mapping[str, ProjectSnapshot]]]
-"""Returns the current snapshot of each project."""
+SnapshotProjects = Callable[[], Awaitable[Mapping[str, SavedProject]]]
+"""Returns what is to be saved of each project now."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +48,7 @@ class StateWriter:
         # In the order of their results, which is the order of the schedule.
         self._changed: dict[TargetKey, None] = {}
         self._gone: set[TargetKey] = set()
-        self._written_projects: Mapping[str, ProjectSnapshot] = {}
+        self._written_projects: Mapping[str, SavedProject] = {}
         self._closed = False
         self._warned = ""
         self._warn_again_at = 0.0
@@ -85,29 +89,20 @@ class StateWriter:
         async with self._flush_lock:
             if self._closed:
                 return
+            written = self._written_projects
             projects = await self._snapshot_projects()
+            new = {key: one for key, one in projects.items() if written.get(key) != one}
             changed, self._changed = self._changed, {}
             gone, self._gone = self._gone, set()
-            changes = StateChanges(
-                await self._target_snapshots(changed),
-                gone,
-                {
-                    name: snapshot
-                    for name, snapshot in projects.items()
-                    if self._written_projects.get(name) != snapshot
-                },
-            )
-            if not changes:
+            states = await self._copies(changed)
+            if not (states or gone or new):
                 return
             try:
                 await asyncio.get_running_loop().run_in_executor(
-                    self._executor, self._file.write, changes
+                    self._executor, self._write, states, new, gone
                 )
             except Exception as error:
-                self._changed = {
-                    key: None for key in (*changed, *self._changed) if key in self._states
-                }
-                self._gone |= gone - self._states.keys()
+                self._retry(changed, gone)
                 if isinstance(error, StateFileLostError):
                     self._changed = dict.fromkeys(self._states)
                     self._written_projects = {}
@@ -118,6 +113,23 @@ class StateWriter:
             self._written_projects = projects
             self._warned = ""
 
+    def _retry(self, changed: Iterable[TargetKey], gone: set[TargetKey]) -> None:
+        """Write these changes again at the next flush, unless they were undone since."""
+        self._changed = {key: None for key in (*changed, *self._changed) if key in self._states}
+        self._gone |= gone - self._states.keys()
+
+    def _write(
+        self, states: Iterable[TargetState], projects: dict[str, SavedProject], gone: set[TargetKey]
+    ) -> None:
+        """Convert and write changes; runs in the thread."""
+        targets: dict[TargetKey, SavedTarget] = {}
+        for count, state in enumerate(states, 1):
+            if saved := SavedTarget.of(state):
+                targets[state.target.key] = saved
+            if count % _CONVERSIONS_PER_SLICE == 0:
+                time.sleep(0)
+        self._file.write(SavedState(targets, projects), gone)
+
     async def close(self, max_seconds: float) -> None:
         """Write the remaining changes within ``max_seconds`` and close the file."""
         if self._closed:
@@ -127,16 +139,14 @@ class StateWriter:
         self._executor.submit(self._file.close)
         self._executor.shutdown(wait=False)
 
-    async def _target_snapshots(self, keys: Iterable[TargetKey]) -> dict[TargetKey, TargetSnapshot]:
-        snapshots = {}
+    async def _copies(self, keys: Iterable[TargetKey]) -> list[TargetState]:
+        copies = []
         for count, key in enumerate(keys, 1):
-            state = self._states.get(key)
-            snapshot = state.snapshot() if state else None
-            if snapshot:
-                snapshots[key] = snapshot
-            if count % _STATES_PER_SLICE == 0:
+            if state := self._states.get(key):
+                copies.append(state.copy())
+            if count % _COPIES_PER_SLICE == 0:
                 await asyncio.sleep(0)
-        return snapshots
+        return copies
 
     def _warn(self, why: str) -> None:
         now = self._clock.monotonic()

@@ -13,13 +13,12 @@ last started probe stay.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome, Verdict
 from exporter.state.history import History
-from exporter.state.target_snapshot import TargetSnapshot
 
 
 @dataclass(slots=True)
@@ -50,19 +49,9 @@ class TargetState:
             return None
         return self.last_verdict.verdict is Verdict.SUCCESS
 
-    def snapshot(self) -> TargetSnapshot | None:
-        """Return the state to save across restarts; None before the first result."""
-        if self.last is None:
-            return None
-        return TargetSnapshot(
-            last=self.last,
-            last_attempt=self.last_attempt,
-            last_verdict=self.last_verdict,
-            last_success_at=self.last_success_at,
-            consecutive_failures=self.consecutive_failures,
-            verdict_since=self.verdict_since,
-            history=self.history.copy(),
-        )
+    def copy(self) -> "TargetState":
+        """Return a copy that later results do not change."""
+        return replace(self, history=self.history.copy())
 
 
 class StateListener(Protocol):
@@ -84,7 +73,7 @@ class StateStore:
     """
 
     history_length: int
-    restore: Callable[[Target], TargetSnapshot | None] = lambda _target: None
+    restore: Callable[[Target], TargetState | None] = lambda _target: None
     _states: dict[TargetKey, TargetState] = field(default_factory=dict)
     _listeners: list[StateListener] = field(default_factory=list)
 
@@ -146,21 +135,11 @@ class StateStore:
         return len(self._states)
 
     def _new(self, target: Target) -> TargetState:
-        snapshot = self.restore(target)
-        if snapshot is None:
+        state = self.restore(target)
+        if state is None:
             return TargetState(target, History(target))
-        snapshot.history.shorten(self.history_length)
-        return TargetState(
-            target,
-            snapshot.history,
-            last=snapshot.last,
-            last_attempt=snapshot.last_attempt,
-            last_verdict=snapshot.last_verdict,
-            last_success_at=snapshot.last_success_at,
-            consecutive_failures=snapshot.consecutive_failures,
-            verdict_since=snapshot.verdict_since,
-            restored=snapshot.last,
-        )
+        state.history.shorten(self.history_length)
+        return state
 
     def _notify(self, state: TargetState) -> None:
         for listener in self._listeners:

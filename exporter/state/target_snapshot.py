@@ -6,33 +6,34 @@ that metrics have the same values after a restart. Counters are not saved.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
 from exporter.state.history import DamagedHistoryError, History, ResultTemplate, shared_template
+from exporter.state.store import TargetState
 
 
-class DamagedSnapshotError(Exception):
+class DamagedStateError(Exception):
     """The saved state of a target is unreadable."""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetSnapshot:
-    """The saved state of one target; the fields are those of `TargetState`."""
+class SavedTarget(NamedTuple):
+    """The saved state of one target.
 
-    last: ProbeResult
-    last_attempt: ProbeResult | None
-    last_verdict: ProbeResult | None
-    last_success_at: float | None
-    consecutive_failures: int
-    verdict_since: float | None
-    history: History
+    ``at`` is the start of the last result, in Unix seconds; ``line`` is JSON.
+    """
 
-    def to_json(self) -> tuple[str, bytes]:
-        """Return a line of JSON, which includes the history's templates, and the packed history."""
-        templates, packed = self.history.packed
+    at: float
+    line: str
+    history: bytes
+
+    @classmethod
+    def of(cls, state: TargetState) -> "SavedTarget | None":
+        """Return the saved form of a state; None before the first result."""
+        if state.last is None:
+            return None
+        templates, packed = state.history.packed
         results: list[ProbeResult] = []
 
         def index_of(result: ProbeResult | None) -> int | None:
@@ -45,40 +46,41 @@ class TargetSnapshot:
             results.append(result)
             return len(results) - 1
 
-        indexes = [index_of(one) for one in (self.last, self.last_attempt, self.last_verdict)]
+        indexes = [index_of(one) for one in (state.last, state.last_attempt, state.last_verdict)]
         line = json.dumps(
             [
                 [_to_json(result) for result in results],
                 indexes,
-                self.last_success_at,
-                self.consecutive_failures,
-                self.verdict_since,
+                state.last_success_at,
+                state.consecutive_failures,
+                state.verdict_since,
                 [_template_to_json(template) for template in templates],
             ],
             separators=(",", ":"),
         )
-        return line, packed
+        return cls(state.last.started_at, line, packed)
 
-    @classmethod
-    def from_json(cls, target: Target, line: str, packed: bytes) -> "TargetSnapshot":
-        """Return the snapshot from the values of `to_json`; raises `DamagedSnapshotError`."""
+    def restored(self, target: Target) -> TargetState:
+        """Return the state of ``target``; raises `DamagedStateError`."""
         try:
-            saved, indexes, success_at, failures, since, templates = json.loads(line)
+            saved, indexes, success_at, failures, since, templates = json.loads(self.line)
             results = [_result(target, one) for one in saved]
             last, attempt, verdict = [None if at is None else results[at] for at in indexes]
             if last is None:
-                raise DamagedSnapshotError("there is no last result")
-            return cls(
+                raise DamagedStateError("there is no last result")
+            return TargetState(
+                target,
+                History.unpacked(target, [_template(one) for one in templates], self.history),
                 last=last,
                 last_attempt=attempt,
                 last_verdict=verdict,
                 last_success_at=None if success_at is None else float(success_at),
                 consecutive_failures=int(failures),
                 verdict_since=None if since is None else float(since),
-                history=History.unpacked(target, [_template(one) for one in templates], packed),
+                restored=last,
             )
         except (ValueError, TypeError, IndexError, RecursionError, DamagedHistoryError) as error:
-            raise DamagedSnapshotError(type(error).__name__) from None
+            raise DamagedStateError(type(error).__name__) from None
 
 
 def _to_json(result: ProbeResult) -> list[Any]:

@@ -11,7 +11,8 @@ from random import Random
 from exporter.model import ProbeResult, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
-from exporter.state.saved_state import ProjectSnapshot, StateChanges
+from exporter.state.saved_state import SavedProject, SavedState
+from exporter.state.saved_target import SavedTarget
 from exporter.state.state_file import StateFile
 from tests.state.results import TARGET
 
@@ -82,14 +83,8 @@ def write_for_ever(path: Path, confirmed: int) -> None:
         for target in TARGETS:
             store.record(failed(target, store))
         number = next(iter(store)).consecutive_failures
-        snapshots = {
-            state.target.key: snapshot for state in store if (snapshot := state.snapshot())
-        }
-        file.write(
-            StateChanges(
-                snapshots, projects={"southwest": ProjectSnapshot(login=f"login {number}")}
-            )
-        )
+        targets = {state.target.key: saved for state in store if (saved := SavedTarget.of(state))}
+        file.write(SavedState(targets, {"southwest": SavedProject(login=f"login {number}")}))
         os.write(confirmed, _ROUND.pack(number))
 
 

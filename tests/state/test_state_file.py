@@ -4,7 +4,7 @@ import os
 import resource
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,23 +17,23 @@ from structlog.testing import capture_logs
 
 from exporter.model import ProbeResult, TargetKey
 from exporter.outcome import Outcome
-from exporter.state import StateStore, TargetSnapshot
+from exporter.state import StateStore, TargetState
 from exporter.state.errors import (
     StateFileError,
     StateFileForeignError,
     StateFileInUseError,
     StateFileLostError,
 )
-from exporter.state.saved_state import ProjectSnapshot, SavedState, StateChanges
+from exporter.state.saved_state import SavedProject, SavedState
+from exporter.state.saved_target import DamagedStateError, SavedTarget
 from exporter.state.state_file import MAX_AGE_SECONDS, StateFile
-from exporter.state.target_snapshot import DamagedSnapshotError
 from tests.state.results import RESULTS, TARGET
 
 NOW = 1_800_000_000.0
 TARGETS = [
     replace(TARGET, key=TargetKey("southwest", f"id-{n}"), name=f"db-{n}") for n in range(40)
 ]
-PROJECT_SNAPSHOT = ProjectSnapshot(rate="a rate", login="a key to the cloud")
+SAVED_PROJECT = SavedProject(rate="a rate", login="a key to the cloud")
 
 
 @pytest.fixture
@@ -50,21 +50,23 @@ def opened(path: Path, now: float = NOW) -> Iterator[StateFile]:
         file.close()
 
 
-def snapshots(
+def saved_targets(
     outcome: Outcome = Outcome.TIMEOUT, at: float = NOW - 10
-) -> dict[TargetKey, TargetSnapshot]:
+) -> dict[TargetKey, SavedTarget]:
     store = StateStore(50)
     store.reconcile(TARGETS)
     for target in TARGETS:
         for age in (120, 60, 0):
             store.record(ProbeResult(target, at - age, outcome, detail=f"{outcome} of {age}"))
-    return {state.target.key: snapshot for state in store if (snapshot := state.snapshot())}
+    return {state.target.key: saved for state in store if (saved := SavedTarget.of(state))}
 
 
-def write(path: Path, changes: StateChanges, now: float = NOW) -> None:
+def write(
+    path: Path, changed: SavedState, gone: Iterable[TargetKey] = (), *, now: float = NOW
+) -> None:
     with opened(path, now) as file:
         file.load()
-        file.write(changes)
+        file.write(changed, gone)
 
 
 def load(path: Path, now: float = NOW) -> SavedState:
@@ -79,7 +81,7 @@ def restored(saved_state: SavedState) -> StateStore:
 
 
 def test_the_state_of_a_server_is_restored(path: Path) -> None:
-    write(path, StateChanges(snapshots()))
+    write(path, SavedState(saved_targets()))
     state = restored(load(path)).get(TARGETS[7].key)
     assert state is not None
     assert state.success is False
@@ -97,29 +99,37 @@ def test_any_series_of_results_is_restored(results: list[ProbeResult]) -> None:
     for result in results:
         store.record(result)
     (state,) = store
-    snapshot = state.snapshot()
-    assert snapshot is not None
-    again = TargetSnapshot.from_json(TARGET, *snapshot.to_json())
-    assert same(again, snapshot)
-    assert list(again.history) == list(state.history)
+    saved = SavedTarget.of(state)
+    assert saved is not None
+    again = saved.restored(TARGET)
+    assert same(again, state)
+    assert again.restored is again.last
 
 
-def same(one: TargetSnapshot | None, other: TargetSnapshot) -> bool:
+def same(one: TargetState, other: TargetState) -> bool:
+    """Return whether everything that is saved is equal."""
     return (
-        one is not None
-        and replace(one, history=other.history) == other
-        and (list(one.history) == list(other.history))
+        list(one.history) == list(other.history)
+        and replace(
+            one,
+            history=other.history,
+            verdicts=other.verdicts,
+            failures=other.failures,
+            throttled=other.throttled,
+            restored=other.restored,
+        )
+        == other
     )
 
 
 @given(st.text() | st.recursive(st.none(), st.lists).map(str), st.binary())
-def test_arbitrary_data_is_not_a_snapshot(line: str, packed: bytes) -> None:
-    with pytest.raises(DamagedSnapshotError):
-        TargetSnapshot.from_json(TARGET, line, packed)
+def test_arbitrary_data_is_no_saved_target(line: str, packed: bytes) -> None:
+    with pytest.raises(DamagedStateError):
+        SavedTarget(NOW, line, packed).restored(TARGET)
 
 
 def test_a_new_result_continues_the_restored_counts(path: Path) -> None:
-    write(path, StateChanges(snapshots()))
+    write(path, SavedState(saved_targets()))
     store = restored(load(path))
     store.record(ProbeResult(TARGETS[0], NOW, Outcome.TLS_ERROR))
     state = store.get(TARGETS[0].key)
@@ -129,32 +139,32 @@ def test_a_new_result_continues_the_restored_counts(path: Path) -> None:
 
 
 def test_a_shorter_history_length_applies_after_a_restart(path: Path) -> None:
-    write(path, StateChanges(snapshots()))
+    write(path, SavedState(saved_targets()))
     store = StateStore(2, load(path).target)
     store.reconcile(TARGETS)
     assert {len(state.history) for state in store} == {2}
 
 
 def test_a_removed_server_is_not_restored(path: Path) -> None:
-    write(path, StateChanges(snapshots()))
-    write(path, StateChanges(gone=[TARGETS[0].key]))
+    write(path, SavedState(saved_targets()))
+    write(path, SavedState(), gone=[TARGETS[0].key])
     saved_state = load(path)
     assert saved_state.target(TARGETS[0]) is None
     assert saved_state.target(TARGETS[1]) is not None
 
 
 def test_saved_state_can_be_read_once(path: Path) -> None:
-    write(path, StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
+    write(path, SavedState(saved_targets(), projects={"southwest": SAVED_PROJECT}))
     saved_state = load(path)
-    assert saved_state.project("southwest") == PROJECT_SNAPSHOT
-    assert saved_state.project("southwest") == ProjectSnapshot()
+    assert saved_state.project("southwest") == SAVED_PROJECT
+    assert saved_state.project("southwest") == SavedProject()
     assert saved_state.target(TARGETS[0]) is not None
     assert saved_state.target(TARGETS[0]) is None
 
 
 @pytest.mark.parametrize("now", [NOW + MAX_AGE_SECONDS + 1, NOW - 3600])
 def test_state_that_is_too_old_or_from_the_future_is_deleted(path: Path, now: float) -> None:
-    write(path, StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
+    write(path, SavedState(saved_targets(), projects={"southwest": SAVED_PROJECT}))
     saved_state = load(path, now)
     assert not saved_state.targets
     assert not saved_state.projects
@@ -162,10 +172,10 @@ def test_state_that_is_too_old_or_from_the_future_is_deleted(path: Path, now: fl
 
 
 def test_no_secret_is_in_any_repr(path: Path) -> None:
-    assert PROJECT_SNAPSHOT.login is not None
-    changes = StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT})
+    assert SAVED_PROJECT.login is not None
+    changes = SavedState(saved_targets(), projects={"southwest": SAVED_PROJECT})
     write(path, changes)
-    assert PROJECT_SNAPSHOT.login not in f"{PROJECT_SNAPSHOT!r} {changes!r} {load(path)!r}"
+    assert SAVED_PROJECT.login not in f"{SAVED_PROJECT!r} {changes!r} {load(path)!r}"
 
 
 class TestPermissions:
@@ -174,7 +184,7 @@ class TestPermissions:
         try:
             with opened(path) as file:
                 file.load()
-                file.write(StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
+                file.write(SavedState(saved_targets(), projects={"southwest": SAVED_PROJECT}))
                 made = sorted(path.parent.iterdir())
                 assert {stat.S_IMODE(one.stat().st_mode) for one in made} == {0o600}
                 assert path in made
@@ -185,14 +195,14 @@ class TestPermissions:
     def test_a_login_readable_by_others_is_neither_used_nor_kept(
         self, path: Path, mode: int
     ) -> None:
-        write(path, StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
+        write(path, SavedState(saved_targets(), projects={"southwest": SAVED_PROJECT}))
         path.chmod(mode)
         with capture_logs() as logs, opened(path) as file:
             saved_state = file.load()
-            assert saved_state.project("southwest") == ProjectSnapshot(rate="a rate")
+            assert saved_state.project("southwest") == SavedProject(rate="a rate")
             assert len(saved_state.targets) == len(TARGETS)
-            file.write(StateChanges(projects={"southwest": PROJECT_SNAPSHOT}))
-            file.write(StateChanges(projects={"east": PROJECT_SNAPSHOT}))
+            file.write(SavedState(projects={"southwest": SAVED_PROJECT}))
+            file.write(SavedState(projects={"east": SAVED_PROJECT}))
         assert [one["event"] for one in logs] == [
             "state file readable by other users, login not saved"
         ]
@@ -200,13 +210,13 @@ class TestPermissions:
         assert b"a key to the cloud" not in path.read_bytes()
 
     def test_the_login_is_saved_again_once_the_file_is_private(self, path: Path) -> None:
-        write(path, StateChanges())
+        write(path, SavedState())
         path.chmod(0o644)
         with capture_logs(), opened(path) as file:
             file.load()
             path.chmod(0o600)
-            file.write(StateChanges(projects={"southwest": PROJECT_SNAPSHOT}))
-        assert load(path).project("southwest") == PROJECT_SNAPSHOT
+            file.write(SavedState(projects={"southwest": SAVED_PROJECT}))
+        assert load(path).project("southwest") == SAVED_PROJECT
 
 
 def flipped(path: Path, seed: int) -> None:
@@ -222,8 +232,8 @@ class TestDamage:
     def test_flipped_bits_neither_prevent_the_start_nor_change_state(
         self, path: Path, seed: int
     ) -> None:
-        expected = snapshots()
-        write(path, StateChanges(expected))
+        expected = saved_targets()
+        write(path, SavedState(expected))
         flipped(path, seed)
         with opened(path) as file, capture_logs():
             try:
@@ -233,13 +243,13 @@ class TestDamage:
                 return
             for target in TARGETS:
                 found = saved_state.target(target)
-                assert found is None or same(found, expected[target.key])
+                assert found is None or SavedTarget.of(found) == expected[target.key]
             write_again(file)
         assert len(load(path).targets) == len(TARGETS)
 
     @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.99])
     def test_a_truncated_file_is_renamed_and_replaced(self, path: Path, share: float) -> None:
-        write(path, StateChanges(snapshots()))
+        write(path, SavedState(saved_targets()))
         size = path.stat().st_size
         os.truncate(path, int(size * share))
         with opened(path) as file, capture_logs() as logs:
@@ -258,7 +268,7 @@ class TestDamage:
         assert [one["log_level"] for one in logs] == ["warning"]
 
     def test_a_newer_schema_version_is_renamed(self, path: Path) -> None:
-        write(path, StateChanges(snapshots()))
+        write(path, SavedState(saved_targets()))
         with closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA user_version = 2")
         with capture_logs() as logs:
@@ -293,20 +303,20 @@ class TestDamage:
     def test_damage_found_while_writing_creates_a_new_file(self, path: Path) -> None:
         with opened(path) as file:
             file.load()
-            file.write(StateChanges(snapshots()))
+            file.write(SavedState(saved_targets()))
             file.close()
             path.write_bytes(b"overwritten\0" * 1000)
             with capture_logs(), pytest.raises(StateFileLostError):
-                file.write(StateChanges(snapshots()))
-            file.write(StateChanges(snapshots(Outcome.SUCCESS)))
+                file.write(SavedState(saved_targets()))
+            file.write(SavedState(saved_targets(Outcome.SUCCESS)))
         assert len(load(path).targets) == len(TARGETS)
 
 
 def write_again(file: StateFile) -> None:
     try:
-        file.write(StateChanges(snapshots()))
+        file.write(SavedState(saved_targets()))
     except StateFileLostError:
-        file.write(StateChanges(snapshots()))
+        file.write(SavedState(saved_targets()))
 
 
 class TestWriteErrors:
@@ -316,9 +326,9 @@ class TestWriteErrors:
             with pytest.raises(StateFileError, match="No such file"):
                 file.load()
             with pytest.raises(StateFileError, match="No such file"):
-                file.write(StateChanges(snapshots()))
+                file.write(SavedState(saved_targets()))
             path.parent.mkdir()
-            file.write(StateChanges(snapshots()))
+            file.write(SavedState(saved_targets()))
         assert len(load(path).targets) == len(TARGETS)
 
     def test_a_read_only_folder_is_an_error(self, tmp_path: Path) -> None:
@@ -328,16 +338,16 @@ class TestWriteErrors:
             with pytest.raises(StateFileError, match="Permission denied"):
                 file.load()
             with pytest.raises(StateFileError, match="Permission denied"):
-                file.write(StateChanges(snapshots()))
+                file.write(SavedState(saved_targets()))
 
     def test_a_full_disk_keeps_what_was_written(self, path: Path) -> None:
-        write(path, StateChanges(snapshots(), projects={"southwest": PROJECT_SNAPSHOT}))
+        write(path, SavedState(saved_targets(), projects={"southwest": SAVED_PROJECT}))
         with opened(path) as file:
             file.load()
             with disk_full(16_384), pytest.raises(StateFileError, match="cannot save"):
                 write_often(file)
             assert_consistent(load_copy(path))
-            file.write(StateChanges(snapshots(Outcome.SUCCESS)))
+            file.write(SavedState(saved_targets(Outcome.SUCCESS)))
         (state, *_) = restored(load(path))
         assert state.success is True
 
@@ -345,13 +355,13 @@ class TestWriteErrors:
         with opened(path) as file:
             with disk_full(0), pytest.raises(StateFileError, match="cannot save state"):
                 file.load()
-            file.write(StateChanges(snapshots()))
+            file.write(SavedState(saved_targets()))
         assert len(load(path).targets) == len(TARGETS)
 
 
 def write_often(file: StateFile) -> None:
     for _ in range(20):
-        file.write(StateChanges(snapshots(Outcome.SUCCESS)))
+        file.write(SavedState(saved_targets(Outcome.SUCCESS)))
 
 
 def load_copy(path: Path) -> SavedState:
@@ -365,7 +375,7 @@ def load_copy(path: Path) -> SavedState:
 
 
 def assert_consistent(saved_state: SavedState) -> None:
-    assert saved_state.project("southwest") == PROJECT_SNAPSHOT
+    assert saved_state.project("southwest") == SAVED_PROJECT
     outcomes = {state.last.outcome for state in restored(saved_state) if state.last}
     assert len(outcomes) == 1
 
@@ -406,22 +416,22 @@ def test_two_exporters_cannot_use_one_file(path: Path) -> None:
 def test_a_file_in_use_is_neither_damaged_nor_renamed(path: Path) -> None:
     with opened(path) as first, opened(path) as second:
         first.load()
-        first.write(StateChanges(snapshots()))
+        first.write(SavedState(saved_targets()))
         with pytest.raises(StateFileInUseError):
-            second.write(StateChanges(snapshots(Outcome.SUCCESS)))
-        first.write(StateChanges(projects={"southwest": PROJECT_SNAPSHOT}))
+            second.write(SavedState(saved_targets(Outcome.SUCCESS)))
+        first.write(SavedState(projects={"southwest": SAVED_PROJECT}))
     assert_consistent(load(path))
 
 
 def test_only_changes_are_written(path: Path) -> None:
     with opened(path) as file:
         file.load()
-        file.write(StateChanges(snapshots()))
-        key, snapshot = next(iter(snapshots().items()))
+        file.write(SavedState(saved_targets()))
+        key, saved = next(iter(saved_targets().items()))
 
         def log_size(write: Callable[[], None]) -> int:
             before = path.with_name("state.db-wal").stat().st_size
             write()
             return path.with_name("state.db-wal").stat().st_size - before
 
-        assert log_size(lambda: file.write(StateChanges({key: snapshot}))) < 5 * 4200
+        assert log_size(lambda: file.write(SavedState({key: saved}))) < 5 * 4200

@@ -1,7 +1,7 @@
 """Tests of the state writer: which changes it writes when, and retries."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 
 from exporter.model import ProbeResult, TargetKey
 from exporter.outcome import Outcome
-from exporter.state import StateStore, TargetSnapshot
+from exporter.state import StateStore, TargetState
 from exporter.state.errors import StateFileError, StateFileLostError
-from exporter.state.saved_state import ProjectSnapshot, StateChanges
+from exporter.state.saved_state import SavedProject, SavedState
+from exporter.state.saved_target import SavedTarget
 from exporter.state.state_file import StateFile
 from exporter.state.state_writer import FLUSH_SECONDS, StateWriter
 from tests.state.results import TARGET
@@ -29,15 +30,17 @@ class FakeFile(StateFile):
 
     def __init__(self) -> None:
         super().__init__(Path("nowhere"), lambda: 0.0)
-        self.written: list[StateChanges] = []
+        self.written: list[SavedState] = []
+        self.deleted: list[set[TargetKey]] = []
         self.failure: Exception | None = None
         self.was_written = asyncio.Event()
         self.loop = asyncio.get_running_loop()
 
-    def write(self, changes: StateChanges) -> None:
+    def write(self, changed: SavedState, gone: Iterable[TargetKey] = ()) -> None:
         if self.failure is not None:
             raise self.failure
-        self.written.append(changes)
+        self.written.append(changed)
+        self.deleted.append(set(gone))
         self.loop.call_soon_threadsafe(self.was_written.set)
 
 
@@ -47,7 +50,7 @@ class Wired:
 
     store: StateStore
     file: FakeFile
-    projects: dict[str, ProjectSnapshot]
+    projects: dict[str, SavedProject]
     writer: StateWriter
 
     def probe(self, number: int, outcome: Outcome = Outcome.TIMEOUT) -> None:
@@ -60,10 +63,10 @@ class Wired:
 
 @pytest.fixture
 async def wired(clock: "FakeClock") -> AsyncIterator[Wired]:
-    store, file, projects = StateStore(50), FakeFile(), dict[str, ProjectSnapshot]()
+    store, file, projects = StateStore(50), FakeFile(), dict[str, SavedProject]()
     store.reconcile(TARGETS)
 
-    async def snapshot_projects() -> Mapping[str, ProjectSnapshot]:
+    async def snapshot_projects() -> Mapping[str, SavedProject]:
         return dict(projects)
 
     writer = StateWriter(file, snapshot_projects, clock)
@@ -114,15 +117,18 @@ async def test_restored_state_is_not_written_again(clock: "FakeClock") -> None:
     store.record(ProbeResult(TARGETS[0], 1.8e9 + 60, Outcome.TIMEOUT))
     await writer.flush()
     await writer.close(1)
-    assert file.written[0].targets[TARGETS[0].key].consecutive_failures == 2
+    written = file.written[0].target(TARGETS[0])
+    assert written is not None
+    assert written.consecutive_failures == 2
 
 
-def known(store: StateStore, key: TargetKey) -> TargetSnapshot | None:
+def known(store: StateStore, key: TargetKey) -> TargetState | None:
     state = store.get(key)
-    return state.snapshot() if state else None
+    saved = SavedTarget.of(state) if state else None
+    return saved.restored(state.target) if saved and state else None
 
 
-async def no_projects() -> Mapping[str, ProjectSnapshot]:
+async def no_projects() -> Mapping[str, SavedProject]:
     return {}
 
 
@@ -130,8 +136,8 @@ async def test_a_removed_server_is_deleted(wired: Wired) -> None:
     wired.probe(0)
     wired.store.reconcile(TARGETS[1:])
     await wired.writer.flush()
-    (changes,) = wired.file.written
-    assert (set(changes.gone), changes.targets) == ({TARGETS[0].key}, {})
+    assert wired.file.deleted == [{TARGETS[0].key}]
+    assert wired.servers == [set()]
 
 
 async def test_a_server_removed_and_added_again_is_deleted_and_written(wired: Wired) -> None:
@@ -141,25 +147,25 @@ async def test_a_server_removed_and_added_again_is_deleted_and_written(wired: Wi
     await wired.writer.flush()
     wired.probe(0)
     await wired.writer.flush()
-    assert set(wired.file.written[0].gone) == {TARGETS[0].key}
+    assert wired.file.deleted[0] == {TARGETS[0].key}
     assert wired.servers[1] == {"id-0"}
 
 
 async def test_projects_are_written_when_they_change(wired: Wired) -> None:
-    wired.projects["southwest"] = ProjectSnapshot(rate="slow")
+    wired.projects["southwest"] = SavedProject(rate="slow")
     await wired.writer.flush()
     await wired.writer.flush()
-    wired.projects["southwest"] = ProjectSnapshot(rate="fast")
+    wired.projects["southwest"] = SavedProject(rate="fast")
     await wired.writer.flush()
     assert [one.projects for one in wired.file.written] == [
-        {"southwest": ProjectSnapshot(rate="slow")},
-        {"southwest": ProjectSnapshot(rate="fast")},
+        {"southwest": SavedProject(rate="slow")},
+        {"southwest": SavedProject(rate="fast")},
     ]
 
 
 async def test_a_failed_write_is_logged_once_and_retried(wired: Wired, clock: "FakeClock") -> None:
     wired.file.failure = StateFileError("cannot save state in x: disk full")
-    wired.projects["southwest"] = ProjectSnapshot(rate="slow")
+    wired.projects["southwest"] = SavedProject(rate="slow")
     with capture_logs() as logs:
         wired.probe(0)
         await wired.writer.flush()

@@ -37,6 +37,13 @@ class Login(httpx.Auth):
         """Return the Unix time at which the credentials expire; None if unknown."""
         return None
 
+    async def snapshot(self) -> str | None:
+        """Return the credentials as a secret text to save; None if there are none to save."""
+        return None
+
+    def restore(self, saved: str) -> None:
+        """Use the credentials that `snapshot` returned before a restart, if still valid."""
+
     @abstractmethod
     async def authorize(self, request: httpx.Request) -> None:
         """Add the credentials to a request; obtain them first if necessary.

@@ -285,16 +285,16 @@ class RenewedLogin(Login, Generic[T]):
         """Return the Unix time at which the credentials expire; None before the first login."""
         return self._credentials.expires_at
 
-    def restore(self, text: str) -> None:
-        """Use the credentials that `snapshot` returned before a restart, if still valid."""
-        cached = CachedCredentials.from_json(text)
-        if cached is not None:
-            self._credentials.restore(cached)
-
     async def snapshot(self) -> str | None:
         """Return the credentials as a secret text to save; None if there are none."""
         cached = await self._credentials.snapshot()
         return cached.to_json() if cached else None
+
+    def restore(self, saved: str) -> None:
+        """Use the credentials that `snapshot` returned before a restart, if still valid."""
+        cached = CachedCredentials.from_json(saved)
+        if cached is not None:
+            self._credentials.restore(cached)
 
 
 def _retrieve(attempt: "asyncio.Task[object]") -> None:

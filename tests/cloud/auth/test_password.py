@@ -494,7 +494,7 @@ class FixedClock:
 async def test_no_secret_is_in_the_repr_or_vars(new_login: NewLogin, iam: FakeIam) -> None:
     login = new_login()
     await token_of(login)
-    assert await login.snapshot()  # type: ignore[attr-defined]
+    assert await login.snapshot()
     shown = f"{login!r} {vars(login)!r} {vars(login._credentials)!r}"  # type: ignore[attr-defined]  # noqa: SLF001
     assert "right" not in shown
     assert "token-1" not in shown
