@@ -151,7 +151,6 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
             raise ReloadRefusedError(str(error)) from None
         finally:
             systemd.ready(status)
-        _warn_if_over_rate_limit(exporter)
 
     application = web_application(
         ExporterView(
@@ -175,7 +174,6 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     _on_signals(ended, reload)
     await exporter.start()
     started.set()
-    _warn_if_over_rate_limit(exporter)
     serving = asyncio.create_task(server.serve(listening))
     for one in listening:
         log.info(
@@ -235,12 +233,6 @@ def _saved_state(state_file: StateFile | None) -> SavedState:
         # Probing without saved state is better than not probing.
         log.warning("saved state not loaded", why=str(error))
         return SavedState()
-
-
-def _warn_if_over_rate_limit(exporter: Exporter) -> None:
-    for plan in exporter.plans():
-        if not plan.fits:
-            log.warning("rate limit too low for the configured probes", plan=str(plan))
 
 
 def _on_signals(ended: asyncio.Event, reload: Callable[[], Awaitable[None]]) -> None:
