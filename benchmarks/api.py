@@ -14,20 +14,14 @@ import statistics
 import time
 import uuid
 from asyncio.subprocess import PIPE
-from typing import NoReturn
 
-from prometheus_client import CollectorRegistry
-
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.server_series import ServerSeries
 from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
 from exporter.outcome import Outcome
 from exporter.state import StateStore
 from exporter.web.application import web_application
-from exporter.web.exporter_view import ExporterView
 from tests.real.web_server import serving
+from tests.web.fake_exporter import NOW, FakeExporter
 
-NOW = 1_800_000_000.0
 RESULTS_EACH = 3
 REQUESTS = 7
 PATHS = (
@@ -109,27 +103,6 @@ async def measured(url: str, encoding: str) -> tuple[float, int, float]:
     return statistics.median(float(row[0]) for row in rows), int(rows[0][1]), monitor.blocked
 
 
-def running(state: StateStore) -> ExporterView:
-    """Return a view of a program that has a state and does nothing."""
-
-    async def nothing(*_: object) -> NoReturn:
-        raise AssertionError("not used")
-
-    return ExporterView(
-        state=state,
-        projects=list,
-        exposition=Exposition(ServerSeries(), CollectorRegistry()),
-        scraped=lambda _: None,
-        config_yaml=str,
-        not_ready=lambda: None,
-        incomplete=lambda: None,
-        reload=nothing,
-        probe_now=nothing,
-        clock_time=lambda: NOW,
-        version="0",
-    )
-
-
 async def measure(servers: int) -> None:
     """Print a line for each path and encoding."""
     state = fleet(servers)
@@ -137,7 +110,7 @@ async def measure(servers: int) -> None:
     gc.collect()
     gc.freeze()
     server_id = next(iter(state)).target.key.server_id
-    async with serving(web_application(running(state))) as served:
+    async with serving(web_application(FakeExporter(state))) as served:
         url = f"http://127.0.0.1:{served.port}"
         # The first response imports modules.
         await measured(f"{url}/metrics", "identity")

@@ -19,15 +19,16 @@ from starlette.routing import Route
 
 from benchmarks.start import CONFIG
 from exporter.app.exporter import Exporter
+from exporter.app.running_exporter import RunningExporter
 from exporter.clock import SystemClock
 from exporter.config.load import load
 from exporter.config.rendering import as_yaml
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
 from exporter.process import log
+from exporter.process.systemd import Notifier
 from exporter.web.access.live_config import OPEN, LiveConfig
 from exporter.web.application import web_application
-from exporter.web.exporter_view import ExporterView
 from exporter.web.server import WebServer, listen
 
 FAILING = 0.1
@@ -92,25 +93,15 @@ async def serve(servers: int, *, watch: bool) -> None:
         config = load(path, {})
     finally:
         path.unlink()
-    exporter = Exporter(config, version="0", clock=SystemClock())
+    clock = SystemClock()
+    exporter = Exporter(config, version="0", clock=clock)
     chance = random.Random(2)  # noqa: S311 - not a secret
     for known in list(exporter.state):
         for _ in range(3):
             exporter.state.record(result(known.target, chance))
+    systemd = Notifier({}, clock)
     application = web_application(
-        ExporterView(
-            state=exporter.state,
-            projects=exporter.projects,
-            exposition=exporter.exposition,
-            scraped=exporter.instruments.scraped,
-            config_yaml=lambda: as_yaml(exporter.config),
-            not_ready=lambda: None,
-            incomplete=exporter.incomplete,
-            reload=lambda: exporter.reload(lambda: config),
-            probe_now=exporter.on_demand.probe_now,
-            clock_time=time.time,
-            version="0",
-        )
+        RunningExporter(exporter, load=lambda: config, systemd=systemd, clock=clock)
     )
     if watch:
         ticker = Ticker()

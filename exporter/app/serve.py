@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,11 @@ import uvloop
 from starlette.types import ASGIApp
 
 from exporter.app.exporter import Exporter
+from exporter.app.running_exporter import RunningExporter
+from exporter.app.signals import handle_signals
 from exporter.clock import Clock, SystemClock
 from exporter.config.config import Config
-from exporter.config.load import ConfigError, load
-from exporter.config.rendering import as_yaml
+from exporter.config.load import load
 from exporter.config.secret import SecretUnreadableError
 from exporter.process import log as logging_setup
 from exporter.process.log_writer import LogWriter
@@ -32,7 +32,6 @@ from exporter.web.access.external_url import DIRECT, ExternalUrl
 from exporter.web.access.guard import HEALTH_PATHS, guarded
 from exporter.web.access.live_config import OPEN, LiveConfig, Rules
 from exporter.web.application import web_application
-from exporter.web.exporter_view import ExporterView, ReloadRefusedError
 from exporter.web.server import ListenError, WebServer, address_text, listen_all
 
 _LOG_DRAIN_SECONDS = 0.5
@@ -107,81 +106,27 @@ def _listening(settings: Settings) -> list[socket.socket]:
 async def _run(config: Config, settings: Settings, listening: list[socket.socket]) -> int:
     clock = SystemClock()
     systemd = Notifier(os.environ, clock)
-    levels_before: list[str] = []
-    logging_setup.configure(
-        level=settings.log_level, form=settings.log_format, count=levels_before.append
-    )
-    state_file = StateFile(settings.state_file, clock.time) if settings.state_file else None
+    levels: list[str] = []
+    _configure_log(settings, levels.append)
     try:
-        saved_state = _saved_state(state_file)
-        exporter = Exporter(
-            config,
-            version=settings.version,
-            clock=clock,
-            shard=settings.shard,
-            state_file=state_file,
-            saved_state=saved_state,
-        )
+        exporter = _exporter(config, settings, clock)
     except (OSError, SecretUnreadableError, StateFileInUseError) as error:
         print(f"console-exporter: {error}", file=sys.stderr)  # noqa: T201
         return 1
     writer = LogWriter(_standard_error(), exporter.instruments.log_lost)
-    logging_setup.configure(
-        level=settings.log_level,
-        form=settings.log_format,
-        count=exporter.instruments.logged,
-        stream=writer,
-    )
-    for level in levels_before:
+    _configure_log(settings, exporter.instruments.logged, writer)
+    for level in levels:
         exporter.instruments.logged(level)
-
-    started = asyncio.Event()
-
-    async def reload() -> None:
-        # The start may still be reading server files, and must not replace those of a reload.
-        await started.wait()
-        systemd.reloading()
-        status = "configuration invalid, the previous one stays active"
-        try:
-            await exporter.reload(lambda: load(settings.config_file, os.environ))
-            status = f"{len(exporter.state)} servers"
-        except (ConfigError, OSError, SecretUnreadableError) as error:
-            for line in str(error).splitlines():
-                log.error("configuration reload failed", error=line)  # noqa: TRY400 - no traceback
-            raise ReloadRefusedError(str(error)) from None
-        finally:
-            systemd.ready(status)
-
-    application = web_application(
-        ExporterView(
-            state=exporter.state,
-            projects=exporter.projects,
-            exposition=exporter.exposition,
-            scraped=exporter.instruments.scraped,
-            config_yaml=lambda: as_yaml(exporter.config),
-            not_ready=lambda: "shutting down" if exporter.draining else None,
-            incomplete=exporter.incomplete,
-            reload=reload,
-            probe_now=exporter.on_demand.probe_now,
-            clock_time=clock.time,
-            version=settings.version,
-            shard=settings.shard,
-            elsewhere=exporter.elsewhere,
-        )
+    running = RunningExporter(
+        exporter, load=lambda: load(settings.config_file, os.environ), systemd=systemd, clock=clock
     )
-    server = _web_server(application, settings.access, clock)
-    ended = asyncio.Event()
-    _on_signals(ended, reload)
-    await exporter.start()
-    started.set()
+    server = _web_server(web_application(running), settings.access, clock)
+    ended = handle_signals(running.reload)
+    await running.start()
     serving = asyncio.create_task(server.serve(listening))
     for one in listening:
-        log.info(
-            "listening",
-            address=address_text(one),
-            targets=len(exporter.state),
-            version=settings.version,
-        )
+        address, targets = address_text(one), len(exporter.state)
+        log.info("listening", address=address, targets=targets, version=settings.version)
     systemd.ready(f"{len(exporter.state)} servers")
     alive = asyncio.create_task(systemd.keep_alive())
     await asyncio.wait(
@@ -197,6 +142,27 @@ async def _run(config: Config, settings: Settings, listening: list[socket.socket
     alive.cancel()
     writer.drain(_LOG_DRAIN_SECONDS)
     return 0
+
+
+def _configure_log(
+    settings: Settings, count: Callable[[str], None], stream: LogWriter | None = None
+) -> None:
+    logging_setup.configure(
+        level=settings.log_level, form=settings.log_format, count=count, stream=stream
+    )
+
+
+def _exporter(config: Config, settings: Settings, clock: Clock) -> Exporter:
+    """Build the exporter; raises `OSError`, `SecretUnreadableError` or `StateFileInUseError`."""
+    state_file = StateFile(settings.state_file, clock.time) if settings.state_file else None
+    return Exporter(
+        config,
+        version=settings.version,
+        clock=clock,
+        shard=settings.shard,
+        state_file=state_file,
+        saved_state=_saved_state(state_file),
+    )
 
 
 def _force_exit_later() -> None:
@@ -233,22 +199,3 @@ def _saved_state(state_file: StateFile | None) -> SavedState:
         # Probing without saved state is better than not probing.
         log.warning("saved state not loaded", why=str(error))
         return SavedState()
-
-
-def _on_signals(ended: asyncio.Event, reload: Callable[[], Awaitable[None]]) -> None:
-    loop = asyncio.get_running_loop()
-    reloading: set[asyncio.Task[None]] = set()
-
-    async def reload_on_signal() -> None:
-        # The error has been logged.
-        with contextlib.suppress(ReloadRefusedError):
-            await reload()
-
-    def hang_up() -> None:
-        task = loop.create_task(reload_on_signal())
-        reloading.add(task)
-        task.add_done_callback(reloading.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)

@@ -8,8 +8,7 @@ import subprocess
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,14 +16,11 @@ import yaml
 
 from exporter.cli import main
 from exporter.metrics.catalog import CATALOG
-from exporter.state import StateStore
 from exporter.web.application import web_application
 from monitoring.__main__ import main as generate
 from monitoring.metrics_page import CLOSED
 from tests.real.programs import required
-
-if TYPE_CHECKING:
-    from exporter.web.exporter_view import ExporterView
+from tests.web.fake_exporter import FakeExporter
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = sorted((ROOT / "runbooks").glob("*.md"))
@@ -211,11 +207,8 @@ def test_silences_are_for_this_alert_only(runbook: Path) -> None:
 
 @each_document
 def test_paths_of_the_exporter_exist(document: Path) -> None:
-    running = cast(
-        "ExporterView",
-        SimpleNamespace(version="", probe_now=None, clock_time=None, state=StateStore(1)),
-    )
-    paths = {getattr(route, "path", "") for route in web_application(running).routes}
+    routes = web_application(FakeExporter()).routes
+    paths = {getattr(route, "path", "") for route in routes}
     found = re.findall(r"http://(?:localhost:10429|INSTANCE)(/[^\s'`]*)", document.read_text())
     for address in map(urlsplit, found):
         assert address.path in paths

@@ -2,24 +2,18 @@
 
 import gzip
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.server_series import ServerSeries
-from exporter.model import ProbeResult, Stage, StageTiming, Target, TargetKey
+from exporter.model import Stage, Target, TargetKey
 from exporter.outcome import Outcome
-from exporter.state import StateStore
 from exporter.targets.sharding import Shard
-from exporter.web.application import web_application
-from exporter.web.exporter_view import ExporterView, ReloadRefusedError
+from tests.web.fake_exporter import FakeExporter
 
-NOW = 1_800_000_000.0
 DB = Target(TargetKey("southwest", "id-1"), "db-01", "cn-southwest-2", 60.0, 10.0)
 WEB = Target(TargetKey("southwest", "id-2"), "<script>alert(1)</script>", "r", 60.0, 10.0)
 ELSEWHERE = Target(TargetKey("southwest", "id-9"), "db-09", "cn-southwest-2", 60.0, 10.0)
@@ -27,72 +21,19 @@ OTHER_SHARD = (Shard(0, 3).owner(ELSEWHERE.key) + 1) % 3
 TWIN = Target(TargetKey("east", "id-1"), "db-01", "cn-east-3", 60.0, 10.0)
 
 
-@dataclass
-class FakeExporter:
-    """A fake running exporter with configurable results."""
-
-    outcome: Outcome = Outcome.SUCCESS
-    reload_error: str = ""
-    unready: str | None = None
-    probed: list[tuple[Target, float]] = field(default_factory=list)
-    scrapes: list[float] = field(default_factory=list)
-
-    async def probe_now(self, target: Target, seconds: float) -> ProbeResult:
-        self.probed.append((target, seconds))
-        return result(target, self.outcome)
-
-    async def reload(self) -> None:
-        if self.reload_error:
-            raise ReloadRefusedError(self.reload_error)
-
-
-def result(target: Target, outcome: Outcome) -> ProbeResult:
-    passed = outcome is Outcome.SUCCESS
-    return ProbeResult(
-        target,
-        NOW,
-        outcome,
-        None if passed else Stage.API,
-        200 if passed else 500,
-        stages=(StageTiming(Stage.API, 0.25, passed),),
-        detail="" if passed else "the API answered <b>500</b>",
-    )
-
-
 @pytest.fixture
 def fake() -> FakeExporter:
-    return FakeExporter()
+    fake = FakeExporter(others=[ELSEWHERE], shard=Shard(OTHER_SHARD, 3))
+    fake.state.reconcile([DB, WEB, TWIN])
+    fake.record(DB, Outcome.SUCCESS)
+    fake.record(WEB, Outcome.SERVER_ERROR, detail="the API answered <b>500</b>")
+    fake.now += 5
+    return fake
 
 
 @pytest.fixture
 async def client(fake: FakeExporter) -> AsyncIterator[httpx.AsyncClient]:
-    state = StateStore(history_length=3)
-    series = ServerSeries()
-    state.listen(series)
-    state.reconcile([DB, WEB, TWIN])
-    state.record(result(DB, Outcome.SUCCESS))
-    state.record(result(WEB, Outcome.SERVER_ERROR))
-    exposition = Exposition(series, CollectorRegistry())
-    application = web_application(
-        ExporterView(
-            state=state,
-            projects=list,
-            exposition=exposition,
-            scraped=fake.scrapes.append,
-            config_yaml=lambda: "projects: []\n",
-            not_ready=lambda: fake.unready,
-            incomplete=lambda: None,
-            reload=fake.reload,
-            probe_now=fake.probe_now,
-            clock_time=lambda: NOW + 5,
-            version="1.2.3",
-            shard=Shard(OTHER_SHARD, 3),
-            elsewhere=lambda: [ELSEWHERE],
-        )
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(application), base_url="http://exporter"
-    ) as client:
+    async with fake.client() as client:
         yield client
 
 

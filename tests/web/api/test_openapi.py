@@ -7,27 +7,24 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import pytest
 import yaml
-from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
 from exporter.model import Stage
 from exporter.outcome import Outcome, Verdict
+from exporter.web.application import web_application
 from exporter.web.health_state import HealthState
 from tests.real.programs import exporter, simulator
 from tests.real.simulated_project import listed_servers, write_config
+from tests.web.fake_exporter import FakeExporter
 
 TEXT = (resources.files("exporter.web.api") / "openapi.yaml").read_bytes()
 DOCUMENT: dict[str, Any] = yaml.safe_load(TEXT)
 METHODS = {"get", "post", "put", "patch", "delete", "options", "head", "trace"}
-
-
-class FakeExporter(Protocol):
-    def application(self) -> Starlette: ...
 
 
 def operations(routes: Iterable[BaseRoute], above: str = "") -> Iterator[tuple[str, str]]:
@@ -47,7 +44,7 @@ def test_document_describes_exactly_the_existing_routes(fake: FakeExporter) -> N
         for path, item in DOCUMENT["paths"].items()
         for method in item.keys() & METHODS
     }
-    assert described == set(operations(fake.application().routes))
+    assert described == set(operations(web_application(fake).routes))
 
 
 @pytest.mark.parametrize(

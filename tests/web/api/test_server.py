@@ -1,26 +1,16 @@
 """The API of one server, and probes on demand."""
 
-from typing import Protocol
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from exporter.model import Stage, Target
+from exporter.model import Stage
 from exporter.outcome import Outcome
-from exporter.state import StateStore
+from tests.web.fake_exporter import NOW, FakeExporter
 
-NOW = 1_800_000_000.0
 FAIL, GOOD, BUSY = Outcome.SERVER_ERROR, Outcome.SUCCESS, Outcome.THROTTLED
 SERVER = "/api/v1/servers/southwest/id-1"
-
-
-class FakeExporter(Protocol):
-    state: StateStore
-    outcome: Outcome
-    probed: list[tuple[Target, float]]
-
-    def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
 
 
 async def test_server_has_all_fields_and_its_history(

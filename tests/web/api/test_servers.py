@@ -1,23 +1,16 @@
 """The list of servers: fields, filters, paging, errors."""
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import pytest
 
 from exporter.model import Target
 from exporter.outcome import Outcome
-from exporter.state import StateStore
+from tests.web.fake_exporter import NOW, FakeExporter
 
-NOW = 1_800_000_000.0
 SERVERS = "/api/v1/servers"
-
-
-class FakeExporter(Protocol):
-    state: StateStore
-
-    def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
 
 
 async def listed(client: httpx.AsyncClient, **query: Any) -> list[str]:

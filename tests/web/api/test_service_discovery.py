@@ -6,27 +6,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import yaml
 
-from exporter.model import Stage, Target
+from exporter.model import Stage
 from exporter.outcome import Outcome
-from exporter.state import StateStore
 from tests.real.programs import exporter, free_port, program, query, required, simulator, until
 from tests.real.simulated_project import listed_servers, write_config
+from tests.web.fake_exporter import FakeExporter
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
 HTTP_SD = "/api/v1/servers?format=http_sd"
-
-
-class FakeExporter(Protocol):
-    state: StateStore
-    unready: str | None
-    incomplete: str | None
-
-    def add(self, server_id: str, *outcomes: Outcome, **more: str) -> Target: ...
 
 
 async def test_target_has_all_meta_labels(client: httpx.AsyncClient, fake: FakeExporter) -> None:
@@ -79,10 +71,10 @@ async def test_targets_are_503_until_the_exporter_is_ready(
 async def test_targets_are_503_until_every_source_has_listed_its_servers(
     client: httpx.AsyncClient, fake: FakeExporter
 ) -> None:
-    fake.incomplete = "the servers of project east from source cloud are not known yet"
+    fake.missing = "the servers of project east from source cloud are not known yet"
     response = await client.get("/api/v1/servers", params={"format": "http_sd"})
     assert response.status_code == 503
-    assert fake.incomplete in response.json()["error"]
+    assert fake.missing in response.json()["error"]
     assert (await client.get("/api/v1/servers")).status_code == 200
 
 

@@ -8,7 +8,7 @@ from exporter.outcome import Outcome
 from exporter.state import StateStore
 from exporter.web.health_state import HealthState
 from exporter.web.pages.fleet_cells import FleetCells
-from tests.web.pages.fake_fleet import HOSTILE, NOW, result, target
+from tests.web.fake_exporter import HOSTILE, NOW, result, target
 
 DB, WEB = target("db-01"), target("web-01")
 

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.model import ProjectStatus
 from exporter.outcome import Outcome
-from tests.web.pages.fake_fleet import HOSTILE, NOW, InMemory, target
+from tests.web.fake_exporter import HOSTILE, NOW, FakeExporter, target
 
 DB, WEB = target("db-01", labels=(("rack", "r12"),)), target("web-01")
 EAST = target("cache-01", "east")
@@ -18,12 +18,12 @@ QUIET = ProjectStatus("southwest", "cn-southwest-2", 5.0, 5.0, 0)
 
 
 @pytest.fixture
-def fleet() -> InMemory:
-    return InMemory(statuses=[QUIET, ProjectStatus("east", "cn-east-3", 2.0, 2.0, 0)])
+def fleet() -> FakeExporter:
+    return FakeExporter(statuses=[QUIET, ProjectStatus("east", "cn-east-3", 2.0, 2.0, 0)])
 
 
 @pytest.fixture
-async def client(fleet: InMemory) -> AsyncIterator[httpx.AsyncClient]:
+async def client(fleet: FakeExporter) -> AsyncIterator[httpx.AsyncClient]:
     fleet.state.reconcile([DB, WEB, EAST])
     async with fleet.client() as client:
         yield client
@@ -35,7 +35,7 @@ def order(html: str) -> list[tuple[str, str]]:
 
 
 async def test_worst_projects_and_servers_are_first(
-    fleet: InMemory, client: httpx.AsyncClient
+    fleet: FakeExporter, client: httpx.AsyncClient
 ) -> None:
     fleet.record(DB, Outcome.SUCCESS)
     fleet.record(WEB, Outcome.SUCCESS)
@@ -48,7 +48,9 @@ async def test_worst_projects_and_servers_are_first(
     assert order((await client.get("/")).text)[:2] == [("southwest", ""), ("", "web-01")]
 
 
-async def test_project_without_servers_is_shown(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_project_without_servers_is_shown(
+    fleet: FakeExporter, client: httpx.AsyncClient
+) -> None:
     fleet.statuses.append(ProjectStatus("empty", "cn-north-1", 1.0, 1.0, 0))
     html = (await client.get("/")).text
     assert "cn-north-1" in html
@@ -69,7 +71,7 @@ async def test_project_without_servers_is_shown(fleet: InMemory, client: httpx.A
     ],
 )
 async def test_filter_in_the_query_selects_servers(
-    fleet: InMemory, client: httpx.AsyncClient, query: dict[str, str], names: list[str]
+    fleet: FakeExporter, client: httpx.AsyncClient, query: dict[str, str], names: list[str]
 ) -> None:
     fleet.record(DB, Outcome.SUCCESS, Outcome.THROTTLED)
     fleet.record(WEB, Outcome.TIMEOUT)
@@ -84,7 +86,7 @@ async def test_invalid_filter_is_rejected(client: httpx.AsyncClient, query: dict
     assert f"parameter {next(iter(query))}" in response.text
 
 
-async def test_untrusted_text_is_escaped(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_untrusted_text_is_escaped(fleet: FakeExporter, client: httpx.AsyncClient) -> None:
     hostile = target(HOSTILE, HOSTILE.replace("/", ""), labels=(("x", HOSTILE),))
     fleet.state.reconcile([hostile])
     fleet.statuses.append(ProjectStatus(hostile.key.project, HOSTILE, 1.0, 1.0, 0))
@@ -95,7 +97,7 @@ async def test_untrusted_text_is_escaped(fleet: InMemory, client: httpx.AsyncCli
     assert not re.findall(r"<[^>]*\s(?:style|on\w+)=", html)
 
 
-async def test_lone_surrogate_is_replaced(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_lone_surrogate_is_replaced(fleet: FakeExporter, client: httpx.AsyncClient) -> None:
     strange = target("a\ud800b")
     fleet.state.reconcile([strange])
     fleet.record(strange, Outcome.TIMEOUT)
@@ -105,7 +107,7 @@ async def test_lone_surrogate_is_replaced(fleet: InMemory, client: httpx.AsyncCl
 
 
 async def test_changes_since_a_revision_are_returned(
-    fleet: InMemory, client: httpx.AsyncClient
+    fleet: FakeExporter, client: httpx.AsyncClient
 ) -> None:
     html = (await client.get("/")).text
     (revision,) = re.findall(r'data-revision="([^"]+)"', html)
@@ -174,7 +176,7 @@ async def test_security_policy_allows_only_own_files_and_nothing_inline(
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("query", [{}, {"q": "server-00"}, {"q": "matches nothing"}])
 async def test_large_fleet_does_not_block_the_event_loop(query: dict[str, str]) -> None:
-    fleet = InMemory(statuses=[QUIET])
+    fleet = FakeExporter(statuses=[QUIET])
     servers = [target(f"server-{number:05d}") for number in range(10_000)]
     fleet.state.reconcile(servers)
     async with fleet.client() as client:

@@ -7,7 +7,7 @@ import pytest
 from exporter.model import Stage, StageTiming
 from exporter.outcome import Outcome
 from exporter.web.pages.probe_view import probe_view, timeline
-from tests.web.pages.fake_fleet import NOW, result, target
+from tests.web.fake_exporter import NOW, result, target
 
 DB = target("db-01")
 DEEP = replace(

@@ -6,19 +6,19 @@ import httpx
 import pytest
 
 from exporter.outcome import Outcome
-from tests.web.pages.fake_fleet import HOSTILE, NOW, InMemory, target
+from tests.web.fake_exporter import HOSTILE, NOW, FakeExporter, target
 
 DB = target("db-01", labels=(("rack", "r12"),))
 PATH = "/servers/southwest/db-01"
 
 
 @pytest.fixture
-def fleet() -> InMemory:
-    return InMemory()
+def fleet() -> FakeExporter:
+    return FakeExporter()
 
 
 @pytest.fixture
-async def client(fleet: InMemory) -> AsyncIterator[httpx.AsyncClient]:
+async def client(fleet: FakeExporter) -> AsyncIterator[httpx.AsyncClient]:
     fleet.state.reconcile([DB])
     async with fleet.client() as client:
         yield client
@@ -31,7 +31,7 @@ async def test_unprobed_server_is_unknown(client: httpx.AsyncClient) -> None:
 
 
 async def test_since_is_the_first_verdict_of_the_current_state(
-    fleet: InMemory, client: httpx.AsyncClient
+    fleet: FakeExporter, client: httpx.AsyncClient
 ) -> None:
     fleet.record(DB, Outcome.SUCCESS)
     for outcome in (Outcome.TIMEOUT, Outcome.THROTTLED, Outcome.TIMEOUT):
@@ -44,7 +44,7 @@ async def test_since_is_the_first_verdict_of_the_current_state(
 
 
 async def test_since_is_known_for_longer_than_the_history(
-    fleet: InMemory, client: httpx.AsyncClient
+    fleet: FakeExporter, client: httpx.AsyncClient
 ) -> None:
     began = fleet.now
     for _ in range(10):
@@ -54,7 +54,7 @@ async def test_since_is_known_for_longer_than_the_history(
 
 
 async def test_inconclusive_probe_keeps_the_verdict_and_is_shown(
-    fleet: InMemory, client: httpx.AsyncClient
+    fleet: FakeExporter, client: httpx.AsyncClient
 ) -> None:
     fleet.record(DB, Outcome.SUCCESS)
     fleet.record(DB, Outcome.UNAUTHORIZED, detail="IAM answered 401")
@@ -63,7 +63,9 @@ async def test_inconclusive_probe_keeps_the_verdict_and_is_shown(
     assert "inconclusive: unauthorized, IAM answered 401. The older verdict is shown." in html
 
 
-async def test_old_verdict_is_shown_as_stale(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_old_verdict_is_shown_as_stale(
+    fleet: FakeExporter, client: httpx.AsyncClient
+) -> None:
     fleet.record(DB, Outcome.TIMEOUT)
     fleet.now += 301
     html = (await client.get(PATH)).text
@@ -71,7 +73,7 @@ async def test_old_verdict_is_shown_as_stale(fleet: InMemory, client: httpx.Asyn
     assert "No conclusive probe for more than 5 intervals. The last verdict was: failing." in html
 
 
-async def test_unchanged_page_is_304(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_unchanged_page_is_304(fleet: FakeExporter, client: httpx.AsyncClient) -> None:
     fleet.record(DB, Outcome.SUCCESS)
     tag = (await client.get(PATH)).headers["etag"]
     fleet.now += 5
@@ -86,21 +88,21 @@ async def test_unchanged_page_is_304(fleet: InMemory, client: httpx.AsyncClient)
 
 
 async def test_probe_on_demand_is_shown_and_not_recorded(
-    fleet: InMemory, client: httpx.AsyncClient
+    fleet: FakeExporter, client: httpx.AsyncClient
 ) -> None:
-    fleet.outcome = Outcome.TIMEOUT
+    fleet.outcome, fleet.detail = Outcome.TIMEOUT, "<i>why</i>"
     response = await client.post(PATH)
     assert response.status_code == 200
     assert "Not recorded" in response.text
     assert "&lt;i&gt;why&lt;/i&gt;" in response.text
-    assert fleet.probed == [DB]
+    assert [target for target, _ in fleet.probed] == [DB]
     state = fleet.state.get(DB.key)
     assert state is not None
     assert state.last is None
 
 
 async def test_number_of_concurrent_probes_on_the_page_is_limited(
-    fleet: InMemory, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    fleet: FakeExporter, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.web.probe_requests._PROBES_AT_ONCE", 0)
     response = await client.post(PATH)
@@ -109,7 +111,7 @@ async def test_number_of_concurrent_probes_on_the_page_is_limited(
     assert fleet.probed == []
 
 
-async def test_unknown_server_has_no_page(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_unknown_server_has_no_page(fleet: FakeExporter, client: httpx.AsyncClient) -> None:
     for path in ("/servers/southwest/nobody", "/servers/east/db-01", "/servers/<b>/db-01"):
         assert (await client.get(path)).status_code == 404
         response = await client.post(path)
@@ -120,7 +122,7 @@ async def test_unknown_server_has_no_page(fleet: InMemory, client: httpx.AsyncCl
 
 
 async def test_every_project_name_gives_a_working_link(
-    fleet: InMemory, client: httpx.AsyncClient
+    fleet: FakeExporter, client: httpx.AsyncClient
 ) -> None:
     for project in ("a b", "q?x=1#y", "50%25", "süd & ost", "<&\"'>;"):
         one = target("db-01", project)
@@ -131,7 +133,7 @@ async def test_every_project_name_gives_a_working_link(
         assert (response.status_code, "db-01" in response.text) == (200, True), project
 
 
-async def test_untrusted_text_is_escaped(fleet: InMemory, client: httpx.AsyncClient) -> None:
+async def test_untrusted_text_is_escaped(fleet: FakeExporter, client: httpx.AsyncClient) -> None:
     hostile = target(HOSTILE, labels=(("rack", HOSTILE),), region=HOSTILE)
     fleet.state.reconcile([hostile])
     fleet.record(hostile, Outcome.TIMEOUT, Outcome.UNAUTHORIZED, detail=HOSTILE)
@@ -141,7 +143,7 @@ async def test_untrusted_text_is_escaped(fleet: InMemory, client: httpx.AsyncCli
 
 
 async def test_number_of_results_shown_is_limited() -> None:
-    fleet = InMemory()
+    fleet = FakeExporter()
     fleet.state.set_history_length(1000)
     fleet.state.reconcile([DB])
     async with fleet.client() as client:

@@ -8,7 +8,7 @@ from exporter.model import ProbeResult, ProjectStatus, Stage
 from exporter.outcome import Outcome
 from exporter.web.pages.project_text import project_text, shows_login_status
 from exporter.web.pages.text import ago_text, clock_text, duration_text, outcome_text
-from tests.web.pages.fake_fleet import NOW, result, target
+from tests.web.fake_exporter import NOW, result, target
 
 QUIET = ProjectStatus("southwest", "cn-southwest-2", 5.0, 5.0, 0)
 DB = target("db-01")
