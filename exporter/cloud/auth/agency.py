@@ -10,7 +10,8 @@ from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, SendRequest
-from exporter.cloud.auth.renewal import Renewal, RenewedLogin
+from exporter.cloud.auth.renewal import Renewal
+from exporter.cloud.auth.renewed_login import RenewedLogin
 from exporter.cloud.auth.signature import Keys
 from exporter.cloud.auth.signing import Signer, signed_with
 from exporter.cloud.errors import LoginFailedError

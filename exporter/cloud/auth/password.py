@@ -7,11 +7,13 @@ import httpx
 
 from exporter.clock import Clock
 from exporter.cloud.api_error import ApiError
+from exporter.cloud.auth.credential_source import CredentialsRejectedError
 from exporter.cloud.auth.expiring_credentials import ExpiringCredentials, expiring_credentials
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.lockout import Lockout
 from exporter.cloud.auth.login import LoginObserver, SendRequest
-from exporter.cloud.auth.renewal import CredentialsRejectedError, Renewal, RenewedLogin
+from exporter.cloud.auth.renewal import Renewal
+from exporter.cloud.auth.renewed_login import RenewedLogin
 from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import PasswordAuth
 from exporter.config.secret import SecretUnreadableError

@@ -495,7 +495,9 @@ async def test_no_secret_is_in_the_repr_or_vars(new_login: NewLogin, iam: FakeIa
     login = new_login()
     await token_of(login)
     assert await login.snapshot()
-    shown = f"{login!r} {vars(login)!r} {vars(login._credentials)!r}"  # type: ignore[attr-defined]  # noqa: SLF001
+    renewal = login._credentials  # type: ignore[attr-defined]  # noqa: SLF001
+    parts = (login, renewal, renewal.cache, renewal._current)  # noqa: SLF001
+    shown = f"{parts!r} {[vars(part) for part in parts]!r}"
     assert "right" not in shown
     assert "token-1" not in shown
     assert iam.requests
