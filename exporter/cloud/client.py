@@ -92,12 +92,6 @@ class CloudClient:
         )
         return await self._drive(request)
 
-    async def list_servers(self, *, manage_state: str | None, timeout: float) -> list[ListedServer]:  # noqa: ASYNC109
-        """List all servers of the project; see `server_pages`."""
-        pages = self.server_pages(manage_state=manage_state, timeout=timeout)
-        found = {server.id: server async for page in pages for server in page}
-        return list(found.values())
-
     async def server_pages(
         self,
         *,

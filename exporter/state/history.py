@@ -82,14 +82,6 @@ class History:
         self._count = count
 
     @classmethod
-    def of(cls, target: Target, results: Iterable[ProbeResult], length: int) -> "History":
-        """Return a history of the newest ``length`` results."""
-        history = cls(target)
-        for result in results:
-            history.append(result, length)
-        return history
-
-    @classmethod
     def unpacked(
         cls, target: Target, templates: Iterable[ResultTemplate], data: bytes
     ) -> "History":

@@ -130,3 +130,12 @@ def test_axe_finds_no_serious_violation(
         found = Axe().run(page).response["violations"]
         bad = [v for v in found if v["impact"] in {"serious", "critical"}]
         assert [(v["id"], v["nodes"][0]["html"]) for v in bad] == []
+
+
+def test_ages_are_rounded(browser: Browser, fleet: Fleet) -> None:
+    with open_page(browser) as one:
+        page = opened(one, fleet, "web-01")
+        texts = page.evaluate("[-3, 119, 120, 7199, 7200, 2e5].map(ago)")
+        assert texts == [
+            "0 s ago", "119 s ago", "2 min ago", "119 min ago", "2 h ago", "2 days ago"
+        ]  # fmt: skip

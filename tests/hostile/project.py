@@ -17,7 +17,8 @@ from exporter.clock import SystemClock
 from exporter.cloud.auth import Lockouts
 from exporter.cloud.auth.agency import MetadataSource
 from exporter.cloud.auth.password import PasswordSource
-from exporter.cloud.client import CloudClient, login_sender
+from exporter.cloud.client import login_sender
+from exporter.cloud.server_list import ListedServer
 from exporter.config.config import (
     AgencyAuth,
     Auth,
@@ -79,10 +80,10 @@ class HostileProject:
     ending: str = "closes"
     held_max: float = HELD_MAX
 
-    @property
-    def client(self) -> CloudClient:
-        """Return the cloud client of the project's prober."""
-        return self.parts.prober._client  # noqa: SLF001 - not public elsewhere
+    async def listed(self, timeout: float) -> list[ListedServer]:  # noqa: ASYNC109 - per page
+        """Return the servers that the cloud lists; ``timeout`` is seconds for each page."""
+        pages = self.parts.client.server_pages(manage_state=None, timeout=timeout)
+        return [server async for page in pages for server in page]
 
     def password_source(self) -> PasswordSource:
         """Return a source of tokens without the backoff after rejected logins."""

@@ -83,7 +83,7 @@ async def prepare(project: HostileProject, flood: Flood) -> Callable[[], Awaitab
 
     async def list_servers() -> object:
         try:
-            return await project.client.list_servers(manage_state=None, timeout=1.0)
+            return await project.listed(timeout=1.0)
         except httpx.RequestError as error:
             return error
 

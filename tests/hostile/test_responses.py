@@ -53,7 +53,7 @@ async def test_any_server_list_response(
     text = ""
     async with project.watched():
         try:
-            listed = await project.client.list_servers(manage_state=None, timeout=0.25)
+            listed = await project.listed(timeout=0.25)
             assert all(server.id for server in listed)
         except httpx.RequestError as error:
             text = str(error)

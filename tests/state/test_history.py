@@ -2,6 +2,7 @@
 
 import gc
 import tracemalloc
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -16,30 +17,37 @@ from tests.state.results import RESULTS, TARGET
 OTHER = replace(TARGET, name="db-02")
 
 
+def history_of(target: Target, results: Iterable[ProbeResult], length: int) -> History:
+    history = History(target)
+    for result in results:
+        history.append(result, length)
+    return history
+
+
 @given(RESULTS)
 def test_any_result_is_restored_exactly(result: ProbeResult) -> None:
-    (restored,) = History.of(TARGET, [result], 1)
+    (restored,) = history_of(TARGET, [result], 1)
     assert restored == result
     assert type(restored.outcome) is Outcome
 
 
 @given(st.lists(RESULTS, max_size=40), st.integers(1, 20))
 def test_the_newest_results_are_kept_in_order(results: list[ProbeResult], length: int) -> None:
-    history = History.of(TARGET, results, length)
+    history = history_of(TARGET, results, length)
     assert list(history) == results[-length:]
     assert len(history) == min(length, len(results))
 
 
 @given(st.lists(RESULTS, max_size=20), st.integers(1, 20))
 def test_a_shorter_history_keeps_the_newest(results: list[ProbeResult], length: int) -> None:
-    history = History.of(TARGET, results, 20)
+    history = history_of(TARGET, results, 20)
     history.shorten(length)
     assert list(history) == results[-length:]
 
 
 @given(st.lists(RESULTS, max_size=20))
 def test_a_packed_history_is_unpacked(results: list[ProbeResult]) -> None:
-    history = History.of(TARGET, results, 20)
+    history = history_of(TARGET, results, 20)
     again = History.unpacked(TARGET, *history.packed)
     assert list(again) == results
     assert len(again) == len(results)
@@ -49,7 +57,7 @@ def test_a_packed_history_is_unpacked(results: list[ProbeResult]) -> None:
 def test_damaged_bytes_are_detected_or_read_as_results(
     results: list[ProbeResult], damage: bytes
 ) -> None:
-    templates, data = History.of(TARGET, results, 5).packed
+    templates, data = history_of(TARGET, results, 5).packed
     try:
         history = History.unpacked(TARGET, templates, data[: len(damage)] + damage)
     except DamagedHistoryError:
@@ -60,7 +68,7 @@ def test_damaged_bytes_are_detected_or_read_as_results(
 def test_times_have_millisecond_and_durations_microsecond_resolution() -> None:
     stages = (StageTiming(Stage.API, 0.123_456_789, passed=True),)
     result = ProbeResult(TARGET, 1.8e9 + 0.123_456, Outcome.SUCCESS, stages=stages)
-    (restored,) = History.of(TARGET, [replace(result, waited_seconds=1e9)], 1)
+    (restored,) = history_of(TARGET, [replace(result, waited_seconds=1e9)], 1)
     assert restored.started_at == 1.8e9 + 0.123
     assert restored.stages[0].seconds == 0.123_457
     assert restored.waited_seconds == pytest.approx(71.6 * 60, rel=0.01)
@@ -68,12 +76,12 @@ def test_times_have_millisecond_and_durations_microsecond_resolution() -> None:
 
 def test_a_long_request_id_is_cut() -> None:
     result = ProbeResult(TARGET, 1.8e9, Outcome.SUCCESS, request_id="🖥" * 100_000)
-    (restored,) = History.of(TARGET, [result], 1)
+    (restored,) = history_of(TARGET, [result], 1)
     assert restored.request_id == "🖥" * 16_000
 
 
 def test_results_refer_to_the_current_target() -> None:
-    history = History.of(TARGET, [ProbeResult(TARGET, 1.8e9, Outcome.SUCCESS)], 1)
+    history = history_of(TARGET, [ProbeResult(TARGET, 1.8e9, Outcome.SUCCESS)], 1)
     history.target = OTHER
     assert [result.target for result in history] == [OTHER]
 

@@ -9,7 +9,7 @@ from exporter.cloud.auth.password import PasswordLogin
 from exporter.cloud.auth.static_token import StaticTokenLogin
 from exporter.config.config import AgencyAuth, AkskAuth, PasswordAuth, Project, TokenAuth
 
-__all__ = ["Lockouts", "Login", "LoginObserver", "SendRequest", "login_for"]
+__all__ = ["Lockouts", "login_for"]
 
 
 def login_for(  # noqa: PLR0913 - all parts of a login

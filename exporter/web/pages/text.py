@@ -5,26 +5,12 @@ from datetime import UTC, datetime
 from exporter.model import ProbeResult
 from exporter.outcome import Verdict
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-
 
 def clock_text(at: float, now: float) -> str:
     """Return the time of day of ``at``, with the date unless it is today."""
     then = datetime.fromtimestamp(at, UTC)
     same_day = then.date() == datetime.fromtimestamp(now, UTC).date()
     return then.strftime("%H:%M:%S UTC" if same_day else "%Y-%m-%d %H:%M:%S UTC")
-
-
-def ago_text(seconds: float) -> str:
-    """Return a rounded age; ``ago`` in live.js returns the same text."""
-    whole = max(0, int(seconds))
-    if whole < 2 * _MINUTE:
-        return f"{whole} s ago"
-    if whole < 2 * _HOUR:
-        return f"{whole // _MINUTE} min ago"
-    if whole < 2 * _DAY:
-        return f"{whole // _HOUR} h ago"
-    return f"{whole // _DAY} days ago"
 
 
 def duration_text(seconds: float) -> str:

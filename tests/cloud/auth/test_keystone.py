@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from exporter.clock import Clock, SystemClock
-from exporter.cloud.auth import Login, SendRequest, login_for
+from exporter.cloud.auth import login_for
+from exporter.cloud.auth.login import Login, SendRequest
 from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import PasswordAuth, Project, Tls

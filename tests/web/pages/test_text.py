@@ -7,7 +7,7 @@ import pytest
 from exporter.model import ProbeResult, ProjectStatus, Stage
 from exporter.outcome import Outcome
 from exporter.web.pages.project_text import project_text, shows_login_status
-from exporter.web.pages.text import ago_text, clock_text, duration_text, outcome_text
+from exporter.web.pages.text import clock_text, duration_text, outcome_text
 from tests.web.fake_exporter import NOW, result, target
 
 QUIET = ProjectStatus("southwest", "cn-southwest-2", 5.0, 5.0, 0)
@@ -73,20 +73,6 @@ def test_only_some_results_show_the_login_status() -> None:
     }
     # The API had already returned a console address.
     assert shows_login_status(replace(result(DB, Outcome.TIMEOUT), failed_stage=Stage.PAGE))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-3, "0 s ago"),
-        (119, "119 s ago"),
-        (120, "2 min ago"),
-        (7200, "2 h ago"),
-        (2e5, "2 days ago"),
-    ],
-)
-def test_ages_are_rounded(seconds: float, text: str) -> None:
-    assert ago_text(seconds) == text
 
 
 def test_times_of_another_day_include_the_date() -> None:

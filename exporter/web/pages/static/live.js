@@ -8,7 +8,7 @@ const OLD = 10; // seconds until the data shown is marked as old
 
 document.documentElement.classList.add("scripted");
 
-// Formats an age, like ago_text in text.py.
+// Formats an age in seconds, rounded.
 function ago(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < 120) return `${whole} s ago`;
