@@ -76,7 +76,7 @@ class ActiveConfig:
     def _apply(self, config: Config, files: Mapping[str, list[Target] | None]) -> None:
         before = {name: parts.project for name, parts in self._projects.items()}
         # Can fail, so it comes first: no configuration is applied partly.
-        rebuilt = self._projects.replace(config.projects, self._targets.longest_probe)
+        rebuilt = self._projects.reconfigure(config.projects, self._targets.longest_probe)
         self._targets.reconfigure(config, before, files, rebuilt)
         self.config = config
         self._instruments.config_loaded(config.sha256, self._clock.time())

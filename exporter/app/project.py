@@ -74,12 +74,7 @@ class ProjectParts:
             requests_per_second=limit.requests_per_second, burst=limit.burst, clock=clock
         )
         transport = RateLimitedTransport(ObservedTransport(wire, observer), throttle)
-        # The metadata service is link-local: it needs no proxy and uses no TLS.
-        metadata = (
-            WireTransport(tls=Tls(), proxy_url=None, observer=Unobserved())
-            if isinstance(project.auth, AgencyAuth)
-            else None
-        )
+        metadata = _metadata_transport(project)
         login = login_for(
             project,
             send=login_sender(transport, project.timeout),
@@ -141,6 +136,14 @@ class ProjectParts:
         await self.consoles.aclose()
         if self.metadata is not None:
             await self.metadata.aclose()
+
+
+def _metadata_transport(project: Project) -> WireTransport | None:
+    """Return the connections to the metadata service; None if the project does not use it."""
+    if not isinstance(project.auth, AgencyAuth):
+        return None
+    # The service is link-local: it needs no proxy and uses no TLS.
+    return WireTransport(tls=Tls(), proxy_url=None, observer=Unobserved())
 
 
 def _metadata_fetcher(transport: httpx.AsyncBaseTransport) -> SendRequest:

@@ -56,7 +56,7 @@ class Projects(Mapping[str, ProjectParts]):
         """Return what to save of each project, by the key under which it is restored."""
         return {parts.snapshot_key: await parts.snapshot() for parts in list(self._parts.values())}
 
-    def replace(
+    def reconfigure(
         self, projects: Sequence[Project], longest_probe: Callable[[Project], float]
     ) -> set[str]:
         """Use these projects from now on; return the names of those with new components.

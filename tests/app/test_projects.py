@@ -37,8 +37,8 @@ class Running:
     configured: Sequence[Project]
     names_with_series: Callable[[], set[str]]
 
-    def replace(self, *projects: Project) -> set[str]:
-        return self.projects.replace(projects, lambda _: GRACE)
+    def reconfigure(self, *projects: Project) -> set[str]:
+        return self.projects.reconfigure(projects, lambda _: GRACE)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def running(clock: Any, tmp_path: Path) -> AsyncIterator[Running]:
         return {one.labels["project"] for one in samples if "project" in one.labels}
 
     running = Running(projects, load(path, {}).projects, names_with_series)
-    running.replace(*running.configured)
+    running.reconfigure(*running.configured)
     yield running
     await background.cancel()
     await projects.aclose()
@@ -76,7 +76,7 @@ async def test_only_projects_with_new_connection_settings_are_rebuilt(running: R
     before = dict(running.projects)
     southwest, east = running.configured
     slower = replace(east, rate_limit=RateLimit(1.0, 1))
-    assert running.replace(replace(southwest, interval=5.0), slower) == {"east"}
+    assert running.reconfigure(replace(southwest, interval=5.0), slower) == {"east"}
     assert list(running.projects) == ["southwest", "east"]
     assert running.projects["southwest"].throttle is before["southwest"].throttle
     assert running.projects["southwest"].project.interval == 5.0
@@ -86,7 +86,7 @@ async def test_only_projects_with_new_connection_settings_are_rebuilt(running: R
 
 async def test_removed_project_has_no_series(running: Running) -> None:
     assert running.names_with_series() == {"southwest", "east"}
-    running.replace(running.configured[1])
+    running.reconfigure(running.configured[1])
     assert running.names_with_series() == {"east"}
 
 
@@ -97,7 +97,7 @@ async def test_project_that_cannot_be_built_changes_nothing(
     southwest, east = running.configured
     broken = Tls(ca_file=tmp_path / "missing.pem")
     with pytest.raises(FileNotFoundError):
-        running.replace(
+        running.reconfigure(
             replace(southwest, interval=5.0),
             replace(east, name="new"),
             replace(east, tls=broken),
@@ -115,7 +115,7 @@ async def test_replaced_connections_are_closed_after_the_last_probe(
         closed.append(parts.project.name)
 
     monkeypatch.setattr("exporter.app.project.ProjectParts.aclose", aclose)
-    running.replace(running.configured[0])
+    running.reconfigure(running.configured[0])
     await clock.advance(GRACE - 0.1)
     assert closed == []
     await clock.advance(0.2)
