@@ -22,7 +22,6 @@ from exporter.app.exporter import Exporter
 from exporter.app.running_exporter import RunningExporter
 from exporter.clock import SystemClock
 from exporter.config.load import load
-from exporter.config.rendering import as_yaml
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome
 from exporter.process import log

@@ -57,7 +57,7 @@ class Exporter:
         self.shard = shard
         self.draining = False
         self.loop_lag = LoopLag(clock)
-        self.state = StateStore(config.history, saved.target)
+        self.state = StateStore(config.global_.history, saved.target)
         self._background = BackgroundTasks()
         self.instruments = Instruments(
             version,

@@ -9,6 +9,7 @@ from exporter.app.exporter import Exporter
 from exporter.clock import Clock
 from exporter.config.config import Config
 from exporter.config.errors import ConfigError
+from exporter.config.rendering import as_yaml
 from exporter.config.secret import SecretUnreadableError
 from exporter.model import ProbeResult, ProjectStatus, Target
 from exporter.process.systemd import Notifier
@@ -60,7 +61,7 @@ class RunningExporter:
 
     def config_yaml(self) -> str:
         """Return the configuration in use, without secrets."""
-        return self._exporter.config.as_yaml
+        return as_yaml(self._exporter.config)
 
     def not_ready(self) -> str | None:
         """Return the reason why the exporter is not ready, or None."""

@@ -54,7 +54,7 @@ class TargetUpdates:
             self._instruments.project(project.name).discovery.show(sources_of(project))
             self._count_sources(project)
         targets = self._targets.all()
-        self._state.set_history_length(config.history)
+        self._state.set_history_length(config.global_.history)
         self._state.reconcile(targets)
         self._scheduler.reconcile(targets, rebuilt=rebuilt)
 
