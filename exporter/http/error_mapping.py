@@ -12,6 +12,7 @@ from exporter.http.errors import (
     ForbiddenAddressError,
     NoResponse,
     NoResponseError,
+    ProxyFailedError,
     no_response,
 )
 
@@ -92,7 +93,7 @@ def transfer_error(  # noqa: PLR0911, PLR0913 - one for each kind, all that is k
     if code == pycurl.E_COULDNT_RESOLVE_HOST:
         return no_response(NoResponse.DNS, f"cannot resolve {host}")
     if proxied and (failure.connect_status or code in {pycurl.E_COULDNT_CONNECT, _E_PROXY}):
-        return no_response(NoResponse.CONNECT, _proxy_text(failure))
+        return ProxyFailedError(NoResponse.CONNECT, _proxy_text(failure))
     if code == pycurl.E_COULDNT_CONNECT:
         return no_response(NoResponse.CONNECT, f"cannot connect to {place}: {_why(failure)}")
     if code == pycurl.E_OPERATION_TIMEDOUT:

@@ -84,7 +84,7 @@ def test_traceback_is_logged_on_one_line_without_secrets() -> None:
     assert "CANARY" not in stream.getvalue()
 
 
-@pytest.mark.parametrize("name", ["httpx", "aiohttp.client", "uvicorn.access", "apscheduler"])
+@pytest.mark.parametrize("name", ["httpx", "websockets.client", "uvicorn.access", "apscheduler"])
 def test_libraries_that_log_urls_are_silent_at_debug(name: str) -> None:
     stream = io.StringIO()
     log.configure(level="debug", form="logfmt", stream=stream)
