@@ -88,7 +88,7 @@ class Authenticator:
             self._failures.failed(header.access_key, now)
             return "verify aksk signature fail"
         self._failures.succeeded(header.access_key)
-        given = request.headers.get("X-Security-Token", "").encode("utf-8", "surrogateescape")
+        given = request.headers.get("X-Security-Token", "").encode("latin-1")
         if not compare_digest(given, (pair.security_token or "").encode()):
             return "the security token is wrong"
         return None

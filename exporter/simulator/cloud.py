@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 from uuid import uuid4
 
-from aiohttp import web
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
 
+from exporter.clock import Clock
 from exporter.simulator.authenticator import Authenticator
-from exporter.simulator.clock import Clock
 from exporter.simulator.faults import Faults
 from exporter.simulator.iam import Iam, LoginRequest, Metadata
 from exporter.simulator.project_state import ProjectState
 from exporter.simulator.replies import Reply, error_reply, ok
-from exporter.simulator.request_log import REQUEST_ID, LoggedRequest, RequestLog, to_response
+from exporter.simulator.request_log import LoggedRequest, RequestLog, to_response
 from exporter.simulator.scenario import FaultKind, Operation
 from exporter.simulator.signature import SignedRequest
 
@@ -43,22 +46,22 @@ class Cloud:
         self._request_log = request_log
         self._clock = clock
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[BaseRoute]:
         """Return the routes of the cloud's API."""
         servers = "/v1/{project_id}/physicalservers"
         return [
-            web.get(servers + "/{server_id}/remote-console-address", self.remote_console),
-            web.get(servers, self.list_servers),
-            web.post("/v3/auth/tokens", self.create_token),
-            web.put("/meta-data/latest/api/token", self.create_session_token),
-            web.get("/openstack/latest/securitykey", self.security_key),
-            web.route("*", "/{unknown:.*}", self.unknown),
+            Route(servers + "/{server_id}/remote-console-address", self.remote_console),
+            Route(servers, self.list_servers),
+            Route("/v3/auth/tokens", self.create_token, methods=["POST"]),
+            Route("/meta-data/latest/api/token", self.create_session_token, methods=["PUT"]),
+            Route("/openstack/latest/securitykey", self.security_key),
+            Mount("/", self.unknown),
         ]
 
-    async def remote_console(self, request: web.Request) -> web.StreamResponse:
+    async def remote_console(self, request: Request) -> Response:
         """Return a new console address of a server."""
         entry = self._request_log.begin(request, Operation.REMOTE_CONSOLE)
-        entry.server_id = request.match_info["server_id"]
+        entry.server_id = request.path_params["server_id"]
 
         def work(state: ProjectState) -> Reply:
             server = state.fleet.get(entry.server_id)
@@ -69,65 +72,67 @@ class Cloud:
             query = f"token={token}&compression=9&quality=0&resize=scale"
             return ok({"url": f"{_origin(request)}/vnc/{host}/vnc_auto.html?{query}"})
 
-        return await self._request_log.count(entry, self._project_response(entry, work))
+        return await self._request_log.count(entry, self._project_response(request, entry, work))
 
-    async def list_servers(self, request: web.Request) -> web.StreamResponse:
+    async def list_servers(self, request: Request) -> Response:
         """Return a page of the project's servers."""
         entry = self._request_log.begin(request, Operation.LIST_SERVERS)
 
         def work(state: ProjectState) -> Reply:
             return state.fleet.page(
-                limit=request.query.get("limit", ""),
-                marker=request.query.get("marker", ""),
-                manage_state=request.query.get("manage_state", ""),
+                limit=request.query_params.get("limit", ""),
+                marker=request.query_params.get("marker", ""),
+                manage_state=request.query_params.get("manage_state", ""),
                 origin=_origin(request),
                 request_id=entry.request_id,
                 missing=self._faults.unlisted(state.project.name, self._request_log.now),
             )
 
-        return await self._request_log.count(entry, self._project_response(entry, work))
+        return await self._request_log.count(entry, self._project_response(request, entry, work))
 
-    async def create_token(self, request: web.Request) -> web.StreamResponse:
+    async def create_token(self, request: Request) -> Response:
         """Return a token for a user name and a password."""
         entry = self._request_log.begin(request, Operation.CREATE_TOKEN)
-        return await self._request_log.count(entry, self._token_response(entry))
+        return await self._request_log.count(entry, self._token_response(request, entry))
 
-    async def create_session_token(self, request: web.Request) -> web.StreamResponse:
+    async def create_session_token(self, request: Request) -> Response:
         """Return a session token of the metadata service."""
         ttl = request.headers.get("X-Metadata-Token-Ttl-Seconds", "")
-        return to_response(
-            self._metadata.create_session_token(ttl, self._request_log.now), _plain_headers()
-        )
+        reply = self._metadata.create_session_token(ttl, self._request_log.now)
+        return to_response(reply, self._request_log.plain_headers(uuid4().hex))
 
-    async def security_key(self, request: web.Request) -> web.StreamResponse:
+    async def security_key(self, request: Request) -> Response:
         """Return temporary access keys."""
         token = request.headers.get("X-Metadata-Token", "")
         reply = self._metadata.security_key(token, self._request_log.now, self._clock.time())
-        return to_response(reply, _plain_headers())
+        return to_response(reply, self._request_log.plain_headers(uuid4().hex))
 
-    async def unknown(self, _request: web.Request) -> web.StreamResponse:
-        """Return 404 for unknown paths."""
-        headers = _plain_headers()
-        return to_response(error_reply(404, headers[REQUEST_ID], code="APIGW.0101"), headers)
+    async def unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer requests and WebSockets of unknown paths with 404."""
+        request_id = uuid4().hex
+        reply = error_reply(404, request_id, code="APIGW.0101")
+        response = to_response(reply, self._request_log.plain_headers(request_id))
+        await response(scope, receive, send)
 
     async def _project_response(
-        self, entry: LoggedRequest, work: Callable[[ProjectState], Reply]
-    ) -> web.StreamResponse | None:
-        request = entry.request
-        state = self._by_project_id.get(request.match_info["project_id"])
+        self, request: Request, entry: LoggedRequest, work: Callable[[ProjectState], Reply]
+    ) -> Response:
+        state = self._by_project_id.get(request.path_params["project_id"])
         if state is not None:
             entry.project = state.project.name
-        rejection = await self._rejection(entry, state)
+        rejection = await self._rejection(request, entry, state)
         if rejection is not None or state is None:
             return to_response(
                 rejection or error_reply(403, entry.request_id), self._request_log.headers(entry)
             )
         return await self._request_log.with_faults(entry, state, lambda: work(state))
 
-    async def _rejection(self, entry: LoggedRequest, state: ProjectState | None) -> Reply | None:
-        request = entry.request
-        body = await request.read() if request.can_read_body else b""
-        signed = SignedRequest(request.method, request.raw_path, request.headers, body)
+    async def _rejection(
+        self, request: Request, entry: LoggedRequest, state: ProjectState | None
+    ) -> Reply | None:
+        signed = SignedRequest(
+            request.method, _target(request), request.headers, await request.body()
+        )
         now = self._request_log.now
         allowed = self._authenticator.check(signed, now, self._clock.time(), entry.request_id)
         if isinstance(allowed, Reply):
@@ -141,8 +146,8 @@ class Cloud:
             return None
         return state.quota.too_many_requests(wait, self._clock.time(), entry.request_id)
 
-    async def _token_response(self, entry: LoggedRequest) -> web.StreamResponse | None:
-        login = LoginRequest(await entry.request.read())
+    async def _token_response(self, request: Request, entry: LoggedRequest) -> Response:
+        login = LoginRequest(await request.body())
         project = self._iam.requested_project(login)
         if project is not None:
             entry.project = project.name
@@ -161,10 +166,10 @@ class Cloud:
         return await self._request_log.with_faults(entry, self._by_name.get(entry.project), work)
 
 
-def _plain_headers() -> dict[str, str]:
-    return {REQUEST_ID: uuid4().hex}
+def _target(request: Request) -> str:
+    """Return path and query as sent."""
+    return f"{request.scope['raw_path'].decode()}?{request.scope['query_string'].decode()}"
 
 
-def _origin(request: web.Request) -> str:
-    # Without a Host header, request.host looks up this machine's name.
-    return f"{request.scheme}://{request.headers.get('Host') or 'localhost'}"
+def _origin(request: Request) -> str:
+    return f"{request.scope['scheme']}://{request.headers.get('Host') or 'localhost'}"

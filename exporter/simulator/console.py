@@ -11,20 +11,22 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from html import escape
+from http import HTTPStatus
+from typing import NoReturn
 
-from aiohttp import web
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
-from exporter.simulator.clock import Clock
+from exporter.clock import Clock
 from exporter.simulator.project_state import ProjectState
 from exporter.simulator.replies import HTML, Reply, error_page
 from exporter.simulator.request_log import NO_STATUS, LoggedRequest, RequestLog, to_response
 from exporter.simulator.rfb import ViewerSession
 from exporter.simulator.scenario import Operation, WebSocketPath
-from exporter.simulator.wire_faults import drop
 
 _SUBPROTOCOL = "binary"
-_CLOSE_SECONDS = 5.0
-_MESSAGE_MAX_BYTES = 64 * 1024
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -51,29 +53,45 @@ class ConsoleGateway:
         self._clock = clock
         self._viewers: Counter[tuple[str, str]] = Counter()
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[BaseRoute]:
         """Return the routes of the gateway."""
+        # The name of a server may contain a slash.
+        console = "/vnc/{host:path}"
         return [
-            web.get("/vnc/{host}/vnc_auto.html", self.page),
-            web.get("/vnc/{host}/websockify", self.websocket),
-            web.get("/websockify", self.websocket),
+            Route(f"{console}/vnc_auto.html", self.page),
+            *(
+                route(path, endpoint)
+                for path in (f"{console}/websockify", "/websockify")
+                for route, endpoint in (
+                    (Route, self.plain_request),
+                    (WebSocketRoute, self.websocket),
+                )
+            ),
         ]
 
-    async def page(self, request: web.Request) -> web.StreamResponse:
+    async def page(self, request: Request) -> Response:
         """Return the page of a console."""
         entry = self._request_log.begin(request, Operation.CONSOLE_PAGE)
-        return await self._request_log.count(entry, self._page_response(entry))
+        return await self._request_log.count(entry, self._page_response(request, entry))
 
-    async def websocket(self, request: web.Request) -> web.StreamResponse:
-        """Connect a viewer to a server's console until one of them closes the connection."""
+    async def plain_request(self, request: Request) -> Response:
+        """Answer a request to a WebSocket's path that asks for no WebSocket."""
         entry = self._request_log.begin(request, Operation.CONSOLE_WEBSOCKET)
-        response = await self._request_log.count(entry, self._upgrade(entry))
-        if isinstance(response, web.WebSocketResponse):
-            await self._view(entry, response)
-        return response
+        return await self._request_log.count(entry, self._handshake(request, entry))
 
-    async def _page_response(self, entry: LoggedRequest) -> web.StreamResponse | None:
-        host = entry.request.match_info["host"]
+    async def websocket(self, socket: WebSocket) -> None:
+        """Connect a viewer with a server's console until one side closes."""
+        entry = self._request_log.begin(socket, Operation.CONSOLE_WEBSOCKET)
+        response = await self._request_log.count(entry, self._handshake(socket, entry))
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            await socket.send_denial_response(response)
+            return
+        subprotocol = _SUBPROTOCOL if _SUBPROTOCOL in socket.scope["subprotocols"] else None
+        await socket.accept(subprotocol, response.raw_headers)
+        await self._view(entry, socket)
+
+    async def _page_response(self, request: Request, entry: LoggedRequest) -> Response:
+        host = request.path_params["host"]
         for state in self._projects.values():
             server = state.server_at(host)
             if server is not None:
@@ -81,43 +99,28 @@ class ConsoleGateway:
                 return await self._request_log.with_faults(entry, state, lambda: _page(host))
         return to_response(error_page(404), self._request_log.headers(entry))
 
-    async def _upgrade(self, entry: LoggedRequest) -> web.StreamResponse | None:
-        """Return the open WebSocket or an error response; None if the connection was closed."""
-        request = entry.request
-        token = request.query.get("token") or request.cookies.get("token", "")
-        state = self._find_state(entry, token)
+    async def _handshake(self, request: HTTPConnection, entry: LoggedRequest) -> Response:
+        """Return the response to a handshake: 101 to accept it."""
+        token = request.query_params.get("token") or request.cookies.get("token", "")
+        state = self._find_state(request, entry, token)
         if state is not None and not _serves(state, request):
             return to_response(error_page(404), self._request_log.headers(entry))
         if state is None or not entry.server_id:
-            drop(request)
-            return None
+            return await _drop(entry)
         fault = await self._request_log.delay(entry, state)
         if fault is not None:
             return await self._request_log.faulty_response(entry, fault, Reply(200))
-        return await self._accept(entry, state, token)
-
-    async def _accept(
-        self, entry: LoggedRequest, state: ProjectState, token: str
-    ) -> web.StreamResponse | None:
-        request, headers = entry.request, self._request_log.headers(entry)
-        socket = web.WebSocketResponse(
-            timeout=_CLOSE_SECONDS,
-            protocols=(_SUBPROTOCOL,),
-            compress=False,
-            max_msg_size=_MESSAGE_MAX_BYTES,
-        )
-        if not _accepts_binary(request) or not socket.can_prepare(request):
-            return to_response(error_page(400), headers)
+        if not _accepts_binary(request):
+            return to_response(error_page(400), self._request_log.headers(entry))
         if state.project.console.single_use and not state.console_tokens.spend(token):
-            drop(request)
-            return None
-        socket.headers.update(headers)
-        await socket.prepare(request)
-        return socket
+            return await _drop(entry)
+        return to_response(Reply(101), self._request_log.headers(entry))
 
-    def _find_state(self, entry: LoggedRequest, token: str) -> ProjectState | None:
+    def _find_state(
+        self, request: HTTPConnection, entry: LoggedRequest, token: str
+    ) -> ProjectState | None:
         """Find the project by token, else by host, and the server by token only."""
-        host = entry.request.match_info.get("host")
+        host = request.path_params.get("host")
         for state in self._projects.values():
             server = state.server_of(token, self._request_log.now)
             if server is not None and host in {None, state.console_host(server)}:
@@ -129,13 +132,13 @@ class ConsoleGateway:
                 return state
         return None
 
-    async def _view(self, entry: LoggedRequest, socket: web.WebSocketResponse) -> None:
-        """Run a viewer's session, and count it with the close code as its status."""
+    async def _view(self, entry: LoggedRequest, socket: WebSocket) -> None:
+        """Run a viewer's session; its status is the WebSocket's close code."""
         state = self._projects[entry.project]
         entry.operation = Operation.CONSOLE_RFB
         viewed = entry.project, entry.server_id
         viewers_max = state.project.console.viewers
-        session = ViewerSession(socket, entry.request, self._clock)
+        session = ViewerSession(socket, entry.connection, self._clock)
         self._viewers[viewed] += 1
         try:
             if viewers_max is not None and self._viewers[viewed] > viewers_max:
@@ -150,19 +153,26 @@ class ConsoleGateway:
             self._request_log.counts[entry.project, entry.operation, status] += 1
 
 
+async def _drop(entry: LoggedRequest) -> NoReturn:
+    entry.connection.drop()
+    await entry.connection.hang()
+
+
 def _page(host: str) -> Reply:
     cookie = f"session={secrets.token_hex(16)}; Path=/; HttpOnly"
     body = _PAGE.format(host=escape(host)).encode()
     return Reply(200, body, HTML, {"Set-Cookie": cookie})
 
 
-def _serves(state: ProjectState, request: web.Request) -> bool:
+def _serves(state: ProjectState, request: HTTPConnection) -> bool:
     path = state.project.console.websocket
-    requested = WebSocketPath.RELATIVE if "host" in request.match_info else WebSocketPath.ROOT
+    requested = WebSocketPath.RELATIVE if "host" in request.path_params else WebSocketPath.ROOT
     return path in {WebSocketPath.ANY, requested}
 
 
-def _accepts_binary(request: web.Request) -> bool:
-    """Return whether the client offers ``binary`` or no subprotocol."""
-    offered = request.headers.get("Sec-WebSocket-Protocol")
-    return offered is None or _SUBPROTOCOL in {name.strip() for name in offered.split(",")}
+def _accepts_binary(request: HTTPConnection) -> bool:
+    """Return whether a client asks for a WebSocket with ``binary`` or no subprotocol."""
+    if not isinstance(request, WebSocket):
+        return False
+    offered = request.scope["subprotocols"]
+    return not offered or _SUBPROTOCOL in offered

@@ -2,7 +2,9 @@
 
 import json
 
-from aiohttp import web
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from exporter.simulator.fault_file import parse_fault, parse_quota
 from exporter.simulator.section import ScenarioError, list_of
@@ -15,50 +17,50 @@ class Control:
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[BaseRoute]:
         """Return the routes of the control API."""
         return [
-            web.get("/simulator/counts", self.counts),
-            web.put("/simulator/quota/{project}", self.set_quota),
-            web.put("/simulator/faults", self.set_faults),
-            web.delete("/simulator/tokens/{project}", self.revoke_tokens),
+            Route("/simulator/counts", self.counts),
+            Route("/simulator/quota/{project}", self.set_quota, methods=["PUT"]),
+            Route("/simulator/faults", self.set_faults, methods=["PUT"]),
+            Route("/simulator/tokens/{project}", self.revoke_tokens, methods=["DELETE"]),
         ]
 
-    async def counts(self, _request: web.Request) -> web.Response:
+    async def counts(self, _request: Request) -> Response:
         """Return the number of requests by project, operation and status."""
         counts = self._simulator.counts
-        return web.json_response(
+        return JSONResponse(
             [
                 {"project": project, "operation": operation, "status": status, "count": count}
                 for (project, operation, status), count in sorted(counts.items())
             ]
         )
 
-    async def set_quota(self, request: web.Request) -> web.Response:
+    async def set_quota(self, request: Request) -> Response:
         """Set the quota of a project; ``null`` or an empty body removes it."""
         try:
-            document = _document(await request.read() or b"null")
+            document = _document(await request.body() or b"null")
             quota = None if document is None else parse_quota(document, "quota")
-            self._simulator.set_quota(request.match_info["project"], quota)
+            self._simulator.set_quota(request.path_params["project"], quota)
         except ScenarioError as error:
-            return web.Response(status=400, text=f"{error}\n")
+            return PlainTextResponse(f"{error}\n", 400)
         except KeyError:
-            return web.Response(status=404, text="unknown project\n")
-        return web.Response(status=204)
+            return PlainTextResponse("unknown project\n", 404)
+        return Response(status_code=204)
 
-    async def set_faults(self, request: web.Request) -> web.Response:
+    async def set_faults(self, request: Request) -> Response:
         """Replace all faults by those of the body."""
         try:
-            faults = list_of(parse_fault)(_document(await request.read()), "faults")
+            faults = list_of(parse_fault)(_document(await request.body()), "faults")
         except ScenarioError as error:
-            return web.Response(status=400, text=f"{error}\n")
+            return PlainTextResponse(f"{error}\n", 400)
         self._simulator.set_faults(faults)
-        return web.Response(status=204)
+        return Response(status_code=204)
 
-    async def revoke_tokens(self, request: web.Request) -> web.Response:
+    async def revoke_tokens(self, request: Request) -> Response:
         """Revoke all tokens of a project."""
-        self._simulator.revoke_tokens(request.match_info["project"])
-        return web.Response(status=204)
+        self._simulator.revoke_tokens(request.path_params["project"])
+        return Response(status_code=204)
 
 
 def _document(body: bytes) -> object:

@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from uuid import uuid4
 
-from aiohttp import web
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
 
-from exporter.simulator.clock import Clock
+from exporter.clock import Clock
+from exporter.simulator.connection import Connection
 from exporter.simulator.faults import Faults
 from exporter.simulator.project_state import ProjectState
 from exporter.simulator.replies import Reply, error_page, error_reply, iam_error_reply
@@ -31,7 +34,7 @@ _WITHOUT_RESPONSE = frozenset(
 class LoggedRequest:
     """One request in progress; ``arrived`` is the clock's monotonic time."""
 
-    request: web.Request
+    connection: Connection
     operation: Operation
     arrived: float
     request_id: str
@@ -53,33 +56,34 @@ class RequestLog:
         """Return the seconds since the log was created."""
         return self._clock.monotonic() - self._started
 
-    def begin(self, request: web.Request, operation: Operation) -> LoggedRequest:
+    def begin(self, request: HTTPConnection, operation: Operation) -> LoggedRequest:
         """Create the entry of a request that has just arrived."""
-        return LoggedRequest(request, operation, self._clock.monotonic(), uuid4().hex)
+        connection = Connection.of(request)
+        return LoggedRequest(connection, operation, self._clock.monotonic(), uuid4().hex)
 
     def headers(self, entry: LoggedRequest) -> dict[str, str]:
-        """Return the headers of every response."""
+        """Return the headers of every response to a logged request."""
         held = self._clock.monotonic() - entry.arrived
-        return {REQUEST_ID: entry.request_id, HELD: f"{held:.6f}"}
+        return {**self.plain_headers(entry.request_id), HELD: f"{held:.6f}"}
 
-    async def count(
-        self, entry: LoggedRequest, response: Awaitable[web.StreamResponse | None]
-    ) -> web.StreamResponse:
-        """Count a request and return its response, which is empty if the connection was closed."""
+    def plain_headers(self, request_id: str) -> dict[str, str]:
+        """Return the headers of every response."""
+        return {"Date": formatdate(self._clock.time(), usegmt=True), REQUEST_ID: request_id}
+
+    async def count(self, entry: LoggedRequest, response: Awaitable[Response]) -> Response:
+        """Count a request and return its response."""
         status = NO_STATUS
         try:
             result = await response
-            if result is None:
-                return web.Response()  # aiohttp needs one; it is not sent
-            status = str(result.status)
+            status = str(result.status_code)
             return result
         finally:
             self.counts[entry.project, entry.operation, status] += 1
 
     async def with_faults(
         self, entry: LoggedRequest, state: ProjectState | None, work: Callable[[], Reply]
-    ) -> web.StreamResponse | None:
-        """Return the reply of ``work``, after the latency and with the faults of the scenario."""
+    ) -> Response:
+        """Do the work with the latency and the faults of the scenario."""
         fault = await self.delay(entry, state)
         good = work()
         if fault is None:
@@ -95,25 +99,23 @@ class RequestLog:
             await self._clock.sleep(seconds)
         return next((fault for fault in faults if fault.kind not in _WITHOUT_RESPONSE), None)
 
-    async def faulty_response(
-        self, entry: LoggedRequest, fault: Fault, good: Reply
-    ) -> web.StreamResponse | None:
-        """Return the response that ``fault`` makes of ``good``; None if it sends no status."""
+    async def faulty_response(self, entry: LoggedRequest, fault: Fault, good: Reply) -> Response:
+        """Return the response of ``fault`` in place of the good one."""
         if fault.kind in {FaultKind.STATUS, FaultKind.IAM_DOWN}:
             return to_response(_fault_reply(fault, entry), self.headers(entry))
         reply = broken_reply(fault, good)
         if reply is not None:
             return to_response(reply, self.headers(entry))
         headers = {**self.headers(entry), **good.headers, "Content-Type": good.content_type}
-        return await break_wire(fault, entry.request, good, headers)
+        return await break_wire(fault, entry.connection, good, headers)
 
 
-def to_response(reply: Reply, headers: dict[str, str]) -> web.StreamResponse:
-    """Return a reply as an aiohttp response, with additional headers."""
+def to_response(reply: Reply, headers: dict[str, str]) -> Response:
+    """Return a reply as a Starlette response, with additional headers."""
     headers.update(reply.headers)
     if reply.body:
         headers["Content-Type"] = reply.content_type
-    return web.Response(status=reply.status, body=reply.body, headers=headers)
+    return Response(reply.body, reply.status, headers)
 
 
 def _fault_reply(fault: Fault, entry: LoggedRequest) -> Reply:

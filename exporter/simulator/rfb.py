@@ -4,21 +4,25 @@ A server of the Remote Framebuffer Protocol sends the first twelve bytes: RFC 61
 """
 
 import asyncio
+import struct
 from collections.abc import Awaitable
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from websockets.exceptions import ProtocolError
+from websockets.frames import CloseCode
 
-from exporter.simulator.clock import Clock
+from exporter.clock import Clock
+from exporter.simulator.connection import Connection
 from exporter.simulator.scenario import Fault, FaultKind
-from exporter.simulator.wire_faults import NOT_HTTP, drop, reset
+from exporter.simulator.wire_faults import NOT_HTTP
 
 _VERSION = b"RFB 003.008\n"
 _SESSION_MAX_SECONDS = 60.0
 _FRAME = bytes(64 * 1024)
 _ENDLESS_FRAMES = 160
 _TRICKLE_SECONDS = 1.0
-# Stands for a close frame without a code: RFC 6455, 7.1.5.
-_NO_CODE = 1005
+# Frame header of a close frame that contains a code only: RFC 6455, 5.2.
+_CLOSE_FRAME = b"\x88\x02"
 
 
 class ViewerSession:
@@ -28,15 +32,15 @@ class ViewerSession:
     a close frame.
     """
 
-    def __init__(self, socket: web.WebSocketResponse, request: web.Request, clock: Clock) -> None:
+    def __init__(self, socket: WebSocket, connection: Connection, clock: Clock) -> None:
         self.close_code: int | None = None
         self._socket = socket
-        self._request = request
+        self._connection = connection
         self._clock = clock
 
     async def reject(self) -> None:
         """Close before the first byte because there are too many viewers."""
-        await self._close(WSCloseCode.TRY_AGAIN_LATER)
+        await self._close(CloseCode.TRY_AGAIN_LATER)
 
     async def run(self, delay: Awaitable[Fault | None]) -> None:
         """Send the first bytes, then wait up to 60 s for the viewer to close.
@@ -45,7 +49,7 @@ class ViewerSession:
         """
         reading = asyncio.ensure_future(self._read())
         expiring = asyncio.ensure_future(self._clock.sleep(_SESSION_MAX_SECONDS))
-        code: int = WSCloseCode.OK
+        code: int = CloseCode.NORMAL_CLOSURE
         try:
             fault = await delay
             if fault is not None and fault.kind is FaultKind.CLOSE:
@@ -53,25 +57,29 @@ class ViewerSession:
             else:
                 await self._send(fault)
                 await asyncio.wait({reading, expiring}, return_when=asyncio.FIRST_COMPLETED)
-        except ConnectionError:
+        except WebSocketDisconnect:
             pass  # the viewer is gone
         finally:
             reading.cancel()
             expiring.cancel()
-        await asyncio.wait({reading, expiring})
-        if not self._socket.closed:
+        if self._socket.client_state is WebSocketState.CONNECTED:
             await self._close(code)
 
     async def _close(self, code: int) -> None:
         self.close_code = code
-        await self._socket.close(code=code)
+        try:
+            await self._socket.close(code)
+        except ProtocolError:  # websockets sends no reserved codes
+            self._connection.write(_CLOSE_FRAME + struct.pack("!H", code))
+            self._connection.drop()
 
     async def _read(self) -> None:
         """Read and discard messages until the viewer closes."""
-        while not self._socket.closed:
+        while self._socket.client_state is WebSocketState.CONNECTED:
             message = await self._socket.receive()
-            if message.type is WSMsgType.CLOSE:
-                self.close_code = message.data or _NO_CODE
+            # The end of a connection without a close frame has no reason.
+            if message["type"] == "websocket.disconnect" and "reason" in message:
+                self.close_code = message["code"]
 
     async def _send(self, fault: Fault | None) -> None:
         match fault and fault.kind:
@@ -80,14 +88,16 @@ class ViewerSession:
             case FaultKind.HANG:
                 pass
             case FaultKind.RESET:
-                reset(self._request)
+                self._connection.reset()
             case FaultKind.DROP:
-                drop(self._request)
+                self._connection.drop()
             case FaultKind.GARBAGE:
                 await self._socket.send_bytes(NOT_HTTP)
             case FaultKind.ENDLESS:
                 for _ in range(_ENDLESS_FRAMES):
                     await self._socket.send_bytes(_FRAME)
+                    # Without a pause, the end of the connection is not noticed.
+                    await asyncio.sleep(0)
             case FaultKind.TRICKLE:
                 for index in range(len(_VERSION)):
                     await self._clock.sleep(_TRICKLE_SECONDS if index else 0)

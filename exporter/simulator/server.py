@@ -10,9 +10,16 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from aiohttp import web
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.server import ServerState
 
-from exporter.simulator.clock import Clock
+from exporter.clock import Clock
+from exporter.simulator.connection import (
+    HttpProtocol,
+    WebSocketProtocol,
+    ended_with_connection,
+)
 from exporter.simulator.control import Control
 from exporter.simulator.scenario import Scenario
 from exporter.simulator.scenario_file import load_scenario
@@ -23,8 +30,8 @@ _BODY_MAX_BYTES = 1 << 20
 # Tokens and security tokens are long headers.
 _HEADER_MAX_BYTES = 128 * 1024
 _BACKLOG = 1024
-# Requests that hang on purpose must not delay the shutdown.
-_SHUTDOWN_SECONDS = 0.1
+_IDLE_SECONDS = 3_600
+_MESSAGE_MAX_BYTES = 64 * 1024
 
 
 @asynccontextmanager
@@ -41,26 +48,46 @@ async def running_simulator(
     Raises `OSError` if it cannot listen.
     """
     simulator = Simulator(scenario, clock)
-    application = web.Application(client_max_size=_BODY_MAX_BYTES)
-    application.add_routes(Control(simulator).routes())
-    application.add_routes(simulator.routes())
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        handler_cancellation=True,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-        max_line_size=_HEADER_MAX_BYTES,
-        max_field_size=_HEADER_MAX_BYTES,
+    routes = [*Control(simulator).routes(), *simulator.routes()]
+    config = _config(Starlette(routes=routes, max_body_size=_BODY_MAX_BYTES))
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: HttpProtocol(config, state, {}), host, port, ssl=ssl_context, backlog=_BACKLOG
     )
-    await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=ssl_context, backlog=_BACKLOG).start()
         scheme = "https" if ssl_context else "http"
         shown_host = f"[{host}]" if ":" in host else host
-        simulator.url = f"{scheme}://{shown_host}:{runner.addresses[0][1]}"
+        simulator.url = f"{scheme}://{shown_host}:{server.sockets[0].getsockname()[1]}"
         yield simulator
     finally:
-        await runner.cleanup()
+        server.close()
+        # Do not wait for requests that hang on purpose.
+        for connection in list(state.connections):
+            connection.transport.abort()
+        if state.tasks:
+            await asyncio.wait(list(state.tasks))
+
+
+def _config(application: Starlette) -> uvicorn.Config:
+    config = uvicorn.Config(
+        ended_with_connection(application),
+        interface="asgi3",
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=_MESSAGE_MAX_BYTES,
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        # Do not log every malformed request.
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=_HEADER_MAX_BYTES,
+        timeout_keep_alive=_IDLE_SECONDS,
+    )
+    config.load()
+    return config
 
 
 def run(  # noqa: PLR0913 - the command's flags

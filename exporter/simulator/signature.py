@@ -93,7 +93,7 @@ def is_signed_by(secret_key: str, header: AuthorizationHeader, request: SignedRe
         ";".join(header.signed_headers),
         _digest_of_body(request),
     ]
-    canonical = "\n".join(lines).encode("utf-8", "surrogateescape")
+    canonical = "\n".join(lines).encode("latin-1")  # as Starlette decodes headers
     text = "\n".join(
         (ALGORITHM, request.headers["X-Sdk-Date"], hashlib.sha256(canonical).hexdigest())
     )

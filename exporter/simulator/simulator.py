@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from aiohttp import web
+from starlette.routing import BaseRoute
 
+from exporter.clock import Clock, SystemClock
 from exporter.simulator.access_keys import AccessKeys
 from exporter.simulator.authenticator import Authenticator
-from exporter.simulator.clock import Clock, RealClock
 from exporter.simulator.cloud import Cloud
 from exporter.simulator.console import ConsoleGateway
 from exporter.simulator.faults import Faults
@@ -25,7 +25,7 @@ class Simulator:
     """
 
     def __init__(self, scenario: Scenario, clock: Clock | None = None) -> None:
-        clock = clock or RealClock()
+        clock = clock or SystemClock()
         self.url = ""
         self._projects = {
             project.name: ProjectState(project, scenario.seed) for project in scenario.projects
@@ -98,6 +98,6 @@ class Simulator:
         """Expire all keys issued by the metadata service immediately."""
         self._access_keys.expire_temporary(self.elapsed)
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[BaseRoute]:
         """Return the routes of the cloud and its consoles."""
         return [*self._consoles.routes(), *self._cloud.routes()]

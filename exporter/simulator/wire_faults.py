@@ -3,12 +3,12 @@
 import asyncio
 import functools
 import gzip
-import socket
-import struct
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
-from aiohttp import web
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from exporter.simulator.connection import Connection
 from exporter.simulator.replies import HTML, Reply
 from exporter.simulator.scenario import Fault, FaultKind
 
@@ -16,13 +16,12 @@ NOT_HTTP = b"SSH-2.0-OpenSSH_9.2\r\n"
 _CHUNK = b" " * 65_536
 _ENDLESS_CHUNKS = 4_096
 _BOMB_BYTES = 64 << 20
-# On close, discard unsent data and send RST immediately.
-_LINGER_ZERO = struct.pack("ii", 1, 0)
 _ELSEWHERE = "http://elsewhere.invalid/"
 _NOT_A_WEB_PAGE = "javascript:alert(document.cookie)"
 _LOGIN_PAGE = b"""<!DOCTYPE html>
 <html><head><title>Sign in</title></head><body><h1>Sign in</h1></body></html>
 """
+_LAST = {"Connection": "close"}
 
 
 def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - one per case
@@ -46,83 +45,58 @@ def broken_reply(fault: Fault, good: Reply) -> Reply | None:  # noqa: PLR0911 - 
 
 
 async def break_wire(
-    fault: Fault, request: web.Request, good: Reply, headers: Mapping[str, str]
-) -> web.StreamResponse | None:
-    """Break the connection as the fault does; return None if no status is sent."""
+    fault: Fault, connection: Connection, good: Reply, headers: Mapping[str, str]
+) -> Response:
+    """Return the response of a fault of the connection, or never if it sends no status."""
     match fault.kind:
-        case FaultKind.HANG:
-            # A disconnect of the client and the simulator's shutdown cancel this.
-            await asyncio.get_running_loop().create_future()
-        case FaultKind.RESET:
-            reset(request)
-        case FaultKind.DROP:
-            drop(request)
-        case FaultKind.GARBAGE:
-            _send_garbage(request)
         case FaultKind.CUT:
-            return await _cut(request, good, headers)
+            return _CutResponse(connection, good, headers)
         case FaultKind.ENDLESS:
-            return await _never_end(request, headers)
+            return StreamingResponse(_endless_body(), headers={**headers, **_LAST})
         case FaultKind.GZIP_BOMB:
             body = await asyncio.to_thread(_bomb)
-            return web.Response(body=body, headers={**headers, "Content-Encoding": "gzip"})
+            return Response(body, headers={**headers, "Content-Encoding": "gzip"})
+        case FaultKind.HANG:
+            pass
+        case FaultKind.RESET:
+            connection.reset()
+        case FaultKind.DROP:
+            connection.drop()
+        case FaultKind.GARBAGE:
+            connection.write(NOT_HTTP)
+            connection.drop()
         case _:
             raise AssertionError(f"{fault.kind} is not a fault of the connection")
-    return None
+    return await connection.hang()
 
 
-def reset(request: web.Request) -> None:
-    """Close the connection with RST."""
-    transport = request.transport
-    if transport is None:
-        return
-    connection: socket.socket = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-    transport.abort()
+class _CutResponse(Response):
+    """A response whose connection is closed in the middle of its body."""
+
+    def __init__(self, connection: Connection, good: Reply, headers: Mapping[str, str]) -> None:
+        super().__init__(good.body, good.status, {**headers, **_LAST})
+        self._connection = connection
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        half = self.body[: len(self.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        self._connection.drop()
+        await self._connection.hang()
 
 
-def drop(request: web.Request) -> None:
-    """Close the connection with FIN, without a response."""
-    if request.transport is not None:
-        request.transport.close()
-
-
-def _send_garbage(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.write(NOT_HTTP)
-        drop(request)
-
-
-async def _cut(request: web.Request, good: Reply, headers: Mapping[str, str]) -> web.StreamResponse:
-    response = web.StreamResponse(status=good.status, headers=headers)
-    response.content_length = len(good.body)
-    response.force_close()
-    await _write(request, response, good.body[: len(good.body) // 2])
-    drop(request)
-    return response
-
-
-async def _never_end(request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
-    """Send spaces until the client disconnects, 256 MiB at most."""
-    response = web.StreamResponse(headers=headers)
-    response.enable_chunked_encoding()
-    response.force_close()
-    await _write(request, response, b'{"url":')
+async def _endless_body() -> AsyncIterator[bytes]:
+    """Yield spaces until the client disconnects, 256 MiB at most."""
+    yield b'{"url":'
     for _ in range(_ENDLESS_CHUNKS):
-        if not await _write(request, response, _CHUNK):
-            break
-    return response
-
-
-async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> bool:
-    """Write data; return whether the client is still connected."""
-    try:
-        if not response.prepared:
-            await response.prepare(request)
-        await response.write(data)
-    except ConnectionError:
-        return False
-    return True
+        yield _CHUNK
+        await asyncio.sleep(0)  # without a pause, the end of the connection is not noticed
 
 
 @functools.cache

@@ -3,15 +3,14 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
-from urllib.parse import urljoin
 
-import aiohttp
 import httpx
 import pytest
-from yarl import URL
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
+from exporter.clock import Clock
 from exporter.simulator import Simulator, parse_scenario, running_simulator
-from exporter.simulator.clock import Clock
 
 Document = dict[str, Any]
 
@@ -123,34 +122,32 @@ def ask(
 
 
 @pytest.fixture
-def request_address(ask: Callable[..., Awaitable[httpx.Response]]) -> Callable[..., Awaitable[URL]]:
+def request_address(
+    ask: Callable[..., Awaitable[httpx.Response]],
+) -> Callable[..., Awaitable[httpx.URL]]:
     """Return a function that requests a console address: ``request_address(simulator, "id-1")``."""
 
-    async def send(simulator: Simulator, server_id: str = "id-1") -> URL:
+    async def send(simulator: Simulator, server_id: str = "id-1") -> httpx.URL:
         response = await ask(simulator, f"/{server_id}/remote-console-address")
-        return URL(response.json()["url"])
+        return httpx.URL(response.json()["url"])
 
     return send
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[aiohttp.ClientSession]:
-    """Return an HTTP client that opens consoles."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
-        yield browser
+async def view() -> AsyncIterator[Callable[..., Awaitable[ClientConnection]]]:
+    """Return a function that opens the WebSocket of a console address until the test ends."""
+    async with AsyncExitStack() as stack:
 
+        async def open_websocket(
+            address: httpx.URL, path: str = "websockify", protocols: tuple[str, ...] = ("binary",)
+        ) -> ClientConnection:
+            url = address.join(path).copy_with(
+                scheme="ws", params={"token": address.params["token"]}
+            )
+            offered = [Subprotocol(name) for name in protocols]
+            return await stack.enter_async_context(
+                connect(str(url), subprotocols=offered or None, proxy=None)
+            )
 
-@pytest.fixture
-def view(
-    browser: aiohttp.ClientSession,
-) -> Callable[..., Awaitable[aiohttp.ClientWebSocketResponse]]:
-    """Return a function that opens the WebSocket of a console address."""
-
-    async def open_websocket(
-        address: URL, path: str = "websockify", protocols: tuple[str, ...] = ("binary",)
-    ) -> aiohttp.ClientWebSocketResponse:
-        # URL.join would remove the escapes from the path.
-        url = URL(urljoin(str(address), path)).with_query(token=address.query["token"])
-        return await browser.ws_connect(url, protocols=protocols)
-
-    return open_websocket
+        yield open_websocket

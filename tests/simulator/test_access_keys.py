@@ -10,8 +10,8 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
+from exporter.clock import Clock
 from exporter.simulator import Simulator
-from exporter.simulator.clock import Clock
 
 Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from exporter.clock import Clock
 from exporter.simulator import Simulator, parse_scenario, running_simulator
-from exporter.simulator.clock import Clock
 from exporter.simulator.scenario import Fault, FaultKind, Operation, Shape
 
 Ask = Callable[..., Awaitable[httpx.Response]]

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import trustme
 
+from exporter.clock import Clock
 from exporter.simulator import Simulator, parse_scenario, running_simulator
-from exporter.simulator.clock import Clock
 from exporter.simulator.project_state import ProjectState
 from exporter.simulator.scenario import Latency, Project, QuotaSpec
 

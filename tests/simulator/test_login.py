@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
+from exporter.clock import Clock
 from exporter.simulator import Simulator
-from exporter.simulator.clock import Clock
 from exporter.simulator.scenario import Fault, FaultKind, Span
 
 Ask = Callable[..., Awaitable[httpx.Response]]
