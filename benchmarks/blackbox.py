@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import aiohttp
+import httpx
 
 from tests.real.programs import Program, free_port, program, required
 
@@ -54,12 +54,11 @@ async def request_probes(
     """
     running: set[asyncio.Task[None]] = set()
     failed = list[str]()
-    async with aiohttp.ClientSession() as session:
+    async with httpx.AsyncClient(timeout=60) as client:
 
         async def one(number: int) -> None:
             query = {"module": "console", "target": target(number)}
-            async with session.get(f"{blackbox}/probe", params=query) as response:
-                text = await response.text()
+            text = (await client.get(f"{blackbox}/probe", params=query)).text
             if "probe_success 1" not in text:
                 failed.append(text)
             take(number, text)

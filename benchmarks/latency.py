@@ -24,10 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 
-import aiohttp
+import httpx
 
 from benchmarks.blackbox import blackbox_exporter, request_probes
-from benchmarks.cpu import PROJECT_ID, TOKEN, written_config
+from benchmarks.cpu import PROJECT_ID, TOKEN, scrape_compressed, written_config
 from benchmarks.fleet import Probes, take
 from benchmarks.machine import noise, say, table
 from tests.real.certificates import Certificates
@@ -116,12 +116,11 @@ def ours(options: argparse.Namespace) -> dict[str, list[float]]:
 async def watch(url: str, seconds: float) -> Probes:
     """Scrape every 5 s; return the probes after the first interval."""
     texts: list[bytes] = []
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
+    async with httpx.AsyncClient(timeout=60) as client:
         await asyncio.sleep(INTERVAL)
         begun = time.time()
         while (gone := time.time() - begun) < seconds:
-            async with session.get(url, headers={"accept-encoding": "gzip"}) as response:
-                texts.append(await response.read())
+            texts.append(await scrape_compressed(client, url))
             say(f"this exporter: {seconds - gone:.0f} s left")
             await asyncio.sleep(SCRAPE_EVERY)
     probes: Probes = defaultdict(dict)
@@ -188,11 +187,10 @@ async def probed(blackbox_url: str, cloud: str, options: argparse.Namespace) -> 
         request_probes(blackbox_url, options.rate, target, metrics.__setitem__, done)
     )
     left = INTERVAL + options.seconds
-    async with aiohttp.ClientSession() as session:
+    async with httpx.AsyncClient(timeout=60) as client:
         while left > 0 and not requesting.done():
             await asyncio.sleep(SCRAPE_EVERY)
-            async with session.get(f"{blackbox_url}/metrics") as response:
-                await response.read()
+            await client.get(f"{blackbox_url}/metrics")
             left -= SCRAPE_EVERY
             say(f"blackbox_exporter: {left:.0f} s left")
     done.set()

@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
+import httpx
 
 from benchmarks.cpu import endpoint, scraped, written_config
 from benchmarks.fleet import SCENARIO
@@ -176,8 +176,8 @@ def measure(
 async def watch(running: Program, name: str, started: float, seconds: float) -> Figures:
     """Wait for the first probe, warm up, measure, and reload the configuration."""
     url, pid = f"http://{running.url}", running.process.pid
-    async with aiohttp.ClientSession() as session:
-        while not (now := await moment(session, url, pid)).probes:
+    async with httpx.AsyncClient(timeout=300) as client:
+        while not (now := await moment(client, url, pid)).probes:
             if now.at - started > FIRST_PROBE_SECONDS:
                 raise SystemExit(f"no probe succeeded:\n{running.output[-2000:]}")
             await asyncio.sleep(0.1)
@@ -185,22 +185,20 @@ async def watch(running: Program, name: str, started: float, seconds: float) -> 
         say(f"  first probe after {first_probe:.1f} s; warming up")
         async with scraped(f"{url}/metrics"):
             await asyncio.sleep(WARM_UP_SECONDS)
-            before = await moment(session, url, pid)
+            before = await moment(client, url, pid)
             end = time.monotonic() + seconds
             while (left := end - time.monotonic()) > 0:
                 say(f"  {left:.0f} s left, {memory_bytes(pid) / 1e6:.0f} MB")
                 await asyncio.sleep(min(15.0, left))
-            after = await moment(session, url, pid)
+            after = await moment(client, url, pid)
             memory = memory_bytes(pid)
-            reload, blocked = await reloaded(session, url)
+            reload, blocked = await reloaded(client, url)
         return Figures(name, first_probe, before, after, memory, reload, blocked, memory_bytes(pid))
 
 
-async def moment(session: aiohttp.ClientSession, url: str, pid: int) -> Moment:
+async def moment(client: httpx.AsyncClient, url: str, pid: int) -> Moment:
     """Scrape the totals of the exporter."""
-    query = [("name[]", name) for name in WANTED]
-    async with session.get(f"{url}/metrics", params=query) as response:
-        text = await response.text()
+    text = (await client.get(f"{url}/metrics", params={"name[]": WANTED})).text
     probes = dict[str, float]()
     for outcome, value in re.findall(r'console_probes_total{.*outcome="(\w+)".*} (\S+)', text):
         probes[outcome] = float(value)
@@ -231,7 +229,7 @@ def quantile(share: float, late: dict[float, float]) -> float:
     return below
 
 
-async def reloaded(session: aiohttp.ClientSession, url: str) -> tuple[float, float]:
+async def reloaded(client: httpx.AsyncClient, url: str) -> tuple[float, float]:
     """Reload the configuration; return its seconds, and the longest response time meanwhile.
 
     The response time is that of continuous requests to ``/-/healthy``; it shows a blocked loop.
@@ -241,17 +239,16 @@ async def reloaded(session: aiohttp.ClientSession, url: str) -> tuple[float, flo
     async def request_health() -> None:
         while True:
             begun = time.monotonic()
-            async with session.get(f"{url}/-/healthy") as response:
-                await response.read()
+            await client.get(f"{url}/-/healthy")
             waits.append(time.monotonic() - begun)
             await asyncio.sleep(0.002)
 
     requesting = asyncio.create_task(request_health())
     await asyncio.sleep(0.5)
     started = time.monotonic()
-    async with session.post(f"{url}/-/reload") as response:
-        if response.status != 200:
-            raise SystemExit(await response.text())
+    response = await client.post(f"{url}/-/reload")
+    if response.status_code != 200:
+        raise SystemExit(response.text)
     took = time.monotonic() - started
     await asyncio.sleep(0.5)
     requesting.cancel()

@@ -16,8 +16,8 @@ from exporter.cli.manual import OVERVIEW, PAGES, Page
 
 HELP_SECONDS_MAX = 0.15
 HEAVY = {
-    "aiohttp", "apscheduler", "asyncio", "httpx", "jinja2", "prometheus_client", "pydantic",
-    "starlette", "structlog", "uvicorn", "yaml",
+    "apscheduler", "asyncio", "httpx", "jinja2", "prometheus_client", "pydantic", "starlette",
+    "structlog", "uvicorn", "websockets", "yaml",
 }  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """Run Debian's TigerVNC as a server's console, and a minimal viewer."""
 
+import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from tests.real.certificates import client_context
 from tests.real.programs import Program, free_port, program, required
@@ -42,7 +44,7 @@ class RefusedError(Exception):
 class Viewer:
     """A viewer that speaks RFB 3.8 (RFC 6143) over a WebSocket, as noVNC does."""
 
-    socket: aiohttp.ClientWebSocketResponse
+    socket: ClientConnection
     _received: bytearray = field(default_factory=bytearray)
 
     async def log_in(self) -> None:
@@ -51,19 +53,19 @@ class Viewer:
         if version == b"RFB 003.003\n":
             # TigerVNC uses version 3.3 to refuse a client immediately.
             await self._refuse_unless(await self._number() == _NONE)
-        await self.socket.send_bytes(b"RFB 003.008\n")
+        await self.socket.send(b"RFB 003.008\n")
         kinds = await self._read((await self._read(1))[0])
         await self._refuse_unless(_NONE in kinds)
-        await self.socket.send_bytes(bytes([_NONE]))
+        await self.socket.send(bytes([_NONE]))
         await self._refuse_unless(await self._number() == 0)
-        await self.socket.send_bytes(_SHARED)
+        await self.socket.send(_SHARED)
         # Width, height and pixel format, then the name.
         await self._read(20)
         await self._read(await self._number())
 
     async def update(self) -> int:
         """Request a full update of a corner of the screen; return its size in bytes."""
-        await self.socket.send_bytes(struct.pack("!BBHHHH", 3, 0, 0, 0, 16, 16))
+        await self.socket.send(struct.pack("!BBHHHH", 3, 0, 0, 0, 16, 16))
         kind, _, rectangles = struct.unpack("!BBH", await self._read(4))
         assert kind == _FRAMEBUFFER_UPDATE
         size = 0
@@ -82,7 +84,7 @@ class Viewer:
 
     async def _read(self, size: int) -> bytes:
         while len(self._received) < size:
-            self._received += await self.socket.receive_bytes(timeout=10)
+            self._received += await asyncio.wait_for(self.socket.recv(decode=False), 10)
         taken = bytes(self._received[:size])
         del self._received[:size]
         return taken
@@ -91,12 +93,15 @@ class Viewer:
 @contextlib.asynccontextmanager
 async def viewer(url: str, authority: Path) -> AsyncIterator[Viewer]:
     """Open a console's WebSocket at ``url`` and log in, until the block ends."""
-    async with (
-        aiohttp.ClientSession() as session,
-        session.ws_connect(
-            url, protocols=("binary",), ssl=client_context(authority), max_msg_size=0
-        ) as socket,
-    ):
+    async with connect(
+        url,
+        subprotocols=[Subprotocol("binary")],
+        ssl=client_context(authority),
+        compression=None,
+        max_size=None,
+        ping_interval=None,
+        proxy=None,
+    ) as socket:
         opened = Viewer(socket)
         await opened.log_in()
         yield opened
