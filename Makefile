@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 KEYSTONE := .venv-keystone
 GRAFANA := .grafana-types
 KUSTOMIZE := .kustomize
+PEERS := .peers
 DEBIAN := chromium curl faketime iproute2 jq nftables nginx-light novnc prometheus \
   prometheus-alertmanager prometheus-blackbox-exporter prometheus-pushgateway strace systemd \
   tigervnc-standalone-server websockify
@@ -41,7 +42,7 @@ format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev apt ## run the benchmarks (minutes; see benchmarks/README.md)
+bench: $(VENV)/.dev apt $(PEERS)/.ready ## run the benchmarks (minutes; see benchmarks/README.md)
 	$(BIN)/python -m benchmarks
 
 chaos: $(VENV)/.dev apt ## run the fault tests with one minute per fault (a quarter of an hour)
@@ -70,7 +71,7 @@ generate: $(VENV)/.dev ## generate dashboards, rules and documents
 	$(BIN)/python -m monitoring
 
 clean: ## remove everything that make installed or built
-	rm -rf $(VENV) $(KEYSTONE) $(GRAFANA) $(KUSTOMIZE) build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(KEYSTONE) $(GRAFANA) $(KUSTOMIZE) $(PEERS) build dist .mypy_cache .ruff_cache .hypothesis
 
 # Debian packages venv separately from python3.
 $(BIN)/python:
@@ -108,6 +109,15 @@ $(KUSTOMIZE)/.ready:
 	@command -v kubectl >/dev/null || { command -v go >/dev/null && \
 	  GOBIN=$(CURDIR)/$(KUSTOMIZE) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1; } && \
 	  touch $@ || echo "cannot install kustomize: the tests that need it are skipped"
+
+# The programs that the benchmarks compare with. The modules' own list of versions is not needed.
+$(PEERS)/.ready: $(wildcard benchmarks/peers/*/go.*)
+	@mkdir -p $(PEERS)
+	cd benchmarks/peers/blackbox_exporter && GOFLAGS=-mod=mod GOBIN=$(CURDIR)/$(PEERS) \
+	  go install github.com/prometheus/blackbox_exporter
+	cd benchmarks/peers/cloudprober && GOFLAGS=-mod=mod GOBIN=$(CURDIR)/$(PEERS) \
+	  go install github.com/cloudprober/cloudprober/cmd/cloudprober
+	@touch $@
 
 # Real components for the tests. Without root or sudo the tests that need them are skipped.
 apt:

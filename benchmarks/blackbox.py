@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.real.programs import Program, free_port, program, required
+from benchmarks.peers import peer
+from tests.real.programs import Program, free_port, program
 
 
 @contextlib.contextmanager
@@ -32,7 +33,7 @@ def blackbox_exporter(folder: Path, authority: Path, token: str) -> Iterator[Pro
     file.write_text(json.dumps({"modules": {"console": module}}))
     port = free_port()
     command = [
-        required("prometheus-blackbox-exporter"),
+        peer("blackbox_exporter"),
         f"--config.file={file}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.real.programs import Program, free_port, program, required
+from benchmarks.peers import peer
+from tests.real.programs import Program, free_port, program
 
 
 @contextlib.contextmanager
@@ -44,7 +45,7 @@ probe {{
 surfacer {{ type: PROMETHEUS }}
 """
     )
-    command = [required("cloudprober"), f"--config_file={file}"]
+    command = [peer("cloudprober"), f"--config_file={file}"]
     with program(command, r"Initialized prometheus surfacer|[Ss]tarting|prometheus") as running:
         running.url = f"http://127.0.0.1:{port}"
         yield running

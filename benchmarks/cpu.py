@@ -1,11 +1,12 @@
-"""Compare CPU per probe with blackbox_exporter: same endpoint, same rate, same checks.
+"""Compare CPU per probe with blackbox_exporter and cloudprober: same endpoint, rate and checks.
 
-Both probe at the same time, so that the machine influences both equally: CPU per probe varies from
+All probe at the same time, so that the machine influences them equally: CPU per probe varies from
 minute to minute with the sleep states of the processors.
 
-nginx is the endpoint, over TLS. Both programs check status and body, export metrics and are scraped
-every 15 s. blackbox_exporter probes on request, so a third process sends requests at the same rate,
-like Prometheus. Only the CPU of the exporters' processes counts.
+nginx is the endpoint, over TLS. All programs check status and body, export metrics and are scraped
+every 15 s. blackbox_exporter opens a connection for each probe and probes on request, so another
+process sends requests at the same rate, like Prometheus. cloudprober keeps its connections, as this
+exporter does. Only the CPU of the probing processes counts.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.blackbox import blackbox_exporter, request_probes
+from benchmarks.cloudprober import cloudprober
 from benchmarks.machine import cpu_seconds, noise, say, table
 from tests.real.certificates import Certificates
 from tests.real.nginx import nginx
@@ -46,11 +48,11 @@ class Used:
 
 
 def main() -> None:
-    """Run both at the same time and print the ratio."""
+    """Run all at the same time and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=200, help="probes a second")
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--only", choices=("ours", "blackbox"))
+    parser.add_argument("--only", choices=("ours", "blackbox", "cloudprober"))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cpu-"))
     with noise(), endpoint(folder) as (url, authority):
@@ -59,15 +61,15 @@ def main() -> None:
         ("program", "CPU per probe", "probes"),
         [(name, f"{one.per_probe:.3f} ms", f"{one.probes:,.0f}") for name, one in used.items()],
     )
-    if len(used) > 1:
-        say(f"\nratio {used['ours'].per_probe / used['blackbox'].per_probe:.3f}")
+    for name in used.keys() & {"blackbox", "cloudprober"} if "ours" in used else ():
+        say(f"ratio to {name}: {used['ours'].per_probe / used[name].per_probe:.3f}")
 
 
 async def measured(
     folder: Path, url: str, authority: Path, options: argparse.Namespace
 ) -> dict[str, Used]:
-    """Measure both at once, or only the selected program."""
-    programs = {"ours": ours, "blackbox": blackbox}
+    """Measure all at once, or only the selected program."""
+    programs = {"ours": ours, "blackbox": blackbox, "cloudprober": kept}
     names = [options.only] if options.only else list(programs)
     used = await asyncio.gather(
         *[programs[name](folder, url, authority, options) for name in names]
@@ -127,6 +129,22 @@ async def blackbox(folder: Path, url: str, authority: Path, options: argparse.Na
     return Used(after[0] - before[0], after[1] - before[1])
 
 
+async def kept(folder: Path, url: str, authority: Path, options: argparse.Namespace) -> Used:
+    """Measure cloudprober."""
+    urls = [
+        f"{url}/v1/{PROJECT_ID}/physicalservers/id-{number}/remote-console-address"
+        for number in range(options.rate * INTERVAL)
+    ]
+    with cloudprober(folder, urls, authority, TOKEN, INTERVAL) as running:
+        scrape = f"{running.url}/metrics"
+        async with scraped(scrape):
+            await asyncio.sleep(2 * INTERVAL)
+            before = cpu_seconds(running.process.pid), await cloudprober_probes(scrape)
+            await asyncio.sleep(options.seconds)
+            after = cpu_seconds(running.process.pid), await cloudprober_probes(scrape)
+    return Used(after[0] - before[0], after[1] - before[1])
+
+
 def written_config(folder: Path, url: str, authority: Path, servers: int, interval: float) -> Path:
     """Write a configuration with servers ``id-0`` and so on, probed every ``interval`` seconds."""
     config = folder / "config.yaml"
@@ -183,6 +201,19 @@ async def probes_seen(url: str) -> float:
                 raise SystemExit(f"probes failed: {line}")
             total += value
     return total
+
+
+async def cloudprober_probes(url: str) -> float:
+    """Return how many of cloudprober's probes have succeeded."""
+    async with httpx.AsyncClient(timeout=60) as client:
+        text = (await client.get(url)).text
+    lines = [line.split() for line in text.splitlines()]
+    succeeded = sum(float(line[1]) for line in lines if line and line[0].startswith("success{"))
+    started = sum(float(line[1]) for line in lines if line and line[0].startswith("total{"))
+    # Those that are running are not among the successes yet.
+    if started - succeeded > started * 0.01:
+        raise SystemExit(f"probes failed: {started - succeeded:.0f} of {started:.0f}")
+    return succeeded
 
 
 if __name__ == "__main__":
