@@ -4,8 +4,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from exporter.simulator.scenario import Project
-from exporter.simulator.signature import KeyPair
+from exporter.simulator.scenario import KeyPair, Project
 
 _TEMPORARY_MAX = 1_000
 _TOKEN_BYTES = 300

@@ -6,9 +6,9 @@ from exporter.simulator.access_keys import AccessKeys
 from exporter.simulator.faults import Faults
 from exporter.simulator.lockout import Failures
 from exporter.simulator.replies import Reply, error_reply
+from exporter.simulator.scenario import KeyPair
 from exporter.simulator.signature import (
     AuthorizationHeader,
-    KeyPair,
     SignedRequest,
     is_signed_by,
     signed_at,
@@ -89,7 +89,7 @@ class Authenticator:
             return "verify aksk signature fail"
         self._failures.succeeded(header.access_key)
         given = request.headers.get("X-Security-Token", "").encode("latin-1")
-        if not compare_digest(given, (pair.security_token or "").encode()):
+        if not compare_digest(given, pair.security_token.encode()):
             return "the security token is wrong"
         return None
 

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from exporter.simulator.fault_file import parse_fault, parse_quota
-from exporter.simulator.section import ScenarioError, list_of
+from exporter.simulator.scenario import Fault, QuotaSpec
+from exporter.simulator.section import ScenarioError, parse
 from exporter.simulator.simulator import Simulator
 
 
@@ -40,7 +40,7 @@ class Control:
         """Set the quota of a project; ``null`` or an empty body removes it."""
         try:
             document = _document(await request.body() or b"null")
-            quota = None if document is None else parse_quota(document, "quota")
+            quota = None if document is None else parse(QuotaSpec, document, "quota")
             self._simulator.set_quota(request.path_params["project"], quota)
         except ScenarioError as error:
             return PlainTextResponse(f"{error}\n", 400)
@@ -51,7 +51,7 @@ class Control:
     async def set_faults(self, request: Request) -> Response:
         """Replace all faults by those of the body."""
         try:
-            faults = list_of(parse_fault)(_document(await request.body()), "faults")
+            faults = parse(tuple[Fault, ...], _document(await request.body()), "faults")
         except ScenarioError as error:
             return PlainTextResponse(f"{error}\n", 400)
         self._simulator.set_faults(faults)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from exporter.simulator.scenario import (
-    CONSOLE_OPERATIONS,
+    API_OPERATIONS,
     LOGIN_FAULTS,
     Fault,
     FaultKind,
@@ -16,7 +16,6 @@ from exporter.simulator.scenario import (
 
 _Key = tuple[str, Operation, str]
 _NO_FAULTS: tuple[Fault, ...] = ()
-_API_OPERATIONS = frozenset(Operation) - CONSOLE_OPERATIONS
 
 
 class Faults:
@@ -57,17 +56,15 @@ class Faults:
         """Return the active faults of a request; those of its server come first."""
         own = self._index.get((project, operation, server_id), _NO_FAULTS) if server_id else ()
         shared = self._index.get((project, operation, ""), _NO_FAULTS)
-        return [fault for fault in (*own, *shared) if fault.active.contains(now)]
+        return [fault for fault in (*own, *shared) if fault.active_at(now)]
 
     def unlisted(self, project: str, now: float) -> frozenset[str]:
         """Return the IDs of the servers that are now missing from a project's list."""
         missing: set[str] = set()
         for fault in self._all:
-            if fault.kind is FaultKind.UNLISTED and fault.active.contains(now):
+            if fault.kind is FaultKind.UNLISTED and fault.active_at(now):
                 affected = (
-                    self._affected_servers(fault, project)
-                    if fault.project in {None, project}
-                    else []
+                    self._affected_servers(fault, project) if fault.project in {"", project} else []
                 )
                 everything = [server.id for server in self._fleets.get(project, ())]
                 missing.update(everything if affected == [""] else affected)
@@ -77,23 +74,21 @@ class Faults:
         """Return when a fault last revoked a project's tokens; None if never."""
         login_faults = self._index.get((project, Operation.CREATE_TOKEN, ""), _NO_FAULTS)
         times = [
-            fault.active.last_start(now)
-            for fault in login_faults
-            if fault.kind is FaultKind.REVOKE_TOKENS
+            fault.last_start(now) for fault in login_faults if fault.kind is FaultKind.REVOKE_TOKENS
         ]
         return max((time for time in times if time is not None), default=None)
 
     def _affected_servers(self, fault: Fault, project: str) -> list[str]:
         """Return the server IDs that a fault affects; a single empty ID means all requests."""
-        if fault.servers is None and fault.fraction is None:
+        if not fault.servers and fault.fraction == 1:
             return [""]
-        pattern = "*" if fault.servers is None else fault.servers
+        pattern = fault.servers or "*"
         affected = [
             server.id
             for server in self._fleets.get(project, ())
             if fnmatchcase(server.name, pattern) or fnmatchcase(server.id, pattern)
         ]
-        if fault.fraction is None:
+        if fault.fraction == 1:
             return affected
         return [
             server_id for server_id in affected if self._draw(fault, server_id) < fault.fraction
@@ -110,4 +105,4 @@ def _operations(fault: Fault) -> Iterable[Operation]:
         return (Operation.CREATE_TOKEN,)
     if fault.kind is FaultKind.UNLISTED:
         return (Operation.LIST_SERVERS,)
-    return _API_OPERATIONS if fault.operation is None else (fault.operation,)
+    return API_OPERATIONS if fault.operation is Operation.ANY else (fault.operation,)

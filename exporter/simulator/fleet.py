@@ -126,7 +126,7 @@ def _record(server: Server, project: Project) -> bytes:
             "main_board_manufacturer": manufacturer,
             "main_board_serial_number": digest[13:21].hex().upper(),
         },
-        "tags": [{"key": key, "value": value} for key, value in server.tags],
+        "tags": [{"key": key, "value": value} for key, value in server.tags.items()],
         "error": None,
     }
     return json.dumps(record, separators=(",", ":")).encode()

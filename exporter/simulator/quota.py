@@ -21,7 +21,7 @@ class Quota:
     def wait(self, now: float) -> float:
         """Count a request; return 0 if it is allowed, else the seconds until one is."""
         spec = self._spec
-        if not spec.active.contains(now):
+        if not spec.active_at(now):
             return 0.0
         if spec.kind is QuotaKind.TOKEN_BUCKET:
             refilled = (now - self._counted_at) * spec.limit / spec.window

@@ -1,13 +1,27 @@
 """The data model of a scenario: projects, servers, quotas and faults.
 
-All durations are in seconds; those of a ``Span`` count from the simulator's start.
+The models are the format of scenario files. All durations are in seconds.
 """
 
 import math
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
 from enum import StrEnum, unique
+from typing import Annotated, Self
 
-from exporter.simulator.signature import KeyPair
+from pydantic import Field, StrictBool, model_validator
+
+from exporter.simulator.section import (
+    NOT_NULL,
+    Count,
+    Identifier,
+    PositiveSeconds,
+    Seconds,
+    Section,
+    Text,
+    WholeSeconds,
+    wrong,
+)
 
 
 @unique
@@ -19,13 +33,16 @@ class Operation(StrEnum):
     CREATE_TOKEN = "create_token"  # noqa: S105 - a name, no secret
     CONSOLE_PAGE = "console_page"
     CONSOLE_WEBSOCKET = "console_websocket"
-    CONSOLE_RFB = "console_rfb"  # the server's first bytes, sent through the WebSocket
+    CONSOLE_RFB = "console_rfb"  # the server's bytes through the WebSocket
+    ANY = "any"  # in a fault: all operations of the API
 
 
 CONSOLE_OPERATIONS = frozenset(
     {Operation.CONSOLE_PAGE, Operation.CONSOLE_WEBSOCKET, Operation.CONSOLE_RFB}
 )
-"""Operations of the consoles' gateway; all others are operations of the API."""
+"""Operations of the consoles' gateway."""
+API_OPERATIONS = frozenset(Operation) - CONSOLE_OPERATIONS - {Operation.ANY}
+"""Operations of the API."""
 
 
 @unique
@@ -116,163 +133,240 @@ class WebSocketPath(StrEnum):
     ROOT = "root"
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The time from ``start`` until ``end``.
+class Scheduled(Section):
+    """Something that is active from ``start`` until ``end``, counted from the simulator's start.
 
-    With ``every``, only the first ``lasting`` seconds of each ``every`` seconds.
+    With ``every``, only in the first ``lasting`` seconds of each ``every`` seconds.
     """
 
-    start: float = 0.0
-    end: float = math.inf
-    every: float | None = None
-    lasting: float = math.inf
+    start: Seconds = Field(default=0.0, validation_alias="from")
+    end: Seconds = Field(default=math.inf, validation_alias="until")
+    every: PositiveSeconds = math.inf
+    lasting: PositiveSeconds = Field(default=math.inf, validation_alias="for")
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if self.end <= self.start:
+            raise wrong("must be later than from", "until")
+        if math.isinf(self.every) != math.isinf(self.lasting):
+            raise wrong("every and for need each other")
+        if self.lasting > self.every:
+            raise wrong("must not be longer than every", "for")
+        return self
 
     def last_start(self, now: float) -> float | None:
         """Return the start of the latest occurrence, ended or not; None before the first."""
         if now < self.start:
             return None
-        if self.every is None:
+        if math.isinf(self.every):
             return self.start
         last = min(now, math.nextafter(self.end, 0))
         return self.start + (last - self.start) // self.every * self.every
 
-    def contains(self, now: float) -> bool:
-        """Return whether ``now`` is within the span."""
+    def active_at(self, now: float) -> bool:
+        """Return whether it is active at ``now``."""
         last_start = self.last_start(now)
         return last_start is not None and now < self.end and now - last_start < self.lasting
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Log-normal latency: the median in seconds, sigma of the logarithm, and a cap."""
+_ANY_KINDS = {FaultKind.SLOW, FaultKind.HANG, FaultKind.RESET, FaultKind.DROP, FaultKind.GARBAGE}
+_HTTP_KINDS = {
+    *(FaultKind.STATUS, FaultKind.CUT, FaultKind.EMPTY, FaultKind.ENDLESS, FaultKind.GZIP_BOMB),
+    FaultKind.REDIRECT,
+}
+_API_KINDS = {*_ANY_KINDS, *_HTTP_KINDS, FaultKind.HTML, FaultKind.BAD_JSON, FaultKind.BAD_URL}
+_CONSOLE_KINDS = {
+    Operation.CONSOLE_PAGE: {*_ANY_KINDS, *_HTTP_KINDS, FaultKind.CONTENT_TYPE},
+    Operation.CONSOLE_WEBSOCKET: {*_ANY_KINDS, FaultKind.STATUS, FaultKind.NO_UPGRADE},
+    Operation.CONSOLE_RFB: {*_ANY_KINDS, FaultKind.ENDLESS, FaultKind.CLOSE, FaultKind.TRICKLE},
+}
+_PER_SERVER_OPERATIONS = {Operation.REMOTE_CONSOLE, *CONSOLE_OPERATIONS}
+_TARGET = {"servers", "fraction"}
+_API_ERROR = {"error_code", "shape"}
+_SETTINGS = {
+    FaultKind.STATUS: {"status", *_API_ERROR},
+    FaultKind.SLOW: {"seconds"},
+    FaultKind.CLOSE: {"code"},
+    FaultKind.REDIRECT: {"url"},
+    FaultKind.BAD_URL: {"url"},
+}
+_REQUIRED = {FaultKind.STATUS: "status", FaultKind.SLOW: "seconds"}
 
-    median: float = 0.0
-    sigma: float = 0.0
-    cap: float = 10.0
+
+class Fault(Scheduled):
+    """A fault: its kind, the requests it affects, and when it is active.
+
+    ``servers`` is a glob on name or ID, ``fraction`` a share of the servers, always the same ones
+    for one seed; without both it affects all requests, without ``project`` all projects. The other
+    fields belong to certain kinds: ``seconds`` to `SLOW`, ``url`` to `REDIRECT` and `BAD_URL`,
+    ``status``, ``error_code`` and ``shape`` to `STATUS`, ``code`` to `CLOSE`.
+    """
+
+    kind: FaultKind
+    servers: Text = ""
+    fraction: Annotated[float, Field(strict=True, ge=0, le=1)] = 1.0
+    project: Text = ""
+    operation: Operation = Operation.REMOTE_CONSOLE
+    status: Annotated[int, Field(strict=True, ge=400, le=599)] = 500
+    error_code: Text = ""
+    shape: Annotated[Shape | None, NOT_NULL] = None
+    seconds: Seconds = 0.0
+    url: Text = ""
+    code: Annotated[int, Field(strict=True, ge=1000, le=4999)] = 1011
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> Self:
+        known = {"kind", "project", *Scheduled.model_fields}
+        if self.kind is FaultKind.UNLISTED:
+            known |= _TARGET
+        elif self.kind not in LOGIN_FAULTS:
+            self._check_operation()
+            known |= {"operation", *_TARGET, *_SETTINGS.get(self.kind, ())}
+            if self.operation in CONSOLE_OPERATIONS:
+                known -= _API_ERROR
+        for key in type(self).model_fields:
+            if key in self.model_fields_set - known:
+                raise wrong("unknown key", key)
+        required = _REQUIRED.get(self.kind)
+        if required and required not in self.model_fields_set:
+            raise wrong("missing", required)
+        return self
+
+    def _check_operation(self) -> None:
+        kinds = _CONSOLE_KINDS.get(self.operation, _API_KINDS)
+        if self.kind not in kinds:
+            names = ", ".join(kind for kind in FaultKind if kind in kinds)
+            raise wrong(f"{self.operation} supports only {names}, not {self.kind}", "kind")
+        if self.model_fields_set & _TARGET and self.operation not in _PER_SERVER_OPERATIONS:
+            raise wrong("servers and fraction need the operation remote_console or console_*")
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaSpec:
+class QuotaSpec(Scheduled):
     """The quota of a project: requests per ``window`` seconds, and the format of its 429."""
 
-    limit: int
-    window: int
+    limit: Annotated[Count, Field(ge=1)]
+    window: WholeSeconds
     kind: QuotaKind = QuotaKind.TOKEN_BUCKET
     retry_after: RetryAfter = RetryAfter.NONE
     body: QuotaBody = QuotaBody.APIG
-    active: Span = Span()
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class Latency(Section):
+    """Log-normal latency: the median in seconds, sigma of the logarithm, and a cap."""
+
+    median: Seconds
+    sigma: Annotated[float, Field(strict=True, ge=0, le=5)] = 0.0
+    cap: PositiveSeconds = 10.0
+
+
+class User(Section):
     """A user who may log in to a project with a password."""
 
-    name: str
-    password: str = field(repr=False)
-    domain: str
+    name: Text
+    password: Text = Field(repr=False)
+    domain: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class KeyPair(Section):
+    """An access key and its secret; temporary keys have a security token."""
+
+    access_key: Identifier
+    secret_key: Text = Field(repr=False)
+    security_token: Text = Field(default="", repr=False)
+
+
+class Server(Section):
     """One physical server."""
 
-    id: str
-    name: str
-    manage_state: str = "in-use"
-    power_state: str = "on"
-    health_state: str = "OK"
-    tags: tuple[tuple[str, str], ...] = ()
+    id: Identifier
+    name: Text
+    manage_state: Text = "in-use"
+    power_state: Text = "on"
+    health_state: Text = "OK"
+    tags: dict[Text, Text] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
+class Console(Section):
     """The settings of a project's consoles.
 
     A token is valid for ``token_lifetime`` seconds, and for one WebSocket only if ``single_use``.
     ``viewers`` is the maximum of concurrent viewers of one server; None means no maximum.
     """
 
-    token_lifetime: float = 600.0
-    single_use: bool = False
+    token_lifetime: PositiveSeconds = 600.0
+    single_use: StrictBool = False
     websocket: WebSocketPath = WebSocketPath.ANY
-    viewers: int | None = None
+    viewers: Count | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Section):
     """One project: its credentials, latency, quota and servers.
 
     ``generate`` is the number of servers to generate in addition to those listed; ``token_bytes``
     is the length of a token.
     """
 
-    name: str
-    region: str
-    project_id: str
+    name: Identifier
+    region: Identifier
+    project_id: Identifier
     users: tuple[User, ...] = ()
     access_keys: tuple[KeyPair, ...] = ()
-    token_lifetime: float = 86_400.0
-    token_bytes: int = 3_000
-    latency: Latency = Latency()
-    quota: QuotaSpec | None = None
+    token_lifetime: PositiveSeconds = 86_400.0
+    token_bytes: Annotated[int, Field(strict=True, ge=32, le=65_536)] = 3_000
+    latency: Latency = Latency(median=0.0)
+    quota: Annotated[QuotaSpec | None, NOT_NULL] = None
     servers: tuple[Server, ...] = ()
-    generate: int = 0
+    generate: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = 0
     markers: Markers = Markers.ID
     console: Console = Console()
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault: its kind, the requests it affects, and when it is active.
-
-    ``servers`` is a glob on name or ID, ``fraction`` a share of the servers, always the same ones
-    for one seed; ``project`` None means all projects, ``operation`` None all operations of the
-    API but none of `CONSOLE_OPERATIONS`. The other fields belong to certain kinds: ``seconds`` to
-    `SLOW`, ``url`` to `REDIRECT` and `BAD_URL`, ``status``, ``error_code`` and ``shape`` to
-    `STATUS`, ``code`` to `CLOSE`.
-    """
-
-    kind: FaultKind
-    servers: str | None = None
-    fraction: float | None = None
-    project: str | None = None
-    operation: Operation | None = Operation.REMOTE_CONSOLE
-    active: Span = Span()
-    status: int = 500
-    error_code: str | None = None
-    shape: Shape | None = None
-    seconds: float = 0.0
-    url: str | None = None
-    code: int = 1011
+    @model_validator(mode="after")
+    def _check_servers(self) -> Self:
+        _reject_duplicates("id", (server.id for server in self.servers), "servers")
+        return self
 
 
-@dataclass(frozen=True, slots=True)
-class Lockout:
+class Lockout(Section):
     """Failures in a row that lock an account or a key (0: never), and seconds until unlock."""
 
-    failures: int = 5
-    account: float = 900.0
-    access_key: float = 300.0
+    failures: Count = 5
+    account: Seconds = 900.0
+    access_key: Seconds = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Agency:
+class Agency(Section):
     """The metadata service of a simulated machine; its keys are valid for every project.
 
     ``session_token`` False simulates the old version of the service, without session tokens.
     """
 
-    lifetime: float = 3_600.0
-    session_token: bool = True
+    lifetime: PositiveSeconds = 3_600.0
+    session_token: StrictBool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Section):
     """A simulated cloud. The seed determines generated servers, latencies and fractions."""
 
-    projects: tuple[Project, ...]
+    projects: tuple[Project, ...] = Field(min_length=1)
     faults: tuple[Fault, ...] = ()
-    seed: int = 0
+    seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] = 0
     lockout: Lockout = Lockout()
     agency: Agency = Agency()
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        names = [project.name for project in self.projects]
+        keys = [pair.access_key for project in self.projects for pair in project.access_keys]
+        _reject_duplicates("name", names, "projects")
+        _reject_duplicates("project_id", (one.project_id for one in self.projects), "projects")
+        _reject_duplicates("access_key", keys, "projects")
+        for index, fault in enumerate(self.faults):
+            if fault.project and fault.project not in names:
+                raise wrong(f"unknown project {fault.project!r}", f"faults[{index}].project")
+        return self
+
+
+def _reject_duplicates(name: str, values: Iterable[str], key: str) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise wrong(f"duplicate {name} {value!r}", key)

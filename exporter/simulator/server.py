@@ -7,7 +7,6 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -139,10 +138,11 @@ async def _run(scenario: Scenario, host: str, port: int, context: ssl.SSLContext
 
 def _override(scenario: Scenario, servers: int | None, seed: int | None) -> Scenario:
     if seed is not None:
-        scenario = replace(scenario, seed=seed)
+        scenario = scenario.model_copy(update={"seed": seed})
     if servers is not None:
         first, *others = scenario.projects
-        scenario = replace(scenario, projects=(replace(first, generate=servers), *others))
+        first = first.model_copy(update={"generate": servers})
+        scenario = scenario.model_copy(update={"projects": (first, *others)})
     return scenario
 
 

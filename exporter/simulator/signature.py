@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -29,15 +29,6 @@ _AUTHORIZATION = re.compile(
     r"Signature=([0-9a-f]{64})"
 )
 _MUST_BE_SIGNED = {"host", "x-sdk-date"}
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    """An access key and its secret; temporary keys have a security token."""
-
-    access_key: str
-    secret_key: str = field(repr=False)
-    security_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import pytest
 from exporter.clock import Clock
 from exporter.simulator import Simulator, parse_scenario, running_simulator
 from exporter.simulator.scenario import Fault, FaultKind, Operation, Shape
+from exporter.simulator.section import parse
 
 Ask = Callable[..., Awaitable[httpx.Response]]
 _PATH = "/v1/0123456789abcdef0123456789abcdef/physicalservers/id-1/remote-console-address"
@@ -42,14 +43,14 @@ async def _send(
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        (Fault(FaultKind.STATUS, status=404), "iMetal.0100"),
-        (Fault(FaultKind.STATUS, status=400, error_code="iMetal.0101"), "iMetal.0101"),
-        (Fault(FaultKind.STATUS, status=400), "iMetal.0001"),
-        (Fault(FaultKind.STATUS, status=401), "APIGW.0301"),
-        (Fault(FaultKind.STATUS, status=403), "iMetal.0004"),
-        (Fault(FaultKind.STATUS, status=429), "APIGW.0308"),
-        (Fault(FaultKind.STATUS, status=500), "iMetal.0099"),
-        (Fault(FaultKind.STATUS, status=503), "APIGW.0613"),
+        (Fault(kind=FaultKind.STATUS, status=404), "iMetal.0100"),
+        (Fault(kind=FaultKind.STATUS, status=400, error_code="iMetal.0101"), "iMetal.0101"),
+        (Fault(kind=FaultKind.STATUS, status=400), "iMetal.0001"),
+        (Fault(kind=FaultKind.STATUS, status=401), "APIGW.0301"),
+        (Fault(kind=FaultKind.STATUS, status=403), "iMetal.0004"),
+        (Fault(kind=FaultKind.STATUS, status=429), "APIGW.0308"),
+        (Fault(kind=FaultKind.STATUS, status=500), "iMetal.0099"),
+        (Fault(kind=FaultKind.STATUS, status=503), "APIGW.0613"),
     ],
 )
 async def test_status_fault_has_the_clouds_error_code(
@@ -86,35 +87,35 @@ async def test_status_fault_has_the_clouds_error_code(
 async def test_error_body_has_the_requested_shape(
     simulator: Simulator, ask: Ask, shape: Shape, body: object
 ) -> None:
-    simulator.add_fault(Fault(FaultKind.STATUS, status=500, shape=shape))
+    simulator.add_fault(Fault(kind=FaultKind.STATUS, status=500, shape=shape))
     assert (await ask(simulator)).json() == body
 
 
 async def test_error_body_can_be_text_or_empty(simulator: Simulator, ask: Ask) -> None:
-    simulator.set_faults([Fault(FaultKind.STATUS, status=500, shape=Shape.TEXT)])
+    simulator.set_faults([Fault(kind=FaultKind.STATUS, status=500, shape=Shape.TEXT)])
     assert (await ask(simulator)).text == "iMetal.0099 Internal server error.\n"
-    simulator.set_faults([Fault(FaultKind.STATUS, status=500, shape=Shape.EMPTY)])
+    simulator.set_faults([Fault(kind=FaultKind.STATUS, status=500, shape=Shape.EMPTY)])
     response = await ask(simulator)
     assert (response.status_code, response.content) == (500, b"")
 
 
 async def test_login_error_has_the_iam_shape(simulator: Simulator, log_in: Ask) -> None:
     simulator.add_fault(
-        Fault(FaultKind.STATUS, status=500, operation=Operation.CREATE_TOKEN, project="alpha")
+        Fault(kind=FaultKind.STATUS, status=500, operation=Operation.CREATE_TOKEN, project="alpha")
     )
     response = await log_in(simulator)
     assert (response.status_code, response.json()["error"]["code"]) == (500, 500)
 
 
 async def test_fault_affects_only_matching_servers(simulator: Simulator, ask: Ask) -> None:
-    simulator.add_fault(Fault(FaultKind.STATUS, status=500, servers="db-01"))
+    simulator.add_fault(Fault(kind=FaultKind.STATUS, status=500, servers="db-01"))
     assert (await ask(simulator)).status_code == 500
     assert (await ask(simulator, "/id-2/remote-console-address")).status_code == 200
     assert (await ask(simulator, "")).status_code == 200
 
 
 async def test_list_fault_affects_only_the_list(simulator: Simulator, ask: Ask) -> None:
-    simulator.add_fault(Fault(FaultKind.BAD_JSON, operation=Operation.LIST_SERVERS))
+    simulator.add_fault(Fault(kind=FaultKind.BAD_JSON, operation=Operation.LIST_SERVERS))
     with pytest.raises(json.JSONDecodeError):
         (await ask(simulator, "")).json()
     assert (await ask(simulator)).json()["url"]
@@ -123,7 +124,7 @@ async def test_list_fault_affects_only_the_list(simulator: Simulator, ask: Ask) 
 async def test_slow_response_is_correct_and_delayed(
     simulator: Simulator, ask: Ask, token: str, clock: FakeClock
 ) -> None:
-    simulator.add_fault(Fault(FaultKind.SLOW, seconds=3))
+    simulator.add_fault(Fault(kind=FaultKind.SLOW, seconds=3))
     waiting = asyncio.ensure_future(ask(simulator, token=token))
     while not waiting.done():
         await asyncio.sleep(0.01)
@@ -133,7 +134,7 @@ async def test_slow_response_is_correct_and_delayed(
 
 
 async def test_hang_sends_no_response(simulator: Simulator, token: str) -> None:
-    simulator.add_fault(Fault(FaultKind.HANG))
+    simulator.add_fault(Fault(kind=FaultKind.HANG))
     reader, close = await _send(simulator, token)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(1), 0.3)
@@ -147,7 +148,7 @@ async def test_hang_sends_no_response(simulator: Simulator, token: str) -> None:
 
 
 async def test_reset_comes_before_any_response(simulator: Simulator, token: str) -> None:
-    simulator.add_fault(Fault(FaultKind.RESET))
+    simulator.add_fault(Fault(kind=FaultKind.RESET))
     reader, close = await _send(simulator, token)
     with pytest.raises(ConnectionResetError):
         await reader.read()
@@ -156,7 +157,7 @@ async def test_reset_comes_before_any_response(simulator: Simulator, token: str)
 
 
 async def test_garbage_is_not_http(simulator: Simulator, token: str, ask: Ask) -> None:
-    simulator.add_fault(Fault(FaultKind.GARBAGE))
+    simulator.add_fault(Fault(kind=FaultKind.GARBAGE))
     reader, close = await _send(simulator, token)
     assert await reader.read() == b"SSH-2.0-OpenSSH_9.2\r\n"
     close()
@@ -167,7 +168,7 @@ async def test_garbage_is_not_http(simulator: Simulator, token: str, ask: Ask) -
 async def test_cut_ends_the_connection_in_the_middle_of_the_body(
     simulator: Simulator, token: str, ask: Ask
 ) -> None:
-    simulator.add_fault(Fault(FaultKind.CUT))
+    simulator.add_fault(Fault(kind=FaultKind.CUT))
     reader, close = await _send(simulator, token)
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     close()
@@ -183,7 +184,7 @@ async def test_cut_ends_the_connection_in_the_middle_of_the_body(
 
 
 async def test_html_fault_returns_a_page_with_200(simulator: Simulator, ask: Ask) -> None:
-    simulator.add_fault(Fault(FaultKind.HTML))
+    simulator.add_fault(Fault(kind=FaultKind.HTML))
     response = await ask(simulator)
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/html")
@@ -191,7 +192,7 @@ async def test_html_fault_returns_a_page_with_200(simulator: Simulator, ask: Ask
 
 
 async def test_empty_fault_returns_an_empty_body_with_200(simulator: Simulator, ask: Ask) -> None:
-    simulator.add_fault(Fault(FaultKind.EMPTY))
+    simulator.add_fault(Fault(kind=FaultKind.EMPTY))
     response = await ask(simulator)
     assert (response.status_code, response.content) == (200, b"")
 
@@ -199,7 +200,7 @@ async def test_empty_fault_returns_an_empty_body_with_200(simulator: Simulator, 
 async def test_bad_json_is_a_complete_response_with_half_a_document(
     simulator: Simulator, ask: Ask
 ) -> None:
-    simulator.add_fault(Fault(FaultKind.BAD_JSON))
+    simulator.add_fault(Fault(kind=FaultKind.BAD_JSON))
     response = await ask(simulator)
     assert response.status_code == 200
     with pytest.raises(json.JSONDecodeError):
@@ -209,7 +210,7 @@ async def test_bad_json_is_a_complete_response_with_half_a_document(
 async def test_endless_body_exceeds_4_mib(
     simulator: Simulator, client: httpx.AsyncClient, token: str
 ) -> None:
-    simulator.add_fault(Fault(FaultKind.ENDLESS))
+    simulator.add_fault(Fault(kind=FaultKind.ENDLESS))
     url = simulator.url + _PATH
     async with client.stream("GET", url, headers={"X-Auth-Token": token}) as response:
         assert response.status_code == 200
@@ -225,7 +226,7 @@ async def test_endless_body_exceeds_4_mib(
 async def test_gzip_bomb_is_small_and_decompresses_to_64_mib(
     simulator: Simulator, client: httpx.AsyncClient, token: str
 ) -> None:
-    simulator.add_fault(Fault(FaultKind.GZIP_BOMB))
+    simulator.add_fault(Fault(kind=FaultKind.GZIP_BOMB))
     url = simulator.url + _PATH
     async with client.stream("GET", url, headers={"X-Auth-Token": token}) as response:
         assert response.headers["Content-Encoding"] == "gzip"
@@ -237,26 +238,22 @@ async def test_gzip_bomb_is_small_and_decompresses_to_64_mib(
     assert zlib.decompressobj(31).decompress(compressed, 10) == b'{"url":"\0\0'
 
 
-@pytest.mark.parametrize("target", [None, "http://127.0.0.1:9/else"])
-async def test_redirect_points_to_another_host(
-    simulator: Simulator, ask: Ask, target: str | None
-) -> None:
-    simulator.add_fault(Fault(FaultKind.REDIRECT, url=target))
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9/else"])
+async def test_redirect_points_to_another_host(simulator: Simulator, ask: Ask, url: str) -> None:
+    simulator.add_fault(parse(Fault, {"kind": "redirect", **({"url": url} if url else {})}))
     response = await ask(simulator)
     assert response.status_code == 302
-    assert response.headers["Location"] == (target or "http://elsewhere.invalid/")
+    assert response.headers["Location"] == (url or "http://elsewhere.invalid/")
 
 
-@pytest.mark.parametrize("url", [None, "ftp://example.com/", 'quoted " and \\'])
-async def test_bad_url_is_returned_in_valid_json(
-    simulator: Simulator, ask: Ask, url: str | None
-) -> None:
-    simulator.add_fault(Fault(FaultKind.BAD_URL, url=url))
+@pytest.mark.parametrize("url", ["", "ftp://example.com/", 'quoted " and \\'])
+async def test_bad_url_is_returned_in_valid_json(simulator: Simulator, ask: Ask, url: str) -> None:
+    simulator.add_fault(parse(Fault, {"kind": "bad_url", **({"url": url} if url else {})}))
     assert (await ask(simulator)).json() == {"url": url or "javascript:alert(document.cookie)"}
 
 
 async def test_faults_apply_only_to_authenticated_requests(simulator: Simulator, ask: Ask) -> None:
-    simulator.add_fault(Fault(FaultKind.HANG))
+    simulator.add_fault(Fault(kind=FaultKind.HANG))
     assert (await ask(simulator, token="guessed")).status_code == 401
 
 

@@ -117,12 +117,14 @@ async def test_response_has_the_scenarios_latency_and_its_header(
 
 def test_latencies_have_the_scenarios_median_sigma_and_cap() -> None:
     latency = Latency(median=0.08, sigma=0.5, cap=0.3)
-    project_state = ProjectState(Project("a", "r", "p", latency=latency), seed=1)
+    project_state = ProjectState(
+        Project(name="a", region="r", project_id="p", latency=latency), seed=1
+    )
     drawn = [project_state.latency() for _ in range(2000)]
     assert statistics.median(drawn) == pytest.approx(0.08, rel=0.05)
     assert statistics.stdev(math.log(one) for one in drawn) == pytest.approx(0.5, rel=0.1)
     assert max(drawn) == 0.3
-    same_seed = ProjectState(Project("a", "r", "p", latency=latency), seed=1)
+    same_seed = ProjectState(Project(name="a", region="r", project_id="p", latency=latency), seed=1)
     assert drawn[:10] == [same_seed.latency() for _ in range(10)]
 
 

@@ -75,15 +75,15 @@ async def _close_code(socket: ClientConnection) -> int | None:
 
 
 def _page(kind: FaultKind, **details: Any) -> Fault:
-    return Fault(kind, operation=Operation.CONSOLE_PAGE, **details)
+    return Fault(kind=kind, operation=Operation.CONSOLE_PAGE, **details)
 
 
 def _websocket(kind: FaultKind, **details: Any) -> Fault:
-    return Fault(kind, operation=Operation.CONSOLE_WEBSOCKET, **details)
+    return Fault(kind=kind, operation=Operation.CONSOLE_WEBSOCKET, **details)
 
 
 def _rfb(kind: FaultKind, **details: Any) -> Fault:
-    return Fault(kind, operation=Operation.CONSOLE_RFB, **details)
+    return Fault(kind=kind, operation=Operation.CONSOLE_RFB, **details)
 
 
 @pytest.mark.parametrize("status", [404, 499, 502])
@@ -382,7 +382,7 @@ async def test_fault_of_any_operation_does_not_affect_consoles(
     simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:
     address = await request_address(simulator)
-    simulator.add_fault(Fault(FaultKind.STATUS, status=500, operation=None))
+    simulator.add_fault(Fault(kind=FaultKind.STATUS, status=500, operation=Operation.ANY))
     socket = await view(address)
     assert await socket.recv() == _VERSION
     await socket.close()

@@ -31,7 +31,7 @@ def test_generated_servers_do_not_depend_on_their_count() -> None:
     assert many[:10] == generated_servers(1, "p", 10)
     assert len({server.id for server in many}) == 100
     assert all(_UUID.fullmatch(server.id) for server in many)
-    others = {*generated_servers(2, "p", 100), *generated_servers(1, "q", 100)}
+    others = (*generated_servers(2, "p", 100), *generated_servers(1, "q", 100))
     assert not {server.id for server in many} & {server.id for server in others}
 
 
@@ -42,7 +42,9 @@ def test_generated_servers_do_not_depend_on_their_count() -> None:
     markers=st.sampled_from(Markers),
 )
 def test_all_pages_list_every_server_once(count: int, limit: str, markers: Markers) -> None:
-    fleet = Fleet(Project("a", "r", "p", generate=count, markers=markers), seed=1)
+    fleet = Fleet(
+        Project(name="a", region="r", project_id="p", generate=count, markers=markers), seed=1
+    )
     size = min(max(int(limit or 0), 10), 1000)
     seen: list[str] = []
     marker = ""
@@ -61,8 +63,12 @@ def test_all_pages_list_every_server_once(count: int, limit: str, markers: Marke
 
 
 def test_list_filters_by_manage_state() -> None:
-    servers = (Server("a", "a"), Server("b", "b", manage_state="ready"), Server("c", "c"))
-    fleet = Fleet(Project("a", "r", "p", servers=servers), seed=1)
+    servers = (
+        Server(id="a", name="a"),
+        Server(id="b", name="b", manage_state="ready"),
+        Server(id="c", name="c"),
+    )
+    fleet = Fleet(Project(name="a", region="r", project_id="p", servers=servers), seed=1)
     page = json.loads(_page(fleet, manage_state="in-use").body)
     assert [record["id"] for record in page["servers"]] == ["a", "c"]
     assert page["count"] == 2
@@ -71,14 +77,16 @@ def test_list_filters_by_manage_state() -> None:
 
 @pytest.mark.parametrize(("limit", "marker"), [("x", ""), ("-1", ""), ("1" * 20, ""), ("", "no")])
 def test_invalid_limit_or_marker_returns_400(limit: str, marker: str) -> None:
-    reply = _page(Fleet(Project("a", "r", "p", generate=1), seed=1), limit, marker)
+    reply = _page(
+        Fleet(Project(name="a", region="r", project_id="p", generate=1), seed=1), limit, marker
+    )
     assert reply.status == 400
     assert json.loads(reply.body)["error_code"] == "iMetal.0001"
 
 
 def test_record_has_all_fields() -> None:
-    server = Server("id", "name", health_state="Warning", tags=(("team", "storage"),))
-    fleet = Fleet(Project("a", "cn-x", "p", servers=(server,)), seed=1)
+    server = Server(id="id", name="name", health_state="Warning", tags={"team": "storage"})
+    fleet = Fleet(Project(name="a", region="cn-x", project_id="p", servers=(server,)), seed=1)
     [record] = json.loads(_page(fleet).body)["servers"]
     assert record["id"] == "id"
     assert record["project_id"] == "p"

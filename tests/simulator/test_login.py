@@ -9,7 +9,7 @@ import pytest
 
 from exporter.clock import Clock
 from exporter.simulator import Simulator
-from exporter.simulator.scenario import Fault, FaultKind, Span
+from exporter.simulator.scenario import Fault, FaultKind
 
 Ask = Callable[..., Awaitable[httpx.Response]]
 Start = Callable[[dict[str, Any]], Awaitable[Simulator]]
@@ -133,7 +133,7 @@ async def test_revoke_tokens_fault_revokes_older_tokens_at_each_start(
     simulator: Simulator, log_in: Ask, ask: Ask, clock: FakeClock
 ) -> None:
     simulator.add_fault(
-        Fault(FaultKind.REVOKE_TOKENS, project="alpha", active=Span(10, 100, 20, 1))
+        Fault(kind=FaultKind.REVOKE_TOKENS, project="alpha", start=10, end=100, every=20, lasting=1)
     )
     old = (await log_in(simulator)).headers["X-Subject-Token"]
     await clock.advance(9)
@@ -150,7 +150,7 @@ async def test_wrong_password_fault_rejects_logins_but_not_tokens(
     simulator: Simulator, log_in: Ask, ask: Ask
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
-    fault = Fault(FaultKind.WRONG_PASSWORD, project="alpha")
+    fault = Fault(kind=FaultKind.WRONG_PASSWORD, project="alpha")
     simulator.add_fault(fault)
     assert (await log_in(simulator)).status_code == 401
     assert (await log_in(simulator, scope={"name": "beta"})).status_code == 201
@@ -163,7 +163,7 @@ async def test_iam_down_fault_rejects_logins_but_not_tokens(
     simulator: Simulator, log_in: Ask, ask: Ask
 ) -> None:
     token = (await log_in(simulator)).headers["X-Subject-Token"]
-    simulator.add_fault(Fault(FaultKind.IAM_DOWN))
+    simulator.add_fault(Fault(kind=FaultKind.IAM_DOWN))
     response = await log_in(simulator)
     assert response.status_code == 503
     assert response.json()["error"]["code"] == 503

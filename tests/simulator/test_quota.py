@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.simulator.quota import Quota
-from exporter.simulator.scenario import QuotaBody, QuotaKind, QuotaSpec, RetryAfter, Span
+from exporter.simulator.scenario import QuotaBody, QuotaKind, QuotaSpec, RetryAfter
 
 
 def test_token_bucket_allows_its_limit_at_once_then_refills_evenly() -> None:
@@ -26,7 +26,7 @@ def test_fixed_window_allows_its_limit_in_each_window() -> None:
 
 
 def test_quota_applies_only_within_its_span() -> None:
-    quota = Quota(QuotaSpec(limit=1, window=10, active=Span(start=20, end=30)), now=0)
+    quota = Quota(QuotaSpec(limit=1, window=10, start=20, end=30), now=0)
     assert [quota.wait(now) > 0 for now in (1, 1, 20, 20, 29, 30, 30)] == [
         *(False, False),
         *(False, True, True),
@@ -42,7 +42,7 @@ def test_quota_applies_only_within_its_span() -> None:
 def test_token_bucket_never_exceeds_limit_plus_rate(
     limit: int, window: int, gaps: list[float]
 ) -> None:
-    quota = Quota(QuotaSpec(limit, window), now=0)
+    quota = Quota(QuotaSpec(limit=limit, window=window), now=0)
     now, allowed = 0.0, 0
     for gap in gaps:
         now += gap
@@ -54,7 +54,7 @@ def test_token_bucket_never_exceeds_limit_plus_rate(
 def test_request_is_allowed_after_the_returned_wait(
     limit: int, window: int, kind: QuotaKind
 ) -> None:
-    quota = Quota(QuotaSpec(limit, window, kind), now=0)
+    quota = Quota(QuotaSpec(limit=limit, window=window, kind=kind), now=0)
     now = 0.0
     for _ in range(limit * 3):
         wait = quota.wait(now)
@@ -73,7 +73,7 @@ def test_request_is_allowed_after_the_returned_wait(
     ],
 )
 def test_gateway_error_contains_the_limit(limit: int, window: int, suffix: str) -> None:
-    reply = Quota(QuotaSpec(limit, window), 0).too_many_requests(1, 0, "the-id")
+    reply = Quota(QuotaSpec(limit=limit, window=window), 0).too_many_requests(1, 0, "the-id")
     assert reply.status == 429
     assert json.loads(reply.body) == {
         "error_msg": "The throttling threshold has been reached: policy user over ratelimit,"
@@ -86,7 +86,7 @@ def test_gateway_error_contains_the_limit(limit: int, window: int, suffix: str) 
 
 def test_other_bodies_of_a_429() -> None:
     def body(kind: QuotaBody) -> bytes:
-        return Quota(QuotaSpec(1, 1, body=kind), 0).too_many_requests(1, 0, "id").body
+        return Quota(QuotaSpec(limit=1, window=1, body=kind), 0).too_many_requests(1, 0, "id").body
 
     assert json.loads(body(QuotaBody.IMETAL))["error_code"] == "iMetal.0005"
     assert body(QuotaBody.EMPTY) == b""
@@ -94,11 +94,11 @@ def test_other_bodies_of_a_429() -> None:
 
 
 def test_retry_after_is_in_seconds_or_a_date() -> None:
-    in_seconds = Quota(QuotaSpec(1, 10, retry_after=RetryAfter.SECONDS), 0).too_many_requests(
-        4.2, 0, "id"
-    )
+    in_seconds = Quota(
+        QuotaSpec(limit=1, window=10, retry_after=RetryAfter.SECONDS), 0
+    ).too_many_requests(4.2, 0, "id")
     assert in_seconds.headers == {"Retry-After": "5"}
-    as_date = Quota(QuotaSpec(1, 10, retry_after=RetryAfter.DATE), 0).too_many_requests(
-        4.2, 1_800_000_000, "id"
-    )
+    as_date = Quota(
+        QuotaSpec(limit=1, window=10, retry_after=RetryAfter.DATE), 0
+    ).too_many_requests(4.2, 1_800_000_000, "id")
     assert parsedate_to_datetime(as_date.headers["Retry-After"]).timestamp() == 1_800_000_005

@@ -23,7 +23,7 @@ def test_default_scenario_has_the_projects_of_the_shipped_configuration() -> Non
     assert len(southwest.servers) == 20
     assert len(east.servers) == 8
     assert east.quota
-    assert east.quota.active.contains(30)
+    assert east.quota.active_at(30)
 
 
 def test_default_scenario_has_a_fault_at_each_stage_of_easts_consoles() -> None:
@@ -46,9 +46,13 @@ def test_all_settings_of_a_console_are_parsed() -> None:
     project = {"name": "a", "region": "r", "project_id": "p"}
     console = {"token_lifetime": "1m", "single_use": True, "websocket": "root", "viewers": 2}
     scenario = parse_scenario({"projects": [{**project, "console": console}]})
-    assert scenario.projects[0].console == Console(60, True, WebSocketPath.ROOT, 2)
+    assert scenario.projects[0].console == Console(
+        token_lifetime=60, single_use=True, websocket=WebSocketPath.ROOT, viewers=2
+    )
     scenario = parse_scenario({"projects": [{**project, "console": {"viewers": None}}]})
-    assert scenario.projects[0].console == Console(600, False, WebSocketPath.ANY, None)
+    assert scenario.projects[0].console == Console(
+        token_lifetime=600, single_use=False, websocket=WebSocketPath.ANY, viewers=None
+    )
 
 
 def test_repr_of_a_scenario_contains_no_secrets() -> None:
@@ -64,7 +68,7 @@ def test_repr_of_a_scenario_contains_no_secrets() -> None:
         ("projects: []", "projects: at least one is required"),
         ("projects: {}", "projects: expected a list, got '{}'"),
         (f"projects: [{_PROJECT}]\nfault: []", "fault: unknown key"),
-        (f"projects: [{_PROJECT}]\nseed: x", "seed: expected a whole number from 0 to"),
+        (f"projects: [{_PROJECT}]\nseed: x", "seed: expected a whole number, got 'x'"),
         ("projects: [{name: a}]", "projects[0].region: missing"),
         (f"projects: [{_PROJECT}, {_PROJECT}]", "projects: duplicate name 'a'"),
         (
@@ -142,7 +146,7 @@ def test_repr_of_a_scenario_contains_no_secrets() -> None:
         ),
         (
             "projects: [{name: a, region: r, project_id: p, console: {viewers: -1}}]",
-            "projects[0].console.viewers: expected a whole number from 0 to",
+            "projects[0].console.viewers: expected at least 0, got '-1'",
         ),
         (
             "projects: [{name: a, region: r, project_id: p, console: {depth: rfb}}]",
@@ -153,6 +157,21 @@ def test_repr_of_a_scenario_contains_no_secrets() -> None:
             "faults[0].kind: console_rfb supports only slow, hang, reset,",
         ),
         (f"projects: [{_PROJECT}]\nlockout: {{failures: true}}", "lockout.failures: expected"),
+        (
+            "projects: [{name: a, region: r, project_id: p, quota: null}]",
+            "projects[0].quota: expected a value, got 'None'",
+        ),
+        (
+            (
+                "projects: [{name: a, region: r, project_id: p,"
+                " servers: [{id: x, name: n, tags: {team: 1}}]}]"
+            ),
+            "projects[0].servers[0].tags.team: expected a non-empty string, got '1'",
+        ),
+        (
+            f"projects: [{_PROJECT}]\nfaults: [{{kind: hang, start: 1m}}]",
+            "faults[0].start: unknown key",
+        ),
     ],
 )
 def test_error_contains_the_path(yaml_text: str, message: str) -> None:

@@ -80,10 +80,14 @@ async def test_sdk_filters_servers_by_manage_state(document: dict[str, Any], sdk
     [
         ("wrong", None, None, 401, "APIGW.0301"),
         ("sk-alpha", QuotaSpec(limit=1, window=60), None, 429, "429"),
-        ("sk-alpha", None, Fault(FaultKind.STATUS, status=404), 404, "iMetal.0100"),
+        ("sk-alpha", None, Fault(kind=FaultKind.STATUS, status=404), 404, "iMetal.0100"),
         (
             *("sk-alpha", None),
-            *(Fault(FaultKind.STATUS, status=400, error_code="iMetal.0101"), 400, "iMetal.0101"),
+            *(
+                Fault(kind=FaultKind.STATUS, status=400, error_code="iMetal.0101"),
+                400,
+                "iMetal.0101",
+            ),
         ),
     ],
 )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.simulator import ScenarioError
 from exporter.simulator.scenario_file import load_scenario, shipped_scenarios
-from exporter.simulator.section import ScenarioError
 
 OUTAGES = [name for name in shipped_scenarios() if name not in {"calm", "default"}]
 
@@ -23,8 +23,7 @@ def test_shipped_scenario_extends_calm_and_starts_after_a_minute(name: str) -> N
         project.servers for project in calm.projects
     ]
     quotas = [project.quota for project in outage.projects if project.quota]
-    spans = [fault.active for fault in outage.faults] + [quota.active for quota in quotas]
-    assert all((span.start, span.end) == (60, 21 * 60) for span in spans)
+    assert all((one.start, one.end) == (60, 21 * 60) for one in (*outage.faults, *quotas))
 
 
 def test_custom_scenario_can_extend_a_shipped_one(tmp_path: Path) -> None:

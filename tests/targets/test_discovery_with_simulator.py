@@ -15,7 +15,8 @@ from exporter.cloud.observer import Unobserved
 from exporter.config.config import AkskAuth, Discovery, Project, RateLimit
 from exporter.config.secret import Secret
 from exporter.simulator import Simulator, parse_scenario, running_simulator
-from exporter.simulator.scenario import Fault, FaultKind, Operation
+from exporter.simulator.scenario import Fault, FaultKind
+from exporter.simulator.section import parse
 from exporter.targets.cloud_discovery import CloudDiscovery
 
 SERVERS = 2500
@@ -81,7 +82,9 @@ async def test_all_pages_are_read_and_servers_not_in_use_are_left_out(
 async def test_a_failed_list_is_an_error_and_not_an_empty_list(
     cloud: Simulator, cloud_project: Project, kind: FaultKind
 ) -> None:
-    cloud.add_fault(Fault(kind, operation=Operation.LIST_SERVERS))
+    fault = {"kind": kind.value, "operation": "list_servers"}
+    needed = {"status": 500} if kind is FaultKind.STATUS else {}
+    cloud.add_fault(parse(Fault, {**fault, **needed}))
     with pytest.raises(httpx.RequestError):
         await list_once(replace(cloud_project, timeout=0.3), SystemClock())
 
@@ -100,7 +103,7 @@ async def test_many_missing_servers_are_removed_only_after_a_second_list(
         observer=observer,
         clock=SystemClock(),
     )
-    missing = Fault(FaultKind.UNLISTED, "server-*", 0.75, operation=Operation.LIST_SERVERS)
+    missing = Fault(kind=FaultKind.UNLISTED, servers="server-*", fraction=0.75)
     try:
         await discovery.refresh()
         cloud.add_fault(missing)
