@@ -48,21 +48,26 @@ def tls_options(tls: Tls) -> Options:
         options[pycurl.SSLCERT] = str(tls.cert_file)
         options[pycurl.SSLKEY] = str(tls.key_file or tls.cert_file)
     if tls.insecure_skip_verify:
-        return options | {pycurl.SSL_VERIFYPEER: 0, pycurl.SSL_VERIFYHOST: 0}
+        return options | {
+            pycurl.SSL_VERIFYPEER: 0,
+            pycurl.SSL_VERIFYHOST: 0,
+            pycurl.PROXY_SSL_VERIFYPEER: 0,
+            pycurl.PROXY_SSL_VERIFYHOST: 0,
+        }
     return options | _authorities(tls.ca_file)
 
 
 def _authorities(ca_file: Path | None) -> Options:
     """Return where the trusted certificates are: libcurl's build does not know this system's."""
     if ca_file is not None:
-        return {pycurl.CAINFO: str(ca_file)}
+        return {pycurl.CAINFO: str(ca_file), pycurl.PROXY_CAINFO: str(ca_file)}
     system = ssl.get_default_verify_paths()
     found: dict[int, Any] = {}
     if system.cafile:
-        found[pycurl.CAINFO] = system.cafile
+        found[pycurl.CAINFO] = found[pycurl.PROXY_CAINFO] = system.cafile
     if system.capath:
-        found[pycurl.CAPATH] = system.capath
-    return found or {pycurl.CAINFO: certifi.where()}
+        found[pycurl.CAPATH] = found[pycurl.PROXY_CAPATH] = system.capath
+    return found or {pycurl.CAINFO: certifi.where(), pycurl.PROXY_CAINFO: certifi.where()}
 
 
 class Proxy:
