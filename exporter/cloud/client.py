@@ -1,6 +1,7 @@
 """Call the API of one CloudDC project: rate-limited, authenticated and observed."""
 
 from collections.abc import AsyncIterator, Callable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import quote
 
 import httpx
@@ -44,7 +45,13 @@ class CloudClient:
         self._servers_url = f"{endpoint}/v1/{quote(project_id, safe='')}/physicalservers"
         self._transport = transport
         self._login = login
-        self._http = httpx.AsyncClient(transport=transport, auth=login, trust_env=False)
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            auth=login,
+            # Keeps none.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            trust_env=False,
+        )
         # Cached: parsing a URL takes a twentieth of a probe's CPU time.
         self._console_urls: dict[str, httpx.URL] = {}
 

@@ -112,6 +112,11 @@ class Throttle:
             raise
         return Permit(granted_at, granted_at - requested_at)
 
+    def give_back(self) -> None:
+        """Take back a permit for which nothing was sent."""
+        self._rate.give_back(self._clock.monotonic())
+        self._serve()
+
     def answered(self, permit: Permit, status: int | None, response: httpx.Response | None) -> None:
         """Record the result of a permit; ``status`` is None if unused, or without a response."""
         now = self._clock.monotonic()

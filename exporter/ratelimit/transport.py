@@ -11,12 +11,17 @@ URGENT = -math.inf
 """The due time of requests that others wait for: log-ins, lists, and repeated requests."""
 
 
+# Signatures and tokens that have waited longer are made again before they are sent.
+_AGED_SECONDS = 10.0
+
+
 class RateLimitedTransport(httpx.AsyncBaseTransport):
     """Passes requests on at the pace of a throttle, the earliest due first.
 
-    Reads from a request's extensions ``due`` (monotonic seconds; `URGENT` if absent) and
-    ``on_permit``, which is called with the seconds waited when the first permit is granted. The
-    wait is added to ``deadline.waited`` and is no part of any latency.
+    Reads from a request's extensions ``due`` (monotonic seconds; `URGENT` if absent),
+    ``on_permit``, which is called with the seconds waited when the first permit is granted, and
+    ``refresh``, which renews the credentials of a request that has waited long. The wait is added
+    to ``deadline.waited`` and is no part of any latency.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport, throttle: Throttle) -> None:
@@ -35,7 +40,10 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             if not error.stale or request.method != "GET" or "fresh" in request.extensions:
                 raise
         request.extensions.update(due=URGENT, fresh=True)
-        return await self._send(request)
+        try:
+            return await self._send(request)
+        finally:
+            del request.extensions["fresh"]
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         extensions = request.extensions
@@ -43,6 +51,12 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         extensions["deadline"].waited += permit.waited
         if on_permit := extensions.pop("on_permit", None):
             on_permit(permit.waited)
+        if permit.waited > _AGED_SECONDS and (refresh := extensions.get("refresh")):
+            try:
+                refresh(request)
+            except BaseException:
+                self._throttle.give_back()
+                raise
         response: httpx.Response | None = None
         status: int | None = None
         try:

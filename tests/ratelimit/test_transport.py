@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from exporter.cloud.errors import LoginFailedError
 from exporter.http.deadline import Deadline
 from exporter.http.errors import BadResponseError, NoResponse, no_response
 from exporter.ratelimit.throttle import Throttle
@@ -35,7 +36,9 @@ def replies(*planned: httpx.Response | Exception) -> tuple[Handler, list[httpx.R
     left, requests = list(planned), list[httpx.Request]()
 
     async def handle(asked: httpx.Request) -> httpx.Response:
-        requests.append(asked)
+        # As it is now: a repeat changes the extensions of its request.
+        extensions = dict(asked.extensions)
+        requests.append(httpx.Request(asked.method, asked.url, extensions=extensions))
         reply = left.pop(0)
         if isinstance(reply, Exception):
             raise reply
@@ -147,3 +150,39 @@ async def test_the_caller_is_told_of_the_first_permit_only(clock: "FakeClock") -
     await limited(clock, handler, burst=5).handle_async_request(request(on_permit=waits.append))
 
     assert waits == [0.0]
+
+
+@pytest.mark.parametrize(("waited", "refreshed"), [(5.0, 0), (30.0, 1)])
+async def test_credentials_that_waited_long_are_refreshed_before_they_are_sent(
+    clock: "FakeClock", waited: float, refreshed: int
+) -> None:
+    handler, _ = replies(received(200), received(200))
+    throttle = Throttle(requests_per_second=1 / waited, burst=1, clock=clock)
+    transport = RateLimitedTransport(httpx.MockTransport(handler), throttle)
+    await transport.handle_async_request(request())
+    seen = list[httpx.Request]()
+    waiting = asyncio.create_task(transport.handle_async_request(request(refresh=seen.append)))
+    await clock.advance(waited + 1)
+    await waiting
+
+    assert len(seen) == refreshed
+
+
+async def test_a_permit_goes_back_if_the_credentials_cannot_be_refreshed(
+    clock: "FakeClock",
+) -> None:
+    handler, requests = replies(received(200), received(200))
+    throttle = Throttle(requests_per_second=1 / 30, burst=1, clock=clock)
+    transport = RateLimitedTransport(httpx.MockTransport(handler), throttle)
+    await transport.handle_async_request(request())
+
+    def fail(_request: httpx.Request) -> None:
+        raise LoginFailedError("the key pair is locked out")
+
+    waiting = asyncio.create_task(transport.handle_async_request(request(refresh=fail)))
+    await clock.advance(31.0)
+    with pytest.raises(LoginFailedError):
+        await waiting
+    await transport.handle_async_request(request())
+
+    assert len(requests) == 2

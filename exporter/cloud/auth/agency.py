@@ -44,6 +44,12 @@ class AgencyLogin(RenewedLogin[Keys]):
         """Sign a request; fetch keys first if necessary. Raises `LoginFailedError`."""
         self._signer.sign(request, await self._credentials.current())
 
+    def refresh(self, request: httpx.Request) -> None:
+        """Sign a request again, with the current keys; raises `LoginFailedError`."""
+        keys = self._credentials.valid
+        if keys is not None:
+            self._signer.sign(request, keys)
+
     async def renew(self, rejected: httpx.Request) -> bool:
         """Fetch new keys, once for all requests rejected with the same keys."""
 

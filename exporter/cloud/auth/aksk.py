@@ -41,6 +41,10 @@ class AkskLogin(Login):
             raise
         self._signer.sign(request, keys)
 
+    def refresh(self, request: httpx.Request) -> None:
+        """Sign a request again; raises as `authorize` does."""
+        self._signer.sign(request, self._keys())
+
     async def renew(self, rejected: httpx.Request) -> bool:
         """Return whether the keys have changed since ``rejected`` was signed."""
         try:

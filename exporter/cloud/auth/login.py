@@ -51,6 +51,13 @@ class Login(httpx.Auth):
         Raises `LoginFailedError`.
         """
 
+    def refresh(self, request: httpx.Request) -> None:
+        """Replace credentials that may have aged while the request waited for its permit.
+
+        A signature is valid for 15 minutes, and a token may have been renewed. Raises
+        `LoginFailedError`.
+        """
+
     @abstractmethod
     async def renew(self, rejected: httpx.Request) -> bool:
         """Obtain new credentials after ``rejected`` was answered 401.
@@ -68,6 +75,7 @@ class Login(httpx.Auth):
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Authenticate one request; raises `LoginFailedError`."""
         await self.authorize(request)
+        request.extensions["refresh"] = self.refresh
         response = yield request
         if response.status_code == _UNAUTHORIZED and await self.renew(request):
             request.extensions["due"] = URGENT

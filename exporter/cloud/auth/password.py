@@ -53,6 +53,12 @@ class PasswordLogin(RenewedLogin[str]):
         """Add the token to a request; log in first if necessary. Raises `LoginFailedError`."""
         request.headers[_HEADER] = await self._credentials.current()
 
+    def refresh(self, request: httpx.Request) -> None:
+        """Put the current token on a request."""
+        token = self._credentials.valid
+        if token is not None:
+            request.headers[_HEADER] = token
+
     async def renew(self, rejected: httpx.Request) -> bool:
         """Log in again, once for all requests rejected with the same token."""
         return await self._credentials.renew(lambda token: _has_token(rejected, token))

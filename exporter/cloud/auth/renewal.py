@@ -60,6 +60,12 @@ class Renewal(Generic[T]):
         latest = self._current.latest
         return latest.expires_at if latest else None
 
+    @property
+    def valid(self) -> T | None:
+        """Return the credentials if they are valid now."""
+        current = self._current.valid
+        return current.value if current else None
+
     async def current(self) -> T:
         """Return valid credentials, fetching them if necessary; raises `LoginFailedError`."""
         current = self._current.valid
