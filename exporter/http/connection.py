@@ -24,7 +24,14 @@ Options = dict[int, Any]
 
 _RECEIVE_BUFFER_BYTES = 64 * 1024
 _OUT_OF_RESOURCES = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOBUFS,
+        errno.EADDRNOTAVAIL,
+        errno.EAGAIN,
+    }
 )
 
 
@@ -71,37 +78,48 @@ def _authorities(ca_file: Path | None) -> Options:
 
 
 class Proxy:
-    """The proxy of a project, whose address may change in its file."""
+    """The proxy of a project, whose address may change in its file.
+
+    ``url`` is None without a proxy; ``options`` are those of a handle that goes through it.
+    """
 
     def __init__(self, url: Secret | None) -> None:
         """Read the address; raises `SecretUnreadableError`, or `ValueError` for no proxy."""
         self._secret = url
         self._text = ""
-        self._options: Options = {}
+        self.options: Options = {}
         self.url: httpx.URL | None = None
         if url is not None:
             self._take(url.reveal())
 
-    def options(self) -> Options:
-        """Return the options for the proxy that the file names now; the last good one stays."""
+    def changed(self) -> bool:
+        """Read the file again, if there is one, and return whether it names another proxy.
+
+        While it names no proxy, the last one stays.
+        """
         secret = self._secret
-        if secret is not None and secret.file is not None:
-            with suppress(SecretUnreadableError, ValueError):
-                self._take(secret.reveal())
-        return self._options
+        if secret is None or secret.file is None:
+            return False
+        before = self.options
+        with suppress(SecretUnreadableError, ValueError):
+            self._take(secret.reveal())
+        return self.options is not before
 
     def _take(self, text: str) -> None:
         if text == self._text:
             return
-        url = httpx.URL(url_rules.proxy_url(text))
-        options: dict[int, Any] = {
+        try:
+            url = httpx.URL(url_rules.proxy_url(text))
+        except httpx.InvalidURL as error:
+            raise ValueError(str(error)) from None
+        options: Options = {
             pycurl.PROXY: str(url.copy_with(username=None, password=None)),
             pycurl.PROXYAUTH: pycurl.HTTPAUTH_BASIC,
         }
         if url.userinfo:
-            options[pycurl.PROXYUSERNAME] = url.username
-            options[pycurl.PROXYPASSWORD] = url.password
-        self._text, self._options, self.url = text, options, url
+            options[pycurl.PROXYUSERNAME] = url.username.encode()
+            options[pycurl.PROXYPASSWORD] = url.password.encode()
+        self._text, self.options, self.url = text, options, url
 
 
 def bracketed(host: str) -> str:

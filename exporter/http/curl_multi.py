@@ -11,6 +11,8 @@ from typing import Final
 import pycurl
 
 _OK: Final = 0
+CLOSED: Final = (pycurl.E_FAILED_INIT, "the connections are closed")
+"""How a transfer ends when the connections are closed under it."""
 
 
 class CurlMulti:
@@ -36,7 +38,11 @@ class CurlMulti:
 
         The handle stays in the pool until `remove`.
         """
-        done = self._done[curl] = self._loop.create_future()
+        done: asyncio.Future[tuple[int, str]] = self._loop.create_future()
+        if self.closed:
+            done.set_result(CLOSED)
+            return done
+        self._done[curl] = done
         self._multi.add_handle(curl)
         # At once, so that the request leaves in this iteration of the loop.
         self._drive(pycurl.SOCKET_TIMEOUT, 0)
@@ -56,8 +62,10 @@ class CurlMulti:
         return bool(self._multi.closed)
 
     def close(self) -> None:
-        """Abort all transfers and close all connections."""
-        for curl in list(self._done):
+        """End all transfers with `CLOSED`, and close all connections."""
+        for curl, done in list(self._done.items()):
+            if not done.done():
+                done.set_result(CLOSED)
             self.remove(curl)
         if self._timer is not None:
             self._timer.cancel()

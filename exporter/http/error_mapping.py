@@ -39,6 +39,8 @@ _CUT = frozenset(
         pycurl.E_ABORTED_BY_CALLBACK,
     }
 )
+_OWN = frozenset({pycurl.E_OUT_OF_MEMORY, pycurl.E_FAILED_INIT})
+_ENDED = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT, errno.ENETDOWN})
 _BLOCKED_SECONDS = 0.25
 # As in: error:0A000412:SSL routines::ssl/tls alert bad certificate, errno 0.
 _ROUTINE = re.compile(
@@ -67,9 +69,18 @@ class Failure:
     def __init__(self, curl: pycurl.Curl, code: int, message: str) -> None:
         self.code = code
         self.message = message
-        self.os_errno = int(curl.getinfo(pycurl.OS_ERRNO))
         self.connect_status = int(curl.getinfo(pycurl.HTTP_CONNECTCODE))
         self.opened = int(curl.getinfo(pycurl.NUM_CONNECTS))
+        self.needs_tunnel = curl.getinfo(pycurl.EFFECTIVE_URL).startswith("https:")
+        number = int(curl.getinfo(pycurl.OS_ERRNO))
+        # After a connection it may be that of another address that was tried.
+        is_current = code == pycurl.E_COULDNT_CONNECT or number in _ENDED
+        self.os_errno = number if is_current else 0
+
+    @property
+    def has_tunnel(self) -> bool:
+        """Return whether the proxy has opened a tunnel."""
+        return 200 <= self.connect_status < 300  # noqa: PLR2004 - success of CONNECT
 
 
 def transfer_error(  # noqa: PLR0911, PLR0913 - one for each kind, all that is known
@@ -82,9 +93,11 @@ def transfer_error(  # noqa: PLR0911, PLR0913 - one for each kind, all that is k
     """
     place = f"{host}:{port}"
     code = failure.code
-    if is_own_limit(failure.os_errno) and not status:
-        why = os.strerror(failure.os_errno)
+    if is_own_limit(failure.os_errno) or code in _OWN:
+        why = os.strerror(failure.os_errno) if failure.os_errno else failure.message
         return no_response(NoResponse.EXHAUSTED, f"this machine cannot connect any more: {why}")
+    if proxied and _is_of_proxy(failure):
+        return ProxyFailedError(NoResponse.CONNECT, _proxy_text(failure))
     if code in _TLS or (code in _CUT and "alert" in failure.message):
         why = _tls_reason(failure)
         return no_response(NoResponse.TLS, f"TLS with {place} failed: {why}", status)
@@ -92,8 +105,6 @@ def transfer_error(  # noqa: PLR0911, PLR0913 - one for each kind, all that is k
         return no_response(NoResponse.DNS, "cannot resolve the name of the proxy")
     if code == pycurl.E_COULDNT_RESOLVE_HOST:
         return no_response(NoResponse.DNS, f"cannot resolve {host}")
-    if proxied and (failure.connect_status or code in {pycurl.E_COULDNT_CONNECT, _E_PROXY}):
-        return ProxyFailedError(NoResponse.CONNECT, _proxy_text(failure))
     if code == pycurl.E_COULDNT_CONNECT:
         return no_response(NoResponse.CONNECT, f"cannot connect to {place}: {_why(failure)}")
     if code == pycurl.E_OPERATION_TIMEDOUT:
@@ -142,9 +153,19 @@ def resolve_error(error: OSError, host: str) -> NoResponseError:
     return no_response(NoResponse.DNS, f"cannot resolve {host}: {why}")
 
 
+def _is_of_proxy(failure: Failure) -> bool:
+    """Return whether a transfer through a proxy failed before the server was reached."""
+    if failure.code in {pycurl.E_COULDNT_CONNECT, _E_PROXY}:
+        return True
+    # A kept tunnel was opened by an earlier transfer.
+    return failure.needs_tunnel and failure.opened > 0 and not failure.has_tunnel
+
+
 def _proxy_text(failure: Failure) -> str:
     if failure.connect_status:
         return f"the proxy answered CONNECT with {failure.connect_status}"
+    if failure.code in _TLS:
+        return f"TLS with the proxy failed: {_tls_reason(failure)}"
     return f"cannot connect to the proxy: {_why(failure)}"
 
 

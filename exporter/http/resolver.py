@@ -47,7 +47,7 @@ class SystemResolver:
         result: asyncio.Future[list[str]] = loop.create_future()
 
         def settle(found: list[str] | OSError) -> None:
-            del self._running[asked]
+            self._running.pop(asked, None)
             if isinstance(found, OSError):
                 result.set_exception(found)
                 # Retrieved here, as every caller may have left.
@@ -60,7 +60,10 @@ class SystemResolver:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, found)
 
-        Thread(target=look_up, name=f"look up {asked[0]}", daemon=True).start()
+        try:
+            Thread(target=look_up, name=f"look up {asked[0]}", daemon=True).start()
+        except RuntimeError:
+            settle(OSError(errno.EAGAIN, "no more threads can be started"))
         return result
 
 
@@ -71,10 +74,5 @@ def _look_up(host: str, port: int) -> list[str] | OSError:
         return error
     except UnicodeError:
         return socket.gaierror(socket.EAI_NONAME, "the name cannot be written in DNS")
-    return [_with_scope(address) for *_, address in found]
-
-
-def _with_scope(address: "tuple[object, ...]") -> str:
-    host = str(address[0])
-    scope = address[3] if len(address) > 3 else 0  # noqa: PLR2004 - an IPv6 socket address
-    return f"{host}%{scope}" if scope and "%" not in host else host
+    # libcurl takes no addresses of a single network interface.
+    return [str(address[0]) for *_, address in found if "%" not in str(address[0])]

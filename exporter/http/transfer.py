@@ -59,13 +59,16 @@ class Transfer:
         curl.setopt(pycurl.PREREQFUNCTION, self._on_request)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._on_socket)
         curl.setopt(pycurl.RESOLVER_START_FUNCTION, self._on_resolve)
-        self._is_get = False
-        self._is_resolving = False
+        self._has_route = False
         # The headers that the handle is set to; most requests have the same.
-        self._sent_headers: list[tuple[bytes, bytes]] = []
+        self._sent_headers: list[tuple[bytes, bytes]] | None = None
 
     def prepare(self, request: httpx.Request, check: Check | None, *, is_resolved: bool) -> None:
-        """Set the handle up for a request; ``is_resolved`` tells that it needs no name."""
+        """Set the handle up for a request, and nothing of the one before.
+
+        ``is_resolved`` tells that no name has to be resolved. A handle that has sent another
+        method than GET must not be used again.
+        """
         self.check = check
         self._is_resolved = is_resolved
         self._lines.clear()
@@ -78,30 +81,30 @@ class Transfer:
         curl = self.curl
         curl.setopt(pycurl.URL, str(request.url))
         curl.setopt(pycurl.FRESH_CONNECT, 0)
-        if self._is_resolving:
-            # Else the handle would connect to these addresses for ever.
+        if self._has_route:
             curl.unsetopt(pycurl.RESOLVE)
-            self._is_resolving = False
+            curl.unsetopt(pycurl.CONNECT_TO)
+            self._has_route = False
         headers = request.headers.raw
         if headers != self._sent_headers:
             curl.setopt(pycurl.HTTPHEADER, _header_lines(headers))
             self._sent_headers = headers
-        if request.method == "GET":
-            if not self._is_get:
-                curl.setopt(pycurl.HTTPGET, 1)
-                curl.unsetopt(pycurl.CUSTOMREQUEST)
-        else:
+        self.is_reusable = request.method == "GET"
+        if not self.is_reusable:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, request.content)
             curl.setopt(pycurl.CUSTOMREQUEST, request.method)
-        self._is_get = request.method == "GET"
+
+    def route(self, option: int, entry: list[str]) -> None:
+        """Set one of libcurl's lists that say where to connect, for this request only."""
+        self.curl.setopt(option, entry)
+        self._has_route = True
 
     def resolved(self, where: tuple[str, int], addresses: list[str]) -> None:
         """Let libcurl connect to these addresses of a name."""
         host, port = where
         listed = ",".join(map(bracketed, addresses))
-        self.curl.setopt(pycurl.RESOLVE, [f"-{host}:{port}", f"+{host}:{port}:{listed}"])
-        self._is_resolving = True
+        self.route(pycurl.RESOLVE, [f"-{host}:{port}", f"+{host}:{port}:{listed}"])
         self.must_resolve = False
         self._is_sent = False
 

@@ -108,6 +108,11 @@ class WireTransport(httpx.AsyncBaseTransport):
             deadline.spent += ended - started
             status = transfer.response_status()
             self._release(transfer)
+        if failure is None and not status:
+            # libcurl takes a response that ends within its headers for complete.
+            failure = no_response(
+                NoResponse.PROTOCOL, f"{request.url.host} ended the response within its headers"
+            )
         if failure is None:
             try:
                 body = transfer.whole_body()
@@ -145,6 +150,8 @@ class WireTransport(httpx.AsyncBaseTransport):
         transfer.curl.setopt(pycurl.CONNECT_ONLY, 1)
         # libcurl would close the connection as soon as it is open.
         transfer.curl.setopt(pycurl.FORBID_REUSE, 0)
+        # Without a tunnel a proxy would take the handshake of plain http for a request of its own.
+        transfer.curl.setopt(pycurl.HTTPPROXYTUNNEL, 1)
         started = perf_counter()
         seconds = deadline.left
         try:
@@ -181,11 +188,18 @@ class WireTransport(httpx.AsyncBaseTransport):
             transfer.close()
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; requests that are running fail."""
+        self._close_idle()
+        self._multi.close()
+
+    def _close_idle(self) -> None:
         for transfer in self._idle:
             transfer.close()
         self._idle.clear()
-        self._multi.close()
+
+    def _other_name(self, host: str) -> str | None:
+        """Return the name that the certificate of a host must be for, where it is another."""
+        return self._server_name if self._named in {None, host} else None
 
     def _transfer(self, request: httpx.Request) -> Transfer:
         url = request.url
@@ -198,11 +212,11 @@ class WireTransport(httpx.AsyncBaseTransport):
                 raise no_response(NoResponse.FORBIDDEN, str(error)) from None
             if self._proxy.url is None:
                 check = Check(self._guard, host, port)
-        transfer = self._idle.pop() if self._idle else Transfer(self._tls)
+        if self._proxy.changed():
+            self._close_idle()
+        transfer = self._idle.pop() if self._idle else Transfer(self._tls | self._proxy.options)
         curl = transfer.curl
-        for option, value in self._proxy.options().items():
-            curl.setopt(option, value)
-        other_name = self._server_name if self._named in {None, host} else None
+        other_name = self._other_name(host)
         if other_name is not None and "host" not in request.headers:
             request.headers["host"] = url.netloc.decode("ascii")
         named = host if self._proxy.url is None else self._proxy.url.host
@@ -210,12 +224,13 @@ class WireTransport(httpx.AsyncBaseTransport):
         if other_name is not None:
             # libcurl verifies the name in the URL.
             curl.setopt(pycurl.URL, str(url.copy_with(host=other_name)))
-            curl.setopt(pycurl.CONNECT_TO, [f"{other_name}:{port}:{bracketed(host)}:{port}"])
+            place = f"{bracketed(other_name)}:{port}:{bracketed(host)}:{port}"
+            transfer.route(pycurl.CONNECT_TO, [place])
         if self._guard is not None or request.extensions.get("fresh"):
             curl.setopt(pycurl.FRESH_CONNECT, 1)
         if self._guard is not None:
             curl.setopt(pycurl.FORBID_REUSE, 1)
-            curl.setopt(pycurl.RESOLVE, [f"-{host}:{port}"])
+            transfer.route(pycurl.RESOLVE, [f"-{host}:{port}"])
         self._avoid_dead_connections(curl)
         return transfer
 
@@ -257,9 +272,12 @@ class WireTransport(httpx.AsyncBaseTransport):
                 return no_response(NoResponse.DNS, f"cannot resolve {host}")
         if curl.getinfo(pycurl.NUM_CONNECTS):
             self._report_connection(curl, host, dns_seconds)
+        if not code:
+            # One of several addresses may have failed before.
+            return None
         if isinstance(transfer.failure, BodyError):
             return BadResponseError(str(transfer.failure), transfer.response_status())
-        if not code or transfer.failure is not None:
+        if transfer.failure is not None:
             return transfer.failure
         return transfer_error(
             Failure(curl, code, message),
@@ -285,13 +303,16 @@ class WireTransport(httpx.AsyncBaseTransport):
             phases["tls"] = max(0.0, secured - connected)
         self._observer.connection_opened(phases)
         if secured and self._verified:
-            expires_at = earliest_expiry(curl.getinfo(pycurl.INFO_CERTINFO))
+            # Undecoded: a certificate may hold anything.
+            expires_at = earliest_expiry(curl.getinfo_raw(pycurl.INFO_CERTINFO))
             if expires_at is not None:
-                self._observer.certificate_seen(self._server_name or host, expires_at)
+                self._observer.certificate_seen(self._other_name(host) or host, expires_at)
 
     def _release(self, transfer: Transfer) -> None:
         self._multi.remove(transfer.curl)
-        if len(self._idle) < _HANDLES_MAX and not self._multi.closed:
+        # The body of a login would stay in the handle.
+        is_kept = transfer.is_reusable and not self._multi.closed
+        if is_kept and len(self._idle) < _HANDLES_MAX:
             self._idle.append(transfer)
         else:
             transfer.close()

@@ -16,9 +16,14 @@ from exporter.cloud.observer import Unobserved
 from exporter.config.config import Tls
 from exporter.config.secret import Secret
 from exporter.http.deadline import Deadline
-from exporter.http.errors import HandshakeRefusedError, ProxyFailedError
+from exporter.http.errors import (
+    ConnectionClosedError,
+    HandshakeRefusedError,
+    ProxyFailedError,
+)
 from exporter.http.transport import WireTransport
 from tests.http.requests import get
+from tests.real import broken_responses
 from tests.real import cloud_responses as cloud
 from tests.real.broken_responses import answers
 from tests.real.broken_servers import BrokenServer
@@ -130,3 +135,71 @@ async def test_a_refused_tunnel_is_the_proxy_s_failure(tmp_path: Path, status: i
 
     assert "planted" not in str(caught.value)
     assert caught.value.status == 0
+
+
+async def test_what_fails_behind_a_tunnel_is_not_the_proxy_s_failure(tmp_path: Path) -> None:
+    certificates = Certificates()
+    authority = certificates.write_authority(tmp_path / "ca.pem")
+    async with (
+        BrokenServer(broken_responses.resets_at_second_request, tls=certificates.good()) as server,
+        proxy_to(server.port) as proxy,
+    ):
+        transport = transport_through(proxy.url, authority)
+        url = f"https://localhost:{server.port}/x"
+        await transport.handle_async_request(get(url))
+        with pytest.raises(ConnectionClosedError) as caught:
+            await transport.handle_async_request(get(url))
+        await transport.aclose()
+
+    assert caught.value.stale
+
+
+async def test_a_certificate_of_the_proxy_that_is_not_trusted_is_its_failure(
+    tmp_path: Path,
+) -> None:
+    authority = Certificates().write_authority(tmp_path / "ca.pem")
+    async with BrokenServer(answers(GOOD), tls=Certificates().good()) as proxy:
+        transport = transport_through(proxy.url, authority)
+        with pytest.raises(ProxyFailedError, match="TLS with the proxy failed: unable"):
+            await transport.handle_async_request(get("https://api.example/x"))
+        await transport.aclose()
+
+
+async def test_another_proxy_in_the_file_gets_no_credentials_of_the_last_one(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "proxy"
+    refuses = answers(cloud.response(407))
+    async with BrokenServer(refuses) as old, BrokenServer(refuses) as new:
+        file.write_text(old.url.replace("http://", "http://us%C3%A9r:planted@"))
+        transport = WireTransport(tls=Tls(), proxy_url=Secret(file=file), observer=Unobserved())
+        for text in (None, new.url, "http://999.1.1.1:3128"):
+            if text is not None:
+                file.write_text(text)
+            with pytest.raises(ProxyFailedError):
+                await transport.handle_async_request(get("https://api.example/x"))
+        await transport.aclose()
+
+    assert "proxy-authorization" in old.requests[0].headers
+    assert len(new.requests) == 2
+    assert not [one for one in new.requests if "proxy-authorization" in one.headers]
+
+
+async def test_a_websocket_to_plain_http_passes_a_tunnel_too(tmp_path: Path) -> None:
+    authority = Certificates().write_authority(tmp_path / "ca.pem")
+    async with (
+        BrokenServer(answers(cloud.response(404))) as server,
+        proxy_to(server.port) as proxy,
+    ):
+        transport = transport_through(proxy.url, authority)
+        with pytest.raises(HandshakeRefusedError):
+            async with transport.websocket(
+                httpx.URL(f"http://console.example:{server.port}/websockify"),
+                headers={},
+                subprotocols=(),
+                deadline=Deadline(5.0),
+            ):
+                pass
+        await transport.aclose()
+
+    assert proxy.heads[0].startswith(b"CONNECT console.example:")

@@ -10,10 +10,10 @@ import pytest
 from exporter.cloud.observer import Unobserved
 from exporter.config.config import Tls
 from exporter.http import transfer
-from exporter.http.errors import NoResponseError
+from exporter.http.errors import NoResponse, NoResponseError
 from exporter.http.transport import WireTransport
 from tests.http.requests import get
-from tests.real import broken_responses
+from tests.real import broken_responses, broken_servers
 from tests.real import cloud_responses as cloud
 from tests.real.broken_responses import answers
 from tests.real.broken_servers import BrokenServer
@@ -167,3 +167,53 @@ async def test_the_earliest_expiry_of_the_whole_chain_is_reported(tmp_path: Path
     ((host, expires_at),) = seen
     assert host == httpx.URL(server.url).host
     assert expires_at > 1.8e9
+
+
+@pytest.mark.parametrize("cut", [b"HTTP/1.1 200 OK\r\nlink: x\r\n", b"HTTP/1.1 429 Slow\r\n"])
+async def test_a_response_that_ends_within_its_headers_is_malformed(cut: bytes) -> None:
+    transport = transport_with()
+    async with BrokenServer(broken_responses.answers_and_closes(cut)) as server:
+        with pytest.raises(httpx.RemoteProtocolError) as caught:
+            await transport.handle_async_request(get(server.url))
+        await transport.aclose()
+
+    assert caught.value.status == 0  # type: ignore[attr-defined]
+
+
+async def test_a_body_stays_in_no_handle() -> None:
+    transport = transport_with()
+    async with BrokenServer(answers(GOOD)) as server:
+        request = httpx.Request(
+            "POST", server.url, content=b"planted", extensions=get(server.url).extensions
+        )
+        await transport.handle_async_request(request)
+        assert transport._idle == []  # noqa: SLF001 - what is kept shows nowhere else
+        await transport.aclose()
+
+
+async def test_a_request_under_which_the_connections_are_closed_fails() -> None:
+    transport = transport_with()
+    async with BrokenServer(broken_servers.stalls) as server:
+        sending = asyncio.create_task(transport.handle_async_request(get(server.url)))
+        await asyncio.sleep(0.05)
+        await transport.aclose()
+        with pytest.raises(NoResponseError) as caught:
+            await sending
+        with pytest.raises(NoResponseError):
+            await transport.handle_async_request(get(server.url))
+
+    assert caught.value.reason is NoResponse.EXHAUSTED
+
+
+async def test_an_address_that_failed_before_another_connected_explains_nothing() -> None:
+    # Nothing listens at the first address.
+    names = RecordingResolver(lambda _: ["127.0.0.9", "127.0.0.1"])
+    transport = transport_with(names)
+    async with BrokenServer(broken_servers.closes) as server:
+        url = server.url.replace("127.0.0.1", "api.example")
+        with pytest.raises(NoResponseError) as caught:
+            await transport.handle_async_request(get(url))
+        await transport.aclose()
+
+    assert caught.value.reason is NoResponse.CLOSED
+    assert "refused" not in str(caught.value)
