@@ -18,6 +18,7 @@ from exporter.outcome import Outcome
 from exporter.probe.api import console_address
 from exporter.probe.console import ConsoleClient
 from exporter.probe.rfb import read_version
+from exporter.probe.rfb_stream import RfbStream
 from exporter.probe.stage import StageFailedError
 from exporter.ratelimit.transport import URGENT
 
@@ -162,7 +163,10 @@ class Prober:
             if run.ends_at(Stage.WEBSOCKET):
                 return
             with run.timed(Stage.RFB):
-                run.note = f"RFB {await read_version(opened.messages, deadline)}"
+                token = page.address.query("token")
+                stream = RfbStream(opened.messages, deadline)
+                version = await read_version(stream, token)
+                run.note = f"RFB {version}"
 
 
 ProberOf = Callable[[str], Prober]

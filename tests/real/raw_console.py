@@ -26,6 +26,7 @@ ADDRESS = f"{{origin}}{PAGE}?token={TOKEN}&compression=9&quality=0&resize=scale"
 RELATIVE = "/vnc/host.cn-southwest-242/websockify"
 ROOT = "/websockify"
 VERSION = b"RFB 003.008\n"
+VERSION_3_3 = b"RFB 003.003\n"
 HTML = b"<!DOCTYPE html>\n<title>noVNC</title>\n"
 BINARY, TEXT, CONTINUATION, CLOSE, PING = 2, 1, 0, 8, 9
 _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -44,6 +45,11 @@ def frame(data: bytes, opcode: int = BINARY, *, final: bool = True) -> bytes:
 def close(code: int | None, reason: bytes = b"") -> bytes:
     """Return a close frame."""
     return frame(b"" if code is None else struct.pack("!H", code) + reason, CLOSE)
+
+
+def reason(text: bytes) -> bytes:
+    """Return a refusal's reason, as it follows the number 0 of security types (RFC 6143, 7.1.2)."""
+    return struct.pack("!I", len(text)) + text
 
 
 def html(status: int = 200, body: bytes = HTML, **headers: str) -> bytes:
