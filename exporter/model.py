@@ -15,6 +15,7 @@ class Stage(StrEnum):
     PAGE = "page"
     WEBSOCKET = "websocket"
     RFB = "rfb"
+    SECURITY = "security"
 
 
 class TargetKey(NamedTuple):

@@ -37,6 +37,7 @@ class Outcome(StrEnum):
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
     SKIPPED = "skipped"
+    BUSY = "busy"
     INTERNAL_ERROR = "internal_error"
 
     @property
@@ -49,13 +50,15 @@ class Outcome(StrEnum):
         return Verdict.FAILURE
 
 
-# These concern the exporter, its login or its quota, and prove nothing about the console.
+# These concern the exporter, its login or its quota, or how many viewers a console has at the
+# moment. They do not prove that it is broken.
 _INCONCLUSIVE = frozenset(
     {
         Outcome.THROTTLED,
         Outcome.UNAUTHORIZED,
         Outcome.FORBIDDEN,
         Outcome.SKIPPED,
+        Outcome.BUSY,
         Outcome.INTERNAL_ERROR,
     }
 )

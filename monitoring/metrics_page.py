@@ -3,7 +3,7 @@
 from exporter.metrics import catalog
 from exporter.metrics.catalog import Metric, Scope
 
-STAGES = ("api", "page", "websocket", "rfb")
+STAGES = ("api", "page", "websocket", "rfb", "security")
 OUTCOMES = (
     "success",
     "not_found",
@@ -23,6 +23,7 @@ OUTCOMES = (
     "unauthorized",
     "forbidden",
     "skipped",
+    "busy",
     "internal_error",
 )
 

@@ -206,8 +206,8 @@ PAGES = {
                 "probe with the configured depth",
             ),
             (
-                "console-exporter probe --config.file=my.yaml --depth=rfb db-01",
-                "probe up to the first bytes of the RFB protocol",
+                "console-exporter probe --config.file=my.yaml --depth=security db-01",
+                "probe all stages, up to the security types of the RFB protocol",
             ),
             (
                 "console-exporter probe --config.file=my.yaml --format=json db-01",
@@ -222,7 +222,8 @@ PAGES = {
                 "1",
                 (
                     "the console is not reachable, the probe was inconclusive (throttled, no"
-                    " login), the server is not configured, or the configuration is invalid"
+                    " login, too many viewers), the server is not configured, or the"
+                    " configuration is invalid"
                 ),
             ),
             _WRONG_USE,

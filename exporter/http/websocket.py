@@ -1,6 +1,6 @@
 """A WebSocket over a connection of libcurl's; the protocol is that of the `websockets` library.
 
-Nothing but the handshake and the close is ever sent, and pings stay without their pong.
+Pings stay without their pong.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import pycurl
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
@@ -81,6 +82,17 @@ class WebSocket:
             has_code = close is not None and len(frame.data) > 0
             return Ended(close.code if close and has_code else None, has_close_frame=True)
         return bytes(frame.data) if frame.opcode in _DATA else b""
+
+    async def send(self, data: bytes) -> None:
+        """Send a binary frame. If the WebSocket has ended, only `receive` tells how."""
+        protocol = self._protocol
+        if protocol.state is not State.OPEN:
+            return
+        # Leaves out pongs.
+        protocol.data_to_send()
+        protocol.send_binary(data)
+        with suppress(pycurl.error):
+            await self._stream.write(protocol.data_to_send())
 
     async def close(self) -> None:
         """Send a close frame and wait for the other side's, for half a second at most."""

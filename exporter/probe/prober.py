@@ -19,6 +19,7 @@ from exporter.probe.api import console_address
 from exporter.probe.console import ConsoleClient
 from exporter.probe.rfb import read_version
 from exporter.probe.rfb_stream import RfbStream
+from exporter.probe.security import read_security_types
 from exporter.probe.stage import StageFailedError
 from exporter.ratelimit.transport import URGENT
 
@@ -167,6 +168,10 @@ class Prober:
                 stream = RfbStream(opened.messages, deadline)
                 version = await read_version(stream, token)
                 run.note = f"RFB {version}"
+            if run.ends_at(Stage.RFB):
+                return
+            with run.timed(Stage.SECURITY):
+                run.note = await read_security_types(stream, version, token)
 
 
 ProberOf = Callable[[str], Prober]

@@ -11,6 +11,24 @@ from exporter.process.log import redact
 
 _LENGTH_BYTES = 4
 _SHOWN_MAX = 300
+# What servers say when they would accept this viewer at another time. QEMU, libvncserver and
+# neatvnc have no such text: they close the connection.
+_BUSY = (
+    # TigerVNC, common/rfb/VNCServerST.cxx, and RealVNC, help.realvnc.com, article 360003563111:
+    # a host connected too often without a login.
+    "too many security failures",
+    # TightVNC and TurboVNC, Xvnc's auth.c. TurboVNC adds "Client temporarily blocked".
+    "too many authentication failures",
+    # UltraVNC, winvnc/vncclient.cpp: "Your connection has been rejected to many attempts."
+    "rejected to many attempts",
+    # TurboVNC, Xvnc's sockets.c: as many viewers as -maxconnections allows.
+    "connection limit reached",
+    # UltraVNC, winvnc/vncclient.cpp: as many viewers as MaxViewers allows.
+    "max viewers reached",
+    # TigerVNC, common/rfb/VNCServerST.cxx, and TurboVNC, Xvnc's auth.c: "The server is already in
+    # use". They say it after the login only.
+    "server is already in use",
+)
 
 
 async def read_refusal(stream: RfbStream, token: str) -> StageFailedError:
@@ -30,6 +48,8 @@ async def read_refusal(stream: RfbStream, token: str) -> StageFailedError:
         return StageFailedError(
             Outcome.RFB_ERROR, "the console refuses the connection without a reason"
         )
+    if any(text in reason.lower() for text in _BUSY):
+        return StageFailedError(Outcome.BUSY, f"the console accepts no more viewers: {reason}")
     return StageFailedError(Outcome.RFB_ERROR, f"the console refuses the connection: {reason}")
 
 

@@ -45,7 +45,8 @@ def waterfall(result: ProbeResult) -> str:
     total = result.duration_seconds
     elapsed = 0.0
     for timing in result.stages:
-        offset = round(elapsed / total * _BAR_WIDTH) if total else 0
+        # The bar of a last stage that took almost no time stays visible.
+        offset = min(round(elapsed / total * _BAR_WIDTH), _BAR_WIDTH - 1) if total else 0
         length = max(1, round(timing.seconds / total * _BAR_WIDTH)) if total else 1
         bar = (" " * offset + "=" * length)[:_BAR_WIDTH]
         mark = "ok" if timing.passed else "failed"

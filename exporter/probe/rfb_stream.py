@@ -73,6 +73,21 @@ class RfbStream:
         del self.unread[:size]
         return taken
 
+    async def send(self, data: bytes) -> None:
+        """Send bytes; raises `NoResponseError` when the other side reads none until the deadline.
+
+        If the WebSocket has ended, the next `read` tells.
+        """
+        since, seconds = perf_counter(), self.deadline.left
+        with self.deadline.spending():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._messages.send(data)
+            except TimeoutError:
+                raise deadline_error(
+                    "the gateway does not read", since=since, seconds=seconds
+                ) from None
+
     def ended(self, when: str) -> StageFailedError:
         """Return the error for the end of the WebSocket, which came ``when``."""
         end = self.end or Ended()

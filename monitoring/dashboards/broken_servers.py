@@ -66,8 +66,8 @@ def causes(parameters: Parameters) -> Row:
             bars(
                 "Failures by stage and outcome",
                 "Broken servers by failed stage and outcome of the last probe. api: the cloud"
-                " returns no console address; page and websocket: the console gateway; rfb: the"
-                " server itself. One long bar means one common cause.",
+                " returns no console address; page and websocket: the console gateway; rfb and"
+                " security: the server itself. One long bar means one common cause.",
                 Query(
                     f"sort_desc(count by (stage, outcome) ({outcome}))",
                     "{{stage}}: {{outcome}}",

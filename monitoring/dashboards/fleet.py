@@ -181,7 +181,14 @@ def _outcome_shades() -> dict[str, str]:
         "orange",
         "light-orange",
     )
-    yellows = ("yellow", "dark-yellow", "light-yellow", "semi-dark-yellow", "super-light-yellow")
+    yellows = (
+        "yellow",
+        "dark-yellow",
+        "light-yellow",
+        "semi-dark-yellow",
+        "super-light-orange",
+        "super-light-yellow",
+    )
     return {
         value_mappings.SUCCESS: value_mappings.GREEN,
         **{name: reds[index % len(reds)] for index, name in enumerate(value_mappings.FAILURES)},

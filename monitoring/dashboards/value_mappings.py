@@ -1,6 +1,6 @@
 """Colors and value mappings of the dashboards.
 
-Green: success. Red: failure. Yellow: inconclusive (login, quota or exporter). Grey: unknown.
+Green: success. Red: failure. Yellow: inconclusive (login, quota, viewers, exporter). Grey: unknown.
 """
 
 from collections.abc import Iterable

@@ -71,6 +71,13 @@ FLOODS = {
     "pings": Flood(SOCKET, frame(b"", 9) * 200_000),
     "empty messages": Flood(SOCKET, frame(b"") * 200_000),
     "first bytes of a version": Flood(SOCKET, frame(b"R") * 100_000),
+    "bytes after the version": Flood(SOCKET, frame(b"RFB 003.008\n") + frame(b"R") * 100_000),
+    "security types": Flood(
+        SOCKET, frame(b"RFB 003.007\n") + frame(b"\xff") + frame(b"\1") * 100_000
+    ),
+    "a reason": Flood(
+        SOCKET, frame(b"RFB 003.003\n" + bytes(4) + b"\xff" * 4) + frame(b"R") * 100_000
+    ),
     "fragments of a message": Flood(
         SOCKET, frame(b"", final=False) + frame(b"", 0, final=False) * 99_999
     ),
@@ -88,7 +95,7 @@ async def prepare(project: HostileProject, flood: Flood) -> Callable[[], Awaitab
             return error
 
     async def probe() -> object:
-        return await project.probe(Stage.PAGE if flood.path == PAGE else Stage.RFB)
+        return await project.probe(Stage.PAGE if flood.path == PAGE else Stage.SECURITY)
 
     if flood.path == SOCKET:
         project.websocket_data, project.ending = flood.raw, "stays"

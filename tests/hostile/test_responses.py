@@ -89,6 +89,10 @@ frames = st.one_of(
                 [b"", b"RFB 003.008\n", b"RFB 003.", b"008\n", b"RFB 003.003\n\0\0\0\0"]
             ),
             st.sampled_from(
+                [b"\0", b"\1\1", b"\xff" + bytes(255), b"\0\0\0\2", b"\xff" * 4, b"\0\0\0\x30"]
+            ),
+            st.sampled_from([strategies.CONSOLE.encode(), b"Too many security failures"]),
+            st.sampled_from(
                 [b"RFB 999.999\n", b"\xff" * 20, strategies.CANARY.encode(), b"x" * 70_000]
             ),
             st.binary(max_size=30),
@@ -114,7 +118,7 @@ frames = st.one_of(
 @example(frame(b"", 0, final=False) * 20_000, "stays")
 async def test_any_websocket_data(project: HostileProject, data: bytes, ending: str) -> None:
     project.responses, project.websocket_data, project.ending = {}, data, ending
-    await project.probe(Stage.RFB)
+    await project.probe(Stage.SECURITY)
 
 
 @examples(60)

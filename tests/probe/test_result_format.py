@@ -48,6 +48,15 @@ def test_the_waterfall_shows_stages_outcome_and_request_id() -> None:
         assert part in text
 
 
+def test_the_waterfall_shows_a_bar_for_a_last_stage_that_took_no_time() -> None:
+    stages = (
+        StageTiming(Stage.RFB, 0.2, passed=True),
+        StageTiming(Stage.SECURITY, 1e-4, passed=True),
+    )
+    text = waterfall(ProbeResult(DB, 0.0, Outcome.SUCCESS, stages=stages))
+    assert [line.count("=") for line in text.splitlines() if "|" in line] == [40, 1]
+
+
 def test_the_waterfall_says_if_no_request_was_sent() -> None:
     text = waterfall(ProbeResult(DB, 0.0, Outcome.UNAUTHORIZED, Stage.API, detail="no login"))
     assert "no request was sent" in text

@@ -77,14 +77,15 @@ async def probing_console(
     tls: Tls | None = None,
     *,
     timeout: float = AMPLE_TIMEOUT,  # noqa: ASYNC109 - the target's own setting
+    depth: Stage = Stage.RFB,
     observer: ProjectObserver = Unobserved(),  # noqa: B008 - stateless
 ) -> AsyncIterator[Probe]:
-    """Yield a function that probes the console at ``address`` to the last stage."""
+    """Yield a function that probes the console at ``address``."""
     async with (
         asserting_no_leaks(),
         BrokenServer(answers(console_address(address))) as api,
         probing(
-            api.url, timeout=timeout, depth=Stage.RFB, console=trusted(tls), observer=observer
+            api.url, timeout=timeout, depth=depth, console=trusted(tls), observer=observer
         ) as probe,
     ):
         yield probe
@@ -95,9 +96,10 @@ async def probe_console(
     tls: Tls | None = None,
     *,
     timeout: float = AMPLE_TIMEOUT,  # noqa: ASYNC109 - the target's own setting
+    depth: Stage = Stage.RFB,
 ) -> ProbeResult:
-    """Probe the console at ``address`` once, to the last stage."""
+    """Probe the console at ``address`` once."""
     async with asserting_no_leaks(), BrokenServer(answers(console_address(address))) as api:
-        result = await probe_once(api.url, timeout=timeout, depth=Stage.RFB, console=trusted(tls))
+        result = await probe_once(api.url, timeout=timeout, depth=depth, console=trusted(tls))
     assert TOKEN not in repr(result)
     return result

@@ -94,6 +94,30 @@ def sends(*pieces: bytes, every: float = 0.0) -> WebSocketBehaviour:
     return behave
 
 
+def answers(*pieces: bytes, version: bytes = VERSION, every: float = 0.0) -> WebSocketBehaviour:
+    """Send the version, wait for the client's, then send the pieces as `sends` does."""
+
+    async def behave(connection: Connection) -> None:
+        await connection.send(frame(version))
+        connection.server.received += await connection.first_bytes()
+        await sends(*pieces, every=every)(connection)
+
+    return behave
+
+
+def client_frames(received: bytes) -> list[tuple[int, bytes]]:
+    """Return opcode and data of each frame that a client sent; these are short and masked."""
+    frames = []
+    while received:
+        assert received[0] & 0x80
+        assert received[1] & 0x80
+        size, mask = received[1] & 0x7F, received[2:6]
+        data = bytes(one ^ mask[i % 4] for i, one in enumerate(received[6 : 6 + size]))
+        frames.append((received[0] & 0x0F, data))
+        received = received[6 + size :]
+    return frames
+
+
 async def read_until_close(connection: Connection) -> None:
     """Record the client's bytes until it sends a close frame or disconnects."""
     while data := await connection.first_bytes():
