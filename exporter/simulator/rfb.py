@@ -1,11 +1,13 @@
-"""Send the first bytes of RFB, or a fault, through the WebSocket of a console.
+"""Speak RFB as far as the security types, or a fault, through the WebSocket of a console.
 
-A server of the Remote Framebuffer Protocol sends the first twelve bytes: RFC 6143, 7.1.1.
+A server of the Remote Framebuffer Protocol sends its version and, after the viewer's, its security
+types: RFC 6143, 7.1.1 and 7.1.2. The server has no password.
 """
 
 import asyncio
 import struct
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from websockets.exceptions import ProtocolError
@@ -17,6 +19,11 @@ from exporter.simulator.scenario import Fault, FaultKind
 from exporter.simulator.wire_faults import NOT_HTTP
 
 _VERSION = b"RFB 003.008\n"
+_VERSION_3_7 = b"RFB 003.007\n"
+# TigerVNC's refusal of a host that has connected too often without a login.
+_BUSY = b"RFB 003.003\n\0\0\0\0\0\0\0\x1aToo many security failures"
+_UNASKED = {FaultKind.GARBAGE: NOT_HTTP, FaultKind.BUSY: _BUSY}
+_NO_AUTHENTICATION = 1
 _SESSION_MAX_SECONDS = 60.0
 _FRAME = bytes(64 * 1024)
 _ENDLESS_FRAMES = 160
@@ -37,13 +44,15 @@ class ViewerSession:
         self._socket = socket
         self._connection = connection
         self._clock = clock
+        self._answers = False
+        self._reason = ""
 
     async def reject(self) -> None:
         """Close before the first byte because there are too many viewers."""
         await self._close(CloseCode.TRY_AGAIN_LATER)
 
     async def run(self, delay: Awaitable[Fault | None]) -> None:
-        """Send the first bytes, then wait up to 60 s for the viewer to close.
+        """Speak RFB, and wait up to 60 s for the viewer to close.
 
         ``delay`` waits for the latency and returns the fault to apply, if any.
         """
@@ -74,16 +83,23 @@ class ViewerSession:
             self._connection.drop()
 
     async def _read(self) -> None:
-        """Read and discard messages until the viewer closes."""
+        """Answer the viewer's version, and discard all that follows until the viewer closes."""
+        version = b""
         while self._socket.client_state is WebSocketState.CONNECTED:
             message = await self._socket.receive()
+            if self._answers and len(version) < len(_VERSION):
+                version += message.get("bytes") or b""
+                if len(version) >= len(_VERSION):
+                    with suppress(WebSocketDisconnect):
+                        await self._socket.send_bytes(_security(version, self._reason))
             # The end of a connection without a close frame has no reason.
             if message["type"] == "websocket.disconnect" and "reason" in message:
                 self.close_code = message["code"]
 
     async def _send(self, fault: Fault | None) -> None:
         match fault and fault.kind:
-            case None:
+            case None | FaultKind.REFUSE:
+                self._answers, self._reason = True, fault.reason if fault else ""
                 await self._socket.send_bytes(_VERSION)
             case FaultKind.HANG:
                 pass
@@ -91,8 +107,8 @@ class ViewerSession:
                 self._connection.reset()
             case FaultKind.DROP:
                 self._connection.drop()
-            case FaultKind.GARBAGE:
-                await self._socket.send_bytes(NOT_HTTP)
+            case FaultKind.GARBAGE | FaultKind.BUSY as kind:
+                await self._socket.send_bytes(_UNASKED[kind])
             case FaultKind.ENDLESS:
                 for _ in range(_ENDLESS_FRAMES):
                     await self._socket.send_bytes(_FRAME)
@@ -104,3 +120,13 @@ class ViewerSession:
                     await self._socket.send_bytes(_VERSION[index : index + 1])
             case kind:
                 raise AssertionError(f"{kind} is not a fault of console_rfb")
+
+
+def _security(version: bytes, reason: str) -> bytes:
+    """Return the answer to a viewer's version: a security type, or a refusal for a reason."""
+    text = reason.encode()
+    if version < _VERSION_3_7:
+        kind = struct.pack("!I", 0 if reason else _NO_AUTHENTICATION)
+    else:
+        kind = b"\0" if reason else bytes([1, _NO_AUTHENTICATION])
+    return kind + struct.pack("!I", len(text)) + text if reason else kind

@@ -67,6 +67,8 @@ class FaultKind(StrEnum):
     NO_UPGRADE = "no_upgrade"  # status 200 and a page instead of a WebSocket
     CLOSE = "close"  # the WebSocket is closed before the first byte
     TRICKLE = "trickle"  # the correct bytes, one per second
+    REFUSE = "refuse"  # no security types but a reason, after the viewer's version
+    BUSY = "busy"  # too many security failures, without waiting for the viewer's version
     UNLISTED = "unlisted"  # the servers are missing from the list of servers
     REVOKE_TOKENS = "revoke_tokens"  # all tokens are revoked when the span starts
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the password was changed: logins fail
@@ -178,7 +180,10 @@ _API_KINDS = {*_ANY_KINDS, *_HTTP_KINDS, FaultKind.HTML, FaultKind.BAD_JSON, Fau
 _CONSOLE_KINDS = {
     Operation.CONSOLE_PAGE: {*_ANY_KINDS, *_HTTP_KINDS, FaultKind.CONTENT_TYPE},
     Operation.CONSOLE_WEBSOCKET: {*_ANY_KINDS, FaultKind.STATUS, FaultKind.NO_UPGRADE},
-    Operation.CONSOLE_RFB: {*_ANY_KINDS, FaultKind.ENDLESS, FaultKind.CLOSE, FaultKind.TRICKLE},
+    Operation.CONSOLE_RFB: {
+        *(*_ANY_KINDS, FaultKind.ENDLESS, FaultKind.CLOSE, FaultKind.TRICKLE),
+        *(FaultKind.REFUSE, FaultKind.BUSY),
+    },
 }
 _PER_SERVER_OPERATIONS = {Operation.REMOTE_CONSOLE, *CONSOLE_OPERATIONS}
 _TARGET = {"servers", "fraction"}
@@ -187,6 +192,7 @@ _SETTINGS = {
     FaultKind.STATUS: {"status", *_API_ERROR},
     FaultKind.SLOW: {"seconds"},
     FaultKind.CLOSE: {"code"},
+    FaultKind.REFUSE: {"reason"},
     FaultKind.REDIRECT: {"url"},
     FaultKind.BAD_URL: {"url"},
 }
@@ -199,7 +205,8 @@ class Fault(Scheduled):
     ``servers`` is a glob on name or ID, ``fraction`` a share of the servers, always the same ones
     for one seed; without both it affects all requests, without ``project`` all projects. The other
     fields belong to certain kinds: ``seconds`` to `SLOW`, ``url`` to `REDIRECT` and `BAD_URL`,
-    ``status``, ``error_code`` and ``shape`` to `STATUS`, ``code`` to `CLOSE`.
+    ``status``, ``error_code`` and ``shape`` to `STATUS`, ``code`` to `CLOSE`, ``reason`` to
+    `REFUSE`.
     """
 
     kind: FaultKind
@@ -213,6 +220,7 @@ class Fault(Scheduled):
     seconds: Seconds = 0.0
     url: Text = ""
     code: Annotated[int, Field(strict=True, ge=1000, le=4999)] = 1011
+    reason: Text = "No supported security types"
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:

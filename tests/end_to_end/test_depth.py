@@ -17,7 +17,7 @@ def test_probe_can_go_deeper_than_configured(
 ) -> None:
     config = write_config(tmp_path / "config.yaml", cloud, servers, interval="5s", timeout="4s")
 
-    text = command("probe", f"--config.file={config}", "--depth=rfb", GOOD)
+    text = command("probe", f"--config.file={config}", "--depth=security", GOOD)
     assert (text.returncode, text.stderr) == (0, "")
     rows = [line.split("|") for line in text.stdout.splitlines() if line.count("|") == 2]
     assert [row[0].strip() for row in rows] == list(Stage)
@@ -25,6 +25,7 @@ def test_probe_can_go_deeper_than_configured(
     starts = [row[1].index("=") for row in rows]
     assert starts == sorted(starts)
     assert "RFB 003.008" in text.stdout
+    assert "None" in text.stdout
 
     as_json = command("probe", f"--config.file={config}", "--depth=page", "--format=json", GOOD)
     assert [one["stage"] for one in json.loads(as_json.stdout)["stages"]] == ["api", "page"]
@@ -38,7 +39,7 @@ def test_every_stage_has_metrics_and_probes_on_demand_reach_any_depth(
 ) -> None:
     deep = [server for server in servers if server[1] in {GOOD, "db-02"}]
     config = write_config(
-        tmp_path / "config.yaml", cloud, deep, interval="3s", timeout="2s", depth="rfb"
+        tmp_path / "config.yaml", cloud, deep, interval="3s", timeout="2s", depth="security"
     )
     with exporter(config) as ours:
         base = f"http://{ours.url}"
@@ -51,5 +52,6 @@ def test_every_stage_has_metrics_and_probes_on_demand_reach_any_depth(
         response = httpx.get(f"{base}/probe", params=params, timeout=10)
         assert "websocket |" in response.text
         assert "rfb " not in response.text
+        assert "security " not in response.text
         assert "token=" not in response.text
         assert httpx.get(f"{base}/probe?target={GOOD}&depth=deep").status_code == 400

@@ -89,6 +89,32 @@ async def test_server_sends_its_rfb_version_in_one_binary_frame(
         await receiving
 
 
+@pytest.mark.parametrize(
+    ("version", "types"),
+    [
+        (b"RFB 003.003\n", b"\0\0\0\1"),
+        (b"RFB 003.007\n", b"\1\1"),
+        (b"RFB 003.008\n", b"\1\1"),
+    ],
+)
+@pytest.mark.parametrize("cut", [0, 5])
+async def test_server_answers_a_version_with_its_security_types(  # noqa: PLR0913, PLR0917 - a table's row
+    simulator: Simulator,
+    request_address: RequestAddress,
+    view: View,
+    version: bytes,
+    types: bytes,
+    cut: int,
+) -> None:
+    socket = await view(await request_address(simulator))
+    assert await socket.recv() == _VERSION
+    await socket.send(version[:cut])
+    await socket.send(version[cut:])
+    assert await socket.recv() == types
+    await socket.close()
+    await _wait_until_counted(simulator, "console_rfb", "1000")
+
+
 async def test_disconnected_viewer_is_counted_without_a_close_code(
     simulator: Simulator, request_address: RequestAddress, view: View
 ) -> None:

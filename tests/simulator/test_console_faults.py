@@ -357,6 +357,39 @@ async def test_trickle_sends_one_byte_per_second(
     await socket.close()
 
 
+@pytest.mark.parametrize(
+    ("version", "refusal"),
+    [
+        (b"RFB 003.008\n", b"\0\0\0\0\5Never"),
+        (b"RFB 003.003\n", b"\0\0\0\0\0\0\0\5Never"),
+    ],
+)
+async def test_refusal_follows_the_version_of_the_viewer(
+    simulator: Simulator,
+    request_address: RequestAddress,
+    view: View,
+    version: bytes,
+    refusal: bytes,
+) -> None:
+    simulator.add_fault(_rfb(FaultKind.REFUSE, reason="Never"))
+    socket = await view(await request_address(simulator))
+    assert await socket.recv() == _VERSION
+    await socket.send(version)
+    assert await socket.recv() == refusal
+    await socket.close()
+
+
+async def test_busy_console_refuses_without_waiting_for_a_version(
+    simulator: Simulator, request_address: RequestAddress, view: View
+) -> None:
+    simulator.add_fault(_rfb(FaultKind.BUSY))
+    socket = await view(await request_address(simulator))
+    refusal = await socket.recv(decode=False)
+    assert refusal.startswith(b"RFB 003.003\n\0\0\0\0")
+    assert refusal.endswith(b"Too many security failures")
+    await socket.close()
+
+
 async def test_console_faults_are_set_over_http(
     simulator: Simulator, request_address: RequestAddress, view: View, client: httpx.AsyncClient
 ) -> None:

@@ -106,7 +106,7 @@ def test_default_operation_of_a_fault_is_remote_console() -> None:
         ("any", f"{_HTTP} html bad_json bad_url"),
         ("console_page", f"{_HTTP} content_type"),
         ("console_websocket", f"{_ANY} status no_upgrade"),
-        ("console_rfb", f"{_ANY} endless close trickle"),
+        ("console_rfb", f"{_ANY} endless close trickle refuse busy"),
     ],
 )
 def test_operation_supports_only_its_kinds_of_faults(operation: str, kinds: str) -> None:
