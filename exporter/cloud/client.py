@@ -107,13 +107,14 @@ class CloudClient:
     ) -> AsyncIterator[list[ListedServer]]:
         """List all servers of the project, page by page, ``timeout`` seconds per page.
 
-        The next marker may be an ID or a URL; a full page without one continues after its last ID.
-        A repeated marker ends the list. Raises `httpx.RequestError`, also if a page is invalid or
-        the list has no end.
+        The next marker may be an ID or a URL. A list without markers continues after the last ID
+        of each page, because pages may be shorter than requested, until a page is empty or
+        repeats that record. A repeated marker ends the list. Raises `httpx.RequestError`, also if
+        a page is invalid or the list has no end.
         """
         found: set[str] = set()
         markers: set[str] = set()
-        marker = ""
+        marker, has_markers = "", False
         for _ in range(_LIST_MAX_PAGES):
             query = {"limit": str(PAGE_LIMIT)}
             if manage_state:
@@ -142,13 +143,18 @@ class CloudClient:
                     response.status_code,
                 )
             yield page.servers
-            marker = page.next_marker
-            if not marker or marker in markers:
+            has_markers = has_markers or page.next_marker is not None
+            is_new = len(found) > known
+            goes_on = page.is_full or not has_markers
+            marker = page.next_marker or (page.last_id if goes_on else "")
+            if not marker:
                 return
-            if len(found) == known:
+            if marker in markers and (has_markers or is_new or len(page.servers) == 1):
+                return
+            if not is_new:
                 raise BadResponseError(
-                    "the server list repeats itself: a page had no new servers but another "
-                    "next_marker; report this to the cloud's support",
+                    "the server list repeats itself: a page had no new servers and did not end "
+                    "the list; report this to the cloud's support",
                     response.status_code,
                 )
             markers.add(marker)

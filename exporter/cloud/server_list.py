@@ -1,5 +1,6 @@
 """Parse a page of the project's list of physical servers; unknown fields are ignored."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,10 +43,16 @@ class ListedServer:
 
 @dataclass(frozen=True, slots=True)
 class ServerListPage:
-    """The records of a page and the marker of the next page; empty at the end of the list."""
+    """The records of a page, and the marker of the next page.
+
+    ``next_marker`` is None if the API sent none, and empty if it cannot be read. ``last_id`` is
+    the ID of the page's last record; empty if it cannot be used as a marker.
+    """
 
     servers: list[ListedServer]
-    next_marker: str
+    next_marker: str | None = None
+    last_id: str = ""
+    is_full: bool = False
 
 
 async def page_of(response: httpx.Response) -> ServerListPage:
@@ -58,15 +65,18 @@ async def page_of(response: httpx.Response) -> ServerListPage:
         raise BadResponseError(_problem(response), response.status_code)
     servers: list[ListedServer] = [server for server in records if server]
     if not records:
-        return ServerListPage([], "")
-    last = servers[-1].id if servers and len(records) >= PAGE_LIMIT else ""
-    marker = _next_marker(page) or last
-    if marker and not _MARKER.fullmatch(marker):
+        return ServerListPage([])
+    is_full = len(records) >= PAGE_LIMIT
+    marker = _next_marker(page)
+    last_id = servers[-1].id if servers else ""
+    if not is_full and not _MARKER.fullmatch(last_id):
+        last_id = ""
+    if not _MARKER.fullmatch(marker or last_id or "-"):
         raise BadResponseError(
             "the server list has an invalid next_marker: expected at most 512 ASCII characters",
             response.status_code,
         )
-    return ServerListPage(servers, marker)
+    return ServerListPage(servers, marker, last_id, is_full)
 
 
 def _problem(response: httpx.Response) -> str:
@@ -83,11 +93,11 @@ def _problem(response: httpx.Response) -> str:
     return f"{problem}: {remedy}" if remedy else problem
 
 
-def _next_marker(page: dict[str, Any]) -> str:
+def _next_marker(page: dict[str, Any]) -> str | None:
     info = page.get("page_info")
     marker = info.get("next_marker") if isinstance(info, dict) else None
-    if not isinstance(marker, str):
-        return ""
+    if not isinstance(marker, str) or not marker:
+        return None
     if "://" not in marker and "?" not in marker:
         return marker
     try:
@@ -109,13 +119,13 @@ def _listed(record: object) -> ListedServer | None:
         power_state=_text(record.get("power_state")),
         health_state=_text(record.get("health_state")),
         location={
-            str(key): _text(value)
+            str(key): _scalar_text(value)
             for key, value in islice(
                 location.items() if isinstance(location, dict) else (), _ATTRIBUTES_MAX
             )
         },
         tags={
-            _text(tag.get("key")): _text(tag.get("value"))
+            _text(tag.get("key")): _scalar_text(tag.get("value"))
             for tag in (tags[:_ATTRIBUTES_MAX] if isinstance(tags, list) else ())
             if isinstance(tag, dict) and _text(tag.get("key"))
         },
@@ -124,3 +134,8 @@ def _listed(record: object) -> ListedServer | None:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _scalar_text(value: object) -> str:
+    """Return a text, or a number or boolean as JSON writes it; empty for anything else."""
+    return json.dumps(value) if isinstance(value, int | float) else _text(value)

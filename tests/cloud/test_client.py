@@ -230,9 +230,93 @@ async def test_a_full_page_without_a_marker_continues_after_its_last_id(
     make_harness: Callable[..., Harness],
 ) -> None:
     ids = [str(number) for number in range(1000)]
-    harness = make_harness(page(ids), page(["last"]))
+    harness = make_harness(page(ids), page(["last"]), page([]))
     assert len(await harness.listed()) == 1001
     assert harness.cloud.requests[1].url.params["marker"] == "999"
+
+
+@pytest.mark.parametrize("info", [{}, {"page_info": {"next_marker": None}}, {"count": 100}])
+async def test_pages_below_the_limit_without_markers_are_read_until_one_is_empty(
+    make_harness: Callable[..., Harness], info: dict[str, object]
+) -> None:
+    ids = [f"id-{number}" for number in range(250)]
+    pages = [ids[:100], ids[100:200], ids[200:], []]
+    harness = make_harness(
+        *(
+            response(200, json.dumps({"servers": [{"id": one} for one in part], **info}).encode())
+            for part in pages
+        )
+    )
+    assert [server.id for server in await harness.listed()] == ids
+    markers = [request.url.params.get("marker") for request in harness.cloud.requests]
+    assert markers == [None, "id-99", "id-199", "id-249"]
+
+
+async def test_a_page_that_repeats_the_last_record_only_ends_the_list(
+    make_harness: Callable[..., Harness],
+) -> None:
+    # The marker is included in the page that it starts.
+    harness = make_harness(page(["a", "b"]), page(["b", "c"]), page(["c"]))
+    assert {server.id for server in await harness.listed()} == {"a", "b", "c"}
+    assert len(harness.cloud.requests) == 3
+
+
+@pytest.mark.parametrize("second", [["a", "b"], ["b", "a"], ["a"]])
+async def test_a_list_that_ignores_the_marker_is_an_error(
+    make_harness: Callable[..., Harness], second: list[str]
+) -> None:
+    # Else the servers beyond the first page would be missing without a word.
+    harness = make_harness(page(["a", "b"]), page(second))
+    with pytest.raises(BadResponseError, match="repeats itself"):
+        await harness.listed()
+    assert len(harness.cloud.requests) == 2
+
+
+async def test_a_list_with_markers_costs_no_request_after_its_last_page(
+    make_harness: Callable[..., Harness],
+) -> None:
+    harness = make_harness(page(["a"], "a"), page(["b"], "b"), page(["c"]))
+    assert [server.id for server in await harness.listed()] == ["a", "b", "c"]
+    assert len(harness.cloud.requests) == 3
+
+
+async def test_an_empty_list_costs_one_request(make_harness: Callable[..., Harness]) -> None:
+    harness = make_harness(page([]))
+    assert await harness.listed() == []
+    assert len(harness.cloud.requests) == 1
+
+
+async def test_a_short_list_ends_at_an_id_that_cannot_be_a_marker(
+    make_harness: Callable[..., Harness],
+) -> None:
+    harness = make_harness(page(["a", "b c"]))
+    assert [server.id for server in await harness.listed()] == ["a", "b c"]
+
+
+async def test_an_endless_list_without_markers_is_bounded(
+    make_harness: Callable[..., Harness], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.cloud.client.SERVERS_MAX", 50)
+    harness = make_harness(*(page([f"{n}-{number}" for n in range(10)]) for number in range(9)))
+    with pytest.raises(BadResponseError, match="over 50 servers"):
+        await harness.listed()
+    assert len(harness.cloud.requests) == 6
+
+
+async def test_numbers_and_booleans_in_tags_and_location_are_text(
+    make_harness: Callable[..., Harness],
+) -> None:
+    values = [12, 1.5, True, False, "text", None, [1], {}]
+    record = {
+        "id": "a",
+        "tags": [{"key": f"k{at}", "value": value} for at, value in enumerate(values)],
+        "location": {"unit": 7, "rack": "r1"},
+    }
+    body = json.dumps({"servers": [record]}).encode()
+    harness = make_harness(response(200, body), page([]))
+    (server,) = await harness.listed()
+    assert list(server.tags.values()) == ["12", "1.5", "true", "false", "text", "", "", ""]
+    assert server.location == {"unit": "7", "rack": "r1"}
 
 
 async def test_a_repeated_marker_ends_the_list(make_harness: Callable[..., Harness]) -> None:
