@@ -120,9 +120,10 @@ class Transfer:
         """Return the response's headers, names in lower case, without ``content-encoding``."""
         return [one for one in self._headers() if one[0] != _ENCODING]
 
-    def whole_body(self) -> bytes:
-        """Return the decoded body of a response that is complete; raises `BodyError`."""
-        return b"" if self._body is None else self._body.whole()
+    @property
+    def body(self) -> BoundedBody | None:
+        """Return the body as far as it came; None before its first byte."""
+        return self._body
 
     def close(self) -> None:
         """Free the handle and its connection."""

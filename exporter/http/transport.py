@@ -16,7 +16,7 @@ import pycurl
 
 from exporter.config.config import Tls
 from exporter.config.secret import Secret
-from exporter.http.body import BodyError
+from exporter.http.body import BodyError, Decoded
 from exporter.http.certificates import earliest_expiry
 from exporter.http.connection import Check, Proxy, bracketed, is_address, tls_options
 from exporter.http.curl_multi import CurlMulti
@@ -86,7 +86,7 @@ class WireTransport(httpx.AsyncBaseTransport):
 
         Redirects are returned, not followed. Raises `NoResponseError`, or `BadResponseError` when
         the decoded body is too large or cannot be decoded. A response of status 400 and up is
-        returned without its body rather than not at all.
+        returned with the part of its body that could be read and decoded.
         """
         deadline: Deadline = request.extensions["deadline"]
         transfer = self._transfer(request)
@@ -106,18 +106,19 @@ class WireTransport(httpx.AsyncBaseTransport):
         finally:
             ended = perf_counter()
             deadline.spent += ended - started
-            status = transfer.response_status()
+            status, headers = transfer.response_status(), transfer.headers()
+            received = transfer.body
             self._release(transfer)
         if failure is None and not status:
             # libcurl takes a response that ends within its headers for complete.
             failure = no_response(
                 NoResponse.PROTOCOL, f"{request.url.host} ended the response within its headers"
             )
-        if failure is None:
-            try:
-                body = transfer.whole_body()
-            except BodyError as error:
-                failure = BadResponseError(str(error), status)
+        body = Decoded(b"")
+        if received is not None and (failure is None or status >= _FIRST_ERROR):
+            body = await received.decoded()
+        if body.problem and failure is None:
+            failure = BadResponseError(body.problem, status)
         # The status is the verdict: a 429 stays one, whatever becomes of its body.
         if failure is not None:
             if isinstance(failure, NoResponseError) and failure.stale:
@@ -129,8 +130,7 @@ class WireTransport(httpx.AsyncBaseTransport):
                 finally:
                     # Its traceback holds this frame: a circle otherwise.
                     del failure
-            body = b""
-        return ReadResponse(status, transfer.headers(), body, request, {"seconds": ended - started})
+        return ReadResponse(status, headers, body.data, request, {"seconds": ended - started})
 
     @asynccontextmanager
     async def websocket(

@@ -214,7 +214,19 @@ _header_values = st.one_of(
                 "gzip",
                 "br",
             ),
-            *("gzip, gzip", "identity", "deflate", "-1", "0", "5", "5, 5", "9" * 30, "x" * 70_000),
+            *(
+                "gzip, gzip",
+                "identity",
+                "UTF-8",
+                "gzip," * 9,
+                "deflate",
+                "-1",
+                "0",
+                "5",
+                "5, 5",
+                "9" * 30,
+                "x" * 70_000,
+            ),
             *(
                 "text/html",
                 "application/json",
@@ -259,6 +271,11 @@ _encodings = st.sampled_from(
         lambda body: (b"Content-Encoding: deflate\r\n", zlib.compress(body)),
         lambda body: (b"Content-Encoding: deflate\r\n", zlib.compress(body)[2:-4]),
         lambda body: (b"Content-Encoding: gzip\r\n", body),
+        lambda body: (b"Content-Encoding: UTF-8\r\n", body),
+        lambda body: (b"Content-Encoding: gzip\r\n", gzip.compress(body, 1) * 2 + bytes(99)),
+        lambda body: (b"Content-Encoding: gzip\r\n", gzip.compress(body, 1)[:-8] + b"\xff" * 8),
+        lambda body: (b"Content-Encoding: gzip, deflate\r\n", zlib.compress(gzip.compress(body))),
+        lambda _body: (b"Content-Encoding: gzip, gzip\r\n", gzip.compress(_BOMB)),
     ]
 )
 

@@ -31,8 +31,12 @@ def body(text: bytes) -> bytes:
 
 
 def compressed(text: bytes) -> bytes:
-    packed = gzip.compress(text, 9)
-    return OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed
+    return encoded(gzip.compress(text, 9))
+
+
+def encoded(packed: bytes, encoding: bytes = b"gzip") -> bytes:
+    head = b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (encoding, len(packed))
+    return OK + head + packed
 
 
 def repeated(text: bytes) -> bytes:
@@ -60,6 +64,16 @@ FLOODS = {
         API, body(repeated(b"[],")).replace(b"200", b"400", 1)
     ),
     "a gzip bomb": Flood(API, compressed(bytes(256 * MIB))),
+    "a gzip bomb in gzip in gzip": Flood(
+        API,
+        encoded(gzip.compress(gzip.compress(gzip.compress(bytes(256 * MIB)))), b"gzip, gzip, gzip"),
+    ),
+    "empty gzip members": Flood(API, encoded(gzip.compress(b"") * 50_000)),
+    "zeros after the gzip": Flood(API, encoded(gzip.compress(b"{}") + bytes(MIB))),
+    "empty deflate blocks": Flood(API, encoded(b"\0\0\0\xff\xff" * 200_000, b"deflate")),
+    "a gzip bomb in an error response": Flood(
+        API, compressed(bytes(256 * MIB)).replace(b"200", b"500", 1)
+    ),
     "a gzip bomb as page": Flood(PAGE, compressed(bytes(256 * MIB)), 12.0),
     "a page of spaces": Flood(PAGE, body(b" " * (4 * MIB)), 16.0),
     "a gzip bomb as server list": Flood(

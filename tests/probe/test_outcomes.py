@@ -1,6 +1,9 @@
 """Each response of the cloud's API, good or broken, gives its own outcome."""
 
+import gzip
+import json
 import tracemalloc
+import zlib
 from dataclasses import dataclass
 
 import pytest
@@ -57,6 +60,17 @@ def protocol_error(raw: bytes) -> Case:
 GOOD = cloud.console_address()
 GOOD_CHUNK = b"%x\r\n%s\r\n" % (len(cloud.GOOD_BODY), cloud.GOOD_BODY)
 CHUNKED = cloud.HEAD_OK + b"Transfer-Encoding: chunked\r\n\r\n"
+NOT_READY = json.dumps({"error_code": "iMetal.0101", "error_msg": "not ready"}).encode()
+
+
+def packed(body: bytes, encoding: str = "gzip", status: int = 200) -> bytes:
+    return cloud.response(status, body, Content_Encoding=encoding)
+
+
+def members(body: bytes) -> bytes:
+    return gzip.compress(body[:20]) + gzip.compress(body[20:])
+
+
 TOO_LONG = cloud.console_address_of_size(cloud.MIB + 1)
 
 SUCCESSES = {
@@ -67,6 +81,19 @@ SUCCESSES = {
     "gzip": ok(cloud.gzipped(cloud.GOOD_BODY)),
     "x-gzip": ok(cloud.gzipped(cloud.GOOD_BODY, "x-gzip")),
     "identity encoding": ok(cloud.response(200, cloud.GOOD_BODY, Content_Encoding="identity")),
+    "charset as encoding": ok(packed(cloud.GOOD_BODY, "UTF-8")),
+    "unknown encoding": ok(packed(cloud.GOOD_BODY, "rot13")),
+    "gzip and identity": ok(cloud.gzipped(cloud.GOOD_BODY, "gzip, identity")),
+    "gzip twice": ok(packed(gzip.compress(gzip.compress(cloud.GOOD_BODY)), "gzip, gzip")),
+    "encodings in two headers": ok(
+        packed(gzip.compress(cloud.GOOD_BODY)).replace(
+            b"\r\n", b"\r\nContent-Encoding: UTF-8\r\n", 1
+        )
+    ),
+    "gzip in members": ok(packed(members(cloud.GOOD_BODY))),
+    "gzip with padding": ok(packed(gzip.compress(cloud.GOOD_BODY) + bytes(512))),
+    "deflate": ok(packed(zlib.compress(cloud.GOOD_BODY), "deflate")),
+    "deflate without a header": ok(packed(zlib.compress(cloud.GOOD_BODY)[2:-4], "deflate")),
     "chunked": ok(CHUNKED + GOOD_CHUNK + b"0\r\n\r\n"),
     "body until close": Case(
         answers_and_closes(b"HTTP/1.1 200 OK\r\n\r\n" + cloud.GOOD_BODY), Outcome.SUCCESS, 200
@@ -127,10 +154,8 @@ BAD_RESPONSES = {
     "encoding that was not requested": bad_response(
         cloud.response(200, b"\x0b\x02\x80{}\x03", Content_Encoding="br")
     ),
-    "unknown encoding": bad_response(
-        cloud.response(200, cloud.GOOD_BODY, Content_Encoding="rot13")
-    ),
-    "gzip twice": bad_response(cloud.gzipped(cloud.GOOD_BODY, "gzip, gzip")),
+    "gzip once that claims to be twice": bad_response(cloud.gzipped(cloud.GOOD_BODY, "gzip, gzip")),
+    "gzip in members of over 1 MiB": bad_response(packed(gzip.compress(b" " * cloud.MIB) * 2)),
     "body that is not gzip": bad_response(
         cloud.response(200, cloud.GOOD_BODY, Content_Encoding="gzip")
     ),
@@ -194,7 +219,30 @@ BROKEN_BODIES = {
     **with_broken_body(Outcome.SERVER_ERROR, 502),
 }
 
+NOT_READY_BODIES = {
+    "in gzip": packed(gzip.compress(NOT_READY), status=400),
+    "in gzip members": packed(members(NOT_READY), status=400),
+    "with a charset as encoding": packed(NOT_READY, "UTF-8", 400),
+    "in gzip and identity": packed(members(NOT_READY), "gzip, identity", 400),
+    "in deflate": packed(zlib.compress(NOT_READY), "deflate", 400),
+    "in gzip with a wrong checksum": packed(gzip.compress(NOT_READY)[:-8] + b"?" * 8, status=400),
+    "in gzip without its end": packed(gzip.compress(NOT_READY)[:-8], status=400),
+    "labelled as gzip": packed(NOT_READY, status=400),
+    "labelled as br": packed(NOT_READY, "br", 400),
+}
 ERRORS = {
+    **{
+        f"iMetal.0101 {how}": raw_response(Outcome.NOT_READY, 400, raw, "iMetal.0101")
+        for how, raw in NOT_READY_BODIES.items()
+    },
+    "iMetal.0101 without its last chunk": Case(
+        answers_and_closes(
+            CHUNKED.replace(b"200 OK", b"400 Bad") + b"%x\r\n%s\r\n" % (len(NOT_READY), NOT_READY)
+        ),
+        Outcome.NOT_READY,
+        400,
+        "iMetal.0101",
+    ),
     "iMetal.0101": error(Outcome.NOT_READY, 400, "iMetal.0101"),
     "iMetal.0001": error(Outcome.BAD_REQUEST, 400, "iMetal.0001"),
     "APIGW.0201": error(Outcome.BAD_REQUEST, 400, "APIGW.0201"),

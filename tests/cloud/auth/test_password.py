@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import gzip
 import json
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,13 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.clock import SystemClock
 from exporter.cloud.auth import Lockouts, login_for
 from exporter.cloud.auth.login import Login
-from exporter.cloud.auth.password import PasswordLogin
+from exporter.cloud.auth.password import PasswordLogin, PasswordSource
+from exporter.cloud.client import login_sender
 from exporter.cloud.errors import LoginFailedError
-from exporter.config.config import PasswordAuth, Project
+from exporter.cloud.observer import Unobserved
+from exporter.config.config import PasswordAuth, Project, Tls
 from exporter.config.secret import Secret
 from exporter.http.errors import NoResponse, NoResponseError
+from exporter.http.transport import WireTransport
 from tests.cloud.auth.fake_iam import (
     CountingObserver,
     FakeIam,
@@ -29,6 +35,9 @@ from tests.cloud.auth.fake_iam import (
     response,
 )
 from tests.http.responses import received
+from tests.real import cloud_responses as cloud
+from tests.real.broken_responses import answers
+from tests.real.broken_servers import BrokenServer
 
 if TYPE_CHECKING:
     from tests.conftest import FakeClock
@@ -478,6 +487,38 @@ class TestInvalidResponses:
         )
         with pytest.raises(LoginFailedError):
             await login.authorize(api_request())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("UTF-8", bytes),
+        ("gzip, identity", gzip.compress),
+        ("gzip", lambda body: gzip.compress(body[:9]) + gzip.compress(body[9:])),
+        ("deflate", zlib.compress),
+    ],
+)
+async def test_a_compressed_token_response_is_read(
+    encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    ends = {"token": {"expires_at": "2100-01-01T00:00:00Z"}}
+    token = cloud.response(
+        201,
+        pack(json.dumps(ends).encode()),
+        Content_Encoding=encoding,
+        X_Subject_Token="token-1",
+    )
+    wire = WireTransport(tls=Tls(), proxy_url=None, observer=Unobserved())
+    async with BrokenServer(answers(token)) as server:
+        source = PasswordSource(
+            PasswordAuth(server.url, "monitor", RIGHT, "my-account"),
+            "0123",
+            send=login_sender(wire, 5.0),
+            clock=SystemClock(),
+        )
+        credentials = await source.obtain()
+        await wire.aclose()
+    assert credentials.lifetime > 366 * 86_400
 
 
 class FixedClock:
