@@ -17,7 +17,7 @@ import pycurl
 from exporter.config.config import Tls
 from exporter.config.secret import Secret
 from exporter.http.body import BodyError, Decoded
-from exporter.http.certificates import earliest_expiry
+from exporter.http.certificates import TrustStore, earliest_expiry
 from exporter.http.connection import Check, Proxy, bracketed, is_address, tls_options
 from exporter.http.curl_multi import CurlMulti
 from exporter.http.deadline import Deadline
@@ -70,7 +70,11 @@ class WireTransport(httpx.AsyncBaseTransport):
         the proxy's file cannot be read. Must be called in a running event loop.
         """
         self._tls = tls_options(tls)
-        self._verified = not tls.insecure_skip_verify
+        self._trusted: TrustStore | None = None
+        if not tls.insecure_skip_verify:
+            self._trusted = TrustStore.read(
+                self._tls.get(pycurl.CAINFO), self._tls.get(pycurl.CAPATH)
+            )
         self._server_name = tls.server_name
         self._named = named
         self._proxy = Proxy(proxy_url)
@@ -302,9 +306,10 @@ class WireTransport(httpx.AsyncBaseTransport):
         if secured:
             phases["tls"] = max(0.0, secured - connected)
         self._observer.connection_opened(phases)
-        if secured and self._verified:
+        if secured and self._trusted is not None:
             # Undecoded: a certificate may hold anything.
-            expires_at = earliest_expiry(curl.getinfo_raw(pycurl.INFO_CERTINFO))
+            chain = curl.getinfo_raw(pycurl.INFO_CERTINFO)
+            expires_at = earliest_expiry(chain, self._trusted)
             if expires_at is not None:
                 self._observer.certificate_seen(self._other_name(host) or host, expires_at)
 

@@ -191,7 +191,7 @@ CONNECTIONS_OPENED = _per_project(
 CERTIFICATE_EXPIRY = _per_project(
     "console_tls_certificate_expiry_timestamp_seconds",
     Kind.GAUGE,
-    "Earliest expiry in the certificate chain that a host presented last, in Unix time.",
+    "Earliest expiry in a host's verified certificate chain, in Unix time.",
     "host",
 )
 THROTTLE_LIMIT = _per_project(
