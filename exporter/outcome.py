@@ -36,6 +36,8 @@ class Outcome(StrEnum):
     THROTTLED = "throttled"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    UNREACHABLE = "unreachable"
+    WRONG_ENDPOINT = "wrong_endpoint"
     SKIPPED = "skipped"
     BUSY = "busy"
     INTERNAL_ERROR = "internal_error"
@@ -50,13 +52,15 @@ class Outcome(StrEnum):
         return Verdict.FAILURE
 
 
-# These concern the exporter, its login or its quota, or how many viewers a console has at the
+# These concern the exporter, its network, login or quota, or how many viewers a console has at the
 # moment. They do not prove that it is broken.
 _INCONCLUSIVE = frozenset(
     {
         Outcome.THROTTLED,
         Outcome.UNAUTHORIZED,
         Outcome.FORBIDDEN,
+        Outcome.UNREACHABLE,
+        Outcome.WRONG_ENDPOINT,
         Outcome.SKIPPED,
         Outcome.BUSY,
         Outcome.INTERNAL_ERROR,

@@ -12,6 +12,7 @@ from exporter.cloud.auth.login import Login, SendRequest
 from exporter.cloud.client import CloudClient, login_sender
 from exporter.cloud.observed_transport import ObservedTransport
 from exporter.cloud.observer import ProjectObserver, Unobserved
+from exporter.cloud.reachability import Reachability
 from exporter.config.config import AgencyAuth, Project, Tls
 from exporter.http.deadline import Deadline
 from exporter.http.transport import WireTransport
@@ -38,6 +39,7 @@ class ProjectParts:
     consoles: ConsoleClient
     throttle: Throttle
     login: Login
+    reachability: Reachability
     client: CloudClient
     prober: Prober
     files: bytes
@@ -83,16 +85,29 @@ class ProjectParts:
             clock=clock,
             lockouts=lockouts,
         )
+        reachability = Reachability(clock)
         client = CloudClient(
             endpoint=project.endpoint,
             project_id=project.project_id,
             transport=transport,
             login=login,
             observer=observer,
+            reachability=reachability,
         )
         consoles = ConsoleClient(project.console, proxy_url=project.proxy_url, observer=observer)
         prober = Prober(client, consoles, clock)
-        return cls(project, transport, metadata, consoles, throttle, login, client, prober, files)
+        return cls(
+            project,
+            transport,
+            metadata,
+            consoles,
+            throttle,
+            login,
+            reachability,
+            client,
+            prober,
+            files,
+        )
 
     def can_serve(self, project: Project) -> bool:
         """Return whether these parts fit a new version of their project without a rebuild."""
@@ -132,6 +147,7 @@ class ProjectParts:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        await self.reachability.aclose()
         await self.transport.aclose()
         await self.consoles.aclose()
         if self.metadata is not None:

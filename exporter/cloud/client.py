@@ -8,7 +8,14 @@ import httpx
 
 from exporter.cloud.auth.login import SendRequest
 from exporter.cloud.observer import RequestObserver
-from exporter.cloud.server_list import PAGE_LIMIT, ListedServer, page_of
+from exporter.cloud.reachability import Reachability
+from exporter.cloud.server_list import (
+    PAGE_LIMIT,
+    PAGE_LIMIT_LEAST,
+    ListedServer,
+    ServerListPage,
+    page_of,
+)
 from exporter.http.deadline import Deadline
 from exporter.http.errors import BadResponseError
 from exporter.ratelimit.transport import URGENT
@@ -30,9 +37,10 @@ class CloudClient:
     """Client of one CloudDC project's API at ``endpoint``.
 
     ``transport`` takes the permits and reports the requests, ``login`` authenticates them.
+    ``reachability`` learns from every response.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a project's requests need
         self,
         *,
         endpoint: str,
@@ -40,8 +48,10 @@ class CloudClient:
         transport: httpx.AsyncBaseTransport,
         login: httpx.Auth,
         observer: RequestObserver,
+        reachability: Reachability,
     ) -> None:
         self._observer = observer
+        self._reachability = reachability
         self._servers_url = f"{endpoint}/v1/{quote(project_id, safe='')}/physicalservers"
         self._transport = transport
         self._login = login
@@ -97,7 +107,21 @@ class CloudClient:
                 "on_permit": permitted,
             },
         )
-        return await self._drive(request)
+        response = await self._drive(request)
+        self._reachability.observe(response)
+        return response
+
+    async def answers_since(self, began: float, *, timeout: float) -> bool:  # noqa: ASYNC109
+        """Return whether the API answers requests, as evidence since ``began`` (monotonic seconds).
+
+        If there is none yet, the API is asked for its shortest list, within ``timeout`` seconds.
+        Raises nothing but cancellation.
+        """
+
+        async def ask() -> None:
+            await self._page({"limit": str(PAGE_LIMIT_LEAST)}, timeout)
+
+        return await self._reachability.confirm(began, ask)
 
     async def server_pages(
         self,
@@ -121,26 +145,14 @@ class CloudClient:
                 query["manage_state"] = manage_state
             if marker:
                 query["marker"] = marker
-            url = httpx.URL(self._servers_url, params=query)
-            request = httpx.Request(
-                "GET",
-                url,
-                headers=_HEADERS,
-                extensions={
-                    "operation": "list_servers",
-                    "deadline": Deadline(timeout),
-                    "max_bytes": _LIST_MAX_BYTES,
-                },
-            )
-            response = await self._http.send(request)
-            page = await page_of(response)
+            page = await self._page(query, timeout)
             known = len(found)
             found.update(server.id for server in page.servers)
             if len(found) > SERVERS_MAX:
                 raise BadResponseError(
                     f"the server list has over {SERVERS_MAX} servers, the maximum: "
                     "list the servers in a file instead",
-                    response.status_code,
+                    _OK,
                 )
             yield page.servers
             has_markers = has_markers or page.next_marker is not None
@@ -155,7 +167,7 @@ class CloudClient:
                 raise BadResponseError(
                     "the server list repeats itself: a page had no new servers and did not end "
                     "the list; report this to the cloud's support",
-                    response.status_code,
+                    _OK,
                 )
             markers.add(marker)
         raise BadResponseError(
@@ -163,6 +175,25 @@ class CloudClient:
             "list the servers in a file instead",
             _OK,
         )
+
+    async def _page(self, query: dict[str, str], timeout: float) -> ServerListPage:  # noqa: ASYNC109
+        """Request one page of the server list; raises `httpx.RequestError`, also if invalid."""
+        request = httpx.Request(
+            "GET",
+            httpx.URL(self._servers_url, params=query),
+            headers=_HEADERS,
+            extensions={
+                "operation": "list_servers",
+                "deadline": Deadline(timeout),
+                "max_bytes": _LIST_MAX_BYTES,
+            },
+        )
+        response = await self._http.send(request)
+        if response.status_code != _OK:
+            self._reachability.observe(response)
+        page = await page_of(response)
+        self._reachability.answered()
+        return page
 
     async def _drive(self, request: httpx.Request) -> httpx.Response:
         """Send as `httpx.AsyncClient.send` does, at half the CPU time of a probe.

@@ -15,7 +15,8 @@ from exporter.http.errors import BadResponseError
 from exporter.http.json_stream import read_json_stream
 
 PAGE_LIMIT = 1000
-"""Records per page, the API's maximum."""
+PAGE_LIMIT_LEAST = 10
+"""Records per page, the API's maximum and minimum."""
 
 _OK = 200
 _REMEDIES = {

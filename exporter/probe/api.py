@@ -3,6 +3,7 @@
 import httpx
 
 from exporter.cloud.api_error import ApiError
+from exporter.cloud.reachability import is_from_api
 from exporter.http.json_body import json_body
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
@@ -19,6 +20,8 @@ _BY_STATUS = {
 }
 _OK = 200
 _SERVER_ERRORS = range(500, 600)
+# Proxies and balancers answer so in place of an API that they do not reach, or do not ask.
+_FROM_BETWEEN = frozenset({407, 408, 502, 503, 504})
 
 
 def console_address(response: httpx.Response, error: ApiError) -> ConsoleAddress:
@@ -34,6 +37,16 @@ def console_address(response: httpx.Response, error: ApiError) -> ConsoleAddress
     if outcome is Outcome.BAD_REQUEST and error.code == _NOT_READY:
         outcome = Outcome.NOT_READY
     raise StageFailedError(outcome, detail)
+
+
+def outcome_without_api(response: httpx.Response) -> Outcome | None:
+    """Return the outcome of a response if the API answers no other request either.
+
+    None: the response is the API's own.
+    """
+    if is_from_api(response):
+        return None
+    return Outcome.UNREACHABLE if response.status_code in _FROM_BETWEEN else Outcome.WRONG_ENDPOINT
 
 
 def _address_in(response: httpx.Response) -> ConsoleAddress:

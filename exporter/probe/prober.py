@@ -14,8 +14,8 @@ from exporter.cloud.errors import LoginFailedError
 from exporter.http.deadline import Deadline
 from exporter.http.errors import BadResponseError, NoResponse, NoResponseError
 from exporter.model import ProbeResult, Stage, StageTiming, Target
-from exporter.outcome import Outcome
-from exporter.probe.api import console_address
+from exporter.outcome import Outcome, Verdict
+from exporter.probe.api import console_address, outcome_without_api
 from exporter.probe.console import ConsoleClient
 from exporter.probe.rfb import read_version
 from exporter.probe.rfb_stream import RfbStream
@@ -41,11 +41,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _ProbeRun:
-    """The state of a running probe: its deadline, current stage, timings and API response."""
+    """The state of a running probe: its deadline, current stage, timings and API response.
+
+    ``began`` is the monotonic time of the first permit. ``without_api`` is the outcome if the API
+    answers no other request either; None after an answer of the API itself.
+    """
 
     target: Target
     deadline: Deadline
     started_at: float
+    began: float
+    without_api: Outcome | None = Outcome.UNREACHABLE
     stage: Stage = Stage.API
     note: str = ""
     timings: list[StageTiming] = field(default_factory=list)
@@ -97,10 +103,15 @@ class Prober:
         The earliest ``due`` (monotonic seconds) is served first. ``on_permit`` is called with the
         probe's deadline when the permit is granted, before anything is sent.
         """
-        run = _ProbeRun(target, Deadline(target.timeout), started_at=self._clock.time())
+        run = _ProbeRun(
+            target,
+            Deadline(target.timeout),
+            started_at=self._clock.time(),
+            began=self._clock.monotonic(),
+        )
 
         def permitted() -> None:
-            run.started_at = self._clock.time()
+            run.started_at, run.began = self._clock.time(), self._clock.monotonic()
             if on_permit is not None:
                 on_permit(run.deadline)
 
@@ -122,6 +133,8 @@ class Prober:
         except Exception as error:  # a bug of the exporter must not count against the console
             log.exception("probe failed: internal error", **_log_fields(target))
             outcome, detail = Outcome.INTERNAL_ERROR, type(error).__name__
+        if outcome.verdict is Verdict.FAILURE:
+            outcome = await self._with_evidence(run, outcome)
         return ProbeResult(
             target=target,
             started_at=run.started_at,
@@ -135,6 +148,14 @@ class Prober:
             detail=detail,
         )
 
+    async def _with_evidence(self, run: _ProbeRun, outcome: Outcome) -> Outcome:
+        """Return the outcome of a failed probe: the server's failure only if the API answers."""
+        if run.without_api is None:
+            return outcome
+        if await self._client.answers_since(run.began, timeout=run.target.timeout):
+            return outcome
+        return run.without_api
+
     async def _run_stages(self, run: _ProbeRun, due: float, on_permit: Callable[[], None]) -> None:
         target, deadline = run.target, run.deadline
         with run.timed(Stage.API):
@@ -144,8 +165,11 @@ class Prober:
                 )
             except httpx.RequestError as failure:
                 run.status = getattr(failure, "status", 0)
+                if isinstance(failure, BadResponseError):
+                    run.without_api = Outcome.WRONG_ENDPOINT
                 raise
             run.status, run.error = response.status_code, ApiError.of(response)
+            run.without_api = outcome_without_api(response)
             address = console_address(response, run.error)
             if run.ends_at(Stage.API):
                 return

@@ -15,6 +15,7 @@ from exporter.cloud.client import CloudClient
 from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observed_transport import ObservedTransport
 from exporter.cloud.observer import Unobserved
+from exporter.cloud.reachability import Reachability
 from exporter.cloud.server_list import ListedServer
 from exporter.http.deadline import Deadline
 from exporter.http.errors import BadResponseError, NoResponse, NoResponseError
@@ -128,6 +129,7 @@ def make_harness(clock: Any) -> Callable[..., Harness]:
             ),
             login=login,
             observer=observer,
+            reachability=Reachability(clock),
         )
         return Harness(cloud, login, observer, client, throttle)
 

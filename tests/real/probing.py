@@ -11,6 +11,7 @@ from exporter.cloud.client import CloudClient
 from exporter.cloud.errors import LoginFailedError
 from exporter.cloud.observed_transport import ObservedTransport
 from exporter.cloud.observer import ProjectObserver, Unobserved
+from exporter.cloud.reachability import Reachability
 from exporter.config.config import Console, Tls
 from exporter.config.secret import Secret
 from exporter.http.resolver import Resolver
@@ -82,6 +83,7 @@ async def probing(  # noqa: PLR0913 - parameters of tests
         transport=RateLimitedTransport(ObservedTransport(wire, Unobserved()), throttle),
         login=login or TokenLogin(TOKEN),
         observer=Unobserved(),
+        reachability=Reachability(clock),
     )
     consoles = ConsoleClient(console, proxy_url=None, observer=observer, resolver=resolver)
     prober = Prober(client, consoles, clock)
