@@ -88,12 +88,12 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class ProjectStatus:
-    """Current state of a project's throttle and login.
+    """Current state of a project's throttle, login and API.
 
     ``limit`` is the current rate and ``ceiling`` the maximum rate, in requests per second. Times
     are Unix time in seconds: ``resume_at`` is the end of the current or last cool-down, None
     before the first one; ``login_expires_at`` is None if the credentials have no known expiry or
-    do not exist yet.
+    do not exist yet. ``api_reachable`` is None before the first evidence.
     """
 
     name: str
@@ -103,3 +103,4 @@ class ProjectStatus:
     queue_length: int
     resume_at: float | None = None
     login_expires_at: float | None = None
+    api_reachable: bool | None = None

@@ -15,17 +15,28 @@ def api_alerts(parameters: Parameters) -> tuple[Alert, ...]:
         Alert(
             name="ConsoleApiUnavailable",
             severity="critical",
-            expr=f"{recording.API_UNAVAILABLE}{{{of_job}}} > {parameters.api_unavailable_ratio:g}",
+            # The first operand wins where both match: its value 0 selects the text.
+            expr=(
+                f"max by (job, project) ({selected(catalog.API_REACHABLE, parameters)}) == 0\n"
+                f"or {recording.API_UNAVAILABLE}{{{of_job}}} > {parameters.api_unavailable_ratio:g}"
+            ),
             for_seconds=parameters.api_unavailable_for,
             summary=(
-                "{{ $value | humanizePercentage }} of the API requests of {{ $labels.project }}"
-                f" fail (alert above {100 * parameters.api_unavailable_ratio:.4g}%)"
+                "{{ if $value }}{{ $value | humanizePercentage }} of the API requests of"
+                " {{ $labels.project }} fail"
+                f" (alert above {100 * parameters.api_unavailable_ratio:.4g}%)"
+                "{{ else }}The API of {{ $labels.project }} does not answer{{ end }}"
             ),
             description=(
-                "{{ $value | humanizePercentage }} of the requests of project"
+                "{{ if $value }}{{ $value | humanizePercentage }} of the requests of project"
                 " {{ $labels.project }} got a 5xx status or no response in the last"
-                f" {in_words(parameters.window_5m)}. Consoles cannot be opened until the API works"
-                " again."
+                f" {in_words(parameters.window_5m)}. The API still answers, if only with errors."
+                " Likely side: the cloud. Consoles cannot be opened until the API works again."
+                "{{ else }}No request of project {{ $labels.project }} gets an answer of the API:"
+                " no response at all, or that of a proxy or another web server. Likely side: the"
+                " exporter's machine, its network, DNS, proxy or clock, or the project's endpoint."
+                " If the API cannot be reached from elsewhere either: the cloud. Its consoles keep"
+                " their last verdict.{{ end }}"
             ),
             dashboard="console-api",
             scope=PROJECT,

@@ -22,6 +22,8 @@ OUTCOMES = (
     "throttled",
     "unauthorized",
     "forbidden",
+    "unreachable",
+    "wrong_endpoint",
     "skipped",
     "busy",
     "internal_error",

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from exporter.metrics.catalog import Metric
 from monitoring.parameters import Parameters
 
-INCONCLUSIVE = ("throttled", "unauthorized", "forbidden", "skipped", "busy", "internal_error")
+INCONCLUSIVE = (
+    "throttled",
+    "unauthorized",
+    "forbidden",
+    "unreachable",
+    "wrong_endpoint",
+    "skipped",
+    "busy",
+    "internal_error",
+)
 """Outcomes that do not say whether the console works."""
 
 # Negative matchers, so that a new outcome counts as a failure without a change here.

@@ -123,7 +123,7 @@ class ProjectParts:
         return f"{project.name} {project.endpoint} {project.project_id}"
 
     def status(self) -> ProjectStatus:
-        """Return the state of throttle and login, for metrics, pages and API."""
+        """Return the state of throttle, login and API, for metrics, pages and API."""
         return ProjectStatus(
             name=self.project.name,
             region=self.project.region,
@@ -132,6 +132,7 @@ class ProjectParts:
             queue_length=self.throttle.queue_length,
             resume_at=self.throttle.resume_at or None,
             login_expires_at=self.login.expires_at,
+            api_reachable=self.reachability.reachable,
         )
 
     async def snapshot(self) -> SavedProject:

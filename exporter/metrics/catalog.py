@@ -178,6 +178,12 @@ API_ERRORS = _per_project(
 API_IN_FLIGHT = _per_project(
     "console_api_requests_in_flight", Kind.GAUGE, "Requests currently waiting for a response."
 )
+API_REACHABLE = _per_project(
+    "console_api_reachable",
+    Kind.GAUGE,
+    "Whether the API answers: 1, or 0 after a control request without an answer of the API; absent"
+    " before the first evidence.",
+)
 CONNECTION_DURATION = _per_project(
     "console_http_connection_duration_seconds",
     Kind.HISTOGRAM,
@@ -262,6 +268,7 @@ PER_PROJECT = (
     API_REQUEST_DURATION,
     API_ERRORS,
     API_IN_FLIGHT,
+    API_REACHABLE,
     CONNECTION_DURATION,
     CONNECTIONS_OPENED,
     CERTIFICATE_EXPIRY,

@@ -1,4 +1,4 @@
-"""Expose the state of each project's throttle and login, which is read at each scrape."""
+"""Expose the state of each project's throttle, login and API, which is read at each scrape."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -11,6 +11,7 @@ from exporter.metrics.registered import gauge_family
 from exporter.model import ProjectStatus
 
 _VALUES: dict[catalog.Metric, Callable[[ProjectStatus], float | None]] = {
+    catalog.API_REACHABLE: lambda status: status.api_reachable,
     catalog.THROTTLE_LIMIT: lambda status: status.limit,
     catalog.THROTTLE_CEILING: lambda status: status.ceiling,
     catalog.THROTTLE_QUEUE_LENGTH: lambda status: status.queue_length,

@@ -1,4 +1,4 @@
-"""Log events of a whole project: login failed, login recovered, rate limit hit.
+"""Log events of a whole project: login or API failed or recovered, rate limit hit.
 
 These events are no evidence about any console.
 """
@@ -11,6 +11,7 @@ from exporter.state.store import TargetState
 
 # A project may stay slow for this long after a 429; further 429s in that time are not logged.
 _SLOW_SECONDS = 300.0
+_UNREACHABLE = frozenset({Outcome.UNREACHABLE, Outcome.WRONG_ENDPOINT})
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +21,7 @@ class ProjectEvents:
 
     def __init__(self) -> None:
         self._login_failed_since: dict[str, float] = {}
+        self._unreachable_since: dict[str, float] = {}
         self._throttled_at: dict[str, float] = {}
 
     def on_change(self, state: TargetState) -> None:
@@ -36,6 +38,13 @@ class ProjectEvents:
         elif result.verdict is not Verdict.INCONCLUSIVE and project in self._login_failed_since:
             since = self._login_failed_since.pop(project)
             log.info("login recovered", project=project, after_seconds=round(at - since, 3))
+        if result.outcome in _UNREACHABLE:
+            if project not in self._unreachable_since:
+                self._unreachable_since[project] = at
+                log.warning("API unreachable, no server can be probed", **_fields(result))
+        elif result.verdict is not Verdict.INCONCLUSIVE and project in self._unreachable_since:
+            since = self._unreachable_since.pop(project)
+            log.info("API reachable again", project=project, after_seconds=round(at - since, 3))
         if result.outcome is Outcome.THROTTLED:
             if at - self._throttled_at.get(project, float("-inf")) > _SLOW_SECONDS:
                 log.warning("rate limited by the cloud, probes slowed down", **_fields(result))

@@ -85,9 +85,10 @@ def _faults(parameters: Parameters) -> Panel:
     rejected = select(catalog.PROBE_OUTCOME, 'outcome=~"unauthorized|forbidden"')
     return table_of(
         "Causes by project",
-        "Start with the first red or yellow cell from the left. API failing: contact the cloud's"
-        " support. Login rejected: check user, password and permissions. Throttled: lengthen the"
-        " interval. If only Broken is red, the cause is the consoles or their gateway.",
+        "Start with the first red or yellow cell from the left. API without an answer: check the"
+        " exporter's network, proxy and endpoint. API failing: contact the cloud's support. Login"
+        " rejected: check user, password and permissions. Throttled: lengthen the interval. If only"
+        " Broken is red, the cause is the consoles or their gateway.",
         [
             Label(
                 label="project",
@@ -98,6 +99,12 @@ def _faults(parameters: Parameters) -> Panel:
         ],
         [
             Number(expression=servers, title="Servers", unit="none", width=75),
+            Number(
+                expression=f"max by (project) ({select(catalog.API_REACHABLE)})",
+                title="API",
+                unit="none",
+                mappings=value_mappings.ANSWERING,
+            ),
             Number(
                 expression=f"max by (project) ({recorded(recording.API_UNAVAILABLE)})",
                 title="API failing",

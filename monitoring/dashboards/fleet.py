@@ -99,7 +99,8 @@ def _now(parameters: Parameters) -> Row:
             stat_panel(
                 "Inconclusive",
                 "Servers whose last probe says nothing about the console: throttled, login"
-                " rejected, skipped or an error of the exporter. See the API dashboard.",
+                " rejected, API unreachable, skipped or an error of the exporter. See the API"
+                " dashboard.",
                 or_zero(
                     f"sum({select(catalog.PROBE_OUTCOME, inconclusive)})",
                     f"sum({select(catalog.PROBE_OUTCOME)})",
@@ -192,5 +193,5 @@ def _outcome_shades() -> dict[str, str]:
     return {
         value_mappings.SUCCESS: value_mappings.GREEN,
         **{name: reds[index % len(reds)] for index, name in enumerate(value_mappings.FAILURES)},
-        **dict(zip(INCONCLUSIVE, yellows, strict=True)),
+        **{name: yellows[index % len(yellows)] for index, name in enumerate(INCONCLUSIVE)},
     }

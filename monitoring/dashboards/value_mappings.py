@@ -1,6 +1,7 @@
 """Colors and value mappings of the dashboards.
 
-Green: success. Red: failure. Yellow: inconclusive (login, quota, viewers, exporter). Grey: unknown.
+Green: success. Red: failure. Yellow: inconclusive (network, login, quota, viewers or
+exporter). Grey: unknown.
 """
 
 from collections.abc import Iterable
@@ -72,6 +73,7 @@ def _between(low: float, high: float, color: str, text: str | None = None) -> Va
 
 
 REACHABLE = text_mapping(("broken", RED), ("reachable", GREEN))
+ANSWERING = text_mapping(("no answer", RED), ("answers", GREEN))
 UP = text_mapping(("down", RED), ("up", GREEN))
 LOADED = text_mapping(("reload failed", RED), ("loaded", GREEN))
 COOLING = text_mapping(("running", GREEN), ("cooling down", YELLOW))

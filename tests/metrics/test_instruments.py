@@ -275,6 +275,11 @@ def test_gauges_of_a_project_are_read_from_its_status(
     readings.projects = [replace(STATUS, resume_at=98.0, login_expires_at=99.0)]
     assert of_project(instruments, resume) == 98
     assert of_project(instruments, expiry) == 99
+    reachable = "console_api_reachable"
+    assert of_project(instruments, reachable) is None
+    for answers in (True, False):
+        readings.projects = [replace(STATUS, api_reachable=answers)]
+        assert of_project(instruments, reachable) == answers
     assert value(instruments, limit, project="north") is None
 
 

@@ -2,7 +2,16 @@
 
 from tests.monitoring.promtool import ONE, STEP, InputSeries, firing
 
-INCONCLUSIVE = ("throttled", "unauthorized", "forbidden", "skipped", "busy", "internal_error")
+INCONCLUSIVE = (
+    "throttled",
+    "unauthorized",
+    "forbidden",
+    "unreachable",
+    "wrong_endpoint",
+    "skipped",
+    "busy",
+    "internal_error",
+)
 RESTARTED = "restarted"
 """The exporter has restarted without saved state and has not probed yet."""
 

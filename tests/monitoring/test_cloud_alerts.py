@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.monitoring.promtool import (
     ONE,
     InputSeries,
+    alert_texts,
     assert_firing,
     assert_query,
     counting,
@@ -18,6 +19,7 @@ AUTH = firing("ConsoleAuthFailing", "critical", project="southwest")
 TOKEN = firing("ConsoleTokenNotRefreshed", "warning", project="southwest", instance=ONE)
 
 REQUESTS = "console_api_requests_total"
+REACHABLE = "console_api_reachable"
 PROBES = "console_probes_total"
 FAILURES = "console_auth_failures_total"
 REFRESHES = "console_auth_refreshes_total"
@@ -51,6 +53,45 @@ def test_api_is_unavailable_if_over_half_of_requests_get_5xx_or_no_response(
         for project in ("both", "51 %", "all")
     ]
     assert_firing(rules, inputs, {"4m30s": [], "11m": alerts, "30m": alerts})
+
+
+def test_api_is_unavailable_if_no_exporter_gets_an_answer(rules: Path) -> None:
+    inputs = InputSeries()
+    for project, own, other in (
+        ("unreachable", 0, None),
+        ("by all", 0, 0),
+        ("by one", 0, 1),
+        ("reachable", 1, 1),
+    ):
+        # Portals answer 200.
+        _requests(inputs, project, _200=100)
+        for instance, answers in ((ONE, own), ("two:10429", other)):
+            if answers is not None:
+                samples = [1.0] * 40 + [float(answers)] * 80
+                inputs.add(REACHABLE, samples, project=project, instance=instance)
+    alerts = [
+        firing("ConsoleApiUnavailable", "critical", project=project)
+        for project in ("unreachable", "by all")
+    ]
+    assert_firing(rules, inputs, {"11m": [], "14m": [], "16m": alerts, "25m": alerts})
+
+
+def test_api_is_available_as_soon_as_it_answers(rules: Path) -> None:
+    inputs = InputSeries()
+    inputs.add(REACHABLE, [0.0] * 40 + [1.0] * 40, project="southwest")
+    assert_firing(rules, inputs, {"9m": [UNAVAILABLE], "10m15s": []})
+
+
+def test_the_text_names_the_likely_side(rules: Path) -> None:
+    inputs = _requests(InputSeries(), "errors", _503=100)
+    inputs.add(REACHABLE, [1.0] * 80, project="errors")
+    _requests(inputs, "silence", none=100)
+    inputs.add(REACHABLE, [0.0] * 80, project="silence")
+    texts = alert_texts(rules, inputs, "15m", "ConsoleApiUnavailable")
+    assert "100% of the API requests of errors fail (alert above 50%)" in texts
+    assert "Likely side: the cloud." in texts
+    assert "The API of silence does not answer" in texts
+    assert "Likely side: the exporter's machine, its network, DNS, proxy or clock" in texts
 
 
 def test_429_is_not_unavailable(rules: Path) -> None:

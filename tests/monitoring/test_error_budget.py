@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.monitoring.consoles import INCONCLUSIVE
 from tests.monitoring.promtool import (
     JOB,
     InputSeries,
@@ -73,7 +74,7 @@ def test_each_pair_of_windows_has_its_own_threshold(rules: Path) -> None:
 
 def test_inconclusive_probes_use_no_error_budget(rules: Path) -> None:
     inputs = InputSeries()
-    for outcome in ("throttled", "unauthorized", "forbidden", "skipped", "busy", "internal_error"):
+    for outcome in INCONCLUSIVE:
         _probed(inputs, 30, f"all {outcome}", success=10, timeout=0, **{outcome: 1000})
     _judge(rules, inputs, {"10m": [], "29m": []})
 

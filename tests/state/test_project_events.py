@@ -84,3 +84,28 @@ def test_a_restored_result_is_not_an_event(store: StateStore) -> None:
     with capture_logs() as logged:
         ProjectEvents().on_change(state)
     assert logged == []
+
+
+def test_an_unreachable_api_and_its_recovery_are_logged_once_per_project(
+    store: StateStore,
+) -> None:
+    unreachable, reachable = events(
+        store,
+        (EAST, 10.0, Outcome.UNREACHABLE),
+        (OTHER_OF_EAST, 11.0, Outcome.WRONG_ENDPOINT),
+        (SOUTHWEST, 71.0, Outcome.SUCCESS),
+        (EAST, 130.0, Outcome.SKIPPED),
+        (OTHER_OF_EAST, 131.0, Outcome.CONNECT_ERROR),
+        (EAST, 190.0, Outcome.SUCCESS),
+    )
+    assert (unreachable["event"], unreachable["log_level"]) == (
+        "API unreachable, no server can be probed",
+        "warning",
+    )
+    assert (unreachable["project"], unreachable["detail"]) == ("east", "why unreachable")
+    assert reachable == {
+        "event": "API reachable again",
+        "log_level": "info",
+        "project": "east",
+        "after_seconds": 121.0,
+    }

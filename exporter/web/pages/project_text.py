@@ -1,4 +1,4 @@
-"""Describe the status of a project's throttle and login."""
+"""Describe the status of a project's throttle, login and API."""
 
 from dataclasses import dataclass
 
@@ -17,16 +17,24 @@ _AUTHENTICATED = frozenset(
     }
 )
 
+_NO_API = (
+    "the exporter gets no answer from the API, so verdicts stay as they were:"
+    " the newest probe of any server says why"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectText:
-    """The status of throttle and login, and whether there is a problem.
+    """The status of throttle, login and API, and whether there is a problem.
 
     ``slowed`` means that the rate is reduced; ``refused`` means that the login was rejected.
+    ``api`` is empty unless the API is ``unreachable``.
     """
 
     throttle: str
     login: str
+    api: str = ""
+    unreachable: bool = False
     slowed: bool = False
     refused: bool = False
 
@@ -47,6 +55,8 @@ def project_text(status: ProjectStatus, evidence: ProbeResult | None, now: float
     return ProjectText(
         throttle=_throttle(status, now),
         login=_login(status, evidence, now),
+        api=_NO_API if status.api_reachable is False else "",
+        unreachable=status.api_reachable is False,
         slowed=slowed,
         refused=refused,
     )

@@ -61,6 +61,16 @@ def test_login_text(expires_at: float | None, evidence: ProbeResult | None, text
     assert (project.login, project.refused) == (text, evidence is REFUSED)
 
 
+@pytest.mark.parametrize(
+    ("reachable", "text"),
+    [(None, ""), (True, ""), (False, "the exporter gets no answer from the API")],
+)
+def test_an_api_without_an_answer_is_told(reachable: bool | None, text: str) -> None:  # noqa: FBT001
+    project = project_text(replace(QUIET, api_reachable=reachable), None, NOW)
+    assert project.api.partition(",")[0] == text
+    assert project.unreachable is (reachable is False)
+
+
 def test_only_some_results_show_the_login_status() -> None:
     telling = {outcome for outcome in Outcome if shows_login_status(result(DB, outcome))}
     assert telling == {

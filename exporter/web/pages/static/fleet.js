@@ -282,11 +282,11 @@
     }
     for (const project of changes.projects) {
       const section = lists.get(key(project.project, "working"))?.box.parentElement;
-      for (const [what, amiss] of [["throttle", "slowed"], ["login", "refused"]]) {
+      for (const [what, amiss] of [["throttle", "slowed"], ["login", "refused"], ["api", "unreachable"]]) {
         const place = section?.querySelector(`[data-words="${what}"]`);
         if (!place) continue;
         place.textContent = project[what];
-        place.className = project[amiss] ? (what === "login" ? "refused" : "amiss") : "";
+        place.className = project[amiss] ? (what === "throttle" ? "amiss" : "refused") : "";
       }
     }
     if (news.length && Date.now() - spokenAt > SAY_EVERY) {
