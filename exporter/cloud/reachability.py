@@ -52,7 +52,12 @@ def is_from_api(response: httpx.Response) -> bool:
     code = ApiError.of(response).code
     if status == _NOT_FOUND:
         return code == _SERVER_NOT_FOUND
-    return status >= _FIRST_ERROR and "." in code and code not in _NO_SUCH_API
+    return status >= _FIRST_ERROR and "." in code and not is_unknown_api(code)
+
+
+def is_unknown_api(code: str) -> bool:
+    """Return whether an error code says that the gateway does not know the API."""
+    return code in _NO_SUCH_API
 
 
 class Reachability:

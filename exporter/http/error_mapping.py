@@ -46,7 +46,7 @@ _BLOCKED_SECONDS = 0.25
 _ROUTINE = re.compile(
     r"error:[0-9A-F]{8}:[^:]{0,40}::(?:ssl/tls |tlsv1[0-9]* |sslv3 )?([^,]{1,80})"
 )
-_PROBLEM = re.compile(r"SSL certificate (?:problem|OpenSSL verify result): ([^,]{1,120})")
+_PROBLEM = re.compile(r"SSL certificate (?:problem|OpenSSL verify result): ([^,(]{1,120})")
 # Not named by pycurl.
 _E_WEIRD_SERVER_REPLY = 8
 _E_PROXY = 97
@@ -61,6 +61,18 @@ _TEXTS = {
     _E_WEIRD_SERVER_REPLY: "it does not speak HTTP",
     _E_TOO_LARGE: "its headers are too large",
 }
+# What is wrong on this side, and what to check.
+_CHECK_NETWORK = "check this machine's network"
+_CONNECT_CURES = {errno.ENETUNREACH: _CHECK_NETWORK, errno.EHOSTUNREACH: _CHECK_NETWORK}
+# By OpenSSL's number for why it does not trust a certificate (X509_V_ERR_…).
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_UNKNOWN_ISSUER = (2, 18, 19, 20, 21)
+_TLS_CURES = {
+    _NOT_YET_VALID: "check this machine's clock",
+    _EXPIRED: "check this machine's clock, then the server's certificate",
+    **dict.fromkeys(_UNKNOWN_ISSUER, "check tls.ca_file"),
+}
+_PROXY_CURES = {403: "check the proxy's rules", 407: "check proxy_url"}
 
 
 class Failure:
@@ -70,6 +82,7 @@ class Failure:
         self.code = code
         self.message = message
         self.connect_status = int(curl.getinfo(pycurl.HTTP_CONNECTCODE))
+        self.verify_result = int(curl.getinfo(pycurl.SSL_VERIFYRESULT))
         self.opened = int(curl.getinfo(pycurl.NUM_CONNECTS))
         self.needs_tunnel = curl.getinfo(pycurl.EFFECTIVE_URL).startswith("https:")
         number = int(curl.getinfo(pycurl.OS_ERRNO))
@@ -102,11 +115,12 @@ def transfer_error(  # noqa: PLR0911, PLR0913 - one for each kind, all that is k
         why = _tls_reason(failure)
         return no_response(NoResponse.TLS, f"TLS with {place} failed: {why}", status)
     if code == pycurl.E_COULDNT_RESOLVE_PROXY:
-        return no_response(NoResponse.DNS, "cannot resolve the name of the proxy")
+        return no_response(NoResponse.DNS, "cannot resolve the name of the proxy: check proxy_url")
     if code == pycurl.E_COULDNT_RESOLVE_HOST:
-        return no_response(NoResponse.DNS, f"cannot resolve {host}")
+        return no_response(NoResponse.DNS, f"cannot resolve {host}: check DNS")
     if code == pycurl.E_COULDNT_CONNECT:
-        return no_response(NoResponse.CONNECT, f"cannot connect to {place}: {_why(failure)}")
+        why = _with_cure(_why(failure), _CONNECT_CURES.get(failure.os_errno))
+        return no_response(NoResponse.CONNECT, f"cannot connect to {place}: {why}")
     if code == pycurl.E_OPERATION_TIMEDOUT:
         return no_response(NoResponse.TIMEOUT, f"{place} took too long", status)
     closed = code in _CUT and not status
@@ -143,14 +157,20 @@ def socket_error(error: OSError) -> NoResponseError | None:
     return None
 
 
-def resolve_error(error: OSError, host: str) -> NoResponseError:
-    """Return the error for a name that did not resolve, or may not be connected to."""
+def resolve_error(error: OSError, host: str, *, proxied: bool) -> NoResponseError:
+    """Return the error for a name that did not resolve, or may not be connected to.
+
+    ``proxied`` tells that it is the proxy's name.
+    """
     if isinstance(error, ForbiddenAddressError):
         return no_response(NoResponse.FORBIDDEN, str(error))
     why = error.strerror or "unknown error"
     if is_own_limit(error.errno or 0):
         return no_response(NoResponse.EXHAUSTED, f"this machine cannot connect any more: {why}")
-    return no_response(NoResponse.DNS, f"cannot resolve {host}: {why}")
+    if proxied:
+        why = f"{why}: check proxy_url and DNS"
+        return no_response(NoResponse.DNS, f"cannot resolve the proxy {host}: {why}")
+    return no_response(NoResponse.DNS, f"cannot resolve {host}: {why}: check DNS")
 
 
 def _is_of_proxy(failure: Failure) -> bool:
@@ -162,11 +182,16 @@ def _is_of_proxy(failure: Failure) -> bool:
 
 
 def _proxy_text(failure: Failure) -> str:
-    if failure.connect_status:
-        return f"the proxy answered CONNECT with {failure.connect_status}"
+    if status := failure.connect_status:
+        cure = _PROXY_CURES.get(status, "check the proxy")
+        return f"the proxy answered CONNECT with {status}: {cure}"
     if failure.code in _TLS:
         return f"TLS with the proxy failed: {_tls_reason(failure)}"
-    return f"cannot connect to the proxy: {_why(failure)}"
+    return f"cannot connect to the proxy: {_why(failure)}: check proxy_url"
+
+
+def _with_cure(why: str, cure: str | None) -> str:
+    return f"{why}: {cure}" if cure else why
 
 
 def _why(failure: Failure) -> str:
@@ -176,11 +201,17 @@ def _why(failure: Failure) -> str:
 
 
 def _tls_reason(failure: Failure) -> str:
-    for pattern in (_PROBLEM, _ROUTINE):
-        if found := pattern.search(failure.message):
-            return found[1].strip().lower()
+    if found := _PROBLEM.search(failure.message):
+        why = found[1].strip().lower()
+        if failure.verify_result == _NOT_YET_VALID:
+            why = "certificate is not yet valid"
+        return _with_cure(why, _TLS_CURES.get(failure.verify_result))
+    if found := _ROUTINE.search(failure.message):
+        return found[1].strip().lower()
     if "subject name" in failure.message:
         return "the certificate is for another host name"
+    if "common name" in failure.message:
+        return "the certificate names no host"
     if failure.os_errno in errno.errorcode:
         return os.strerror(failure.os_errno)
     return "the connection ended during the handshake"

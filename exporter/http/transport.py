@@ -267,13 +267,13 @@ class WireTransport(httpx.AsyncBaseTransport):
                 if transfer.check is not None:
                     addresses = transfer.check.allowed(addresses)
             except OSError as error:
-                return resolve_error(error, where[0])
+                return resolve_error(error, where[0], proxied=proxy is not None)
             dns_seconds = perf_counter() - looked_up
             transfer.resolved(where, addresses)
             code, message = await self._multi.start(curl)
             if transfer.must_resolve:
                 # libcurl reads another name in the URL than httpx.
-                return no_response(NoResponse.DNS, f"cannot resolve {host}")
+                return no_response(NoResponse.DNS, f"cannot resolve {host}: check DNS")
         if curl.getinfo(pycurl.NUM_CONNECTS):
             self._report_connection(curl, host, dns_seconds)
         if not code:

@@ -3,7 +3,7 @@
 import httpx
 
 from exporter.cloud.api_error import ApiError
-from exporter.cloud.reachability import is_from_api
+from exporter.cloud.reachability import is_from_api, is_unknown_api
 from exporter.http.json_body import json_body
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
@@ -20,8 +20,11 @@ _BY_STATUS = {
 }
 _OK = 200
 _SERVER_ERRORS = range(500, 600)
-# Proxies and balancers answer so in place of an API that they do not reach, or do not ask.
-_FROM_BETWEEN = frozenset({407, 408, 502, 503, 504})
+_PROXY_LOGIN = 407
+_PORTAL_LOGIN = 511
+# Proxies and balancers answer so in place of an API that they do not reach.
+_FROM_BETWEEN = frozenset({408, 502, 503, 504})
+NOT_FROM_API = "is not the API's: check endpoint, and for a login portal or proxy in between"
 
 
 def console_address(response: httpx.Response, error: ApiError) -> ConsoleAddress:
@@ -39,14 +42,29 @@ def console_address(response: httpx.Response, error: ApiError) -> ConsoleAddress
     raise StageFailedError(outcome, detail)
 
 
-def outcome_without_api(response: httpx.Response) -> Outcome | None:
-    """Return the outcome of a response if the API answers no other request either.
+def failure_without_api(response: httpx.Response, error: ApiError) -> StageFailedError | None:
+    """Return the failure that a response is if the API answers no other request either.
 
     None: the response is the API's own.
     """
     if is_from_api(response):
         return None
-    return Outcome.UNREACHABLE if response.status_code in _FROM_BETWEEN else Outcome.WRONG_ENDPOINT
+    status = response.status_code
+    if status == _PROXY_LOGIN:
+        return StageFailedError(Outcome.UNREACHABLE, "the proxy answered 407: check proxy_url")
+    if status in _FROM_BETWEEN:
+        return StageFailedError(
+            Outcome.UNREACHABLE,
+            f"a proxy or balancer answered {status} in place of the API: check proxy_url and the"
+            " cloud's status page",
+        )
+    if status == _PORTAL_LOGIN:
+        detail = "a login portal answered 511: log this machine in to its network"
+    elif is_unknown_api(error.code):
+        detail = f"the gateway answered {status} {error.code}, no such API: check endpoint"
+    else:
+        detail = f"the answer with status {status} {NOT_FROM_API}"
+    return StageFailedError(Outcome.WRONG_ENDPOINT, detail)
 
 
 def _address_in(response: httpx.Response) -> ConsoleAddress:

@@ -15,7 +15,7 @@ from exporter.http.deadline import Deadline
 from exporter.http.errors import BadResponseError, NoResponse, NoResponseError
 from exporter.model import ProbeResult, Stage, StageTiming, Target
 from exporter.outcome import Outcome, Verdict
-from exporter.probe.api import console_address, outcome_without_api
+from exporter.probe.api import NOT_FROM_API, console_address, failure_without_api
 from exporter.probe.console import ConsoleClient
 from exporter.probe.rfb import read_version
 from exporter.probe.rfb_stream import RfbStream
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 class _ProbeRun:
     """The state of a running probe: its deadline, current stage, timings and API response.
 
-    ``began`` is the monotonic time of the first permit. ``without_api`` is the outcome if the API
+    ``began`` is the monotonic time of the first permit. ``without_api`` is the failure if the API
     answers no other request either; None after an answer of the API itself.
     """
 
@@ -51,7 +51,7 @@ class _ProbeRun:
     deadline: Deadline
     started_at: float
     began: float
-    without_api: Outcome | None = Outcome.UNREACHABLE
+    without_api: StageFailedError | None = None
     stage: Stage = Stage.API
     note: str = ""
     timings: list[StageTiming] = field(default_factory=list)
@@ -133,8 +133,12 @@ class Prober:
         except Exception as error:  # a bug of the exporter must not count against the console
             log.exception("probe failed: internal error", **_log_fields(target))
             outcome, detail = Outcome.INTERNAL_ERROR, type(error).__name__
-        if outcome.verdict is Verdict.FAILURE:
-            outcome = await self._with_evidence(run, outcome)
+        if (
+            outcome.verdict is Verdict.FAILURE
+            and (doubt := run.without_api) is not None
+            and not await self._client.answers_since(run.began, timeout=target.timeout)
+        ):
+            outcome, detail = doubt.outcome, str(doubt)
         return ProbeResult(
             target=target,
             started_at=run.started_at,
@@ -148,14 +152,6 @@ class Prober:
             detail=detail,
         )
 
-    async def _with_evidence(self, run: _ProbeRun, outcome: Outcome) -> Outcome:
-        """Return the outcome of a failed probe: the server's failure only if the API answers."""
-        if run.without_api is None:
-            return outcome
-        if await self._client.answers_since(run.began, timeout=run.target.timeout):
-            return outcome
-        return run.without_api
-
     async def _run_stages(self, run: _ProbeRun, due: float, on_permit: Callable[[], None]) -> None:
         target, deadline = run.target, run.deadline
         with run.timed(Stage.API):
@@ -165,11 +161,10 @@ class Prober:
                 )
             except httpx.RequestError as failure:
                 run.status = getattr(failure, "status", 0)
-                if isinstance(failure, BadResponseError):
-                    run.without_api = Outcome.WRONG_ENDPOINT
+                run.without_api = _failure_without_api(failure)
                 raise
             run.status, run.error = response.status_code, ApiError.of(response)
-            run.without_api = outcome_without_api(response)
+            run.without_api = failure_without_api(response, run.error)
             address = console_address(response, run.error)
             if run.ends_at(Stage.API):
                 return
@@ -227,6 +222,15 @@ def _outcome_of(failure: httpx.RequestError) -> Outcome:
     if isinstance(failure, BadResponseError):
         return Outcome.BAD_RESPONSE
     raise failure
+
+
+def _failure_without_api(failure: httpx.RequestError) -> StageFailedError:
+    """Return the failure that an error is if the API answers no other request either."""
+    if isinstance(failure, BadResponseError):
+        return StageFailedError(Outcome.WRONG_ENDPOINT, f"{failure}: the answer {NOT_FROM_API}")
+    return StageFailedError(
+        Outcome.UNREACHABLE, f"{failure}; the API answers no other request either"
+    )
 
 
 def _log_fields(target: Target) -> dict[str, str]:

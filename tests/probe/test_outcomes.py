@@ -4,10 +4,11 @@ import gzip
 import json
 import tracemalloc
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from exporter.cloud.reachability import Reachability
 from exporter.outcome import Outcome, Verdict
 from tests.real import broken_responses
 from tests.real import cloud_responses as cloud
@@ -21,16 +22,22 @@ from tests.real.broken_servers import Behaviour, BrokenServer, closes, resets, s
 from tests.real.machine_stalls import retry_if_machine_stalled
 from tests.real.probing import AMPLE_TIMEOUT, SHORT_TIMEOUT, TOKEN, TokenLogin, probe_once
 
+UNKNOWN_API = "APIGW.0101"
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The behaviour of a server and the expected result of a probe."""
+    """The behaviour of a server and the expected result if the API answers other requests.
+
+    ``from_api`` tells that the response has the API's own form, and so needs no other evidence.
+    """
 
     behaviour: Behaviour
     outcome: Outcome
     status_code: int = 0
     error_code: str = ""
     timeout: float = AMPLE_TIMEOUT
+    from_api: bool = False
 
 
 def ok(raw: bytes) -> Case:
@@ -42,15 +49,17 @@ def bad_response(raw: bytes, status: int = 200) -> Case:
 
 
 def bad_address(url: object) -> Case:
-    return bad_response(cloud.console_address(url))
+    from_api = isinstance(url, str)
+    return replace(bad_response(cloud.console_address(url)), from_api=from_api)
 
 
 def error(outcome: Outcome, status: int, code: str, **headers: str) -> Case:
-    return Case(answers(cloud.error(status, code, **headers)), outcome, status, code)
+    behaviour = answers(cloud.error(status, code, **headers))
+    return Case(behaviour, outcome, status, code, from_api=code != UNKNOWN_API)
 
 
 def raw_response(outcome: Outcome, status: int, raw: bytes, code: str = "") -> Case:
-    return Case(answers(raw), outcome, status, code)
+    return Case(answers(raw), outcome, status, code, from_api=bool(code))
 
 
 def protocol_error(raw: bytes) -> Case:
@@ -268,7 +277,7 @@ ERRORS = {
     "403 of CloudDC": error(Outcome.FORBIDDEN, 403, "iMetal.0004"),
     "403 of the gateway": error(Outcome.FORBIDDEN, 403, "APIGW.0302"),
     "404 of a server": error(Outcome.NOT_FOUND, 404, "iMetal.0100"),
-    "404 of an API": error(Outcome.NOT_FOUND, 404, "APIGW.0101"),
+    "404 of an API": error(Outcome.NOT_FOUND, 404, UNKNOWN_API),
     "404 of HTML": raw_response(Outcome.NOT_FOUND, 404, cloud.response(404, "<html></html>")),
     "500": error(Outcome.SERVER_ERROR, 500, "iMetal.0099"),
     "502 of HTML": raw_response(Outcome.SERVER_ERROR, 502, cloud.response(502, "<html></html>")),
@@ -369,6 +378,29 @@ async def test_each_server_behaviour_gives_its_outcome(case: Case) -> None:
         case.error_code,
     ), result.detail
     assert len(server.requests) <= 1
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name)
+        for table in (BAD_RESPONSES, BROKEN_BODIES, ERRORS, BROKEN)
+        for name, case in table.items()
+        if case.outcome.verdict is Verdict.FAILURE
+    ],
+)
+@retry_if_machine_stalled
+async def test_if_the_api_answers_nobody_only_its_own_response_is_evidence(case: Case) -> None:
+    async with BrokenServer(case.behaviour) as server:
+        result = await probe_once(server.url, timeout=case.timeout, reachability=Reachability)
+
+    if case.from_api:
+        assert result.outcome is case.outcome
+    else:
+        assert result.outcome in {Outcome.UNREACHABLE, Outcome.WRONG_ENDPOINT}
+    assert (result.status_code, result.error_code) == (case.status_code, case.error_code)
+    # The probe and the control request.
+    assert len(server.requests) <= 2
 
 
 async def test_the_request_is_as_documented() -> None:

@@ -46,7 +46,20 @@ class Connection:
         self._writer = writer
 
     async def request(self) -> Request:
-        """Read and record the next request; raises `EOFError` if the client is gone."""
+        """Read and record the next broken request; raises `EOFError` if the client is gone.
+
+        Requests that the server's ``healthy`` answers are answered on the way.
+        """
+        while True:
+            request = await self._read()
+            answer = self.server.healthy(request)
+            if answer is None:
+                self.server.requests.append(request)
+                return request
+            self.server.healthy_requests.append(request)
+            await self.send(answer)
+
+    async def _read(self) -> Request:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *fields = head.rstrip("\r\n").split("\r\n")
         method, path, _ = line.split(" ", 2)
@@ -54,9 +67,7 @@ class Connection:
             name.lower(): value.strip() for name, _, value in (f.partition(":") for f in fields)
         }
         body = await self._reader.readexactly(int(headers.get("content-length", "0")))
-        request = Request(method, path, headers, body)
-        self.server.requests.append(request)
-        return request
+        return Request(method, path, headers, body)
 
     async def first_bytes(self) -> bytes:
         """Read the next bytes, such as a request or the start of a TLS handshake."""
@@ -95,13 +106,16 @@ Behaviour = Callable[[Connection], Awaitable[None]]
 class BrokenServer:
     """A server on a free loopback port, with TLS if ``tls`` is given.
 
-    ``connections`` counts accepted connections (with ``tls``: successful handshakes); ``received``
-    holds the bytes after the requests that a behaviour recorded.
+    ``healthy`` returns the response to a request that is not broken, else None. ``connections``
+    counts accepted connections (with ``tls``: successful handshakes); ``received`` holds the bytes
+    after the requests that a behaviour recorded.
     """
 
     behaviour: Behaviour
     tls: ssl.SSLContext | None = None
+    healthy: Callable[[Request], bytes | None] = lambda _: None
     requests: list[Request] = field(default_factory=list)
+    healthy_requests: list[Request] = field(default_factory=list)
     connections: int = 0
     bytes_sent: int = 0
     received: bytearray = field(default_factory=bytearray)
@@ -173,6 +187,12 @@ async def resets(connection: Connection) -> None:
 async def stalls(connection: Connection) -> None:
     """Accept the connection and never send anything."""
     await connection.first_bytes()
+    await asyncio.Event().wait()
+
+
+async def stalls_after_the_request(connection: Connection) -> None:
+    """Read a request and never answer it."""
+    await connection.request()
     await asyncio.Event().wait()
 
 

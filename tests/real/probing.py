@@ -56,6 +56,13 @@ class TokenLogin(Login):
         """Do nothing."""
 
 
+class AnsweredOthers(Reachability):
+    """The API answers the project's other requests, so a failure is the probed server's."""
+
+    async def confirm(self, began: float, ask: Callable[[], Awaitable[None]]) -> bool:  # noqa: ARG002
+        return True
+
+
 @asynccontextmanager
 async def probing(  # noqa: PLR0913 - parameters of tests
     url: str,
@@ -68,8 +75,12 @@ async def probing(  # noqa: PLR0913 - parameters of tests
     console: Console = Console(),  # noqa: B008 - a frozen value
     observer: ProjectObserver = Unobserved(),  # noqa: B008 - stateless
     resolver: Resolver | None = None,
+    reachability: type[Reachability] = AnsweredOthers,
 ) -> AsyncIterator[Probe]:
-    """Yield a function that probes one server through the API at ``url``."""
+    """Yield a function that probes one server through the API at ``url``.
+
+    By default the API answers other requests; with `Reachability` only if it does.
+    """
     clock = SystemClock()
     wire = WireTransport(
         tls=tls or Tls(),
@@ -83,7 +94,7 @@ async def probing(  # noqa: PLR0913 - parameters of tests
         transport=RateLimitedTransport(ObservedTransport(wire, Unobserved()), throttle),
         login=login or TokenLogin(TOKEN),
         observer=Unobserved(),
-        reachability=Reachability(clock),
+        reachability=reachability(clock),
     )
     consoles = ConsoleClient(console, proxy_url=None, observer=observer, resolver=resolver)
     prober = Prober(client, consoles, clock)
@@ -109,6 +120,7 @@ async def probe_once(  # noqa: PLR0913 - parameters of tests
     depth: Stage = Stage.API,
     console: Console = Console(),  # noqa: B008 - a frozen value
     resolver: Resolver | None = None,
+    reachability: type[Reachability] = AnsweredOthers,
 ) -> ProbeResult:
     """Probe once and check the invariants of every result."""
     async with probing(
@@ -120,6 +132,7 @@ async def probe_once(  # noqa: PLR0913 - parameters of tests
         depth=depth,
         console=console,
         resolver=resolver,
+        reachability=reachability,
     ) as probe:
         result = await probe()
     if depth is Stage.API:
