@@ -119,7 +119,8 @@ class CloudClient:
         """
 
         async def ask() -> None:
-            await self._page({"limit": str(PAGE_LIMIT_LEAST)}, timeout)
+            # A kept connection may be dead.
+            await self._page({"limit": str(PAGE_LIMIT_LEAST)}, timeout, fresh=True)
 
         return await self._reachability.confirm(began, ask)
 
@@ -176,7 +177,12 @@ class CloudClient:
             _OK,
         )
 
-    async def _page(self, query: dict[str, str], timeout: float) -> ServerListPage:  # noqa: ASYNC109
+    async def _page(
+        self,
+        query: dict[str, str],
+        timeout: float,  # noqa: ASYNC109
+        **extensions: object,
+    ) -> ServerListPage:
         """Request one page of the server list; raises `httpx.RequestError`, also if invalid."""
         request = httpx.Request(
             "GET",
@@ -186,6 +192,7 @@ class CloudClient:
                 "operation": "list_servers",
                 "deadline": Deadline(timeout),
                 "max_bytes": _LIST_MAX_BYTES,
+                **extensions,
             },
         )
         response = await self._http.send(request)

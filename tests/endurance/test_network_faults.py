@@ -57,11 +57,11 @@ def test_a_silent_name_server_is_a_timeout(seen: dict[str, Observation]) -> None
     assert seen["silent"].verdicts == {0}
 
 
-def test_dropped_packets_are_a_timeout(
+def test_dropped_packets_of_the_api_change_no_verdict(
     seen: dict[str, Observation],
 ) -> None:
-    assert set(seen["vanished"].outcomes) == {"timeout"}
-    assert seen["vanished"].verdicts == {0}
+    assert set(seen["vanished"].outcomes) == {"unreachable"}
+    assert seen["vanished"].verdicts == {1}
 
 
 def _run_faults(folder: Path, named_folder: Path, vanished_folder: Path) -> dict[str, Observation]:

@@ -47,7 +47,9 @@ FAMILIES: dict[Format, Callable[[str], Iterable[Metric]]] = {
 def exposition(instruments: Instruments, readings: "Readings") -> Exposition:
     """Return the exposition of a small exporter in which every event has happened once."""
     readings.targets = readings.overdue_servers = readings.event_loop_lag = 1.0
-    readings.projects = [ProjectStatus("southwest", "cn-southwest-2", 1.0, 1.0, 1, 1.0, 1.0)]
+    readings.projects = [
+        ProjectStatus("southwest", "cn-southwest-2", 1.0, 1.0, 1, 1.0, 1.0, api_reachable=True)
+    ]
     store, series = StateStore(history_length=5), ServerSeries()
     store.listen(series)
     store.reconcile(TARGETS)
