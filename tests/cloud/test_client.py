@@ -61,7 +61,7 @@ class FakeLogin(Login):
             raise LoginFailedError("the login is broken")
         request.headers["x-auth-token"] = f"token-{self.tokens}"
 
-    async def renew(self, rejected: httpx.Request) -> bool:  # noqa: ARG002
+    async def renew(self, rejected: httpx.Request, seconds: float = 0.0) -> bool:  # noqa: ARG002
         self.rejected += 1
         if self.renewable <= 0:
             return False

@@ -46,7 +46,7 @@ class TokenLogin(Login):
             raise LoginFailedError("the login was rejected: check the password")
         request.headers["x-auth-token"] = self._tokens[0]
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: httpx.Request, seconds: float = 0.0) -> bool:  # noqa: ARG002
         if len(self._tokens) < 2 or rejected.headers["x-auth-token"] != self._tokens[0]:
             return False
         self._tokens.pop(0)

@@ -29,7 +29,7 @@ def login_for(  # noqa: PLR0913 - all parts of a login
     """
     match project.auth:
         case TokenAuth() as auth:
-            return StaticTokenLogin(auth, observer=observer)
+            return StaticTokenLogin(auth, observer=observer, clock=clock)
         case PasswordAuth() as auth:
             lockout = (lockouts or Lockouts(clock)).for_account(
                 auth.iam_endpoint, auth.domain, auth.username

@@ -7,9 +7,8 @@ import httpx
 from exporter.clock import Clock
 from exporter.cloud.auth.expiring_credentials import ExpiringCredentials, expiring_credentials
 from exporter.cloud.auth.header_value import header_value
-from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.lockout import Lockout
-from exporter.cloud.auth.login import LoginObserver, SendRequest
+from exporter.cloud.auth.login import LoginObserver, SendRequest, server_id
 from exporter.cloud.auth.renewal import Renewal
 from exporter.cloud.auth.renewed_login import RenewedLogin
 from exporter.cloud.auth.signature import Keys
@@ -38,11 +37,11 @@ class AgencyLogin(RenewedLogin[Keys]):
     ) -> None:
         source = MetadataSource(auth, fetch=fetch, clock=clock)
         super().__init__(Renewal(source, lockout=Lockout(clock), observer=observer, clock=clock))
-        self._signer = Signer(project_id, lockout=KeyLockout(clock), clock=clock)
+        self._signer = Signer(project_id, clock=clock)
 
     async def authorize(self, request: httpx.Request) -> None:
         """Sign a request; fetch keys first if necessary. Raises `LoginFailedError`."""
-        self._signer.sign(request, await self._credentials.current())
+        self._signer.sign(request, await self._credentials.current(server_id(request)))
 
     def refresh(self, request: httpx.Request) -> None:
         """Sign a request again, with the current keys; raises `LoginFailedError`."""
@@ -50,20 +49,15 @@ class AgencyLogin(RenewedLogin[Keys]):
         if keys is not None:
             self._signer.sign(request, keys)
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: httpx.Request, seconds: float = 0.0) -> bool:
         """Fetch new keys, once for all requests rejected with the same keys."""
-
-        def was_sent(keys: Keys) -> bool:
-            return signed_with(rejected, keys)
-
-        if self._credentials.is_current(was_sent):
-            self._signer.rejected(rejected)
-        return await self._credentials.renew(was_sent)
+        return await self._credentials.renew(
+            lambda keys: signed_with(rejected, keys), server_id(rejected), seconds
+        )
 
     def accepted(self, request: httpx.Request) -> None:
         """Record that a request's signature was accepted."""
-        self._signer.accepted()
-        self._credentials.accepted(lambda keys: signed_with(request, keys))
+        self._credentials.accepted(lambda keys: signed_with(request, keys), server_id(request))
 
 
 class MetadataSource:

@@ -1,5 +1,7 @@
 """Sign requests with a permanent access key pair (AK/SK)."""
 
+import hashlib
+
 import httpx
 
 from exporter.clock import Clock
@@ -30,7 +32,8 @@ class AkskLogin(Login):
     ) -> None:
         self._auth = auth
         self._observer = observer
-        self._signer = Signer(project_id, lockout=lockout, clock=clock)
+        self._lockout = lockout
+        self._signer = Signer(project_id, clock=clock)
 
     async def authorize(self, request: httpx.Request) -> None:
         """Sign a request; raises `LoginFailedError`, also while the key pair is locked out."""
@@ -39,26 +42,30 @@ class AkskLogin(Login):
         except LoginFailedError:
             self._observer.login_failed()
             raise
+        self._lockout.authorize(request, _digest(keys))
         self._signer.sign(request, keys)
 
     def refresh(self, request: httpx.Request) -> None:
         """Sign a request again; raises as `authorize` does."""
-        self._signer.sign(request, self._keys())
+        keys = self._keys()
+        if (digest := _digest(keys)) != request.extensions["credential"]:
+            self._lockout.authorize(request, digest)
+        self._signer.sign(request, keys)
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: httpx.Request, seconds: float = 0.0) -> bool:
         """Return whether the keys have changed since ``rejected`` was signed."""
         try:
             if not signed_with(rejected, self._keys()):
                 return True
         except LoginFailedError:
             return False
-        self._signer.rejected(rejected)
-        self._observer.login_failed()
+        if self._lockout.rejected(rejected, seconds):
+            self._observer.login_failed()
         return False
 
-    def accepted(self, request: httpx.Request) -> None:  # noqa: ARG002 - the protocol's signature
+    def accepted(self, request: httpx.Request) -> None:
         """Record that a request's signature was accepted."""
-        self._signer.accepted()
+        self._lockout.accepted(request)
 
     def _keys(self) -> Keys:
         auth = self._auth
@@ -78,3 +85,8 @@ class AkskLogin(Login):
             )
         except SecretUnreadableError as error:
             raise LoginFailedError(str(error)) from None
+
+
+def _digest(keys: Keys) -> bytes:
+    parts = (keys.access_key, keys.secret_key, keys.security_token or "")
+    return hashlib.sha256("\0".join(parts).encode()).digest()

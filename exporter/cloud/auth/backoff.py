@@ -35,6 +35,11 @@ class Backoff:
         self._wait = min(self._wait * 2 or self._first, self._last)
         self._until = self._clock.monotonic() + self._wait
 
+    @property
+    def is_failing(self) -> bool:
+        """Return whether there was a failure and no success since."""
+        return self._wait > 0
+
     def allow_one(self) -> None:
         """Allow one attempt now, and delay the next by the same wait again."""
         self._until = self._clock.monotonic() + self._wait
@@ -52,10 +57,14 @@ class Backoff:
 
     def error(self, fingerprint: bytes = b"") -> LoginFailedError:
         """Return the error to raise while waiting, with the message and both times."""
-        next_attempt = self._clock.time() + self.seconds_left(fingerprint)
+        return self.error_until(self.seconds_left(fingerprint))
+
+    def error_until(self, seconds_left: float, alternative: str = "") -> LoginFailedError:
+        """Return the error to raise while waiting for ``seconds_left`` or an ``alternative``."""
+        next_attempt = self._clock.time() + seconds_left
         return LoginFailedError(
             f"{self._message}; failing since {_utc(self._since)}, "
-            f"next attempt at {_utc(next_attempt)}"
+            f"next attempt at {_utc(next_attempt)}{alternative}"
         )
 
 

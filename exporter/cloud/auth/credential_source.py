@@ -12,6 +12,10 @@ class CredentialsRejectedError(LoginFailedError):
     """IAM rejected the secret itself; more attempts with it would lock the account."""
 
 
+class LoginRefusedError(LoginFailedError):
+    """IAM refused the login for another reason, such as missing permissions."""
+
+
 class CredentialSource(Protocol[T]):
     """Fetches one kind of credentials."""
 
@@ -30,5 +34,6 @@ class CredentialSource(Protocol[T]):
     async def obtain(self) -> ExpiringCredentials[T]:
         """Fetch new credentials.
 
-        Raises `CredentialsRejectedError`, or another `httpx.RequestError` if a retry may succeed.
+        Raises `CredentialsRejectedError`, `LoginRefusedError`, or another `httpx.RequestError` if
+        a retry may soon succeed.
         """

@@ -42,3 +42,7 @@ class CurrentCredentials(Generic[T]):
         self._latest = credentials
         self._valid_until = self._clock.monotonic() + credentials.lifetime
         self._refresh_from = self._valid_until - min(whole_lifetime * _REFRESH_SHARE, _REFRESH_MAX)
+
+    def discard(self) -> None:
+        """Stop using the credentials, because the API rejects them."""
+        self._valid_until = self._clock.monotonic()

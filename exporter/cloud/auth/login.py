@@ -59,11 +59,12 @@ class Login(httpx.Auth):
         """
 
     @abstractmethod
-    async def renew(self, rejected: httpx.Request) -> bool:
-        """Obtain new credentials after ``rejected`` was answered 401.
+    async def renew(self, rejected: httpx.Request, seconds: float = 0.0) -> bool:
+        """Obtain new credentials if the 401 to ``rejected``, sent ``seconds`` ago, is their fault.
 
-        Return whether to repeat the request: false if no newer credentials are available now.
-        Concurrent requests rejected with the same credentials cause one renewal.
+        Return whether to repeat the request: false if the credentials are not at fault or cannot
+        be renewed. Concurrent requests rejected with the same credentials cause one renewal.
+        Raises `LoginFailedError` if the credentials are at fault and the renewal fails.
         """
 
     @abstractmethod
@@ -77,11 +78,20 @@ class Login(httpx.Auth):
         await self.authorize(request)
         request.extensions["refresh"] = self.refresh
         response = yield request
-        if response.status_code == _UNAUTHORIZED and await self.renew(request):
+        if response.status_code == _UNAUTHORIZED and await self.renew(request, _seconds(response)):
             request.extensions["due"] = URGENT
             await self.authorize(request)
             response = yield request
             if response.status_code == _UNAUTHORIZED:
-                await self.renew(request)
+                await self.renew(request, _seconds(response))
         if response.status_code in _ACCEPTED:
             self.accepted(request)
+
+
+def server_id(request: httpx.Request) -> str:
+    """Return the server that a request is about; empty if it is about the whole project."""
+    return str(request.extensions.get("server_id", ""))
+
+
+def _seconds(response: httpx.Response) -> float:
+    return float(response.extensions.get("seconds", 0.0))

@@ -7,11 +7,11 @@ import httpx
 
 from exporter.clock import Clock
 from exporter.cloud.api_error import ApiError
-from exporter.cloud.auth.credential_source import CredentialsRejectedError
+from exporter.cloud.auth.credential_source import CredentialsRejectedError, LoginRefusedError
 from exporter.cloud.auth.expiring_credentials import ExpiringCredentials, expiring_credentials
 from exporter.cloud.auth.header_value import header_value
 from exporter.cloud.auth.lockout import Lockout
-from exporter.cloud.auth.login import LoginObserver, SendRequest
+from exporter.cloud.auth.login import LoginObserver, SendRequest, server_id
 from exporter.cloud.auth.renewal import Renewal
 from exporter.cloud.auth.renewed_login import RenewedLogin
 from exporter.cloud.errors import LoginFailedError
@@ -21,11 +21,12 @@ from exporter.http.json_body import json_body
 
 _HEADER = "x-auth-token"
 _CREATED = (200, 201)
-# Client errors that say nothing about the credentials.
-_NOT_ABOUT_CREDENTIALS = frozenset({407, 408, 425, 429})
+# Client errors that say nothing about the login, and those that do not count as a wrong password.
+_NOT_ABOUT_LOGIN = frozenset({407, 408, 425, 429})
+_NOT_ABOUT_PASSWORD = frozenset({400, 403, 404})
 _REMEDIES = {
     400: "check project_id, username and domain",
-    401: "check username, password and domain, and that the account is not locked",
+    401: "check username, password, domain and project_id, and that the account is not locked",
     403: "check that the user may use the API with a password, and may use the project",
     404: "check iam_endpoint",
     407: "check the user and password in proxy_url",
@@ -51,7 +52,7 @@ class PasswordLogin(RenewedLogin[str]):
 
     async def authorize(self, request: httpx.Request) -> None:
         """Add the token to a request; log in first if necessary. Raises `LoginFailedError`."""
-        request.headers[_HEADER] = await self._credentials.current()
+        request.headers[_HEADER] = await self._credentials.current(server_id(request))
 
     def refresh(self, request: httpx.Request) -> None:
         """Put the current token on a request."""
@@ -59,13 +60,15 @@ class PasswordLogin(RenewedLogin[str]):
         if token is not None:
             request.headers[_HEADER] = token
 
-    async def renew(self, rejected: httpx.Request) -> bool:
+    async def renew(self, rejected: httpx.Request, seconds: float = 0.0) -> bool:
         """Log in again, once for all requests rejected with the same token."""
-        return await self._credentials.renew(lambda token: _has_token(rejected, token))
+        return await self._credentials.renew(
+            lambda token: _has_token(rejected, token), server_id(rejected), seconds
+        )
 
     def accepted(self, request: httpx.Request) -> None:
         """Record that the API accepted the token of a request."""
-        self._credentials.accepted(lambda token: _has_token(request, token))
+        self._credentials.accepted(lambda token: _has_token(request, token), server_id(request))
 
 
 class PasswordSource:
@@ -102,7 +105,7 @@ class PasswordSource:
         return header_value(text, "the saved token")
 
     async def obtain(self) -> ExpiringCredentials[str]:
-        """Log in; raises `CredentialsRejectedError` or another `httpx.RequestError`."""
+        """Log in; raises `LoginFailedError` or one of its subclasses."""
         request = self._request()
         try:
             response = await self._send(request)
@@ -115,16 +118,23 @@ class PasswordSource:
                 response.headers.get("x-subject-token"), "the token in IAM's response"
             )
             return expiring_credentials(token, _expires_at(response), response, self._clock.time())
-        problem = (
-            f"IAM answered the login of user {self._auth.username!r} with {response.status_code}"
-        )
+        raise self._problem(response)
+
+    def _problem(self, response: httpx.Response) -> LoginFailedError:
+        status = response.status_code
+        login = f"the login of user {self._auth.username!r}"
+        answer = str(status)
         # The message of the response is left out: it could quote the password.
-        if (code := ApiError.of(response).code) not in {"", str(response.status_code)}:
-            problem = f"{problem} {code}"
-        remedy = _REMEDIES.get(response.status_code)
-        if 400 <= response.status_code < 500 and response.status_code not in _NOT_ABOUT_CREDENTIALS:  # noqa: PLR2004
-            raise CredentialsRejectedError(f"{problem}: {remedy or 'check the auth settings'}")
-        raise LoginFailedError(f"{problem}: {remedy or 'check iam_endpoint and the state of IAM'}")
+        if (code := ApiError.of(response).code) not in {"", str(status)}:
+            answer = f"{status} {code}"
+        if not 400 <= status < 500 or status in _NOT_ABOUT_LOGIN:  # noqa: PLR2004
+            remedy = _REMEDIES.get(status, "check iam_endpoint and the state of IAM")
+            return LoginFailedError(f"IAM answered {login} with {answer}: {remedy}")
+        remedy = _REMEDIES.get(status, "check the auth settings")
+        refused = f"IAM refused {login}: {remedy} ({answer})"
+        if status in _NOT_ABOUT_PASSWORD:
+            return LoginRefusedError(refused)
+        return CredentialsRejectedError(refused)
 
     def _request(self) -> httpx.Request:
         try:

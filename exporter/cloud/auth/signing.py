@@ -1,13 +1,11 @@
-"""Sign requests, and stop before the cloud locks a rejected key."""
+"""Sign the requests of one project."""
 
-import hashlib
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 import httpx
 
 from exporter.clock import Clock
-from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.signature import DATE_FORMAT, Keys, signed_headers
 
 # Headers that neither the transport nor a proxy changes.
@@ -15,21 +13,18 @@ _SIGNED = ("host", "content-type", "x-project-id", "x-sdk-date")
 
 
 class Signer:
-    """Signs the requests of one project; ``lockout`` is the one of its key pair."""
+    """Signs the requests of one project."""
 
-    def __init__(self, project_id: str, *, lockout: KeyLockout, clock: Clock) -> None:
+    def __init__(self, project_id: str, *, clock: Clock) -> None:
         self._project_id = project_id
-        self._lockout = lockout
         self._clock = clock
 
     def sign(self, request: httpx.Request, keys: Keys) -> None:
         """Add a signature to a request.
 
         It covers path and query as the server decodes them, however the transport encodes them;
-        dot segments written as ``%2E`` are not supported. Raises `LoginFailedError` while the keys
-        are locked out, except for one test request at a time.
+        dot segments written as ``%2E`` are not supported.
         """
-        is_test = self._lockout.check(_digest(keys))
         date = datetime.fromtimestamp(self._clock.time(), UTC).strftime(DATE_FORMAT)
         request.headers["host"] = request.url.netloc.decode("ascii")
         request.headers["x-sdk-date"] = date
@@ -37,16 +32,6 @@ class Signer:
         if "x-security-token" in request.headers:
             del request.headers["x-security-token"]
         request.headers.update(_signature(request, keys))
-        if is_test:
-            self._lockout.test_sent(request.headers["authorization"])
-
-    def rejected(self, request: httpx.Request) -> None:
-        """Record that a request signed with the current keys was answered 401."""
-        self._lockout.rejected(request.headers["authorization"])
-
-    def accepted(self) -> None:
-        """Record that the API accepted a signature."""
-        self._lockout.accepted()
 
 
 def signed_with(request: httpx.Request, keys: Keys) -> bool:
@@ -64,8 +49,3 @@ def _signature(request: httpx.Request, keys: Keys) -> dict[str, str]:
         headers={name: request.headers[name] for name in _SIGNED if name in request.headers},
         body=request.read(),
     )
-
-
-def _digest(keys: Keys) -> bytes:
-    parts = (keys.access_key, keys.secret_key, keys.security_token or "")
-    return hashlib.sha256("\0".join(parts).encode()).digest()

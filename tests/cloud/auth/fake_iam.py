@@ -96,10 +96,11 @@ def created(
     return response(201, {"token": {"expires_at": expires_at, **body}}, headers)
 
 
-def api_request() -> httpx.Request:
-    """Return an API request without credentials."""
+def api_request(server_id: str = "") -> httpx.Request:
+    """Return an API request about a server, without credentials."""
     return httpx.Request(
         "GET",
         "https://clouddc.example/v1/0123/physicalservers",
         headers={"content-type": "application/json"},
+        extensions={"server_id": server_id},
     )

@@ -12,7 +12,6 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.cloud.auth.key_lockout import KeyLockout
 from exporter.cloud.auth.signature import Keys, signed_headers
 from exporter.cloud.auth.signing import Signer
 from exporter.cloud.observer import Unobserved
@@ -82,7 +81,7 @@ def test_matches_the_published_examples(security_token: str | None, signature: s
         headers={"content-type": "application/json", "user-agent": "console-exporter"},
     )
     keys = Keys("AKEXAMPLE", "SKEXAMPLE", security_token)
-    Signer(PROJECT_ID, lockout=KeyLockout(FixedClock()), clock=FixedClock()).sign(request, keys)
+    Signer(PROJECT_ID, clock=FixedClock()).sign(request, keys)
     names = "content-type;host;x-project-id;x-sdk-date"
     if security_token:
         names = "content-type;host;x-project-id;x-sdk-date;x-security-token"
@@ -173,7 +172,7 @@ def test_signs_path_and_query_as_the_server_decodes_them(
 ) -> None:
     url = httpx.URL(f"https://{host}{quote(path)}", params=query)
     request = httpx.Request("GET", url, headers={"content-type": "application/json"})
-    Signer(PROJECT_ID, lockout=KeyLockout(FixedClock()), clock=FixedClock()).sign(request, keys)
+    Signer(PROJECT_ID, clock=FixedClock()).sign(request, keys)
     wire_path, _, wire_query = request.url.raw_path.decode().partition("?")
     expected = sdk_headers(
         keys,
@@ -217,7 +216,7 @@ async def test_the_signature_covers_the_request_that_arrives(
             f"http://127.0.0.1:{port}{target}",
             headers={"content-type": "application/json", "user-agent": "console-exporter"},
         )
-        Signer(PROJECT_ID, lockout=KeyLockout(clock), clock=clock).sign(request, keys)
+        Signer(PROJECT_ID, clock=clock).sign(request, keys)
         request.extensions = extensions()
         await transport.handle_async_request(request)
         await transport.aclose()

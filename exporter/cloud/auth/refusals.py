@@ -1,0 +1,88 @@
+"""Decide from the answers of the API whether a credential or only one server is at fault for a 401.
+
+A 401 does not say whose fault it is. A credential that the API accepts for other requests is good,
+and a new one would be answered in the same way.
+"""
+
+from exporter.clock import Clock
+
+_PROVEN_LIMIT = 2
+_CALM = 200
+
+
+class Refusals:
+    """The refusals of one credential since the API last accepted it.
+
+    A credential is at fault at its ``unproven_limit``-th refusal in a row if the API has not
+    accepted it since it was issued, and at its ``proven_limit``-th otherwise. Refusals by servers
+    that refused a good credential before do not count, nor do refusals of requests that were sent
+    before another one was accepted.
+
+    Each verdict on an accepted credential doubles the limit for those that follow, until the API
+    has accepted 200 requests in a row. So an API that answers 401 at random causes at most
+    ``log2(refusals + 2)`` verdicts.
+    """
+
+    def __init__(
+        self, clock: Clock, *, unproven_limit: int = 1, proven_limit: int = _PROVEN_LIMIT
+    ) -> None:
+        self._clock = clock
+        self._unproven_limit = unproven_limit
+        self._first_limit = self._limit = proven_limit
+        self._calm = 0
+        self._count = 0
+        self._accepted_at: float | None = None
+        # Servers that refused the credential since it was last accepted.
+        self._refused_by: set[str] = set()
+        # Servers that refused a credential which was accepted afterwards.
+        self._odd: set[str] = set()
+
+    @property
+    def count(self) -> int:
+        """Return the number of refusals in a row that count."""
+        return self._count
+
+    @property
+    def is_proven(self) -> bool:
+        """Return whether the API has accepted the credential since it was issued."""
+        return self._accepted_at is not None
+
+    def issued(self) -> None:
+        """Record that another credential is in use."""
+        self._accepted_at = None
+        self._count = 0
+        self._refused_by.clear()
+
+    def accepted(self, server_id: str) -> None:
+        """Record that the API accepted the credential in a request for a server."""
+        self._accepted_at = self._clock.monotonic()
+        self._count = 0
+        if self._refused_by:
+            self._odd |= self._refused_by
+            self._refused_by.clear()
+        self._odd.discard(server_id)
+        self._calm += 1
+        if self._calm >= _CALM:
+            self._limit = self._first_limit
+
+    def refused(self, server_id: str, seconds: float) -> bool:
+        """Record a 401 to a request sent ``seconds`` ago.
+
+        Return whether the credential is at fault.
+        """
+        if self._accepted_at is not None and self._accepted_at > self._clock.monotonic() - seconds:
+            self._odd.add(server_id)
+            return False
+        # A second refusal counts: with all servers odd, a dead credential would go unnoticed.
+        counts = server_id not in self._odd or server_id in self._refused_by
+        self._refused_by.add(server_id)
+        if not counts:
+            return False
+        self._calm = 0
+        self._count += 1
+        if not self.is_proven:
+            return self._count >= self._unproven_limit
+        if self._count < self._limit:
+            return False
+        self._limit *= 2
+        return True
