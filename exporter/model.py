@@ -53,6 +53,19 @@ class StageTiming:
     note: str = ""
 
 
+_UNAUTHORIZED = 401
+# These outcomes of stage ``api`` prove that the cloud has accepted the credentials.
+_AUTHENTICATED = frozenset(
+    {
+        Outcome.SUCCESS,
+        Outcome.FORBIDDEN,
+        Outcome.NOT_FOUND,
+        Outcome.NOT_READY,
+        Outcome.BAD_REQUEST,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
     """Result of one probe.
@@ -79,6 +92,18 @@ class ProbeResult:
     def verdict(self) -> Verdict:
         """Return the verdict that follows from the outcome."""
         return self.outcome.verdict
+
+    @property
+    def login_works(self) -> bool | None:
+        """Return whether the project's login works; None if the result does not tell.
+
+        A 401 does not tell: it may be the fault of one server. Without good credentials no request
+        is sent.
+        """
+        if self.outcome is Outcome.UNAUTHORIZED:
+            return None if self.status_code == _UNAUTHORIZED else False
+        beyond_api = self.failed_stage not in {None, Stage.API}
+        return True if beyond_api or self.outcome in _AUTHENTICATED else None
 
     @property
     def duration_seconds(self) -> float:

@@ -6,7 +6,7 @@ These events are no evidence about any console.
 import structlog
 
 from exporter.model import ProbeResult, TargetKey
-from exporter.outcome import Outcome, Verdict
+from exporter.outcome import Outcome
 from exporter.state.store import TargetState
 
 # A project may stay slow for this long after a 429; further 429s in that time are not logged.
@@ -31,11 +31,11 @@ class ProjectEvents:
         if result is None or result is state.restored:
             return
         project, at = state.target.key.project, result.started_at
-        if result.outcome is Outcome.UNAUTHORIZED:
+        if result.login_works is False:
             if project not in self._login_failed_since:
                 self._login_failed_since[project] = at
                 log.warning("login failed, no server can be probed", **_fields(result))
-        elif result.verdict is not Verdict.INCONCLUSIVE and project in self._login_failed_since:
+        elif result.login_works and project in self._login_failed_since:
             since = self._login_failed_since.pop(project)
             log.info("login recovered", project=project, after_seconds=round(at - since, 3))
         if result.outcome in _UNREACHABLE:

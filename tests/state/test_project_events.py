@@ -44,7 +44,10 @@ def test_a_failed_login_and_its_recovery_are_logged_once_per_project(
         (SOUTHWEST, 71.0, Outcome.SUCCESS),
         (EAST, 130.0, Outcome.SKIPPED),
         (OTHER_OF_EAST, 131.0, Outcome.TIMEOUT),
-        (EAST, 190.0, Outcome.SUCCESS),
+        (EAST, 132.0, Outcome.SERVER_ERROR),
+        (OTHER_OF_EAST, 133.0, Outcome.CONNECT_ERROR),
+        (EAST, 190.0, Outcome.FORBIDDEN),
+        (EAST, 250.0, Outcome.SUCCESS),
     )
     assert (failed["event"], failed["log_level"]) == (
         "login failed, no server can be probed",
@@ -55,8 +58,14 @@ def test_a_failed_login_and_its_recovery_are_logged_once_per_project(
         "event": "login recovered",
         "log_level": "info",
         "project": "east",
-        "after_seconds": 121.0,
+        "after_seconds": 180.0,
     }
+
+
+def test_a_401_for_one_server_is_not_a_failed_login(store: StateStore) -> None:
+    with capture_logs() as logged:
+        store.record(ProbeResult(EAST, 10.0, Outcome.UNAUTHORIZED, Stage.API, status_code=401))
+    assert logged == []
 
 
 def test_throttling_is_logged_once_until_it_has_stopped_for_a_while(store: StateStore) -> None:

@@ -17,7 +17,6 @@ from exporter.model import ProbeResult, Target, TargetKey
 from exporter.state import TargetState
 from exporter.web.health_state import HealthState, stale_at
 from exporter.web.pages.cell import Cell, cell_of, label_text, order_of, server_path
-from exporter.web.pages.project_text import shows_login_status
 
 _CHANGES_MAX = 500
 _REMOVED_MAX = 1000
@@ -48,7 +47,7 @@ class _Entry:
 
 @dataclass(slots=True)
 class ProjectCells:
-    """The cells of one project; ``login`` is its newest result that `shows_login_status`."""
+    """The cells of one project; ``login`` is its newest result that shows whether the `login_works`."""
 
     name: str
     region: str = ""
@@ -116,7 +115,7 @@ class FleetCells:
         last = state.last
         if last is not None and last is not entry.last:
             entry.last = last
-            if shows_login_status(last):
+            if last.login_works is not None:
                 project.login = last
         now = self._time()
         self._update(entry, now)

@@ -2,20 +2,8 @@
 
 from dataclasses import dataclass
 
-from exporter.model import ProbeResult, ProjectStatus, Stage
-from exporter.outcome import Outcome
+from exporter.model import ProbeResult, ProjectStatus
 from exporter.web.pages.text import clock_text
-
-# These outcomes prove that the cloud has accepted the credentials.
-_AUTHENTICATED = frozenset(
-    {
-        Outcome.SUCCESS,
-        Outcome.FORBIDDEN,
-        Outcome.NOT_FOUND,
-        Outcome.NOT_READY,
-        Outcome.BAD_REQUEST,
-    }
-)
 
 _NO_API = (
     "the exporter gets no answer from the API, so verdicts stay as they were:"
@@ -27,7 +15,7 @@ _NO_API = (
 class ProjectText:
     """The status of throttle, login and API, and whether there is a problem.
 
-    ``slowed`` means that the rate is reduced; ``refused`` means that the login was rejected.
+    ``slowed`` means that the rate is reduced; ``refused`` means that the login fails.
     ``api`` is empty unless the API is ``unreachable``.
     """
 
@@ -39,18 +27,12 @@ class ProjectText:
     refused: bool = False
 
 
-def shows_login_status(result: ProbeResult) -> bool:
-    """Return whether a result shows that the project's login works or fails."""
-    beyond_api = result.failed_stage not in {None, Stage.API}
-    return beyond_api or result.outcome in _AUTHENTICATED or result.outcome is Outcome.UNAUTHORIZED
-
-
 def project_text(status: ProjectStatus, evidence: ProbeResult | None, now: float) -> ProjectText:
     """Describe a project's status at ``now``, Unix time in seconds.
 
-    ``evidence`` is its newest result that `shows_login_status`.
+    ``evidence`` is its newest result that shows whether the `login_works`.
     """
-    refused = evidence is not None and evidence.outcome is Outcome.UNAUTHORIZED
+    refused = evidence is not None and evidence.login_works is False
     slowed = status.limit < status.ceiling or _cooling(status, now)
     return ProjectText(
         throttle=_throttle(status, now),
@@ -77,8 +59,8 @@ def _throttle(status: ProjectStatus, now: float) -> str:
 
 
 def _login(status: ProjectStatus, evidence: ProbeResult | None, now: float) -> str:
-    if evidence is not None and evidence.outcome is Outcome.UNAUTHORIZED:
-        return f"login rejected: {evidence.detail or 'the cloud gave no reason'}"
+    if evidence is not None and evidence.login_works is False:
+        return f"login failed: {evidence.detail or 'the cloud gave no reason'}"
     if status.login_expires_at is not None:
         valid = status.login_expires_at > now
         when = clock_text(status.login_expires_at, now)
