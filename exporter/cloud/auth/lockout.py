@@ -11,8 +11,8 @@ from exporter.cloud.errors import LoginFailedError
 from exporter.config.config import AkskAuth
 
 # An account's policy locks it after 3 to 10 failed logins within 15 to 60 minutes, for 15 to 30
-# minutes. So the second attempt comes when a lock has ended, and the third an hour later.
-_SECOND, _LATER = 30 * 60.0, 60 * 60.0
+# minutes. So the second attempt comes when a lock has ended, and each later one after over an hour.
+_SECOND, _LATER = 30.5 * 60.0, 61 * 60.0
 # For secrets that keep changing: the usual policy is five failed logins within 15 minutes.
 _WINDOW = 15 * 60.0
 _MAX_REJECTIONS = 4

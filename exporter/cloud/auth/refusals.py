@@ -7,6 +7,8 @@ and a new one would be answered in the same way.
 from exporter.clock import Clock
 
 _PROVEN_LIMIT = 2
+# Credentials may really be revoked some times in short order.
+_FREE_VERDICTS = 3
 _CALM = 200
 
 
@@ -14,13 +16,14 @@ class Refusals:
     """The refusals of one credential since the API last accepted it.
 
     A credential is at fault at its ``unproven_limit``-th refusal in a row if the API has not
-    accepted it since it was issued, and at its ``proven_limit``-th otherwise. Refusals by servers
-    that refused a good credential before do not count, nor do refusals of requests that were sent
-    before another one was accepted.
+    accepted it since it was issued, and at its ``proven_limit``-th otherwise, half as many if all
+    accepted requests were for the server that now refuses. Refusals by servers that refused a good
+    credential before do not count, nor do refusals of requests that were sent before another one
+    was accepted.
 
-    Each verdict on an accepted credential doubles the limit for those that follow, until the API
-    has accepted 200 requests in a row. So an API that answers 401 at random causes at most
-    ``log2(refusals + 2)`` verdicts.
+    After three verdicts on accepted credentials, each one doubles the limit for the next, until
+    the API has accepted 200 requests in a row. So an API that answers 401 at random causes at most
+    ``2 + log2(refusals)`` verdicts.
     """
 
     def __init__(
@@ -28,10 +31,13 @@ class Refusals:
     ) -> None:
         self._clock = clock
         self._unproven_limit = unproven_limit
-        self._first_limit = self._limit = proven_limit
+        self._proven_limit = proven_limit
+        self._verdicts = 0
         self._calm = 0
         self._count = 0
         self._accepted_at: float | None = None
+        # The only server that has accepted the credential; None if there are several.
+        self._only: str | None = ""
         # Servers that refused the credential since it was last accepted.
         self._refused_by: set[str] = set()
         # Servers that refused a credential which was accepted afterwards.
@@ -50,6 +56,7 @@ class Refusals:
     def issued(self) -> None:
         """Record that another credential is in use."""
         self._accepted_at = None
+        self._only = ""
         self._count = 0
         self._refused_by.clear()
 
@@ -61,9 +68,11 @@ class Refusals:
             self._odd |= self._refused_by
             self._refused_by.clear()
         self._odd.discard(server_id)
+        if server_id:
+            self._only = server_id if self._only in {"", server_id} else None
         self._calm += 1
         if self._calm >= _CALM:
-            self._limit = self._first_limit
+            self._verdicts = 0
 
     def refused(self, server_id: str, seconds: float) -> bool:
         """Record a 401 to a request sent ``seconds`` ago.
@@ -82,7 +91,11 @@ class Refusals:
         self._count += 1
         if not self.is_proven:
             return self._count >= self._unproven_limit
-        if self._count < self._limit:
+        limit = self._proven_limit << max(0, self._verdicts - _FREE_VERDICTS + 1)
+        if self._only == server_id:
+            limit = (limit + 1) // 2
+        if self._count < limit:
             return False
-        self._limit *= 2
+        self._verdicts += 1
+        self._count = 0
         return True

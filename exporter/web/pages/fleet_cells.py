@@ -47,7 +47,10 @@ class _Entry:
 
 @dataclass(slots=True)
 class ProjectCells:
-    """The cells of one project; ``login`` is its newest result that shows whether the `login_works`."""
+    """The cells of one project.
+
+    ``login`` is its newest result that shows whether the `login_works`.
+    """
 
     name: str
     region: str = ""

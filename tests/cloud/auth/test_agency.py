@@ -146,7 +146,6 @@ async def test_renews_keys_again_after_they_were_accepted(
         request = await signed(login)
         for _ in range(200):
             login.accepted(request)
-        assert not await login.renew(request)
         assert await login.renew(request)
     assert metadata.keys_given == 6
 
