@@ -6,7 +6,7 @@ These events are no evidence about any console.
 import structlog
 
 from exporter.model import ProbeResult, TargetKey
-from exporter.outcome import Outcome
+from exporter.outcome import Outcome, Verdict
 from exporter.state.store import TargetState
 
 # A project may stay slow for this long after a 429; further 429s in that time are not logged.
