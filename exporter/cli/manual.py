@@ -222,8 +222,8 @@ PAGES = {
                 "1",
                 (
                     "the console is not reachable, the probe was inconclusive (throttled, no"
-                    " login, too many viewers), the server is not configured, or the"
-                    " configuration is invalid"
+                    " login, API unreachable, too many viewers), the server is not configured, or"
+                    " the configuration is invalid"
                 ),
             ),
             _WRONG_USE,

@@ -13,6 +13,8 @@ from exporter.probe.prober import ProberOf, skipped
 # A caller's deadline may be a little shorter than the target's timeout; a probe that ran for this
 # fraction of the timeout is still evidence.
 _EVIDENCE_FRACTION = 0.9
+# Left for a control request after the timeout, where the caller's deadline is close to it.
+_CONTROL_SECONDS = 1.0
 # A probe that is still running this long after its deadline is cancelled.
 _GRACE_SECONDS = 0.25
 _NO_TIME = "the caller's deadline passed first"
@@ -79,7 +81,10 @@ class OnDemandProbes:
                     nonlocal left
                     waiting.reschedule(None)
                     left = max(0.001, since + max_seconds - self._clock.monotonic())
-                    deadline.limit = min(target.timeout, left)
+                    evidence = _EVIDENCE_FRACTION * target.timeout
+                    deadline.limit = min(
+                        target.timeout, left, max(evidence, left - _CONTROL_SECONDS)
+                    )
 
                 async with self._lock_of(target.key):
                     result = await self._prober_of(target.key.project).probe(

@@ -124,6 +124,7 @@ async def command_line_list(config: Config, clock: "FakeClock") -> None:
 
 
 STALE = no_response(NoResponse.CLOSED, "closed", stale=True)
+CLOSED = no_response(NoResponse.CLOSED, "closed")
 REJECTED = received(401)
 
 
@@ -133,6 +134,7 @@ REJECTED = received(401)
         pytest.param(on_demand, [], {LOGIN: 1, PROBE: 1}, id="on demand"),
         pytest.param(on_demand, [REJECTED], {LOGIN: 2, PROBE: 2}, id="renewed after a 401"),
         pytest.param(on_demand, [STALE], {LOGIN: 1, PROBE: 2}, id="repeated once"),
+        pytest.param(on_demand, [CLOSED], {LOGIN: 1, PROBE: 1, LIST: 1}, id="control request"),
         pytest.param(command_line_probe, [], {LOGIN: 1, PROBE: 1}, id="command line"),
         pytest.param(command_line_list, [], {LOGIN: 1, LIST: 1}, id="list"),
         pytest.param(command_line_list, [REJECTED], {LOGIN: 2, LIST: 2}, id="list after a 401"),

@@ -205,6 +205,15 @@ async def test_the_deadline_of_a_probe_on_demand_limits_its_timeout(bench: Bench
     assert bench.prober.limits == [pytest.approx(2.0)]
 
 
+@pytest.mark.parametrize(("seconds", "limit"), [(9.5, 9.0), (10.5, 9.5), (11.0, 10.0), (60, 10.0)])
+async def test_a_probe_on_demand_leaves_time_for_a_control_request(
+    bench: Bench, seconds: float, limit: float
+) -> None:
+    # 90% of the timeout is still evidence.
+    await bench.on_demand.probe_now(replace(target("s"), timeout=10.0), max_seconds=seconds)
+    assert bench.prober.limits == [pytest.approx(limit)]
+
+
 async def test_a_probe_on_demand_ends_at_its_deadline_even_while_waiting(
     bench: Bench,
 ) -> None:
