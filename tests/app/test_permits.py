@@ -66,7 +66,9 @@ class CountingWire(httpx.AsyncBaseTransport):
                 raise fault
             return fault
         if operation == LIST:
-            return received(200, body=b'{"servers": [{"id": "b"}]}')
+            is_first = "marker" not in request.url.params
+            servers = [{"id": "b"}] if is_first else []
+            return received(200, body=json.dumps({"servers": servers}).encode())
         return received(200, body=b'{"url": "https://c.huaweicloud.com/vnc.html?token=t"}')
 
     async def aclose(self) -> None:
@@ -136,8 +138,9 @@ REJECTED = received(401)
         pytest.param(on_demand, [STALE], {LOGIN: 1, PROBE: 2}, id="repeated once"),
         pytest.param(on_demand, [CLOSED], {LOGIN: 1, PROBE: 1, LIST: 1}, id="control request"),
         pytest.param(command_line_probe, [], {LOGIN: 1, PROBE: 1}, id="command line"),
-        pytest.param(command_line_list, [], {LOGIN: 1, LIST: 1}, id="list"),
-        pytest.param(command_line_list, [REJECTED], {LOGIN: 2, LIST: 2}, id="list after a 401"),
+        # The second page is empty, and ends the list.
+        pytest.param(command_line_list, [], {LOGIN: 1, LIST: 2}, id="list"),
+        pytest.param(command_line_list, [REJECTED], {LOGIN: 2, LIST: 3}, id="list after a 401"),
     ],
 )
 async def test_every_request_holds_a_permit(  # noqa: PLR0913, PLR0917 - fixtures and parameters
