@@ -3,6 +3,7 @@
 import httpx
 
 from exporter.cloud.api_error import ApiError
+from exporter.cloud.error_texts import error_text
 from exporter.cloud.reachability import is_from_api, is_unknown_api
 from exporter.http.json_body import json_body
 from exporter.outcome import Outcome
@@ -31,15 +32,16 @@ def console_address(response: httpx.Response, error: ApiError) -> ConsoleAddress
     """Return the console address in a response; raises `StageFailedError` if there is none."""
     if response.status_code == _OK:
         return _address_in(response)
-    detail = f"the API answered {response.status_code} {error.code}".rstrip()
-    if response.status_code in _SERVER_ERRORS:
-        raise StageFailedError(Outcome.SERVER_ERROR, detail)
-    outcome = _BY_STATUS.get(response.status_code)
-    if outcome is None:
-        raise StageFailedError(Outcome.BAD_RESPONSE, f"{detail}, an undocumented status")
+    status = response.status_code
+    outcome = Outcome.SERVER_ERROR if status in _SERVER_ERRORS else _BY_STATUS.get(status)
     if outcome is Outcome.BAD_REQUEST and error.code == _NOT_READY:
         outcome = Outcome.NOT_READY
-    raise StageFailedError(outcome, detail)
+    detail = f"the API answered {status} {error.code}".rstrip()
+    if outcome is None:
+        detail = f"{detail}, an undocumented status"
+    if text := error_text(error.code, status):
+        detail = f"{detail}: {text}"
+    raise StageFailedError(outcome or Outcome.BAD_RESPONSE, detail)
 
 
 def failure_without_api(response: httpx.Response, error: ApiError) -> StageFailedError | None:

@@ -1,7 +1,7 @@
 """Format a probe result: as JSON values for programs, as a text waterfall for people."""
 
-from exporter.model import ProbeResult
-from exporter.outcome import Verdict
+from exporter.model import ProbeResult, Stage
+from exporter.outcome import Outcome, Verdict
 
 _BAR_WIDTH = 40
 _MARK = {Verdict.SUCCESS: "ok", Verdict.FAILURE: "FAILED", Verdict.INCONCLUSIVE: "inconclusive"}
@@ -57,12 +57,14 @@ def waterfall(result: ProbeResult) -> str:
             lines.append(f"  {'':<10} {timing.note}")
         elapsed += timing.seconds
     if not result.stages:
-        lines.append("  no request was sent")
+        why = ": the login failed" if result.outcome is Outcome.UNAUTHORIZED else ""
+        lines.append(f"  no request was sent to the API{why}")
     lines += ["", f"{_MARK[result.verdict]}: {result.outcome}"]
     if result.detail:
         lines.append(f"  {result.detail}")
     facts = {
-        "HTTP status": str(result.status_code) if result.status_code else "",
+        # The status of a later stage is in the detail.
+        f"HTTP status of stage {Stage.API}": str(result.status_code) if result.status_code else "",
         "error code": result.error_code,
         "request id": result.request_id,
         "waited for the rate limit": f"{result.waited_seconds:.3f} s"

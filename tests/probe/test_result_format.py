@@ -59,5 +59,21 @@ def test_the_waterfall_shows_a_bar_for_a_last_stage_that_took_no_time() -> None:
 
 def test_the_waterfall_says_if_no_request_was_sent() -> None:
     text = waterfall(ProbeResult(DB, 0.0, Outcome.UNAUTHORIZED, Stage.API, detail="no login"))
-    assert "no request was sent" in text
+    assert "no request was sent to the API: the login failed" in text
     assert "inconclusive: unauthorized" in text
+
+
+def test_the_waterfall_names_the_stage_of_the_status() -> None:
+    page = ProbeResult(
+        DB,
+        0.0,
+        Outcome.PAGE_ERROR,
+        Stage.PAGE,
+        200,
+        stages=(
+            StageTiming(Stage.API, 0.1, passed=True),
+            StageTiming(Stage.PAGE, 0.1, passed=False),
+        ),
+        detail="the page answered 502",
+    )
+    assert "  HTTP status of stage api: 200\n" in waterfall(page)

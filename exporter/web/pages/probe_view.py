@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import sqrt
 
-from exporter.model import ProbeResult
+from exporter.model import ProbeResult, Stage
 from exporter.outcome import Verdict
 from exporter.web.pages.text import clock_text, duration_text, outcome_text
 
@@ -71,7 +71,7 @@ class Timeline:
 def probe_view(result: ProbeResult, now: float) -> ProbeView:
     """Return one result as the page shows it at ``now``, Unix time in seconds."""
     facts = {
-        "HTTP status": str(result.status_code) if result.status_code else "",
+        f"HTTP status of stage {Stage.API}": str(result.status_code) if result.status_code else "",
         "Error code": result.error_code,
         "Request id": result.request_id,
     }
