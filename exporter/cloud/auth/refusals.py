@@ -10,6 +10,7 @@ _PROVEN_LIMIT = 2
 # Credentials may really be revoked some times in short order.
 _FREE_VERDICTS = 3
 _CALM = 200
+_WITNESSES_MAX = 100_000
 
 
 class Refusals:
@@ -17,9 +18,9 @@ class Refusals:
 
     A credential is at fault at its ``unproven_limit``-th refusal in a row if the API has not
     accepted it since it was issued, and at its ``proven_limit``-th otherwise, half as many if all
-    accepted requests were for the server that now refuses. Refusals by servers that refused a good
-    credential before do not count, nor do refusals of requests that were sent before another one
-    was accepted.
+    accepted requests were for the server that now refuses. Only refusals by servers that accepted
+    the last good credential count, and repeated ones. Refusals of requests that were sent before
+    another one was accepted do not count.
 
     After three verdicts on accepted credentials, each one doubles the limit for the next, until
     the API has accepted 200 requests in a row. So an API that answers 401 at random causes at most
@@ -40,8 +41,8 @@ class Refusals:
         self._only: str | None = ""
         # Servers that refused the credential since it was last accepted.
         self._refused_by: set[str] = set()
-        # Servers that refused a credential which was accepted afterwards.
-        self._odd: set[str] = set()
+        # Servers that accepted the last credential that any server accepted.
+        self._witnesses: set[str] = set()
 
     @property
     def count(self) -> int:
@@ -65,9 +66,11 @@ class Refusals:
         self._accepted_at = self._clock.monotonic()
         self._count = 0
         if self._refused_by:
-            self._odd |= self._refused_by
+            self._witnesses -= self._refused_by
             self._refused_by.clear()
-        self._odd.discard(server_id)
+        if len(self._witnesses) >= _WITNESSES_MAX:
+            self._witnesses.clear()
+        self._witnesses.add(server_id)
         if server_id:
             self._only = server_id if self._only in {"", server_id} else None
         self._calm += 1
@@ -80,10 +83,12 @@ class Refusals:
         Return whether the credential is at fault.
         """
         if self._accepted_at is not None and self._accepted_at > self._clock.monotonic() - seconds:
-            self._odd.add(server_id)
+            self._witnesses.discard(server_id)
             return False
-        # A second refusal counts: with all servers odd, a dead credential would go unnoticed.
-        counts = server_id not in self._odd or server_id in self._refused_by
+        # Repeated refusals count: without witnesses left, a dead credential would go unnoticed.
+        counts = (
+            not self._witnesses or server_id in self._witnesses or server_id in self._refused_by
+        )
         self._refused_by.add(server_id)
         if not counts:
             return False

@@ -33,8 +33,8 @@ _REFUSED_FIRST, _REFUSED_LAST = 120.0, 300.0
 # Rejections of credentials that replaced rejected ones until no more servers test them.
 _TESTS_MAX = 10
 _NEW_REJECTED = (
-    "the API rejects new credentials too: check that endpoint and iam_endpoint are of the same "
-    "region, and that the user is enabled"
+    "the API rejects new credentials too: check that endpoint and login are of the same region, "
+    "and that the user is enabled"
 )
 
 

@@ -26,7 +26,8 @@ def test_a_credential_that_was_never_accepted_is_at_fault_at_once(refusals: Refu
 
 
 def test_two_refusals_in_a_row_are_the_fault_of_an_accepted_credential(refusals: Refusals) -> None:
-    refusals.accepted("a")
+    for server in "abc":
+        refusals.accepted(server)
     assert not refusals.refused("b", 0.0)
     assert refusals.refused("c", 0.0)
 
@@ -44,7 +45,8 @@ async def test_refusals_of_requests_sent_before_another_was_accepted_do_not_coun
     refusals: Refusals, clock: "FakeClock"
 ) -> None:
     await clock.advance(1)
-    refusals.accepted("a")
+    for server in "abc":
+        refusals.accepted(server)
     await clock.advance(1)
     for number in range(9):
         assert not refusals.refused(f"sent-before-{number}", 1.5)
@@ -52,13 +54,19 @@ async def test_refusals_of_requests_sent_before_another_was_accepted_do_not_coun
     assert refusals.refused("c", 0.5)
 
 
-def test_many_servers_that_always_refuse_cause_verdicts_in_their_first_round_only(
-    refusals: Refusals,
-) -> None:
-    verdicts = []
+def test_servers_that_always_refuse_do_not_count(refusals: Refusals) -> None:
     for _ in range(50):
         for number in range(8):
             refusals.accepted(f"good-{number}")
+        assert not any(refusals.refused(f"bad-{number}", 0.0) for number in range(8))
+
+
+def test_servers_that_begin_to_refuse_count_once(refusals: Refusals) -> None:
+    verdicts = []
+    for number in range(8):
+        refusals.accepted(f"bad-{number}")
+    for _ in range(50):
+        refusals.accepted("good")
         verdicts.append(sum(refusals.refused(f"bad-{number}", 0.0) for number in range(8)))
     assert verdicts == [3] + [0] * 49
 
