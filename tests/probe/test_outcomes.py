@@ -251,6 +251,7 @@ ERRORS = {
         Outcome.NOT_READY,
         400,
         "iMetal.0101",
+        from_api=True,
     ),
     "iMetal.0101": error(Outcome.NOT_READY, 400, "iMetal.0101"),
     "iMetal.0001": error(Outcome.BAD_REQUEST, 400, "iMetal.0001"),
