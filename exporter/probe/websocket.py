@@ -1,9 +1,9 @@
 """Stage ``websocket``: open the console's WebSocket as its page does.
 
 noVNC's pages read the token from their address, also set it as the cookie ``token``, and open
-``websockify?token=…``: versions up to 0.6 at the root of the host, later ones relative to the
-page. The page's query parameter ``path`` names another path. Old versions request the subprotocol
-``binary``, new ones none; websockify accepts both and answers 400 to any other.
+``websockify?token=…``, or what the settings in their address say (`exporter.probe.novnc`). Old
+versions request the subprotocol ``binary``, new ones none; websockify accepts both and answers 400
+to any other.
 """
 
 import re
@@ -17,33 +17,40 @@ from urllib.parse import quote
 from exporter.config.host_pattern import IPAddress
 from exporter.config.value_checks import AUTO
 from exporter.http.deadline import Deadline
-from exporter.http.errors import HandshakeRefusedError, NoResponse, NoResponseError
+from exporter.http.errors import (
+    HandshakeRefusedError,
+    NoResponse,
+    NoResponseError,
+    no_response,
+)
 from exporter.http.transport import WireTransport
 from exporter.http.websocket import WebSocket
 from exporter.model import Target
 from exporter.outcome import Outcome
 from exporter.probe.address import AddressError, ConsoleAddress
+from exporter.probe.novnc import Way, ways, websocket_address
 from exporter.probe.page import Page
 from exporter.probe.stage import StageFailedError
 
 _DEFAULT_PATH = "websockify"
 _BAD_REQUEST, _TOO_MANY = 400, 429
 _CACHED_MAX = 1000
+_UNREACHABLE = frozenset({NoResponse.DNS, NoResponse.CONNECT, NoResponse.TLS, NoResponse.FORBIDDEN})
 _NAME = re.compile(r"\{(\w+)\}")
 
 
 class _Attempt(NamedTuple):
-    """One way to request the WebSocket: the index of a candidate path, and the subprotocols."""
+    """One way to request the WebSocket: how the path is resolved, and the subprotocols."""
 
-    path: int
+    way: Way
     subprotocols: tuple[str, ...]
 
 
-class _Path(NamedTuple):
-    """A candidate path; ``shown`` replaces it in messages when it may hold a secret."""
+class _Candidate(NamedTuple):
+    """An address to try; ``shown`` replaces it in messages, because it holds secrets."""
 
-    text: str
-    shown: str = ""
+    address: ConsoleAddress
+    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,66 +83,64 @@ class WebSocketConnector:
         """
         host = (page.address.host, page.address.port)
         cached = self._working_attempts.pop(host, None)
-        paths = self._paths(page.address, target)
-        rejections: list[str] = []
-        rejected_path: int | None = None
-        status = 0
-        for attempt in _attempts(len(paths), cached):
-            if attempt.path == rejected_path:
+        candidates = self._candidates(page.address, target)
+        for attempt in _attempts(tuple(candidates.left), cached):
+            candidate = candidates.left.get(attempt.way)
+            if candidate is None:
                 continue
-            path = paths[attempt.path]
-            try:
-                address = page.address.at(path.text, page.address.query("token"))
-            except AddressError as error:
-                rejections.append(f"the page's own path {error}")
-                continue
-            shown = path.shown or address.path
             async with AsyncExitStack() as stack:
                 try:
                     messages = await stack.enter_async_context(
                         self._transport.websocket(
-                            address.url,
-                            headers=_headers(page, address),
+                            candidate.address.url,
+                            headers=_headers(page, candidate.address),
                             subprotocols=attempt.subprotocols,
                             deadline=deadline,
                         )
                     )
                 except (HandshakeRefusedError, NoResponseError) as error:
-                    rejections.append(f"{shown} {_rejection(error)}")
-                    status = error.status
+                    candidates.failed(attempt.way, error)
                 else:
                     self._cache(host, attempt)
                     protocol = messages.subprotocol or "none"
-                    yield OpenWebSocket(messages, f"{shown}, subprotocol {protocol}")
+                    yield OpenWebSocket(messages, f"{candidate.shown}, subprotocol {protocol}")
                     return
-            if status == _TOO_MANY:
-                # Another attempt would only exceed the rate limit again.
-                if cached:
-                    self._cache(host, cached)
-                break
-            if status != _BAD_REQUEST:
-                # Only a 400 is about the subprotocol: skip the other attempts with this path.
-                rejected_path = attempt.path
-        raise StageFailedError(
-            Outcome.THROTTLED if status == _TOO_MANY else Outcome.WEBSOCKET_REJECTED,
-            f"no WebSocket: {'; '.join(dict.fromkeys(rejections))}",
-        )
+        if candidates.status == _TOO_MANY and cached:
+            self._cache(host, cached)
+        raise candidates.failure()
 
-    def _paths(self, page: ConsoleAddress, target: Target) -> tuple[_Path, ...]:
+    def _candidates(self, page: ConsoleAddress, target: Target) -> "_Candidates":
+        path, is_own = self._path_of(page, target)
+        found = _Candidates()
+        try:
+            possible = ways(page)
+        except AddressError as error:
+            found.rejections.append(f"the page's address {error}")
+            return found
+        for way in possible:
+            if way is Way.PAGE and self._path != AUTO:
+                # A configured path starts at the root.
+                continue
+            try:
+                address = websocket_address(page, way, path)
+            except AddressError as error:
+                found.rejections.append(f"the page's own path {error}")
+            else:
+                shown = _shown(page, address, way, is_own=is_own)
+                found.left[way] = _Candidate(address, shown)
+        return found
+
+    def _path_of(self, page: ConsoleAddress, target: Target) -> tuple[str, bool]:
+        """Return the path, and whether it is the page's own, which may hold a secret."""
         if self._path == AUTO:
-            own = page.query("path")
-            path = own or _DEFAULT_PATH
-            # A path from the page's query may hold a token and is not shown.
-            return (
-                _Path(path, "the page's own path" if own else ""),
-                _Path(f"/{path.lstrip('/')}", "the page's own path at the root" if own else ""),
-            )
+            own = page.setting("path")
+            return own or _DEFAULT_PATH, bool(own)
         values = {
             "server_name": target.name,
             "server_id": target.key.server_id,
             "region": target.region,
         }
-        return (_Path(_NAME.sub(lambda found: quote(values[found[1]], safe=""), self._path)),)
+        return _NAME.sub(lambda found: quote(values[found[1]], safe=""), self._path), False
 
     def _cache(self, host: tuple[str | IPAddress, int], attempt: _Attempt) -> None:
         self._working_attempts[host] = attempt
@@ -143,19 +148,69 @@ class WebSocketConnector:
             self._working_attempts.popitem(last=False)
 
 
-def _attempts(paths: int, cached: _Attempt | None) -> Iterator[_Attempt]:
+class _Candidates:
+    """The WebSocket's possible addresses that are left, and why the others failed."""
+
+    def __init__(self) -> None:
+        self.left: dict[Way, _Candidate] = {}
+        self.rejections: list[str] = []
+        self.status = 0
+        # Not the exception, which would keep the frames alive that it passed.
+        self._unreachable: tuple[NoResponse, str] | None = None
+
+    def failed(self, way: Way, error: HandshakeRefusedError | NoResponseError) -> None:
+        """Record a failed attempt; raises ``error`` when another would not help."""
+        candidate = self.left[way]
+        self.status = error.status
+        if isinstance(error, NoResponseError) and error.reason in _UNREACHABLE:
+            self._unreachable = self._unreachable or (error.reason, str(error))
+            # Another way may lead to another host or port.
+            origin = candidate.address.origin
+            self.left = {k: v for k, v in self.left.items() if v.address.origin != origin}
+            return
+        self.rejections.append(f"{candidate.shown} {_rejection(error)}")
+        if self.status == _TOO_MANY:
+            # Another attempt would only exceed the rate limit again.
+            self.left = {}
+        elif self.status != _BAD_REQUEST:
+            # Only a 400 is about the subprotocol.
+            del self.left[way]
+
+    def failure(self) -> StageFailedError | NoResponseError:
+        """Return the error for a WebSocket that no attempt has opened."""
+        if self._unreachable and not self.rejections:
+            return no_response(*self._unreachable)
+        if self._unreachable:
+            self.rejections.append(self._unreachable[1])
+        return StageFailedError(
+            Outcome.THROTTLED if self.status == _TOO_MANY else Outcome.WEBSOCKET_REJECTED,
+            f"no WebSocket: {'; '.join(dict.fromkeys(self.rejections))}",
+        )
+
+
+def _attempts(possible: tuple[Way, ...], cached: _Attempt | None) -> Iterator[_Attempt]:
     """Yield the attempts to make, the likeliest first."""
-    if cached:
+    if cached and cached.way in possible:
         yield cached
-    for path in range(paths):
+    for way in possible:
         for subprotocols in (("binary",), ()):
-            attempt = _Attempt(path, subprotocols)
+            attempt = _Attempt(way, subprotocols)
             if attempt != cached:
                 yield attempt
 
 
+def _shown(page: ConsoleAddress, address: ConsoleAddress, way: Way, *, is_own: bool) -> str:
+    """Describe a WebSocket's address without its secrets."""
+    is_elsewhere = address.origin != page.origin
+    if not is_own:
+        return address.place if is_elsewhere else address.path
+    shown = "the page's own path" if way is Way.PAGE else "the page's own path at the root"
+    return f"{shown} of {address.bracketed_host}:{address.port}" if is_elsewhere else shown
+
+
 def _headers(page: Page, address: ConsoleAddress) -> dict[str, str]:
-    token = page.address.query("token")
+    # The page sets the cookie for its own host.
+    token = page.address.setting("token") if address.host == page.address.host else ""
     cookies = page.cookies.header(address.url)
     if token:
         own = f"token={quote(token, safe='')}"
