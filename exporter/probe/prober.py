@@ -183,7 +183,7 @@ class Prober:
             if run.ends_at(Stage.WEBSOCKET):
                 return
             with run.timed(Stage.RFB):
-                token = page.address.query("token")
+                token = page.address.setting("token")
                 stream = RfbStream(opened.messages, deadline)
                 version = await read_version(stream, token)
                 run.note = f"RFB {version}"

@@ -317,4 +317,5 @@ def test_any_settings_give_valid_addresses_or_none(
             continue
         assert found.scheme in {"http", "https"}
         if page.setting("host") and way is Way.ROOT:
-            assert found.bracketed_host in page.setting("host").lower() or not text.isascii()
+            host = page.setting("host")
+            assert found.bracketed_host in host.lower() or not host.isascii()
