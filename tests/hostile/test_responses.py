@@ -44,6 +44,7 @@ async def test_any_console_address_response(
 
 @examples(60)
 @given(st.lists(strategies.responses(), min_size=1, max_size=3), endings)
+@example([b"HTTP/1.1 200 OK\r\nSet-Cookie: ;Max-Age\r\nContent-Length: 2\r\n\r\n{}"], "closes")
 async def test_any_server_list_response(
     project: HostileProject, pages: list[bytes], ending: str
 ) -> None:
