@@ -122,16 +122,18 @@ class PasswordSource:
 
     def _problem(self, response: httpx.Response) -> LoginFailedError:
         status = response.status_code
-        login = f"the login of user {self._auth.username!r}"
+        user = repr(self._auth.username)
         answer = str(status)
         # The message of the response is left out: it could quote the password.
         if (code := ApiError.of(response).code) not in {"", str(status)}:
             answer = f"{status} {code}"
         if not 400 <= status < 500 or status in _NOT_ABOUT_LOGIN:  # noqa: PLR2004
             remedy = _REMEDIES.get(status, "check iam_endpoint and the state of IAM")
-            return LoginFailedError(f"IAM answered {login} with {answer}: {remedy}")
+            return LoginFailedError(
+                f"IAM answered the login of user {user} with {answer}: {remedy}"
+            )
         remedy = _REMEDIES.get(status, "check the auth settings")
-        refused = f"IAM refused {login}: {remedy} ({answer})"
+        refused = f"IAM refused the login of user {user}: {remedy} ({answer})"
         if status in _NOT_ABOUT_PASSWORD:
             return LoginRefusedError(refused)
         return CredentialsRejectedError(refused)
