@@ -8,10 +8,7 @@ from collections.abc import Iterable
 
 from grafana_foundation_sdk.models.dashboard import (
     DashboardRangeMapOptions,
-    DashboardSpecialValueMapOptions,
     RangeMap,
-    SpecialValueMap,
-    SpecialValueMatch,
     ValueMap,
     ValueMapping,
     ValueMappingResult,
@@ -53,15 +50,6 @@ def color_mapping(colors: dict[str, str]) -> list[ValueMapping]:
             }
         )
     ]
-
-
-def unknown(text: str) -> ValueMapping:
-    """Map a missing value to a text."""
-    return SpecialValueMap(
-        options=DashboardSpecialValueMapOptions(
-            match=SpecialValueMatch.NULL_AND_NAN, result=ValueMappingResult(text=text, color=GREY)
-        )
-    )
 
 
 def _between(low: float, high: float, color: str, text: str | None = None) -> ValueMapping:
