@@ -5,6 +5,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 METADATA_HOST = "169.254.169.254"
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
 _HOST_MAX = 253

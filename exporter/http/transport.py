@@ -16,6 +16,7 @@ import pycurl
 
 from exporter.config.config import Tls
 from exporter.config.secret import Secret
+from exporter.config.url_rules import DEFAULT_PORTS
 from exporter.http.body import BodyError, Decoded
 from exporter.http.certificates import TrustStore, earliest_expiry
 from exporter.http.connection import Check, Proxy, bracketed, is_address, tls_options
@@ -38,7 +39,6 @@ from exporter.http.websocket import WebSocket, open_websocket
 _KEPT_CONNECTIONS = 1000
 _HANDLES_MAX = 100
 _FIRST_ERROR = 400
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class WireTransport(httpx.AsyncBaseTransport):
@@ -349,4 +349,4 @@ class ReadResponse(httpx.Response):
 
 def _place(url: httpx.URL) -> tuple[str, int]:
     """Return the host and port that a URL leads to."""
-    return url.raw_host.decode("ascii"), url.port or _DEFAULT_PORTS.get(url.scheme, 0)
+    return url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS.get(url.scheme, 0)

@@ -9,11 +9,11 @@ from urllib.parse import unquote
 import httpx
 
 from exporter.config.host_pattern import IPAddress, host_of
+from exporter.config.url_rules import DEFAULT_PORTS
 
 _URL_MAX = 8192
 _PATH_SHOWN_MAX = 200
 _PORT_MAX = 65535
-DEFAULT_PORTS = {"http": 80, "https": 443}
 # An unambiguous, already normalized URL. Any other is parsed by httpx, which takes a tenth of a
 # probe's CPU time.
 _PLAIN = re.compile(

@@ -9,7 +9,8 @@ and ``app/webutil.js`` of noVNC.
 import re
 from enum import StrEnum, unique
 
-from exporter.probe.address import DEFAULT_PORTS, AddressError, ConsoleAddress
+from exporter.config.url_rules import DEFAULT_PORTS
+from exporter.probe.address import AddressError, ConsoleAddress
 
 _HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:/?#@\[\]]+)(?::(?P<port>[0-9]+))?")
 _WEBSOCKET = re.compile(r"ws(?=s?://)", re.IGNORECASE)

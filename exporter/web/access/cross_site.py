@@ -16,7 +16,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.web.access.external_url import DEFAULT_PORTS, ExternalUrl
+from exporter.config.url_rules import DEFAULT_PORTS
+from exporter.web.access.external_url import ExternalUrl
 from exporter.web.access.live_config import LiveConfig
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

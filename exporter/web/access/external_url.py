@@ -6,10 +6,9 @@ from urllib.parse import quote, urlsplit
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.config.url_rules import is_host
+from exporter.config.url_rules import DEFAULT_PORTS, is_host
 
 _PATH_MAX = 256
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class ExternalUrlError(Exception):
